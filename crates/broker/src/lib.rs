@@ -1,0 +1,1 @@
+//! The only crate with lapin on the server side: topology, confirmed publishing, consuming.

@@ -1,0 +1,1 @@
+//! Publish domain events to Automation Engine with confirms, by the public contract alone.

@@ -1,0 +1,57 @@
+//! A contact: the person a run is about.
+
+use crate::id::ContactId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The engine's record of a person, known to publishers by `subject`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Contact {
+    /// Derived from tenant and subject.
+    pub contact_id: ContactId,
+    /// The publishers' id of the person.
+    pub subject: String,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// IANA time zone.
+    pub timezone: Option<String>,
+    /// Lead score.
+    pub score: f64,
+    /// Who looks after the contact.
+    pub owner: Option<String>,
+    /// Tags, sorted, each once.
+    pub tags: Vec<String>,
+    /// Segments, sorted, each once.
+    pub segments: Vec<String>,
+    /// The tenant's own fields.
+    pub fields: Map<String, Value>,
+    /// Consent by topic.
+    pub consent: Map<String, Value>,
+}
+
+impl Contact {
+    /// A contact of whom nothing is known but the subject.
+    pub fn new(contact_id: ContactId, subject: &str) -> Self {
+        Self {
+            contact_id,
+            subject: subject.to_owned(),
+            email: None,
+            phone: None,
+            first_name: None,
+            last_name: None,
+            timezone: None,
+            score: 0.0,
+            owner: None,
+            tags: Vec::new(),
+            segments: Vec::new(),
+            fields: Map::new(),
+            consent: Map::new(),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Moving a run forward by one input.
+
+use super::{Command, RunEvent, RunState};
+use crate::facts::Facts;
+use crate::workflow::Workflow;
+use chrono::{DateTime, Utc};
+
+/// What the interpreter may look at beside the run's own state.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Everything but the state: `facts.run.state` is replaced by the state being advanced.
+    pub facts: Facts<'a>,
+    /// Most steps a run may take.
+    pub max_steps: u32,
+}
+
+/// Moves a run forward by one input.
+///
+/// An input that comes too late changes nothing and asks for nothing. Whatever happens, afterwards the run has ended
+/// or every token waits for something named.
+pub fn advance(
+    workflow: &Workflow,
+    state: RunState,
+    input: RunEvent,
+    surroundings: Surroundings<'_>,
+    now: DateTime<Utc>,
+) -> (RunState, Vec<Command>) {
+    let _ = (workflow, state, input, surroundings, now);
+    todo!()
+}

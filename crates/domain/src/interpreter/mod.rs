@@ -1,0 +1,7 @@
+//! The interpreter: a pure function from a run's state and one input to its next state and commands.
+
+mod advance;
+mod state;
+
+pub use advance::{Surroundings, advance};
+pub use state::*;

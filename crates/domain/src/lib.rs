@@ -1,0 +1,20 @@
+//! The pure core of Automation Engine: events, contacts, workflows, conditions, templates and the interpreter.
+//!
+//! Nothing here does I/O, reads a clock, rolls dice or waits: every function of this crate gives the same answer
+//! for the same arguments, which is what lets the executor, a dry run and a simulator share it.
+
+pub mod catalogue;
+pub mod condition;
+pub mod contact;
+pub mod duration;
+pub mod event;
+pub mod facts;
+pub mod id;
+pub mod interpreter;
+pub mod json;
+pub mod limits;
+pub mod priority;
+pub mod problem;
+pub mod record;
+pub mod template;
+pub mod workflow;

@@ -1,0 +1,153 @@
+//! The compiled form of a workflow version: everything parsed, every reference resolved.
+
+use crate::condition::Condition;
+use crate::priority::Priority;
+use crate::template::{Template, ValueTemplate};
+use chrono::TimeDelta;
+use serde_json::Value;
+
+/// Index of a node in [`Workflow::nodes`].
+pub type NodeIndex = usize;
+
+/// A workflow version, ready to be matched and walked.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// Stable within the tenant.
+    pub key: String,
+    /// For people.
+    pub name: String,
+    /// Overrides the triggers' priorities.
+    pub priority: Option<Priority>,
+    /// Who is let in, and how often.
+    pub enrolment: Enrolment,
+    /// What starts a run.
+    pub triggers: Vec<Trigger>,
+    /// The boxes of the graph, in the file's order.
+    pub nodes: Vec<Node>,
+    /// The definition as canonical JSON: what is stored and hashed.
+    pub definition: Value,
+    /// Things worth saying that do not prevent publishing (a case without an edge).
+    pub warnings: Vec<crate::problem::Problem>,
+    /// Whether any node reads `event.…`: an executor loads the event only then.
+    pub reads_event: bool,
+    /// Whether any node reads or changes the contact.
+    pub reads_contact: bool,
+}
+
+/// Who is let in, and how often.
+#[derive(Clone, Debug, Default)]
+pub struct Enrolment {
+    /// What a run is unique by; `None`: the contact's subject, or the event's id without one.
+    pub key: Option<Template>,
+    /// Entry filter over event and contact.
+    pub condition: Option<Condition>,
+    /// How often the same key may enter.
+    pub reentry: Reentry,
+    /// What a match does while a run of the same key is open.
+    pub on_conflict: OnConflict,
+}
+
+impl Enrolment {
+    /// Whether entering depends on earlier runs, so that an `enrolments` row has to be written and locked.
+    pub fn needs_record(&self) -> bool {
+        self.reentry != Reentry::Always || self.on_conflict != OnConflict::Start
+    }
+}
+
+/// How often the same key may enter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reentry {
+    /// Every match.
+    #[default]
+    Always,
+    /// The first match only, ever.
+    Once,
+    /// Again after the last run ended, and `gap` after that.
+    AfterExit {
+        /// Minimum time between the end of one run and the start of the next.
+        gap: TimeDelta,
+    },
+}
+
+/// What a match does while a run of the same key is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnConflict {
+    /// Start another.
+    #[default]
+    Start,
+    /// Let it be.
+    Ignore,
+}
+
+/// A rule that turns an event into a run.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// Stable within the workflow.
+    pub id: String,
+    /// The event type it listens for.
+    pub event: String,
+    /// Filter over event and contact.
+    pub condition: Option<Condition>,
+    /// The node its edge leads to.
+    pub to: NodeIndex,
+}
+
+/// A box of the graph.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Stable within the workflow.
+    pub id: String,
+    /// What it does.
+    pub kind: NodeKind,
+    /// Where the plain edge leads; `None` ends the branch. Not used by [`NodeKind::Branch`].
+    pub next: Option<NodeIndex>,
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub enum NodeKind {
+    /// Runs an action of the `actions` crate.
+    Action {
+        /// Catalogue key.
+        action: String,
+        /// `with`, strings compiled as templates.
+        config: ValueTemplate,
+    },
+    /// Waits for a duration.
+    Delay {
+        /// `for`: a duration, or a template that gives one.
+        duration: ValueTemplate,
+    },
+    /// Takes the first case whose condition holds, else `else`.
+    Branch {
+        /// In the file's order.
+        cases: Vec<Case>,
+        /// Where `else` leads; `None` ends the branch.
+        otherwise: Option<NodeIndex>,
+    },
+    /// Ends the run here.
+    Stop,
+}
+
+/// One way out of a branch.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name; `else` is taken.
+    pub name: String,
+    /// When it is taken.
+    pub condition: Condition,
+    /// Where it leads; `None` ends the branch.
+    pub to: Option<NodeIndex>,
+}
+
+impl Workflow {
+    /// The node with this id.
+    pub fn node_index(&self, id: &str) -> Option<NodeIndex> {
+        self.nodes.iter().position(|node| node.id == id)
+    }
+
+    /// The trigger with this id.
+    pub fn trigger(&self, id: &str) -> Option<&Trigger> {
+        self.triggers.iter().find(|trigger| trigger.id == id)
+    }
+}

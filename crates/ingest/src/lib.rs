@@ -1,0 +1,1 @@
+//! Turns events into recorded facts and runs.

@@ -1,0 +1,1 @@
+//! The clock of the fleet: sweep, outbox relay, recorder of parked events, partitions.

@@ -1,0 +1,1 @@
+//! For tests only: one database and one virtual host per test, builders.
