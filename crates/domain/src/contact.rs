@@ -1,5 +1,8 @@
 //! A contact: the person a run is about.
 
+pub mod field;
+pub mod from_event;
+
 use crate::id::ContactId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -53,5 +56,27 @@ impl Contact {
             fields: Map::new(),
             consent: Map::new(),
         }
+    }
+}
+
+/// Adds a word to a sorted list that holds each once; returns whether it was new.
+pub(crate) fn insert_sorted(words: &mut Vec<String>, word: &str) -> bool {
+    match words.binary_search_by(|known| known.as_str().cmp(word)) {
+        Ok(_) => false,
+        Err(at) => {
+            words.insert(at, word.to_owned());
+            true
+        }
+    }
+}
+
+/// Removes a word from a sorted list; returns whether it was there.
+pub(crate) fn remove_sorted(words: &mut Vec<String>, word: &str) -> bool {
+    match words.binary_search_by(|known| known.as_str().cmp(word)) {
+        Ok(at) => {
+            words.remove(at);
+            true
+        }
+        Err(_) => false,
     }
 }

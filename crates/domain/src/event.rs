@@ -1,6 +1,13 @@
 //! A domain event as the engine knows it once it was read and checked.
 
+pub mod encode;
 pub mod envelope;
+
+mod attributes;
+mod batch;
+mod body_hash;
+
+pub use body_hash::body_hash;
 
 use crate::id::{EventId, EventKey};
 use chrono::{DateTime, Utc};

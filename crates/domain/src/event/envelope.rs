@@ -1,7 +1,11 @@
 //! From a message's bytes and headers to checked events: CloudEvents 1.0, structured, binary and batch.
 
-use super::Event;
+use super::attributes::{build, is_json, media_type};
+use super::encode::{BATCH, STRUCTURED};
+use super::{Event, batch};
+use crate::json::{self, JsonError};
 use crate::limits::Limits;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A message as it came from a transport.
@@ -9,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct Envelope<'a> {
     /// The transport's content type: decides between structured, batch and binary mode.
     pub content_type: Option<&'a str>,
-    /// String headers by lower-case name; binary mode reads `cloudevents:x` and `cloudevents_x`.
+    /// String headers by lower-case name; binary mode reads `cloudevents:x`, `cloudevents_x` and `ce-x`.
     pub headers: BTreeMap<String, String>,
     /// The routing key.
     pub routing_key: &'a str,
@@ -26,15 +30,143 @@ pub struct Refusal {
     pub detail: String,
 }
 
+impl Refusal {
+    /// Builds a refusal.
+    pub fn new(code: &str, detail: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), detail: detail.into() }
+    }
+}
+
 /// What a message holds: each member is an event, or the reason and the original bytes of one that is not.
 pub type Members = Vec<Result<Event, (Refusal, Vec<u8>)>>;
 
-/// Reads a message.
+/// Reads a message whose routing key must be the type of every event in it.
+///
+/// A message without a content type, or of plain JSON, is read as structured unless it has CloudEvents headers.
 ///
 /// # Errors
 ///
-/// A [`Refusal`] for the whole message when it cannot even be split into members; its bytes are parked as they are.
+/// A [`Refusal`] for the whole message when it cannot even be split into members, and for a message of one event
+/// that is refused: it is parked as it is, headers included.
 pub fn read(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Refusal> {
-    let _ = (envelope, limits);
-    todo!()
+    read_routed(envelope, Some(envelope.routing_key), limits)
 }
+
+/// Reads a message that came without a routing key, over HTTP: each event's own type will be its routing key.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_unrouted(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Refusal> {
+    read_routed(envelope, None, limits)
+}
+
+fn read_routed(
+    envelope: &Envelope<'_>,
+    routing_key: Option<&str>,
+    limits: &Limits,
+) -> Result<Members, Refusal> {
+    let content_type = envelope.content_type.filter(|text| !text.trim().is_empty());
+    let mode = content_type.map_or("", media_type);
+    if mode.eq_ignore_ascii_case(BATCH) {
+        return batch::read(envelope.body, routing_key, limits);
+    }
+    check_size(envelope.body, limits)?;
+    let event = if mode.eq_ignore_ascii_case(STRUCTURED) {
+        structured(envelope.body, limits)?
+    } else if !mode.is_empty() && !is_json(mode) {
+        return Err(Refusal::new(
+            "unsupported_content_type",
+            format!("the content type is \"{mode}\"; {STRUCTURED}, {BATCH} and application/json are read"),
+        ));
+    } else if header(&envelope.headers, "specversion").is_some() {
+        binary(envelope, limits)?
+    } else {
+        structured(envelope.body, limits)?
+    };
+    if let Some(key) = routing_key.filter(|key| *key != event.event_type) {
+        return Err(Refusal::new(
+            "routing_key_mismatch",
+            format!("the routing key \"{key}\" is not the event's type \"{}\"", event.event_type),
+        ));
+    }
+    Ok(vec![Ok(event)])
+}
+
+/// Reads one event in structured mode: a JSON object with the attributes and `data`.
+pub(super) fn structured(body: &[u8], limits: &Limits) -> Result<Event, Refusal> {
+    match json::parse(body, limits.json_depth).map_err(refuse_json)? {
+        Value::Object(mut object) => {
+            let data = object.remove("data");
+            build(|name| object.remove(name), data)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(Refusal::new("not_an_event", "the body is not a JSON object"))
+        }
+    }
+}
+
+/// Refuses what is larger than a single event may be.
+pub(super) fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
+    if bytes.len() > limits.event_bytes {
+        return Err(Refusal::new(
+            "event_too_large",
+            format!("the event has {} bytes; at most {} are allowed", bytes.len(), limits.event_bytes),
+        ));
+    }
+    Ok(())
+}
+
+fn binary(envelope: &Envelope<'_>, limits: &Limits) -> Result<Event, Refusal> {
+    let data = if envelope.body.is_empty() {
+        None
+    } else {
+        Some(json::parse(envelope.body, limits.json_depth).map_err(refuse_json)?)
+    };
+    build(|name| header(&envelope.headers, name).map(Value::String), data)
+}
+
+/// The AMQP binding's two spellings, then HTTP's, whose values are percent-encoded.
+fn header(headers: &BTreeMap<String, String>, name: &str) -> Option<String> {
+    let find = |prefix: &str| headers.get(&format!("{prefix}{name}"));
+    find("cloudevents:")
+        .or_else(|| find("cloudevents_"))
+        .cloned()
+        .or_else(|| find("ce-").map(|text| percent_decoded(text)))
+}
+
+/// Decodes `%20`; what is not an escape, or would not be UTF-8, stays as it is.
+fn percent_decoded(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| (*byte as char).to_digit(16));
+    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (_, _, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
+fn refuse_json(error: JsonError) -> Refusal {
+    let code = match error {
+        JsonError::Syntax(_) => "malformed_json",
+        JsonError::DuplicateKey(_) => "duplicate_key",
+        JsonError::Nul => "nul_character",
+        JsonError::TooDeep { .. } => "json_too_deep",
+    };
+    Refusal::new(code, error.to_string())
+}
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;
