@@ -1,5 +1,6 @@
 //! Moving a run forward by one input.
 
+use super::nodes::Walk;
 use super::{Command, RunEvent, RunState};
 use crate::facts::Facts;
 use crate::workflow::Workflow;
@@ -25,6 +26,22 @@ pub fn advance(
     surroundings: Surroundings<'_>,
     now: DateTime<Utc>,
 ) -> (RunState, Vec<Command>) {
-    let _ = (workflow, state, input, surroundings, now);
-    todo!()
+    if state.end.is_some() {
+        return (state, Vec::new());
+    }
+    let mut walk = Walk { workflow, state, surroundings, now, commands: Vec::new() };
+    match input {
+        RunEvent::Started { trigger } => walk.start(&trigger),
+        RunEvent::ActionCompleted { token, node, visit, output } => {
+            walk.complete_action(token, node, visit, output);
+        }
+        RunEvent::ActionFailed { token, node, visit, error } => walk.fail_action(token, node, visit, error),
+        RunEvent::TimerFired => walk.wake(),
+        RunEvent::Cancelled { reason } => walk.cancel(reason),
+    }
+    (walk.state, walk.commands)
 }
+
+#[cfg(test)]
+#[path = "advance_tests.rs"]
+mod tests;

@@ -103,10 +103,15 @@ pub enum RunEvent {
         /// That trigger's id.
         trigger: String,
     },
-    /// The action that a token waits for came back.
+    /// The action that a token waits for came back. Node and visit are those of [`Command::RunAction`]: an answer that
+    /// is repeated, or late, matches no token and changes nothing.
     ActionCompleted {
         /// Which token.
         token: u16,
+        /// The node that asked.
+        node: NodeIndex,
+        /// Which visit of it.
+        visit: u32,
         /// What it returned.
         output: Value,
     },
@@ -114,6 +119,10 @@ pub enum RunEvent {
     ActionFailed {
         /// Which token.
         token: u16,
+        /// The node that asked.
+        node: NodeIndex,
+        /// Which visit of it.
+        visit: u32,
         /// Why.
         error: StepError,
     },

@@ -1,0 +1,151 @@
+//! What each kind of node does when a token reaches it, and how tokens get from node to node.
+
+mod action;
+mod branch;
+mod delay;
+
+use super::{Command, End, RunState, Step, StepError, StepOutcome, Surroundings};
+use crate::facts::{Facts, RunFacts};
+use crate::workflow::{Node, NodeIndex, NodeKind, Workflow};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+/// The token that a run starts with.
+const FIRST_TOKEN: u16 = 0;
+
+/// A run on its way from one input to the next: state and commands grow together.
+pub(super) struct Walk<'a> {
+    pub(super) workflow: &'a Workflow,
+    pub(super) state: RunState,
+    pub(super) surroundings: Surroundings<'a>,
+    pub(super) now: DateTime<Utc>,
+    pub(super) commands: Vec<Command>,
+}
+
+/// Where a token goes after a node did its part.
+enum Onward {
+    /// To the next node, or, with `None`, out of the graph.
+    To(Option<NodeIndex>),
+    /// Nowhere: it waits, or the run has ended.
+    Stays,
+}
+
+impl Walk<'_> {
+    /// A run that has a token was started before.
+    pub(super) fn start(&mut self, trigger: &str) {
+        if !self.state.tokens.is_empty() {
+            return;
+        }
+        let workflow = self.workflow;
+        match workflow.trigger(trigger) {
+            Some(trigger) => {
+                self.log(&trigger.id, "trigger", 1, StepOutcome::Completed, Value::Null);
+                self.go(FIRST_TOKEN, Some(trigger.to));
+            }
+            None => {
+                let message = format!("the workflow has no trigger \"{trigger}\"");
+                self.end_failed(None, StepError { code: "unknown_trigger".to_owned(), message });
+            }
+        }
+    }
+
+    pub(super) fn cancel(&mut self, reason: String) {
+        self.end(End::Cancelled { reason });
+    }
+
+    /// Moves a token from node to node until it waits, leaves the graph, or the run ends.
+    fn go(&mut self, token: u16, mut to: Option<NodeIndex>) {
+        while let Some(index) = to {
+            match self.enter(token, index) {
+                Onward::To(next) => to = next,
+                Onward::Stays => return,
+            }
+        }
+        if self.state.tokens.is_empty() {
+            self.end(End::Completed);
+        }
+    }
+
+    fn enter(&mut self, token: u16, index: NodeIndex) -> Onward {
+        let workflow = self.workflow;
+        let Some(node) = workflow.nodes.get(index) else {
+            self.fail_unknown(format!("node {index}"));
+            return Onward::Stays;
+        };
+        let visit = self.count_visit(&node.id);
+        if self.state.step_count >= self.surroundings.max_steps {
+            let message = format!("the run took all of its {} steps", self.surroundings.max_steps);
+            self.fail_step(node, visit, "too_many_steps", message);
+            return Onward::Stays;
+        }
+        self.state.step_count += 1;
+        match &node.kind {
+            NodeKind::Action { .. } => self.ask(token, index, node, visit),
+            NodeKind::Delay { duration } => self.delay(token, index, node, visit, duration),
+            NodeKind::Branch { cases, otherwise } => self.branch(node, visit, cases, *otherwise),
+            NodeKind::Stop => {
+                self.log(&node.id, "stop_workflow", visit, StepOutcome::Completed, Value::Null);
+                self.end(End::Completed);
+                Onward::Stays
+            }
+        }
+    }
+
+    fn count_visit(&mut self, node: &str) -> u32 {
+        let result = match self.state.steps.get_mut(node) {
+            Some(result) => result,
+            None => self.state.steps.entry(node.to_owned()).or_default(),
+        };
+        result.visits += 1;
+        result.visits
+    }
+
+    /// The facts as they are at this moment of the walk.
+    fn facts(&self) -> Facts<'_> {
+        let given = self.surroundings.facts;
+        let run = given.run.map(|run| RunFacts { state: &self.state, ..run });
+        Facts { run, now: self.now, ..given }
+    }
+
+    fn log(&mut self, node: &str, action: &str, visit: u32, outcome: StepOutcome, detail: Value) {
+        let step = Step { node: node.to_owned(), action: action.to_owned(), visit, outcome, detail };
+        self.commands.push(Command::Log(step));
+    }
+
+    /// Ends the run because of a step, and keeps why in the log and in the step's result.
+    fn fail_step(&mut self, node: &Node, visit: u32, code: &str, message: String) {
+        self.fail_step_with(node, visit, StepError { code: code.to_owned(), message });
+    }
+
+    fn fail_step_with(&mut self, node: &Node, visit: u32, error: StepError) {
+        let detail = json!({ "code": error.code, "message": error.message });
+        self.log(&node.id, kind_key(node), visit, StepOutcome::Failed, detail);
+        self.state.steps.entry(node.id.clone()).or_default().error = Some(error.clone());
+        self.end_failed(Some(node.id.clone()), error);
+    }
+
+    /// A pinned version never loses a node, so only a damaged state comes here.
+    fn fail_unknown(&mut self, node: String) {
+        let message = format!("the run stands on \"{node}\", which its version does not have");
+        self.end_failed(Some(node), StepError { code: "unknown_node".to_owned(), message });
+    }
+
+    fn end_failed(&mut self, node: Option<String>, error: StepError) {
+        self.end(End::Failed { node, error });
+    }
+
+    fn end(&mut self, end: End) {
+        self.state.tokens.clear();
+        self.state.end = Some(end);
+        self.commands.push(Command::Finish);
+    }
+}
+
+fn kind_key(node: &Node) -> &str {
+    match &node.kind {
+        NodeKind::Action { action, .. } => action,
+        NodeKind::Delay { .. } => "delay",
+        NodeKind::Branch { .. } => "branch",
+        NodeKind::Stop => "stop_workflow",
+    }
+}
