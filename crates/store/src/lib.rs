@@ -1,1 +1,28 @@
-//! The only crate with SQL: schema, row-level security, and one statement per table per batch.
+//! The only crate with SQL: one file per group of tables, one statement per table per batch.
+//!
+//! Functions take `&mut PgConnection`; the caller owns the transaction, which [`Db::tx`] opens. Batches go in and out
+//! as arrays. Statements are written for key look-ups over small arrays: [`Db`] switches off the join methods that
+//! would read whole tables once they are small enough to tempt the planner.
+
+pub mod catalogue;
+pub mod checkpoints;
+pub mod contacts;
+mod db;
+pub mod enrolments;
+mod error;
+pub mod events;
+mod migrate;
+pub mod outbox;
+pub mod parked;
+pub mod partitions;
+pub mod receipts;
+pub mod records;
+pub mod runs;
+pub mod tenants;
+pub mod wakeups;
+pub mod workflows;
+
+pub use db::{Db, DbRole, PoolSize, Scope};
+pub use error::Error;
+pub use migrate::{MigrationStatus, migrate, migration_status};
+pub use sqlx::PgConnection;

@@ -1,0 +1,68 @@
+//! What ingest keeps in memory of each tenant: its active workflows and who may publish for it.
+
+use crate::Error;
+use crate::tenants::{Grant, grants};
+use automation_domain::id::{TenantId, VersionId, WorkflowId};
+use serde_json::Value;
+use sqlx::{PgConnection, Row};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A workflow that new runs may start.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ActiveWorkflow {
+    /// Whose workflow.
+    pub tenant_id: TenantId,
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// Its published version.
+    pub version_id: VersionId,
+    /// That version's definition.
+    pub definition: Value,
+}
+
+/// The catalogue versions of these tenants; role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn versions(
+    connection: &mut PgConnection,
+    tenants: &[TenantId],
+) -> Result<BTreeMap<TenantId, i64>, Error> {
+    let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(
+        "SELECT n.tenant_id, n.catalogue_version FROM unnest($1::uuid[]) AS u (t) JOIN tenants n ON n.tenant_id = u.t",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(tenant, version)| (TenantId(tenant), version)).collect())
+}
+
+/// The active workflows and the grants of the tenants in the transaction's scope; role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn load(connection: &mut PgConnection) -> Result<(Vec<ActiveWorkflow>, Vec<Grant>), Error> {
+    let rows = sqlx::query(
+        "SELECT w.tenant_id, w.workflow_id, w.version_id, v.definition
+           FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id)
+          WHERE w.state = 'active' ORDER BY w.tenant_id, w.key",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let workflows = rows
+        .iter()
+        .map(|row| {
+            Ok(ActiveWorkflow {
+                tenant_id: TenantId(row.try_get("tenant_id")?),
+                workflow_id: WorkflowId(row.try_get("workflow_id")?),
+                version_id: VersionId(row.try_get("version_id")?),
+                definition: row.try_get("definition")?,
+            })
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    Ok((workflows, grants(connection).await?))
+}

@@ -1,0 +1,165 @@
+//! Contacts.
+
+use crate::Error;
+use automation_domain::contact::Contact;
+use automation_domain::id::{ContactId, TenantId};
+use serde_json::{Map, Value, json};
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Contacts of several tenants.
+pub type Contacts = BTreeMap<(TenantId, ContactId), Contact>;
+
+const COLUMNS: &str =
+    "c.tenant_id, c.contact_id, c.subject, c.email, c.phone, c.first_name, c.last_name, c.timezone,
+    c.score, c.owner, c.tags, c.segments, c.fields, c.consent";
+
+/// Reads contacts as they are; those that do not exist are left out.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn read(connection: &mut PgConnection, ids: &[(TenantId, ContactId)]) -> Result<Contacts, Error> {
+    select(connection, ids, "").await
+}
+
+/// Reads contacts and locks them until the end of the transaction, in the order of their keys.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn lock(connection: &mut PgConnection, ids: &[(TenantId, ContactId)]) -> Result<Contacts, Error> {
+    select(connection, ids, "ORDER BY c.tenant_id, c.contact_id FOR UPDATE OF c").await
+}
+
+async fn select(
+    connection: &mut PgConnection,
+    ids: &[(TenantId, ContactId)],
+    suffix: &str,
+) -> Result<Contacts, Error> {
+    if ids.is_empty() {
+        return Ok(Contacts::new());
+    }
+    let (tenants, contacts): (Vec<Uuid>, Vec<Uuid>) =
+        ids.iter().map(|(tenant, contact)| (tenant.0, contact.0)).unzip();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+           JOIN contacts c ON c.tenant_id = u.t AND c.contact_id = u.i {suffix}"
+    );
+    let rows =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&tenants).bind(&contacts).fetch_all(connection).await?;
+    rows.iter().map(contact).collect()
+}
+
+/// Makes the contacts that do not exist yet, known by their subject alone. Each is `(tenant, contact, subject)`.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn ensure(
+    connection: &mut PgConnection,
+    contacts: &BTreeMap<(TenantId, ContactId), &str>,
+) -> Result<(), Error> {
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) = contacts.keys().map(|(tenant, id)| (tenant.0, id.0)).unzip();
+    let subjects: Vec<&str> = contacts.values().copied().collect();
+    sqlx::query(
+        "INSERT INTO contacts (tenant_id, contact_id, subject)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) ON CONFLICT DO NOTHING",
+    )
+    .bind(&tenants)
+    .bind(&ids)
+    .bind(&subjects)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes contacts that this transaction has locked.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn update(connection: &mut PgConnection, contacts: &Contacts) -> Result<(), Error> {
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = contacts
+        .iter()
+        .map(|((tenant, _), contact)| {
+            json!({
+                "t": tenant, "i": contact.contact_id, "email": contact.email, "phone": contact.phone,
+                "first_name": contact.first_name, "last_name": contact.last_name, "timezone": contact.timezone,
+                "score": contact.score, "owner": contact.owner, "tags": contact.tags,
+                "segments": contact.segments, "fields": contact.fields, "consent": contact.consent,
+            })
+        })
+        .collect();
+    sqlx::query(
+        "UPDATE contacts c
+            SET email = u.email, phone = u.phone, first_name = u.first_name, last_name = u.last_name,
+                timezone = u.timezone, score = u.score, owner = u.owner, tags = u.tags, segments = u.segments,
+                fields = u.fields, consent = u.consent, updated_at = now()
+           FROM jsonb_to_recordset($1) AS u (t uuid, i uuid, email text, phone text, first_name text, last_name text,
+                timezone text, score double precision, owner text, tags text[], segments text[], fields jsonb,
+                consent jsonb)
+          WHERE c.tenant_id = u.t AND c.contact_id = u.i",
+    )
+    .bind(Json(rows))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Finds one contact by subject, e-mail address or id; roles api and worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn find(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    who: &str,
+) -> Result<Option<Contact>, Error> {
+    let by_subject = ContactId::derive(tenant, who);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM contacts c
+          WHERE c.tenant_id = $1 AND (c.contact_id = ANY($2) OR lower(c.email) = lower($3))
+          ORDER BY (c.contact_id = $4) DESC, c.contact_id LIMIT 1"
+    );
+    let candidates: Vec<Uuid> = who.parse().ok().into_iter().chain([by_subject.0]).collect();
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(candidates)
+        .bind(who)
+        .bind(by_subject.0)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| contact(&row).map(|(_, contact)| contact)).transpose()
+}
+
+fn contact(row: &PgRow) -> Result<((TenantId, ContactId), Contact), Error> {
+    let tenant_id = TenantId(row.try_get("tenant_id")?);
+    let contact_id = ContactId(row.try_get("contact_id")?);
+    let contact = Contact {
+        contact_id,
+        subject: row.try_get("subject")?,
+        email: row.try_get("email")?,
+        phone: row.try_get("phone")?,
+        first_name: row.try_get("first_name")?,
+        last_name: row.try_get("last_name")?,
+        timezone: row.try_get("timezone")?,
+        score: row.try_get("score")?,
+        owner: row.try_get("owner")?,
+        tags: row.try_get("tags")?,
+        segments: row.try_get("segments")?,
+        fields: row.try_get::<Json<Map<String, Value>>, _>("fields")?.0,
+        consent: row.try_get::<Json<Map<String, Value>>, _>("consent")?.0,
+    };
+    Ok(((tenant_id, contact_id), contact))
+}

@@ -1,0 +1,219 @@
+//! The pool, and the one way to open a transaction.
+
+use crate::Error;
+use automation_domain::id::TenantId;
+use backoff::{ExponentialBuilder, Retryable};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Transaction};
+use std::fmt::Write as _;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The database role that a pool's connections act as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DbRole {
+    /// Migrations.
+    Owner,
+    /// One tenant at a time: API and command line.
+    Api,
+    /// A batch of tenants at a time: ingest and executor.
+    Worker,
+    /// All tenants, on what is owed only.
+    Scheduler,
+    /// Tenants, grants and parked events.
+    Operator,
+}
+
+impl DbRole {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "automation_owner",
+            Self::Api => "automation_api",
+            Self::Worker => "automation_worker",
+            Self::Scheduler => "automation_scheduler",
+            Self::Operator => "automation_operator",
+        }
+    }
+}
+
+/// Whose rows a transaction may touch.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    /// One tenant's: roles api and operator.
+    Tenant(TenantId),
+    /// These tenants': role worker.
+    Tenants(&'a [TenantId]),
+    /// Whatever the role's policies give without a tenant: roles owner, scheduler, operator.
+    Unscoped,
+}
+
+impl Scope<'_> {
+    /// The statements that open a transaction with this scope, in one round trip.
+    fn begin(self) -> String {
+        let mut sql = "BEGIN".to_owned();
+        match self {
+            Self::Tenant(tenant) => {
+                let _ = write!(sql, "; SELECT set_config('app.tenant_id', '{tenant}', true)");
+            }
+            Self::Tenants(tenants) => {
+                sql.push_str("; SELECT set_config('app.tenant_ids', '{");
+                for (position, tenant) in tenants.iter().enumerate() {
+                    let _ = write!(sql, "{}{tenant}", if position == 0 { "" } else { "," });
+                }
+                sql.push_str("}', true)");
+            }
+            Self::Unscoped => {}
+        }
+        sql
+    }
+}
+
+/// Bounds of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSize {
+    /// Most connections.
+    pub max: u32,
+    /// Longest wait for a free one.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for PoolSize {
+    fn default() -> Self {
+        Self { max: 8, acquire_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// A pool of connections that act as one role.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pool: PgPool,
+}
+
+impl Db {
+    /// Makes a pool; connects at first use, so that a database which is not there yet is waited for by the caller.
+    ///
+    /// The login of `url` must be `role` itself or a member of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] when `url` is not a Postgres URL.
+    pub fn new(url: &str, role: DbRole, size: PoolSize) -> Result<Self, Error> {
+        let options = PgConnectOptions::from_str(url)?.application_name(role.name());
+        // Settings of a role do not come with SET ROLE, so each connection gets them here.
+        let settings = format!(
+            "SET ROLE {}; SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '{}'; \
+             SET lock_timeout = '10s'; SET timezone = 'UTC'; SET jit = off; {}",
+            role.name(),
+            if role == DbRole::Owner { "0" } else { "30s" },
+            if role == DbRole::Worker {
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off"
+            } else {
+                ""
+            },
+        );
+        let pool = PgPoolOptions::new()
+            .max_connections(size.max)
+            .acquire_timeout(size.acquire_timeout)
+            .after_connect(move |connection, _| {
+                let settings = settings.clone();
+                Box::pin(async move {
+                    connection.execute(AssertSqlSafe(settings)).await?;
+                    Ok(())
+                })
+            })
+            // A future dropped at the wrong moment may leave a transaction open: it must not be the next user's.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("ROLLBACK").await?;
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Runs `work` in one transaction and commits it when `work` succeeds.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returns, or an [`Error`] of beginning or committing. After a failed commit the outcome is unknown:
+    /// callers write statements that can be repeated.
+    pub async fn tx<T, E>(
+        &self,
+        scope: Scope<'_>,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+    {
+        let mut transaction = self.begin(scope).await?;
+        match work(&mut transaction).await {
+            Ok(done) => {
+                transaction.commit().await.map_err(Error::from)?;
+                Ok(done)
+            }
+            Err(error) => {
+                // The error at hand matters more than a failure to roll back, which the pool repairs.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Like [`Db::tx`], again and again while the failure is transient, for up to half a minute.
+    ///
+    /// # Errors
+    ///
+    /// The last error.
+    pub async fn tx_retrying<T>(
+        &self,
+        scope: Scope<'_>,
+        work: impl AsyncFn(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        (|| self.tx(scope, &work))
+            .retry(
+                ExponentialBuilder::default()
+                    .with_min_delay(Duration::from_millis(10))
+                    .with_max_delay(Duration::from_secs(2))
+                    .with_max_times(20)
+                    .with_jitter(),
+            )
+            .when(Error::is_transient)
+            .notify(|error, wait| tracing::warn!(%error, wait_ms = wait.as_millis(), "trying the transaction again"))
+            .await
+    }
+
+    /// Checks that the database answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Transient`] when it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.tx(Scope::Unscoped, async |connection| {
+            sqlx::query("SELECT 1").execute(connection).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Begins on a task of its own: a caller that goes away must not drop the future half-way through BEGIN, which
+    /// would give the pool back a connection with an open transaction.
+    async fn begin(&self, scope: Scope<'_>) -> Result<Transaction<'static, Postgres>, Error> {
+        let pool = self.pool.clone();
+        let begin = scope.begin();
+        let started = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(begin)).await }).await;
+        match started {
+            Ok(transaction) => Ok(transaction?),
+            Err(_panicked_or_shut_down) => Err(Error::Transient(sqlx::Error::WorkerCrashed)),
+        }
+    }
+}

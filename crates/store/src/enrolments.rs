@@ -1,0 +1,164 @@
+//! Enrolments: what entry rules need to know of earlier runs. Locked before deciding.
+
+use crate::Error;
+use automation_domain::id::{RunId, TenantId, WorkflowId};
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What an enrolment is known by.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct EnrolmentKey {
+    /// Whose.
+    pub tenant_id: TenantId,
+    /// Of which workflow.
+    pub workflow_id: WorkflowId,
+    /// What its runs are unique by.
+    pub run_key: String,
+}
+
+/// What is known of earlier runs of one key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Enrolment {
+    /// The latest run.
+    pub run_id: Option<RunId>,
+    /// Whether it is open.
+    pub open: bool,
+    /// Runs so far.
+    pub runs: i32,
+    /// When the latest began.
+    pub last_started_at: Option<DateTime<Utc>>,
+    /// When one last ended.
+    pub last_ended_at: Option<DateTime<Utc>>,
+}
+
+/// Makes missing rows, then locks all of them in the order of their keys and reads them; role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn lock(
+    connection: &mut PgConnection,
+    keys: &[EnrolmentKey],
+) -> Result<BTreeMap<EnrolmentKey, Enrolment>, Error> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (tenants, workflows, run_keys) = columns(keys);
+    sqlx::query(
+        "INSERT INTO enrolments (tenant_id, workflow_id, run_key)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) ON CONFLICT DO NOTHING",
+    )
+    .bind(&tenants)
+    .bind(&workflows)
+    .bind(&run_keys)
+    .execute(&mut *connection)
+    .await?;
+    let rows = sqlx::query(
+        "SELECT e.* FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (t, w, k)
+           JOIN enrolments e ON e.tenant_id = u.t AND e.workflow_id = u.w AND e.run_key = u.k
+          ORDER BY e.tenant_id, e.workflow_id, e.run_key FOR UPDATE OF e",
+    )
+    .bind(&tenants)
+    .bind(&workflows)
+    .bind(&run_keys)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let key = EnrolmentKey {
+                tenant_id: TenantId(row.try_get("tenant_id")?),
+                workflow_id: WorkflowId(row.try_get("workflow_id")?),
+                run_key: row.try_get("run_key")?,
+            };
+            let enrolment = Enrolment {
+                run_id: row.try_get::<Option<Uuid>, _>("run_id")?.map(RunId),
+                open: row.try_get("open")?,
+                runs: row.try_get("runs")?,
+                last_started_at: row.try_get("last_started_at")?,
+                last_ended_at: row.try_get("last_ended_at")?,
+            };
+            Ok((key, enrolment))
+        })
+        .collect()
+}
+
+/// Writes enrolments that this transaction has locked.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn write(
+    connection: &mut PgConnection,
+    enrolments: &BTreeMap<EnrolmentKey, Enrolment>,
+) -> Result<(), Error> {
+    if enrolments.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<EnrolmentKey> = enrolments.keys().cloned().collect();
+    let (tenants, workflows, run_keys) = columns(&keys);
+    macro_rules! column {
+        ($enrolment:ident => $value:expr) => {
+            enrolments.values().map(|$enrolment| $value).collect::<Vec<_>>()
+        };
+    }
+    sqlx::query(
+        "UPDATE enrolments e SET run_id = u.r, open = u.o, runs = u.n, last_started_at = u.s, last_ended_at = u.d
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bool[], $6::int4[], $7::timestamptz[],
+                       $8::timestamptz[]) AS u (t, w, k, r, o, n, s, d)
+          WHERE e.tenant_id = u.t AND e.workflow_id = u.w AND e.run_key = u.k",
+    )
+    .bind(&tenants)
+    .bind(&workflows)
+    .bind(&run_keys)
+    .bind(column!(enrolment => enrolment.run_id.map(|id| id.0)))
+    .bind(column!(enrolment => enrolment.open))
+    .bind(column!(enrolment => enrolment.runs))
+    .bind(column!(enrolment => enrolment.last_started_at))
+    .bind(column!(enrolment => enrolment.last_ended_at))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes that the runs of these keys ended, where they are still the latest; roles worker and api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn end(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    ended: &BTreeMap<EnrolmentKey, RunId>,
+) -> Result<(), Error> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
+    let (tenants, workflows, run_keys) = columns(&keys);
+    let runs: Vec<Uuid> = ended.values().map(|run| run.0).collect();
+    sqlx::query(
+        "UPDATE enrolments e SET open = false, last_ended_at = $5
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) AS u (t, w, k, r)
+          WHERE e.tenant_id = u.t AND e.workflow_id = u.w AND e.run_key = u.k AND e.run_id = u.r",
+    )
+    .bind(&tenants)
+    .bind(&workflows)
+    .bind(&run_keys)
+    .bind(&runs)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn columns(keys: &[EnrolmentKey]) -> (Vec<Uuid>, Vec<Uuid>, Vec<&str>) {
+    let mut columns = (Vec::new(), Vec::new(), Vec::new());
+    for key in keys {
+        columns.0.push(key.tenant_id.0);
+        columns.1.push(key.workflow_id.0);
+        columns.2.push(key.run_key.as_str());
+    }
+    columns
+}

@@ -1,0 +1,118 @@
+//! Events that wait to leave for the broker.
+
+use crate::Error;
+use automation_domain::id::{RunId, TenantId};
+use sqlx::{PgConnection, Row};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// An event to be published, written in the transaction of the change it tells of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewOutboxEvent {
+    /// Whose event.
+    pub tenant_id: TenantId,
+    /// The run that caused it: order is kept within a run.
+    pub run_id: RunId,
+    /// Its type, also the routing key.
+    pub event_type: String,
+    /// CloudEvents 1.0, structured JSON.
+    pub body: Vec<u8>,
+}
+
+/// An event that this relay is to publish.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leased {
+    /// Whose event.
+    pub tenant_id: TenantId,
+    /// Its place in the outbox.
+    pub outbox_id: i64,
+    /// Its type.
+    pub event_type: String,
+    /// CloudEvents 1.0, structured JSON.
+    pub body: Vec<u8>,
+}
+
+/// Puts events into the outbox; role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn insert(connection: &mut PgConnection, events: &[NewOutboxEvent]) -> Result<(), Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO outbox (tenant_id, run_id, event_type, body)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[])",
+    )
+    .bind(events.iter().map(|event| event.tenant_id.0).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.run_id.0).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.event_type.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.body.as_slice()).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Leases up to `limit` events in order, for `lease`; role scheduler.
+///
+/// Relays take turns (an advisory lock): with rows of a run split over two of them, the run's order would be lost. For
+/// the same reason an event waits while an earlier one of its run is leased. Empty when another relay has its turn.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn lease(connection: &mut PgConnection, limit: i64, lease: Duration) -> Result<Vec<Leased>, Error> {
+    let turn: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtext('automation.outbox'))")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !turn {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(
+        "WITH next AS MATERIALIZED (
+             SELECT o.tenant_id, o.outbox_id FROM outbox o
+              WHERE o.leased_until < now()
+                AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.leased_until >= now() AND e.outbox_id < o.outbox_id
+                                   AND e.tenant_id = o.tenant_id AND e.run_id = o.run_id)
+              ORDER BY o.outbox_id LIMIT $1)
+         UPDATE outbox o SET leased_until = now() + $2 FROM next
+          WHERE o.tenant_id = next.tenant_id AND o.outbox_id = next.outbox_id
+      RETURNING o.tenant_id, o.outbox_id, o.event_type, o.body",
+    )
+    .bind(limit)
+    .bind(lease)
+    .fetch_all(connection)
+    .await?;
+    let mut leased = rows
+        .iter()
+        .map(|row| {
+            Ok(Leased {
+                tenant_id: TenantId(row.try_get("tenant_id")?),
+                outbox_id: row.try_get("outbox_id")?,
+                event_type: row.try_get("event_type")?,
+                body: row.try_get("body")?,
+            })
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    leased.sort_unstable_by_key(|event| event.outbox_id);
+    Ok(leased)
+}
+
+/// Removes events that the broker has confirmed; role scheduler.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn delete(connection: &mut PgConnection, published: &[(TenantId, i64)]) -> Result<(), Error> {
+    let (tenants, ids): (Vec<Uuid>, Vec<i64>) = published.iter().map(|(tenant, id)| (tenant.0, *id)).unzip();
+    sqlx::query(
+        "DELETE FROM outbox o USING unnest($1::uuid[], $2::int8[]) AS u (t, i)
+          WHERE o.tenant_id = u.t AND o.outbox_id = u.i",
+    )
+    .bind(tenants)
+    .bind(ids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Open runs: made by ingest, claimed by executors.
+
+use crate::Error;
+use automation_domain::id::{ContactId, EventId, RunId, TenantId, VersionId, WorkflowId};
+use automation_domain::interpreter::RunState;
+use automation_domain::priority::Priority;
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A run to be made.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewRun {
+    /// Whose run.
+    pub tenant_id: TenantId,
+    /// Derived from event, workflow and trigger.
+    pub run_id: RunId,
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The version that it is pinned to.
+    pub version_id: VersionId,
+    /// The trigger that matched.
+    pub trigger_id: String,
+    /// The event.
+    pub event_id: EventId,
+    /// The contact.
+    pub contact_id: Option<ContactId>,
+    /// What the run is unique by.
+    pub run_key: String,
+    /// Its queue.
+    pub priority: Priority,
+}
+
+/// A run that a worker holds.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ClaimedRun {
+    /// Whose run.
+    pub tenant_id: TenantId,
+    /// Which run.
+    pub run_id: RunId,
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The version that it is pinned to.
+    pub version_id: VersionId,
+    /// The trigger that started it.
+    pub trigger_id: String,
+    /// The event that started it.
+    pub event_id: EventId,
+    /// The contact.
+    pub contact_id: Option<ContactId>,
+    /// What the run is unique by.
+    pub run_key: String,
+    /// Its queue.
+    pub priority: Priority,
+    /// The fencing number: every write carries it.
+    pub epoch: i32,
+    /// Leases in a row that ran out before this claim.
+    pub abandoned: i16,
+    /// When the run was made.
+    pub received_at: DateTime<Utc>,
+    /// `None` before the first checkpoint.
+    pub state: Option<RunState>,
+}
+
+/// Makes runs, and the wakeup that each is owed. A run that exists, open, stays as it is.
+///
+/// The receipts of their events are written in the same transaction: that, not this, keeps a run from being made twice.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn insert(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    look_again: Duration,
+    runs: &[NewRun],
+) -> Result<(), Error> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let mut sorted: Vec<&NewRun> = runs.iter().collect();
+    sorted.sort_unstable_by_key(|run| (run.tenant_id, run.run_id));
+    macro_rules! column {
+        ($run:ident => $value:expr) => {
+            sorted.iter().map(|$run| $value).collect::<Vec<_>>()
+        };
+    }
+    sqlx::query(
+        "WITH made AS (
+             INSERT INTO runs_open (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
+                                    run_key, priority, status, received_at)
+             SELECT t, r, w, v, g, e, c, k, p, 'queued', $10
+               FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[],
+                           $8::text[], $9::int2[]) AS u (t, r, w, v, g, e, c, k, p)
+             ON CONFLICT DO NOTHING RETURNING tenant_id, run_id, priority)
+         INSERT INTO wakeups (tenant_id, run_id, token, ready_at, due_at, priority, reason)
+         SELECT tenant_id, run_id, 0, $10, $10 + $11, priority, 'start' FROM made",
+    )
+    .bind(column!(run => run.tenant_id.0))
+    .bind(column!(run => run.run_id.0))
+    .bind(column!(run => run.workflow_id.0))
+    .bind(column!(run => run.version_id.0))
+    .bind(column!(run => run.trigger_id.as_str()))
+    .bind(column!(run => run.event_id.0))
+    .bind(column!(run => run.contact_id.map(|id| id.0)))
+    .bind(column!(run => run.run_key.as_str()))
+    .bind(column!(run => run.priority.as_i16()))
+    .bind(now)
+    .bind(look_again)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Claims those of `nudged` that are ready and free: each gets a lease and the next epoch. No run may be named twice.
+///
+/// A run that another worker holds is left alone, and its wakeup is moved to the end of that lease, so that a
+/// takeover comes no later than the next look of the sweep.
+///
+/// # Errors
+///
+/// [`Error`] of the database, or an unreadable row.
+pub async fn claim(
+    connection: &mut PgConnection,
+    nudged: &[(TenantId, RunId)],
+    lease: Duration,
+) -> Result<Vec<ClaimedRun>, Error> {
+    let mut sorted = nudged.to_vec();
+    sorted.sort_unstable();
+    let (tenants, runs): (Vec<Uuid>, Vec<Uuid>) =
+        sorted.iter().map(|(tenant, run)| (tenant.0, run.0)).unzip();
+    let rows = sqlx::query(
+        "UPDATE runs_open r
+            SET epoch = r.epoch + 1, status = 'running', lease_until = now() + $3,
+                abandoned = r.abandoned + (r.lease_until IS NOT NULL)::int::int2
+           FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+          WHERE r.tenant_id = u.t AND r.run_id = u.i
+            AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
+            AND EXISTS (SELECT 1 FROM wakeups w
+                         WHERE w.tenant_id = u.t AND w.run_id = u.i AND w.ready_at <= now())
+         RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
+                   r.run_key, r.priority, r.epoch, r.abandoned, r.received_at, r.state",
+    )
+    .bind(&tenants)
+    .bind(&runs)
+    .bind(lease)
+    .fetch_all(&mut *connection)
+    .await?;
+    if rows.len() < sorted.len() {
+        sqlx::query(
+            "UPDATE wakeups w SET due_at = r.lease_until
+               FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+               JOIN runs_open r ON r.tenant_id = u.t AND r.run_id = u.i
+              WHERE w.tenant_id = u.t AND w.run_id = u.i AND r.lease_until > now() AND w.due_at > r.lease_until",
+        )
+        .bind(&tenants)
+        .bind(&runs)
+        .execute(connection)
+        .await?;
+    }
+    rows.iter().map(claimed).collect()
+}
+
+fn claimed(row: &PgRow) -> Result<ClaimedRun, Error> {
+    let run_id = RunId(row.try_get("run_id")?);
+    let state: Option<Vec<u8>> = row.try_get("state")?;
+    Ok(ClaimedRun {
+        tenant_id: TenantId(row.try_get("tenant_id")?),
+        run_id,
+        workflow_id: WorkflowId(row.try_get("workflow_id")?),
+        version_id: VersionId(row.try_get("version_id")?),
+        trigger_id: row.try_get("trigger_id")?,
+        event_id: EventId(row.try_get("event_id")?),
+        contact_id: row.try_get::<Option<Uuid>, _>("contact_id")?.map(ContactId),
+        run_key: row.try_get("run_key")?,
+        priority: priority(row, "runs_open", run_id)?,
+        epoch: row.try_get("epoch")?,
+        abandoned: row.try_get("abandoned")?,
+        received_at: row.try_get("received_at")?,
+        state: state.map(|bytes| decode_state(&bytes, run_id)).transpose()?,
+    })
+}
+
+/// Reads a stored state.
+pub(crate) fn decode_state(bytes: &[u8], run_id: RunId) -> Result<RunState, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Unreadable {
+        table: "workflow_runs",
+        column: "state",
+        id: run_id.to_string(),
+        reason: error.to_string(),
+    })
+}
+
+/// Reads a stored priority.
+pub(crate) fn priority(row: &PgRow, table: &'static str, run_id: RunId) -> Result<Priority, Error> {
+    let number: i16 = row.try_get("priority")?;
+    Priority::from_i16(number).ok_or_else(|| Error::Unreadable {
+        table,
+        column: "priority",
+        id: run_id.to_string(),
+        reason: format!("{number} is not a priority"),
+    })
+}

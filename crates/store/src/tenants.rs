@@ -1,0 +1,135 @@
+//! Tenants and publisher grants.
+
+use crate::Error;
+use automation_domain::id::TenantId;
+use sqlx::{PgConnection, Row};
+
+/// A tenant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tenant {
+    /// Its id.
+    pub tenant_id: TenantId,
+    /// Its short name, which events carry.
+    pub key: String,
+    /// For people.
+    pub name: String,
+    /// Moves with every change to its workflows or grants.
+    pub catalogue_version: i64,
+}
+
+/// Who may publish which events for a tenant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The broker's user.
+    pub amqp_user: String,
+    /// Event types, each exact or with a trailing `*`.
+    pub event_types: Vec<String>,
+}
+
+/// Creates a tenant; `None` when the key is taken.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn create(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    key: &str,
+    name: &str,
+) -> Result<Option<TenantId>, Error> {
+    let created = sqlx::query_scalar(
+        "INSERT INTO tenants (tenant_id, key, name) VALUES ($1, $2, $3) ON CONFLICT (key) DO NOTHING RETURNING tenant_id",
+    )
+    .bind(tenant_id.0)
+    .bind(key)
+    .bind(name)
+    .fetch_optional(connection)
+    .await?;
+    Ok(created.map(TenantId))
+}
+
+/// The tenants with these keys; roles worker and operator.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn by_keys(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<Tenant>, Error> {
+    let rows = sqlx::query("SELECT tenant_id, key, name, catalogue_version FROM tenants WHERE key = ANY($1)")
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(tenant).collect()
+}
+
+/// All tenants, by key; roles worker and operator.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn list(connection: &mut PgConnection) -> Result<Vec<Tenant>, Error> {
+    let rows = sqlx::query("SELECT tenant_id, key, name, catalogue_version FROM tenants ORDER BY key")
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(tenant).collect()
+}
+
+/// Lets a broker user publish these event types for a tenant, in place of what it was let before.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn grant(connection: &mut PgConnection, grant: &Grant) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO publisher_grants (tenant_id, amqp_user, event_types) VALUES ($1, $2, $3)
+         ON CONFLICT (tenant_id, amqp_user) DO UPDATE SET event_types = excluded.event_types, granted_at = now()
+         WHERE publisher_grants.event_types IS DISTINCT FROM excluded.event_types",
+    )
+    .bind(grant.tenant_id.0)
+    .bind(&grant.amqp_user)
+    .bind(&grant.event_types)
+    .execute(&mut *connection)
+    .await?;
+    touch(connection, grant.tenant_id).await
+}
+
+/// The grants that the transaction's scope shows.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn grants(connection: &mut PgConnection) -> Result<Vec<Grant>, Error> {
+    let rows = sqlx::query(
+        "SELECT tenant_id, amqp_user, event_types FROM publisher_grants ORDER BY tenant_id, amqp_user",
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Grant {
+                tenant_id: TenantId(row.try_get("tenant_id")?),
+                amqp_user: row.try_get("amqp_user")?,
+                event_types: row.try_get("event_types")?,
+            })
+        })
+        .collect()
+}
+
+/// Tells every ingest that the tenant's workflows or grants changed.
+pub(crate) async fn touch(connection: &mut PgConnection, tenant: TenantId) -> Result<(), Error> {
+    sqlx::query("UPDATE tenants SET catalogue_version = catalogue_version + 1 WHERE tenant_id = $1")
+        .bind(tenant.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn tenant(row: &sqlx::postgres::PgRow) -> Result<Tenant, Error> {
+    Ok(Tenant {
+        tenant_id: TenantId(row.try_get("tenant_id")?),
+        key: row.try_get("key")?,
+        name: row.try_get("name")?,
+        catalogue_version: row.try_get("catalogue_version")?,
+    })
+}

@@ -1,0 +1,108 @@
+//! The sweep over what is owed; role scheduler.
+
+use crate::Error;
+use automation_domain::id::{RunId, TenantId};
+use automation_domain::priority::Priority;
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A run that is owed a nudge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due {
+    /// Whose run.
+    pub tenant_id: TenantId,
+    /// Which run.
+    pub run_id: RunId,
+    /// Its queue.
+    pub priority: Priority,
+}
+
+/// Takes up to `limit` wakeups that are due, the longest due first.
+///
+/// Rows another scheduler holds are skipped. A row is only moved ahead, never deleted here: should the nudge be lost,
+/// it falls due again, after `first_look` and then twice as long each time, up to 256 times as long, so that a
+/// backlog does not multiply nudges.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn take_due(
+    connection: &mut PgConnection,
+    limit: i64,
+    first_look: Duration,
+) -> Result<Vec<Due>, Error> {
+    let rows = sqlx::query(
+        "WITH due AS MATERIALIZED (
+             SELECT tenant_id, run_id, token FROM wakeups WHERE due_at <= now()
+              ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+         UPDATE wakeups w
+            SET due_at = now() + $2 * power(2, least(w.sweeps, 8)), sweeps = least(w.sweeps + 1, 100)
+           FROM due
+          WHERE w.tenant_id = due.tenant_id AND w.run_id = due.run_id AND w.token = due.token
+      RETURNING w.tenant_id, w.run_id, w.priority",
+    )
+    .bind(limit)
+    .bind(first_look)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let run_id = RunId(row.try_get("run_id")?);
+            let priority = crate::runs::priority(row, "wakeups", run_id)?;
+            Ok(Due { tenant_id: TenantId(row.try_get("tenant_id")?), run_id, priority })
+        })
+        .collect()
+}
+
+/// How long until the next wakeup falls due; zero when one is due already, `None` when nothing is owed.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn next_due_in(connection: &mut PgConnection) -> Result<Option<Duration>, Error> {
+    let seconds: Option<f64> = sqlx::query_scalar(
+        "SELECT extract(epoch FROM min(due_at) - now())::float8 FROM wakeups WHERE due_at < 'infinity'",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
+}
+
+/// Hands runs back at once, as if nobody had claimed them: what a worker does with runs it will not start. Role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn hand_back(connection: &mut PgConnection, runs: &[(TenantId, RunId, i32)]) -> Result<(), Error> {
+    let tenants: Vec<Uuid> = runs.iter().map(|(tenant, _, _)| tenant.0).collect();
+    let ids: Vec<Uuid> = runs.iter().map(|(_, run, _)| run.0).collect();
+    let epochs: Vec<i32> = runs.iter().map(|(_, _, epoch)| *epoch).collect();
+    sqlx::query(
+        "WITH back AS (
+             UPDATE runs_open r SET status = CASE WHEN r.state IS NULL THEN 'queued' ELSE 'waiting' END, lease_until = NULL
+               FROM unnest($1::uuid[], $2::uuid[], $3::int4[]) AS u (t, i, e)
+              WHERE r.tenant_id = u.t AND r.run_id = u.i AND r.epoch = u.e AND r.status = 'running'
+          RETURNING r.tenant_id, r.run_id)
+         UPDATE wakeups w SET due_at = now(), sweeps = 0 FROM back
+          WHERE w.tenant_id = back.tenant_id AND w.run_id = back.run_id AND w.ready_at <= now()",
+    )
+    .bind(tenants)
+    .bind(ids)
+    .bind(epochs)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The moment since which the longest overdue wakeup has been due, if one is.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn oldest_due(connection: &mut PgConnection) -> Result<Option<DateTime<Utc>>, Error> {
+    Ok(sqlx::query_scalar("SELECT min(due_at) FROM wakeups WHERE due_at <= now()")
+        .fetch_one(connection)
+        .await?)
+}

@@ -1,0 +1,300 @@
+//! Workflows and their versions.
+
+use crate::Error;
+use crate::tenants::touch;
+use automation_domain::id::{TenantId, VersionId, WorkflowId};
+use automation_domain::workflow::Workflow;
+use serde_json::Value;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A workflow as stored.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredWorkflow {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// Stable within the tenant.
+    pub key: String,
+    /// For people.
+    pub name: String,
+    /// `active` or `paused`.
+    pub state: String,
+    /// The published version.
+    pub version_id: VersionId,
+    /// Its number, from 1.
+    pub version: i32,
+    /// Its definition.
+    pub definition: Value,
+}
+
+/// A version that runs are pinned to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PinnedVersion {
+    /// The version.
+    pub version_id: VersionId,
+    /// Its number.
+    pub number: i32,
+    /// Its definition.
+    pub definition: Value,
+}
+
+/// What applying a definition did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// A new workflow, version 1.
+    Created,
+    /// The next version of a known workflow.
+    Published {
+        /// Its number.
+        version: i32,
+    },
+    /// The published version is the same.
+    Unchanged {
+        /// Its number.
+        version: i32,
+    },
+}
+
+/// Publishes a compiled definition as the next version, unless it is the published one; role api.
+///
+/// `new_workflow` and `new_version` are used where a row has to be made.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn apply(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    workflow: &Workflow,
+    new_workflow: WorkflowId,
+    new_version: VersionId,
+) -> Result<Applied, Error> {
+    // Two publishers of one tenant take turns here.
+    sqlx::query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE")
+        .bind(tenant.0)
+        .execute(&mut *connection)
+        .await?;
+    let known = by_key(connection, tenant, &workflow.key).await?;
+    if let Some(known) = &known
+        && known.definition == workflow.definition
+    {
+        return Ok(Applied::Unchanged { version: known.version });
+    }
+    let workflow_id = known.as_ref().map_or(new_workflow, |known| known.workflow_id);
+    let number = known.as_ref().map_or(1, |known| known.version + 1);
+    if known.is_none() {
+        sqlx::query("INSERT INTO workflows (tenant_id, workflow_id, key, name, version_id) VALUES ($1, $2, $3, $4, $5)")
+            .bind(tenant.0)
+            .bind(workflow_id.0)
+            .bind(&workflow.key)
+            .bind(&workflow.name)
+            .bind(new_version.0)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query(
+        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition)
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(tenant.0)
+    .bind(new_version.0)
+    .bind(workflow_id.0)
+    .bind(number)
+    .bind(&workflow.definition)
+    .execute(&mut *connection)
+    .await?;
+    insert_graph(connection, tenant, new_version, &workflow.definition).await?;
+    if known.is_some() {
+        sqlx::query(
+            "UPDATE workflows SET version_id = $3, name = $4, updated_at = now()
+              WHERE tenant_id = $1 AND workflow_id = $2",
+        )
+        .bind(tenant.0)
+        .bind(workflow_id.0)
+        .bind(new_version.0)
+        .bind(&workflow.name)
+        .execute(&mut *connection)
+        .await?;
+    }
+    touch(connection, tenant).await?;
+    Ok(if known.is_none() { Applied::Created } else { Applied::Published { version: number } })
+}
+
+/// Writes nodes, edges and triggers as rows of their own: what lists and searches read.
+async fn insert_graph(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    version: VersionId,
+    definition: &Value,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO workflow_nodes (tenant_id, version_id, node_id, position, action, config)
+         SELECT $1, $2, n->>'id', o, n->>'action', coalesce(n->'with', '{}')
+           FROM jsonb_array_elements($3->'nodes') WITH ORDINALITY AS u (n, o)",
+    )
+    .bind(tenant.0)
+    .bind(version.0)
+    .bind(definition)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO workflow_edges (tenant_id, version_id, position, from_id, case_name, to_id)
+         SELECT $1, $2, o, coalesce(e->>'from', e->>0), e->>'case', coalesce(e->>'to', e->>1)
+           FROM jsonb_array_elements($3->'edges') WITH ORDINALITY AS u (e, o)",
+    )
+    .bind(tenant.0)
+    .bind(version.0)
+    .bind(definition)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO workflow_triggers (tenant_id, version_id, trigger_id, event_type, condition)
+         SELECT $1, $2, t->>'id', t->>'event', t->'where' FROM jsonb_array_elements($3->'triggers') AS u (t)",
+    )
+    .bind(tenant.0)
+    .bind(version.0)
+    .bind(definition)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+const SELECT: &str = "SELECT w.workflow_id, w.key, w.name, w.state, w.version_id, v.number, v.definition
+    FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id)";
+
+/// The workflow with this key.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn by_key(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    key: &str,
+) -> Result<Option<StoredWorkflow>, Error> {
+    let sql = format!("{SELECT} WHERE w.tenant_id = $1 AND w.key = $2");
+    let row =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(key).fetch_optional(connection).await?;
+    row.map(|row| stored(&row)).transpose()
+}
+
+/// All workflows of a tenant, by key.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<StoredWorkflow>, Error> {
+    let sql = format!("{SELECT} WHERE w.tenant_id = $1 ORDER BY w.key");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).fetch_all(connection).await?;
+    rows.iter().map(stored).collect()
+}
+
+/// Pauses (`paused`) or resumes (`active`) a workflow; `false` when it was so already. Role api.
+///
+/// Resuming wakes the runs that were held.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn set_state(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    workflow: WorkflowId,
+    state: &str,
+) -> Result<bool, Error> {
+    let changed = sqlx::query(
+        "UPDATE workflows SET state = $3, updated_at = now()
+          WHERE tenant_id = $1 AND workflow_id = $2 AND state <> $3",
+    )
+    .bind(tenant.0)
+    .bind(workflow.0)
+    .bind(state)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if changed == 0 {
+        return Ok(false);
+    }
+    touch(connection, tenant).await?;
+    if state == "active" {
+        sqlx::query(
+            "WITH held AS (
+                 UPDATE runs_open SET status = CASE WHEN state IS NULL THEN 'queued' ELSE 'waiting' END
+                  WHERE tenant_id = $1 AND workflow_id = $2 AND status = 'paused' RETURNING tenant_id, run_id)
+             UPDATE wakeups w SET ready_at = now(), due_at = now(), sweeps = 0, reason = 'resume' FROM held
+              WHERE w.tenant_id = held.tenant_id AND w.run_id = held.run_id AND w.ready_at = 'infinity'",
+        )
+        .bind(tenant.0)
+        .bind(workflow.0)
+        .execute(connection)
+        .await?;
+    }
+    Ok(true)
+}
+
+/// The versions with these ids, and which workflows are paused; role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn versions(
+    connection: &mut PgConnection,
+    ids: &[(TenantId, VersionId)],
+) -> Result<BTreeMap<VersionId, PinnedVersion>, Error> {
+    let (tenants, versions): (Vec<Uuid>, Vec<Uuid>) = ids.iter().map(|(tenant, id)| (tenant.0, id.0)).unzip();
+    let rows = sqlx::query(
+        "SELECT v.version_id, v.number, v.definition FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+           JOIN workflow_versions v ON v.tenant_id = u.t AND v.version_id = u.i",
+    )
+    .bind(tenants)
+    .bind(versions)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let version_id = VersionId(row.try_get("version_id")?);
+            let version = PinnedVersion {
+                version_id,
+                number: row.try_get("number")?,
+                definition: row.try_get("definition")?,
+            };
+            Ok((version_id, version))
+        })
+        .collect()
+}
+
+/// Those of these workflows that are paused; role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn paused(
+    connection: &mut PgConnection,
+    workflows: &[(TenantId, WorkflowId)],
+) -> Result<Vec<WorkflowId>, Error> {
+    let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) =
+        workflows.iter().map(|(tenant, id)| (tenant.0, id.0)).unzip();
+    let paused: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT w.workflow_id FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+           JOIN workflows w ON w.tenant_id = u.t AND w.workflow_id = u.i WHERE w.state = 'paused'",
+    )
+    .bind(tenants)
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    Ok(paused.into_iter().map(WorkflowId).collect())
+}
+
+fn stored(row: &PgRow) -> Result<StoredWorkflow, Error> {
+    Ok(StoredWorkflow {
+        workflow_id: WorkflowId(row.try_get("workflow_id")?),
+        key: row.try_get("key")?,
+        name: row.try_get("name")?,
+        state: row.try_get("state")?,
+        version_id: VersionId(row.try_get("version_id")?),
+        version: row.try_get("number")?,
+        definition: row.try_get("definition")?,
+    })
+}
