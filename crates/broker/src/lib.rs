@@ -1,1 +1,15 @@
-//! The only crate with lapin on the server side: topology, confirmed publishing, consuming.
+//! RabbitMQ, on the server side: the topology, confirmed publishing, consuming and the management API.
+//!
+//! No other crate knows lapin. What travels is described in `docs/topology.md`.
+
+pub mod consumer;
+pub mod management;
+pub mod nudge;
+pub mod permissions;
+pub mod publisher;
+pub mod topology;
+
+mod connection;
+
+/// The virtual host that everything lives in, unless a deployment names another.
+pub const VHOST: &str = "automation";

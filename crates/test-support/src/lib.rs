@@ -1,1 +1,3 @@
 //! For tests only: one database and one virtual host per test, builders.
+
+pub mod broker;

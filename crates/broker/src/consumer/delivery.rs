@@ -1,0 +1,148 @@
+//! A message as it was delivered.
+
+use super::ledger::Ledger;
+use lapin::types::{AMQPValue, FieldTable};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A delivered message. Until it is settled through [`super::Acker`], it belongs to the queue.
+pub struct Delivery {
+    /// The queue it came from.
+    pub queue: String,
+    /// The exchange it was published to; empty for the default exchange.
+    pub exchange: String,
+    /// Its routing key.
+    pub routing_key: String,
+    /// The content.
+    pub body: Vec<u8>,
+    /// What the content is said to be.
+    pub content_type: Option<String>,
+    /// Headers that hold text, a number or a truth value, by lower-cased name.
+    pub headers: BTreeMap<String, String>,
+    /// The publisher's id of the message.
+    pub message_id: Option<String>,
+    /// Who published it; checked by the broker when it is there.
+    pub user_id: Option<String>,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// Where the broker gave up on it before, latest first. For people: counts differ between broker versions.
+    pub deaths: Vec<Death>,
+    pub(super) acker: lapin::Acker,
+    pub(super) tag: u64,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+/// One entry of `x-death`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Death {
+    /// The queue it left.
+    pub queue: String,
+    /// `rejected`, `expired`, `maxlen` or `delivery_limit`.
+    pub reason: String,
+    /// The exchange it had been published to.
+    pub exchange: String,
+    /// The routing keys it had been published with.
+    pub routing_keys: Vec<String>,
+    /// How often.
+    pub count: u64,
+}
+
+impl Delivery {
+    pub(super) fn new(queue: &str, delivery: lapin::message::Delivery, ledger: Arc<Ledger>) -> Self {
+        let properties = delivery.properties;
+        let text = |text: &Option<lapin::types::ShortString>| text.as_ref().map(ToString::to_string);
+        let headers = properties.headers().as_ref();
+        Self {
+            queue: queue.to_owned(),
+            exchange: delivery.exchange.into(),
+            routing_key: delivery.routing_key.into(),
+            body: delivery.data,
+            content_type: text(properties.content_type()),
+            headers: headers.map(texts).unwrap_or_default(),
+            message_id: text(properties.message_id()),
+            user_id: text(properties.user_id()),
+            redelivered: delivery.redelivered,
+            deaths: headers.map(deaths).unwrap_or_default(),
+            acker: delivery.acker,
+            tag: delivery.delivery_tag,
+            ledger,
+        }
+    }
+
+    /// Whether its channel is gone: it cannot be acknowledged any more, and will be delivered again.
+    pub fn is_stale(&self) -> bool {
+        self.acker.poisoned()
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    /// Without the content, which may be personal.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("queue", &self.queue)
+            .field("routing_key", &self.routing_key)
+            .field("message_id", &self.message_id)
+            .field("size_bytes", &self.body.len())
+            .field("redelivered", &self.redelivered)
+            .finish_non_exhaustive()
+    }
+}
+
+fn texts(table: &FieldTable) -> BTreeMap<String, String> {
+    table
+        .inner()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_ascii_lowercase(), text(value)?)))
+        .collect()
+}
+
+fn text(value: &AMQPValue) -> Option<String> {
+    match value {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        AMQPValue::Boolean(value) => Some(value.to_string()),
+        AMQPValue::ShortShortInt(number) => Some(number.to_string()),
+        AMQPValue::ShortShortUInt(number) => Some(number.to_string()),
+        AMQPValue::ShortInt(number) => Some(number.to_string()),
+        AMQPValue::ShortUInt(number) => Some(number.to_string()),
+        AMQPValue::LongInt(number) => Some(number.to_string()),
+        AMQPValue::LongUInt(number) => Some(number.to_string()),
+        AMQPValue::LongLongInt(number) => Some(number.to_string()),
+        AMQPValue::Timestamp(seconds) => Some(seconds.to_string()),
+        AMQPValue::Float(number) => Some(number.to_string()),
+        AMQPValue::Double(number) => Some(number.to_string()),
+        AMQPValue::DecimalValue(_)
+        | AMQPValue::FieldArray(_)
+        | AMQPValue::FieldTable(_)
+        | AMQPValue::ByteArray(_)
+        | AMQPValue::Void => None,
+    }
+}
+
+fn deaths(table: &FieldTable) -> Vec<Death> {
+    let Some(AMQPValue::FieldArray(entries)) = table.inner().get("x-death") else { return Vec::new() };
+    entries
+        .as_slice()
+        .iter()
+        .filter_map(|entry| match entry.as_field_table() {
+            Some(entry) => Some(death(entry)),
+            None => None,
+        })
+        .collect()
+}
+
+fn death(entry: &FieldTable) -> Death {
+    let fields = texts(entry);
+    let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    let routing_keys = match entry.inner().get("routing-keys") {
+        Some(AMQPValue::FieldArray(keys)) => keys.as_slice().iter().filter_map(text).collect(),
+        Some(_) | None => Vec::new(),
+    };
+    Death {
+        queue: field("queue"),
+        reason: field("reason"),
+        exchange: field("exchange"),
+        routing_keys,
+        count: field("count").parse().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,176 @@
+//! Acknowledging many deliveries at once, and only those.
+
+use super::Delivery;
+use crate::connection::{PATIENCE, within};
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// The deliveries of one channel that are not settled yet, by tag.
+///
+/// An acknowledgement of many covers every earlier tag of its channel, also those somebody else is still working on.
+/// The ledger knows them.
+pub(super) struct Ledger {
+    unsettled: Mutex<BTreeSet<u64>>,
+    /// Held from looking at the ledger until the frames are sent: two settlements that overtook each other would name
+    /// a tag that is gone, which closes the channel.
+    wire: tokio::sync::Mutex<()>,
+    fault: CancellationToken,
+}
+
+impl Ledger {
+    pub(super) fn new(fault: CancellationToken) -> Self {
+        Self { unsettled: Mutex::default(), wire: tokio::sync::Mutex::default(), fault }
+    }
+
+    pub(super) fn received(&self, tag: u64) {
+        self.lock().insert(tag);
+    }
+
+    pub(super) fn unsettled(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// A panic while the lock is held leaves a set that is still right.
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of deliveries that were settled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Settled {
+    /// The broker was told.
+    pub settled: usize,
+    /// Their channel is gone: they will be delivered again, whatever was done about them.
+    pub redelivered: usize,
+}
+
+/// Settles deliveries.
+#[derive(Clone, Copy, Debug)]
+pub struct Acker;
+
+#[derive(Clone, Copy)]
+enum Verdict {
+    Done,
+    Requeue,
+}
+
+impl Acker {
+    /// Acknowledges deliveries, of any queues, with as few frames as is safe.
+    ///
+    /// One that cannot be acknowledged any more is delivered again; that is not an error, since everything may
+    /// arrive twice.
+    pub async fn ack_all(deliveries: Vec<Delivery>) -> Settled {
+        settle(deliveries, Verdict::Done).await
+    }
+
+    /// Gives deliveries back to their queues. Quorum queues put them at the end, or at the front on newer brokers.
+    pub async fn nack_requeue(deliveries: Vec<Delivery>) -> Settled {
+        settle(deliveries, Verdict::Requeue).await
+    }
+}
+
+async fn settle(deliveries: Vec<Delivery>, verdict: Verdict) -> Settled {
+    let mut by_channel: BTreeMap<usize, (Arc<Ledger>, BTreeMap<u64, lapin::Acker>)> = BTreeMap::new();
+    for delivery in deliveries {
+        let channel = by_channel
+            .entry(Arc::as_ptr(&delivery.ledger).addr())
+            .or_insert_with(|| (delivery.ledger.clone(), BTreeMap::new()));
+        channel.1.insert(delivery.tag, delivery.acker);
+    }
+    let mut outcome = Settled::default();
+    for (ledger, ackers) in by_channel.into_values() {
+        let count = ackers.len();
+        let settled = settle_channel(&ledger, ackers, verdict).await;
+        outcome.settled += settled;
+        outcome.redelivered += count - settled;
+    }
+    outcome
+}
+
+/// Settles deliveries of one channel; returns how many the broker was told about.
+async fn settle_channel(ledger: &Ledger, ackers: BTreeMap<u64, lapin::Acker>, verdict: Verdict) -> usize {
+    let _wire = ledger.wire.lock().await;
+    let group: BTreeSet<u64> = ackers.keys().copied().collect();
+    let plan = Plan::new(&ledger.lock(), &group);
+    let frames = plan.up_to.iter().map(|tag| (*tag, true)).chain(plan.single.iter().map(|tag| (*tag, false)));
+    let mut settled = 0;
+    for (tag, multiple) in frames {
+        let sent = match verdict {
+            Verdict::Done => within(PATIENCE, ackers[&tag].ack(BasicAckOptions { multiple })).await,
+            Verdict::Requeue => {
+                within(PATIENCE, ackers[&tag].nack(BasicNackOptions { multiple, requeue: true })).await
+            }
+        };
+        match sent {
+            Ok(true) => {}
+            Ok(false) => return settled,
+            Err(_) => {
+                ledger.fault.cancel();
+                return settled;
+            }
+        }
+        let mut unsettled = ledger.lock();
+        if multiple {
+            settled += group.range(..=tag).count();
+            *unsettled = unsettled.split_off(&(tag + 1));
+        } else {
+            settled += 1;
+            unsettled.remove(&tag);
+        }
+    }
+    settled
+}
+
+/// The fewest frames that settle a group and nothing else.
+#[derive(PartialEq, Eq, Debug)]
+struct Plan {
+    /// Settle this tag and all before it.
+    up_to: Option<u64>,
+    /// Settle these one by one.
+    single: Vec<u64>,
+}
+
+impl Plan {
+    fn new(unsettled: &BTreeSet<u64>, group: &BTreeSet<u64>) -> Self {
+        let first_of_others = unsettled.difference(group).next().copied().unwrap_or(u64::MAX);
+        Self {
+            up_to: group.range(..first_of_others).next_back().copied(),
+            single: group.range(first_of_others..).copied().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_stands_before_an_open_delivery_goes_in_one_frame_and_the_rest_one_by_one() {
+        let plan = Plan::new(&(4..=10).collect(), &BTreeSet::from([4, 5, 7, 9]));
+        assert_eq!(plan, Plan { up_to: Some(5), single: vec![7, 9] });
+    }
+
+    #[test]
+    fn a_whole_channel_goes_in_one_frame() {
+        let plan = Plan::new(&(1..=500).collect(), &(1..=500).collect());
+        assert_eq!(plan, Plan { up_to: Some(500), single: vec![] });
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_the_group_is_settled(tags in prop::collection::btree_map(1u64..200, any::<bool>(), 0..60)) {
+            let unsettled: BTreeSet<u64> = tags.keys().copied().collect();
+            let group: BTreeSet<u64> = tags.iter().filter(|(_, mine)| **mine).map(|(tag, _)| *tag).collect();
+            let plan = Plan::new(&unsettled, &group);
+            let mut settled: BTreeSet<u64> = plan.single.iter().copied().collect();
+            if let Some(tag) = plan.up_to {
+                settled.extend(unsettled.range(..=tag));
+            }
+            prop_assert_eq!(settled, group);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Consuming, acknowledging, draining and coming back.
+
+use crate::support::{Fixture, PATIENCE, consuming, nudge, nudges, number, receive_all};
+use automation_broker::consumer::{
+    Acker, Batch, ConsumerHealth, PRIORITY_WEIGHTS, Settled, WeightedReceiver,
+};
+use automation_broker::publisher::Message;
+use automation_broker::topology::{Topology, work_queue};
+use automation_domain::priority::Priority;
+use lapin::options::QueueDeleteOptions;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const QUEUE: &str = "automation.work.high";
+
+#[tokio::test]
+async fn a_consumer_whose_connection_is_killed_comes_back_and_gets_everything() {
+    let fixture = Fixture::new().await;
+    let publisher = fixture.publisher().await;
+    let (consumer, mut deliveries) = fixture.consumer(20);
+    publisher.publish_all(nudges(0..200)).await.unwrap();
+    let mut seen = BTreeSet::new();
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        let delivery = deliveries.recv().await.unwrap();
+        seen.insert(number(&delivery.body));
+        held.push(delivery);
+    }
+    fixture.kill_consumer_connection().await;
+    publisher.publish_all(nudges(200..400)).await.unwrap();
+    let mut health = consumer.health();
+    timeout(PATIENCE, health.wait_for(|_| consumer.reconnects() > 0)).await.unwrap().unwrap();
+
+    // What was held across the loss cannot be acknowledged, and that is no error.
+    assert_eq!(Acker::ack_all(held).await, Settled { settled: 0, redelivered: 10 });
+    let again = receive_all(&mut deliveries, 400).await;
+    assert_eq!(again, (0..400).collect());
+    assert!(again.is_superset(&seen));
+    consumer.close().await;
+    assert_eq!(fixture.ready(QUEUE).await, 0);
+}
+
+#[tokio::test]
+async fn a_consumer_notices_that_its_queue_is_gone_and_comes_back_when_it_is_declared() {
+    let fixture = Fixture::new().await;
+    let (consumer, mut deliveries) = fixture.consumer(20);
+    consuming(&consumer).await;
+    let channel = fixture.channel().await;
+    channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await.unwrap();
+    let mut health = consumer.health();
+    let noticed = health.wait_for(|health| *health == ConsumerHealth::Connecting);
+    timeout(PATIENCE, noticed).await.unwrap().unwrap();
+
+    Topology::standard().apply(fixture.vhost.amqp_url()).await.unwrap();
+    consuming(&consumer).await;
+    fixture.publisher().await.publish_all(nudges(0..10)).await.unwrap();
+    assert_eq!(receive_all(&mut deliveries, 10).await.len(), 10);
+    assert!(consumer.reconnects() > 0);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_of_some_leaves_the_others_to_be_delivered_again() {
+    let fixture = Fixture::new().await;
+    fixture.publisher().await.publish_all(nudges(0..10)).await.unwrap();
+    let (consumer, mut deliveries) = fixture.consumer(10);
+    let mut all = Vec::new();
+    while all.len() < 10 {
+        all.push(deliveries.recv().await.unwrap());
+    }
+    // The first three go in one frame; 5 and 7 stand behind open ones.
+    let (done, open): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|delivery| [0, 1, 2, 5, 7].contains(&number(&delivery.body)));
+    assert_eq!(Acker::ack_all(done).await, Settled { settled: 5, redelivered: 0 });
+    let (requeued, kept): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|delivery| number(&delivery.body) == 3);
+    assert_eq!(Acker::nack_requeue(requeued).await, Settled { settled: 1, redelivered: 0 });
+    let back = deliveries.recv().await.unwrap();
+    assert_eq!((number(&back.body), back.redelivered), (3, true));
+    assert_eq!(kept.len(), 4);
+    consumer.close().await;
+    fixture.wait_until_ready(QUEUE, 5).await;
+}
+
+#[tokio::test]
+async fn settling_from_many_tasks_at_once_settles_each_delivery_once() {
+    let fixture = Fixture::new().await;
+    fixture.publisher().await.publish_all(nudges(0..600)).await.unwrap();
+    let (consumer, mut deliveries) = fixture.consumer(600);
+    let mut hands: Vec<Vec<_>> = (0..6).map(|_| Vec::new()).collect();
+    for turn in 0..600 {
+        hands[turn * 7 % 6].push(deliveries.recv().await.unwrap());
+    }
+    let tasks = hands.into_iter().flat_map(|mut hand| {
+        let rest = hand.split_off(hand.len() / 2);
+        [hand, rest].map(|part| tokio::spawn(Acker::ack_all(part)))
+    });
+    let outcomes = futures_util::future::try_join_all(tasks).await.unwrap();
+    assert_eq!(outcomes.iter().map(|outcome| outcome.settled).sum::<usize>(), 600);
+    assert_eq!(consumer.reconnects(), 0);
+    consumer.close().await;
+    fixture.wait_until_ready(QUEUE, 0).await;
+}
+
+#[tokio::test]
+async fn a_drain_leaves_exactly_the_unprocessed_messages_in_the_queue() {
+    let fixture = Fixture::new().await;
+    fixture.publisher().await.publish_all(nudges(0..50)).await.unwrap();
+    let (consumer, mut deliveries) = fixture.consumer(10);
+    let mut in_hand = Vec::new();
+    for _ in 0..3 {
+        in_hand.push(deliveries.recv().await.unwrap());
+    }
+    consumer.drain();
+    assert!(deliveries.recv().await.is_none(), "what was fetched ahead is not handed out any more");
+    let mut health = consumer.health();
+    let draining = health.wait_for(|health| *health == ConsumerHealth::Draining);
+    timeout(PATIENCE, draining).await.unwrap().unwrap();
+    assert_eq!(Acker::ack_all(in_hand).await, Settled { settled: 3, redelivered: 0 });
+    consumer.close().await;
+    fixture.wait_until_ready(QUEUE, 47).await;
+}
+
+#[tokio::test]
+async fn a_batch_takes_what_is_there_and_closes_at_once() {
+    let fixture = Fixture::new().await;
+    let publisher = fixture.publisher().await;
+    let (_consumer, mut deliveries) = fixture.consumer(100);
+    publisher.publish_all(nudges(0..30)).await.unwrap();
+    let full = Batch::collect(&mut deliveries, 20, PATIENCE).await.unwrap();
+    assert_eq!(full.len(), 20);
+    let lingering = Batch::collect(&mut deliveries, 10, PATIENCE).await.unwrap();
+    assert_eq!(lingering.len(), 10);
+    publisher.publish_all(nudges(30..31)).await.unwrap();
+    let alone =
+        timeout(PATIENCE, Batch::collect(&mut deliveries, 20, Duration::ZERO)).await.unwrap().unwrap();
+    assert_eq!(alone.len(), 1);
+}
+
+#[tokio::test]
+async fn a_flood_of_high_priority_does_not_starve_low() {
+    let fixture = Fixture::new().await;
+    let publisher = fixture.publisher().await;
+    let flood = |priority| (0..100).map(move |number| nudge(priority, number));
+    publisher.publish_all(Priority::ALL.into_iter().flat_map(flood).collect()).await.unwrap();
+    let (consumer, deliveries) = fixture.consumer_of(&Priority::ALL, 100);
+    for priority in Priority::ALL {
+        fixture.wait_until_ready(work_queue(priority), 0).await;
+    }
+    let mut receiver = WeightedReceiver::new(deliveries, PRIORITY_WEIGHTS);
+    let mut of_low = 0;
+    let mut taken = 0;
+    while taken < 300 {
+        let batch = timeout(PATIENCE, receiver.recv_batch(17)).await.unwrap().unwrap();
+        taken += batch.len();
+        if taken <= 119 {
+            of_low += batch.iter().filter(|delivery| delivery.queue == work_queue(Priority::Low)).count();
+        }
+        Acker::ack_all(batch).await;
+    }
+    assert!(of_low > 0);
+    consumer.drain();
+    assert!(receiver.recv_batch(17).await.is_none());
+}
+
+#[tokio::test]
+async fn a_delivery_tells_what_was_published() {
+    let fixture = Fixture::new().await;
+    let publisher = fixture.publisher().await;
+    let message = Message {
+        headers: [("Traceparent".to_owned(), "00-1".to_owned()), ("x-death".to_owned(), "forged".to_owned())]
+            .into(),
+        timestamp: Some(1_700_000_000),
+        ..nudge(Priority::High, 7)
+    };
+    publisher.publish_all(vec![message]).await.unwrap();
+    let (_consumer, mut deliveries) = fixture.consumer(1);
+    let delivery = deliveries.recv().await.unwrap();
+    assert_eq!(delivery.queue, QUEUE);
+    assert_eq!((delivery.exchange.as_str(), delivery.routing_key.as_str()), ("automation.work", "high"));
+    assert_eq!(delivery.content_type.as_deref(), Some("text/plain"));
+    assert_eq!(delivery.message_id.as_deref(), Some("7"));
+    assert_eq!(delivery.headers, [("traceparent".to_owned(), "00-1".to_owned())].into());
+    assert_eq!((delivery.user_id.as_deref(), delivery.redelivered), (None, false));
+    assert!(delivery.deaths.is_empty());
+}
