@@ -40,13 +40,16 @@ pub struct RunFacts<'a> {
     pub state: &'a RunState,
 }
 
-impl Facts<'_> {
+impl<'a> Facts<'a> {
     /// The value at a path such as `event.data.total` or `contact.fields.plan`; `None` when it is missing.
-    pub fn field(&self, path: &FieldPath) -> Option<Cow<'_, Value>> {
+    pub fn field(&self, path: &FieldPath) -> Option<Cow<'a, Value>> {
         lookup::field(self, path)
     }
 }
 
-pub use path::FieldPath;
 mod lookup;
 mod path;
+#[cfg(test)]
+pub(crate) mod sample;
+
+pub use path::{FieldPath, ROOTS};

@@ -2,6 +2,10 @@
 
 use crate::priority::Priority;
 
+mod actions;
+mod triggers;
+mod words;
+
 /// An event type that workflows can listen for.
 #[derive(Debug)]
 pub struct TriggerEntry {
@@ -32,6 +36,15 @@ pub struct ActionEntry {
     pub emits: &'static [&'static str],
 }
 
+/// A key of the catalogue that needs no more than a sentence: an operator, a permission, a group.
+#[derive(Debug)]
+pub struct Entry {
+    /// Public key.
+    pub key: &'static str,
+    /// One sentence for people.
+    pub description: &'static str,
+}
+
 /// Kinds of effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
@@ -45,17 +58,133 @@ pub enum Effect {
     Flow,
 }
 
+impl Effect {
+    /// Its public key.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::External => "external",
+            Self::Directive => "directive",
+            Self::Flow => "flow",
+        }
+    }
+}
+
 /// All triggers, in the catalogue's order.
 pub fn triggers() -> &'static [TriggerEntry] {
-    todo!()
+    triggers::TRIGGERS
 }
 
 /// All actions, in the catalogue's order.
 pub fn actions() -> &'static [ActionEntry] {
-    todo!()
+    actions::ACTIONS
+}
+
+/// The comparison operators of conditions.
+pub fn operators() -> &'static [Entry] {
+    words::OPERATORS
+}
+
+/// What joins conditions: AND, OR and NOT, written `all`, `any` and `not`.
+pub fn logical_operators() -> &'static [Entry] {
+    words::LOGICAL
+}
+
+/// What conditions can be about.
+pub fn condition_types() -> &'static [Entry] {
+    words::CONDITION_TYPES
+}
+
+/// What a member of a tenant may be allowed to do.
+pub fn permissions() -> &'static [Entry] {
+    words::PERMISSIONS
+}
+
+/// The groups of triggers, in the catalogue's order.
+pub fn trigger_groups() -> &'static [Entry] {
+    words::TRIGGER_GROUPS
+}
+
+/// The groups of actions, in the catalogue's order.
+pub fn action_groups() -> &'static [Entry] {
+    words::ACTION_GROUPS
+}
+
+/// The trigger with this key.
+pub fn trigger(key: &str) -> Option<&'static TriggerEntry> {
+    triggers().iter().find(|entry| entry.key == key)
+}
+
+/// The action with this key.
+pub fn action(key: &str) -> Option<&'static ActionEntry> {
+    actions().iter().find(|entry| entry.key == key)
 }
 
 /// The priority of an event type; medium for one that the catalogue does not know.
 pub fn priority_of(event_type: &str) -> Priority {
-    triggers().iter().find(|entry| entry.key == event_type).map_or(Priority::Medium, |entry| entry.priority)
+    trigger(event_type).map_or(Priority::Medium, |entry| entry.priority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_key_stands_once() {
+        let keys = |entries: &[Entry]| entries.iter().map(|entry| entry.key).collect::<Vec<_>>();
+        let lists = [
+            triggers().iter().map(|entry| entry.key).collect(),
+            actions().iter().map(|entry| entry.key).collect(),
+            keys(operators()),
+            keys(permissions()),
+            keys(condition_types()),
+        ];
+        assert_eq!(lists.each_ref().map(Vec::len), [51, 50, 13, 8, 6]);
+        for list in lists {
+            assert_eq!(list.iter().collect::<BTreeSet<_>>().len(), list.len());
+        }
+    }
+
+    #[test]
+    fn every_group_is_used_and_every_used_group_is_listed() {
+        let used: BTreeSet<_> = triggers().iter().map(|entry| entry.group).collect();
+        assert_eq!(used, trigger_groups().iter().map(|group| group.key).collect());
+        let used: BTreeSet<_> = actions().iter().map(|entry| entry.group).collect();
+        assert_eq!(used, action_groups().iter().map(|group| group.key).collect());
+    }
+
+    #[test]
+    fn what_actions_emit_can_be_listened_for() {
+        for event in actions().iter().flat_map(|entry| entry.emits) {
+            assert!(trigger(event).is_some(), "{event}");
+        }
+    }
+
+    #[test]
+    fn descriptions_are_sentences() {
+        let descriptions = triggers()
+            .iter()
+            .map(|entry| entry.description)
+            .chain(actions().iter().map(|entry| entry.description))
+            .chain(
+                operators()
+                    .iter()
+                    .chain(permissions())
+                    .chain(condition_types())
+                    .map(|entry| entry.description),
+            );
+        for description in descriptions {
+            assert!(
+                description.ends_with('.') && description.starts_with(char::is_uppercase),
+                "{description}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_events_are_of_medium_priority() {
+        assert_eq!(priority_of("order.created"), Priority::High);
+        assert_eq!(priority_of("com.example.thing"), Priority::Medium);
+    }
 }

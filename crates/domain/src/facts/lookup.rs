@@ -1,10 +1,244 @@
 //! Finding a fact.
 
-use super::{FieldPath, Facts};
-use serde_json::Value;
+use super::{Facts, FieldPath, RunFacts};
+use crate::contact::Contact;
+use crate::event::RecordedEvent;
+use crate::interpreter::StepResult;
+use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
+use chrono_tz::Tz;
+use serde_json::{Map, Number, Value, json};
 use std::borrow::Cow;
 
-pub(super) fn field<'a>(facts: &Facts<'a>, path: &FieldPath) -> Option<Cow<'a, Value>> {
-    let _ = (facts, path);
-    todo!()
+/// A value of the facts: borrowed where it is stored as JSON.
+type Found<'a> = Option<Cow<'a, Value>>;
+
+pub(super) fn field<'a>(facts: &Facts<'a>, path: &FieldPath) -> Found<'a> {
+    let segments: Vec<&str> = path.segments.iter().map(String::as_str).collect();
+    match segments.as_slice() {
+        ["event", rest @ ..] => event(facts.event?, rest),
+        ["contact", rest @ ..] => contact(facts.contact?, rest),
+        ["vars"] => Some(Cow::Owned(Value::Object(facts.run?.state.vars.clone()))),
+        ["vars", name, rest @ ..] => below(facts.run?.state.vars.get(*name)?, rest),
+        ["steps"] => {
+            let steps = &facts.run?.state.steps;
+            owned(Value::Object(steps.iter().map(|(id, result)| (id.clone(), whole_step(result))).collect()))
+        }
+        ["steps", node, rest @ ..] => step(facts.run?.state.steps.get(*node)?, rest),
+        ["run", rest @ ..] => run(&facts.run?, rest),
+        ["workflow"] => owned(json!({ "key": facts.run?.workflow })),
+        ["workflow", _] => owned(text(facts.run?.workflow)),
+        ["tenant"] => owned(json!({ "key": facts.tenant })),
+        ["tenant", _] => owned(text(facts.tenant)),
+        ["now", rest @ ..] => now(facts, rest),
+        _ => None,
+    }
+}
+
+fn event<'a>(recorded: &'a RecordedEvent, rest: &[&str]) -> Found<'a> {
+    let event = &recorded.event;
+    match rest {
+        ["data", rest @ ..] => below(&event.data, rest),
+        ["id"] => owned(text(&event.id)),
+        ["type"] => owned(text(&event.event_type)),
+        ["source"] => owned(text(&event.source)),
+        ["time"] => owned(instant(event.time)),
+        ["subject"] => owned(text(event.subject.as_deref()?)),
+        [] => {
+            let mut whole =
+                members(&["id", "type", "source", "time", "subject"], |name| self::event(recorded, &[name]));
+            whole.insert("data".to_owned(), event.data.clone());
+            owned(Value::Object(whole))
+        }
+        _ => None,
+    }
+}
+
+fn contact<'a>(contact: &'a Contact, rest: &[&str]) -> Found<'a> {
+    let optional = |value: &Option<String>| owned(text(value.as_deref()?));
+    match rest {
+        ["id"] => owned(text(&contact.subject)),
+        ["email"] => optional(&contact.email),
+        ["phone"] => optional(&contact.phone),
+        ["first_name"] => optional(&contact.first_name),
+        ["last_name"] => optional(&contact.last_name),
+        ["timezone"] => optional(&contact.timezone),
+        ["owner"] => optional(&contact.owner),
+        ["score"] => owned(number(contact.score)?),
+        ["tags"] => owned(json!(contact.tags)),
+        ["segments"] => owned(json!(contact.segments)),
+        ["fields"] => owned(Value::Object(contact.fields.clone())),
+        ["fields", name, rest @ ..] => below(contact.fields.get(*name)?, rest),
+        ["consent"] => owned(Value::Object(contact.consent.clone())),
+        ["consent", name, rest @ ..] => below(contact.consent.get(*name)?, rest),
+        [] => {
+            const NAMES: [&str; 12] = [
+                "id",
+                "email",
+                "phone",
+                "first_name",
+                "last_name",
+                "timezone",
+                "owner",
+                "score",
+                "tags",
+                "segments",
+                "fields",
+                "consent",
+            ];
+            owned(Value::Object(members(&NAMES, |name| self::contact(contact, &[name]))))
+        }
+        _ => None,
+    }
+}
+
+fn step<'a>(result: &'a StepResult, rest: &[&str]) -> Found<'a> {
+    match rest {
+        ["output", rest @ ..] => below(&result.output, rest),
+        ["case"] => owned(text(result.case.as_deref()?)),
+        ["error"] => {
+            let error = result.error.as_ref()?;
+            owned(json!({ "code": error.code, "message": error.message }))
+        }
+        ["error", "code"] => owned(text(&result.error.as_ref()?.code)),
+        ["error", "message"] => owned(text(&result.error.as_ref()?.message)),
+        [] => owned(whole_step(result)),
+        _ => None,
+    }
+}
+
+fn whole_step(result: &StepResult) -> Value {
+    Value::Object(members(&["output", "error", "case"], |name| step(result, &[name])))
+}
+
+fn run<'a>(run: &RunFacts<'a>, rest: &[&str]) -> Found<'a> {
+    match rest {
+        ["id"] => owned(text(&run.run_id.to_string())),
+        ["key"] => owned(text(run.run_key)),
+        ["started_at"] => owned(instant(run.started_at)),
+        ["version"] => owned(run.version.into()),
+        [] => {
+            let names = ["id", "key", "started_at", "version"];
+            owned(Value::Object(members(&names, |name| self::run(run, &[name]))))
+        }
+        _ => None,
+    }
+}
+
+/// The clock in the contact's zone, or in UTC where that is missing or no zone.
+fn now<'a>(facts: &Facts<'_>, rest: &[&str]) -> Found<'a> {
+    let zone = facts.contact.and_then(|contact| contact.timezone.as_deref());
+    let zone: Tz = zone.and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC);
+    let local = zone.from_utc_datetime(&facts.now.naive_utc());
+    match rest {
+        ["time"] => owned(text(&local.format("%H:%M").to_string())),
+        ["date"] => owned(text(&local.format("%Y-%m-%d").to_string())),
+        ["weekday"] => owned(text(&local.format("%A").to_string().to_lowercase())),
+        ["timestamp"] => owned(instant(facts.now)),
+        [] => {
+            let names = ["time", "date", "weekday", "timestamp"];
+            owned(Value::Object(members(&names, |name| now(facts, &[name]))))
+        }
+        _ => None,
+    }
+}
+
+/// Follows `rest` into JSON: a key of an object, or an index of a list.
+fn below<'a>(value: &'a Value, rest: &[&str]) -> Found<'a> {
+    rest.iter()
+        .try_fold(value, |value, segment| match value {
+            Value::Object(members) => members.get(*segment),
+            Value::Array(items) => items.get(segment.parse::<usize>().ok()?),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        })
+        .map(Cow::Borrowed)
+}
+
+fn members<'a>(names: &[&str], find: impl Fn(&str) -> Found<'a>) -> Map<String, Value> {
+    names.iter().filter_map(|name| Some(((*name).to_owned(), find(name)?.into_owned()))).collect()
+}
+
+fn owned<'a>(value: Value) -> Found<'a> {
+    Some(Cow::Owned(value))
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn instant(at: DateTime<Utc>) -> Value {
+    Value::String(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+/// A whole number where it is one, so that a score of 80 reads `80`.
+fn number(value: f64) -> Option<Value> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        return Some(Value::from(value as i64));
+    }
+    Number::from_f64(value).map(Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::sample::Sample;
+
+    fn find(sample: &Sample, path: &str) -> Option<Value> {
+        sample.facts().field(&FieldPath::parse(path, "").unwrap()).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn facts_are_found_where_they_are() {
+        let mut sample = Sample::default();
+        sample.event.event.data = json!({ "total": 80, "items": [{ "sku": "a" }], "none": null });
+        sample.contact.fields.insert("plan".into(), json!("pro"));
+        sample.contact.score = 80.0;
+        sample.contact.tags = vec!["vip".into()];
+        sample.state.vars.insert("list".into(), json!([1, 2]));
+        for (path, value) in [
+            ("event.type", json!("order.created")),
+            ("event.time", json!("2026-11-24T08:00:00Z")),
+            ("event.data.total", json!(80)),
+            ("event.data.items.0.sku", json!("a")),
+            ("event.data.none", json!(null)),
+            ("contact.id", json!("c-1")),
+            ("contact.email", json!("ada@example.com")),
+            ("contact.score", json!(80)),
+            ("contact.tags", json!(["vip"])),
+            ("contact.fields.plan", json!("pro")),
+            ("vars.list.1", json!(2)),
+            ("run.version", json!(3)),
+            ("workflow.key", json!("welcome")),
+            ("tenant.key", json!("acme")),
+            ("now.timestamp", json!("2026-11-24T23:30:00Z")),
+        ] {
+            assert_eq!(find(&sample, path), Some(value), "{path}");
+        }
+        for path in
+            ["event.data.items.1.sku", "event.data.total.cents", "contact.phone", "vars.x", "steps.a.case"]
+        {
+            assert_eq!(find(&sample, path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn time_of_day_is_the_contacts() {
+        let mut sample = Sample::default();
+        let mut clock = |zone: Option<&str>| {
+            sample.contact.timezone = zone.map(str::to_owned);
+            ["now.time", "now.date", "now.weekday"].map(|path| find(&sample, path).unwrap())
+        };
+        assert_eq!(clock(None), ["23:30", "2026-11-24", "tuesday"]);
+        assert_eq!(clock(Some("Europe/Berlin")), ["00:30", "2026-11-25", "wednesday"]);
+        assert_eq!(clock(Some("Mars/Olympus")), ["23:30", "2026-11-24", "tuesday"]);
+    }
+
+    #[test]
+    fn without_facts_every_field_is_missing() {
+        let now = DateTime::UNIX_EPOCH;
+        let facts = Facts { event: None, contact: None, run: None, tenant: "acme", now };
+        for path in ["event.type", "contact.email", "vars.a", "steps.a.case", "run.id", "workflow.key"] {
+            assert_eq!(facts.field(&FieldPath::parse(path, "").unwrap()), None, "{path}");
+        }
+    }
 }

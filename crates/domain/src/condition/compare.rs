@@ -1,0 +1,96 @@
+//! Equality and order between values that come from forms, stores and people.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Number, Value};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+/// Whether two values are the same: numbers by value, a number and its text, times as instants.
+pub(super) fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(key, left)| right.get(key).is_some_and(|right| equal(left, right)))
+        }
+        (Value::Null, Value::Null) => true,
+        (Value::Bool(left), Value::Bool(right)) => left == right,
+        _ => order(left, right) == Some(Ordering::Equal),
+    }
+}
+
+/// How two values are ordered; `None` when they have no order.
+pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => order_numbers(left, right),
+        (Value::Number(left), Value::String(right)) => order_numbers(left, &number_in(right)?),
+        (Value::String(left), Value::Number(right)) => order_numbers(&number_in(left)?, right),
+        (Value::String(left), Value::String(right)) => Some(match (instant_in(left), instant_in(right)) {
+            (Some(left), Some(right)) => left.cmp(&right),
+            (None, _) | (_, None) => left.cmp(right),
+        }),
+        _ => None,
+    }
+}
+
+/// What text operators see: text as it is, a number as its digits.
+pub(super) fn as_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A key under which an index finds every scalar that `equals` a literal: equal values always have the same key.
+///
+/// Unequal values may share one (`"80"` and `"80.0"`), so what an index finds is still to be compared. `None` for
+/// null, lists and objects.
+pub fn equality_key(value: &Value) -> Option<String> {
+    match value {
+        Value::Bool(value) => Some(format!("b:{value}")),
+        Value::Number(number) => number_key(number),
+        Value::String(text) => match (number_in(text), instant_in(text)) {
+            (Some(number), _) => number_key(&number),
+            (None, Some(instant)) => {
+                Some(format!("t:{}.{}", instant.timestamp(), instant.timestamp_subsec_nanos()))
+            }
+            (None, None) => Some(format!("s:{text}")),
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn number_key(number: &Number) -> Option<String> {
+    // Adding zero makes -0.0 and 0.0 one.
+    number.as_f64().map(|value| format!("n:{:x}", (value + 0.0).to_bits()))
+}
+
+fn order_numbers(left: &Number, right: &Number) -> Option<Ordering> {
+    match (integer(left), integer(right)) {
+        (Some(left), Some(right)) => Some(left.cmp(&right)),
+        (None, _) | (_, None) => left.as_f64()?.partial_cmp(&right.as_f64()?),
+    }
+}
+
+fn integer(number: &Number) -> Option<i128> {
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+}
+
+/// The number that a text is, written as in JSON: `80`, `-1.5`, `1e3`; not ` 80`, `+1` or `080`.
+fn number_in(text: &str) -> Option<Number> {
+    let bytes = text.as_bytes();
+    let starts = bytes.first().is_some_and(|first| first.is_ascii_digit() || *first == b'-');
+    let ends = bytes.last().is_some_and(u8::is_ascii_digit);
+    if starts && ends { serde_json::from_str(text).ok() } else { None }
+}
+
+fn instant_in(text: &str) -> Option<DateTime<Utc>> {
+    // The shortest is 2026-11-24T08:00:00Z; most texts are told apart without parsing.
+    if text.len() < 20 || text.as_bytes()[4] != b'-' {
+        return None;
+    }
+    DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc())
+}

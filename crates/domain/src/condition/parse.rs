@@ -1,0 +1,163 @@
+//! From JSON to a condition, or to everything that is wrong with it.
+
+use super::operator::Operator;
+use super::{Condition, Expected, Leaf, Test};
+use crate::facts::FieldPath;
+use crate::limits::Limits;
+use crate::problem::{Problem, nearest_hint};
+use crate::template::{ValueTemplate, is_template};
+use regex::RegexBuilder;
+use serde_json::{Map, Value};
+
+/// Keys that make an object a condition.
+const JOINS: [&str; 3] = ["all", "any", "not"];
+const LEAF_KEYS: [&str; 3] = ["field", "op", "value"];
+const AGGREGATES: [&str; 5] = ["count", "sum", "average", "min", "max"];
+
+pub(super) fn parse(value: &Value, at: &str, limits: &Limits) -> Result<Condition, Vec<Problem>> {
+    let mut reader = Reader { limits, problems: Vec::new() };
+    let condition = reader.condition(value, at, 1);
+    match condition {
+        Some(condition) if reader.problems.is_empty() => Ok(condition),
+        Some(_) | None => Err(reader.problems),
+    }
+}
+
+struct Reader<'a> {
+    limits: &'a Limits,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem<T>(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) -> Option<T> {
+        self.problems.push(Problem::new(code, at, message));
+        None
+    }
+
+    fn condition(&mut self, value: &Value, at: &str, depth: usize) -> Option<Condition> {
+        if depth > self.limits.json_depth {
+            let message = format!("conditions may be nested at most {} levels deep", self.limits.json_depth);
+            return self.problem("too_deep", at, message);
+        }
+        let Value::Object(members) = value else {
+            return self.problem(
+                "bad_condition",
+                at,
+                "a condition is an object: {field, op, value}, all, any or not",
+            );
+        };
+        let mut joins = JOINS.into_iter().filter(|join| members.contains_key(*join));
+        let test = match joins.next() {
+            None => Test::Leaf(self.leaf(members, at)?),
+            Some(join) => {
+                for key in members.keys().filter(|key| *key != join) {
+                    let message = format!("\"{key}\" cannot stand beside {join} in one condition; nest them");
+                    self.problem::<()>("unknown_key", format!("{at}.{key}"), message);
+                }
+                let inner = &members[join];
+                let at = format!("{at}.{join}");
+                match join {
+                    "not" => Test::Not(Box::new(self.condition(inner, &at, depth + 1)?)),
+                    "all" => Test::All(self.list(inner, &at, depth)?),
+                    _ => Test::Any(self.list(inner, &at, depth)?),
+                }
+            }
+        };
+        Some(Condition { test })
+    }
+
+    fn list(&mut self, value: &Value, at: &str, depth: usize) -> Option<Vec<Condition>> {
+        let Value::Array(items) = value else {
+            return self.problem("wrong_type", at, "must be a list of conditions");
+        };
+        if items.is_empty() {
+            return self.problem("bad_condition", at, "needs at least one condition");
+        }
+        // Every item is read before the first failure counts, so that all problems are found.
+        let parts: Vec<_> = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| self.condition(item, &format!("{at}[{index}]"), depth + 1))
+            .collect();
+        parts.into_iter().collect()
+    }
+
+    fn leaf(&mut self, members: &Map<String, Value>, at: &str) -> Option<Leaf> {
+        if let Some(aggregate) = AGGREGATES.into_iter().find(|key| members.contains_key(*key)) {
+            let message = format!("{aggregate} over past events is not available yet");
+            return self.problem("not_available", format!("{at}.{aggregate}"), message);
+        }
+        for key in members.keys().filter(|key| !LEAF_KEYS.contains(&key.as_str())) {
+            let hint = nearest_hint(key, LEAF_KEYS.into_iter().chain(JOINS));
+            let message = format!("a condition has no key \"{key}\"{hint}");
+            self.problem::<()>("unknown_key", format!("{at}.{key}"), message);
+        }
+        let field = self.word(members, "field", at).and_then(|field| {
+            FieldPath::parse(field, &format!("{at}.field"))
+                .map_err(|problem| self.problems.push(problem))
+                .ok()
+        });
+        let op = self.word(members, "op", at).and_then(|op| {
+            let found = Operator::from_key(op);
+            if found.is_none() {
+                let hint = nearest_hint(op, Operator::ALL.map(Operator::as_str));
+                let message = format!("there is no operator \"{op}\"{hint}");
+                self.problem::<()>("unknown_operator", format!("{at}.op"), message);
+            }
+            found
+        });
+        let expected = self.expected(members.get("value"), op?, at);
+        Some(Leaf { field: field?, op: op?, expected: expected? })
+    }
+
+    fn word<'v>(&mut self, members: &'v Map<String, Value>, key: &str, at: &str) -> Option<&'v str> {
+        match members.get(key) {
+            Some(Value::String(word)) => Some(word),
+            Some(_) => self.problem("wrong_type", format!("{at}.{key}"), "must be a text"),
+            None => self.problem("missing_key", at, format!("a condition needs \"{key}\"")),
+        }
+    }
+
+    fn expected(&mut self, value: Option<&Value>, op: Operator, at: &str) -> Option<Expected> {
+        let key = op.as_str();
+        let value_at = format!("{at}.value");
+        match (value, op.takes_value()) {
+            (None, false) => Some(Expected::Nothing),
+            (Some(_), false) => self.problem("unknown_key", value_at, format!("{key} takes no value")),
+            (None, true) => self.problem("missing_key", at, format!("{key} needs \"value\"")),
+            (Some(Value::Null), true) => {
+                self.problem("wrong_type", value_at, "null equals nothing; use is_empty or is_not_empty")
+            }
+            (Some(value), true) if op == Operator::RegexMatch => self.regex(value, value_at),
+            (Some(value), true) => match ValueTemplate::parse(value, &value_at, self.limits) {
+                Ok(template) if template.is_literal() => Some(Expected::Literal(value.clone())),
+                Ok(template) => Some(Expected::Template(template)),
+                Err(problems) => {
+                    self.problems.extend(problems);
+                    None
+                }
+            },
+        }
+    }
+
+    fn regex(&mut self, value: &Value, at: String) -> Option<Expected> {
+        let Value::String(pattern) = value else {
+            return self.problem("wrong_type", at, "regex_match needs a regular expression as text");
+        };
+        if is_template(pattern) {
+            return self.problem("bad_regex", at, "a regular expression is fixed: it cannot be a template");
+        }
+        match RegexBuilder::new(pattern).size_limit(self.limits.regex_bytes).build() {
+            Ok(regex) => Some(Expected::Regex(regex)),
+            Err(regex::Error::CompiledTooBig(limit)) => {
+                self.problem("bad_regex", at, format!("the regular expression needs more than {limit} bytes"))
+            }
+            Err(error) => {
+                // The crate draws a picture over several lines; the last one says what is wrong.
+                let text = error.to_string();
+                let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                self.problem("bad_regex", at, format!("not a regular expression: {last}"))
+            }
+        }
+    }
+}
