@@ -1,0 +1,83 @@
+# Processes that outlive the script: started in their own session, found again through a pid file.
+#
+# A pid alone proves nothing: after a crash or a reboot another program may have it. So the file also holds when the
+# process started and in which boot, and both must still be true.
+
+process_identity() { # pid
+    if [ -r "/proc/$1/stat" ]; then
+        local stat
+        stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+        # The command name may contain spaces and brackets: fields count from after the last ')'.
+        # shellcheck disable=SC2086
+        set -- ${stat##*) }
+        # A zombie has a pid and answers `kill -0`, but it is dead; whoever should reap it may take seconds, or never come.
+        [ "$1" != Z ] && [ "$1" != X ] || return 1
+        echo "${20}:$(cat /proc/sys/kernel/random/boot_id)"
+    else
+        [ ! -d /proc/self ] || return 1
+        ps -o lstart= -p "$1" | tr ' ' '_' | grep .
+    fi
+}
+
+# Prints the pid of the named process if it lives and is ours.
+process_pid() { # name
+    local pid identity
+    read -r pid identity 2>/dev/null <"$STATE/run/$1.pid" || return 1
+    [ -n "${identity:-}" ] && [ "$(process_identity "$pid")" = "$identity" ] && echo "$pid"
+}
+
+process_lives() { process_pid "$1" >/dev/null; }
+
+# The child writes its own pid file and then becomes the program (same pid, same start time), so there is no moment at
+# which it runs unrecorded, even if this script is killed meanwhile. Its own session keeps Ctrl-C from reaching it.
+process_start() { # name command...
+    local name=$1
+    shift
+    local session=setsid
+    has setsid || session=
+    export -f process_identity
+    # shellcheck disable=SC2016
+    $session bash -c '
+        printf "%s %s\n" "$$" "$(process_identity $$)" >"$1"
+        shift
+        exec "$@"
+    ' dev "$STATE/run/$name.pid" "$@" </dev/null >>"$STATE/log/$name.log" 2>&1 8>&- 9>&- &
+    disown
+    export -fn process_identity
+}
+
+# Asks with the given signal, waits, and at last kills. Does nothing when the process is not ours or gone.
+process_stop() { # name signal seconds
+    local pid deadline=$((SECONDS + $3))
+    if pid=$(process_pid "$1"); then
+        kill "-$2" "$pid" 2>/dev/null || true
+        while process_lives "$1"; do
+            if [ "$SECONDS" -ge "$deadline" ]; then
+                say "$1 (pid $pid) did not stop within $3 s; killing it."
+                kill -KILL "$pid" 2>/dev/null || true
+                deadline=$((SECONDS + 5))
+            fi
+            sleep 0.1
+        done
+    fi
+    rm -f "$STATE/run/$1.pid"
+}
+
+# Waits until a check succeeds; gives up early when the process dies, and then shows the end of its log.
+process_await() { # name seconds check...
+    local name=$1 deadline=$((SECONDS + $2))
+    shift 2
+    # The first moments belong to the child's own writing of its pid file.
+    local grace=$((SECONDS + 3))
+    until "$@"; do
+        if [ "$SECONDS" -ge "$deadline" ]; then process_report "$name" "was not ready in time"; fi
+        if [ "$SECONDS" -ge "$grace" ] && ! process_lives "$name"; then process_report "$name" "stopped while starting"; fi
+        sleep 0.1
+    done
+}
+
+process_report() { # name what
+    say "The last lines of $STATE/log/$1.log:"
+    tail -n 20 "$STATE/log/$1.log" | sed 's/^/    /' >&2
+    die "$1 $2."
+}
