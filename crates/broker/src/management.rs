@@ -56,9 +56,6 @@ pub struct Exchange {
     /// Arguments.
     #[serde(default, deserialize_with = "object_or_nothing")]
     pub arguments: Map<String, Value>,
-    /// What policies add, merged.
-    #[serde(default, rename = "effective_policy_definition", deserialize_with = "object_or_nothing")]
-    pub policy: Map<String, Value>,
 }
 
 /// A queue as the broker knows it. Counts are up to five seconds old.
@@ -73,9 +70,6 @@ pub struct Queue {
     /// Arguments.
     #[serde(default, deserialize_with = "object_or_nothing")]
     pub arguments: Map<String, Value>,
-    /// What policies add, merged.
-    #[serde(default, rename = "effective_policy_definition", deserialize_with = "object_or_nothing")]
-    pub policy: Map<String, Value>,
     /// Messages waiting.
     #[serde(default)]
     pub messages_ready: u64,
@@ -99,6 +93,18 @@ pub struct Binding {
     pub destination: String,
     /// Routing key.
     pub routing_key: String,
+}
+
+/// A policy, or an operator's policy: arguments for all objects that match a pattern.
+#[derive(Debug, Deserialize)]
+pub struct Policy {
+    /// Name.
+    pub name: String,
+    /// The pattern of object names.
+    pub pattern: String,
+    /// What it sets.
+    #[serde(default, deserialize_with = "object_or_nothing")]
+    pub definition: Map<String, Value>,
 }
 
 /// A feature flag of the broker.
@@ -204,6 +210,13 @@ impl Management {
     /// The bindings of a virtual host.
     pub async fn bindings(&self, vhost: &str) -> Result<Vec<Binding>, Error> {
         self.get(&["bindings", vhost]).await
+    }
+
+    /// The policies of a virtual host, operators' policies too.
+    pub async fn policies(&self, vhost: &str) -> Result<Vec<Policy>, Error> {
+        let mut policies: Vec<Policy> = self.get(&["policies", vhost]).await?;
+        policies.extend(self.get::<Vec<Policy>>(&["operator-policies", vhost]).await?);
+        Ok(policies)
     }
 
     /// The broker's feature flags.

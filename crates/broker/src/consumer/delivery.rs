@@ -121,14 +121,7 @@ fn text(value: &AMQPValue) -> Option<String> {
 
 fn deaths(table: &FieldTable) -> Vec<Death> {
     let Some(AMQPValue::FieldArray(entries)) = table.inner().get("x-death") else { return Vec::new() };
-    entries
-        .as_slice()
-        .iter()
-        .filter_map(|entry| match entry.as_field_table() {
-            Some(entry) => Some(death(entry)),
-            None => None,
-        })
-        .collect()
+    entries.as_slice().iter().filter_map(|entry| entry.as_field_table().map(death)).collect()
 }
 
 fn death(entry: &FieldTable) -> Death {

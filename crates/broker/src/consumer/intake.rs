@@ -2,7 +2,7 @@
 
 use super::Delivery;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -51,9 +51,9 @@ impl Deliveries {
             if self.drain.is_cancelled() {
                 return Poll::Ready(None);
             }
-            match self.receiver.poll_recv(context) {
-                Poll::Ready(Some(delivery)) if delivery.is_stale() => {}
-                other => return other,
+            let next = ready!(self.receiver.poll_recv(context));
+            if !next.as_ref().is_some_and(Delivery::is_stale) {
+                return Poll::Ready(next);
             }
         }
     }

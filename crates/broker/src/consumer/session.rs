@@ -24,7 +24,7 @@ pub(super) type Outlet = mpsc::Sender<Delivery>;
 /// How a session ended.
 pub(super) enum End {
     /// As asked. The session, if there was one yet, is still open for acknowledgements.
-    Drained(Option<Session>),
+    Drained(Option<Box<Session>>),
     /// Something went wrong; the connection is gone.
     Failed(String),
 }
@@ -68,7 +68,7 @@ pub(super) async fn run(config: &ConsumerConfig, outlets: &[Outlet], control: &C
     let end = match failure {
         None => {
             session.cancel().await;
-            End::Drained(Some(session))
+            End::Drained(Some(Box::new(session)))
         }
         Some(reason) => {
             control.report.send_replace(ConsumerHealth::Connecting);

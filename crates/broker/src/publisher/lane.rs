@@ -83,16 +83,17 @@ impl Lane {
             return;
         };
         let mut confirms = Vec::with_capacity(window.len());
+        let mut stopped_by = None;
         for message in window {
             // Sending itself waits without limit while the broker blocks the connection.
             match timeout_at(deadline, send(channel, message)).await {
                 Ok(Ok(confirm)) => confirms.push(confirm),
                 Ok(Err(error)) => {
-                    failed.cause.get_or_insert(error.to_string());
+                    stopped_by = Some(error.to_string());
                     break;
                 }
                 Err(_) => {
-                    failed.cause.get_or_insert("no answer in time".to_owned());
+                    stopped_by = Some("no answer in time".to_owned());
                     break;
                 }
             }
@@ -115,6 +116,8 @@ impl Lane {
                 }
             }
         }
+        // Sending only finds that the channel is closing; a message that was sent before knows why.
+        failed.cause = failed.cause.take().or(stopped_by);
         failed.unknown.sort_unstable();
         if !failed.unknown.is_empty() && !self.status().is_some_and(|status| status.blocked()) {
             self.drop_connection();

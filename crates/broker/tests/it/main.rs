@@ -1,4 +1,5 @@
 //! Against a real broker: each test in a virtual host of its own.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod consuming;
 mod permissions;

@@ -82,8 +82,8 @@ async fn the_check_finds_a_policy_that_would_destroy_messages() {
     });
     fixture.management.import(&policy).await.unwrap();
     let difference = Difference {
-        object: "queue automation.dead".to_owned(),
-        field: "policy message-ttl".to_owned(),
+        object: "policy short-lived".to_owned(),
+        field: "message-ttl".to_owned(),
         expected: Value::Null,
         actual: json!(1000),
     };
