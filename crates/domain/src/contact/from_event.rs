@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn events_that_say_nothing_give_no_update() {
-        let from_engine = Event { source: "automation".to_owned(), ..event("contact.tag_added", json!({"tag": "x"})) };
+        let from_engine =
+            Event { source: "automation".to_owned(), ..event("contact.tag_added", json!({"tag": "x"})) };
         assert_eq!(update_from(&from_engine), None);
         let nobody = Event { subject: None, ..event("contact.tag_added", json!({"tag": "x"})) };
         assert_eq!(update_from(&nobody), None);

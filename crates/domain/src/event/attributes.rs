@@ -122,8 +122,7 @@ fn optional(
 /// Dots separate the words of a routing key, so an empty word would be a type that no binding can name.
 fn is_type(text: &str) -> bool {
     text.split('.').all(|word| {
-        !word.is_empty()
-            && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+        !word.is_empty() && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
     })
 }
 
@@ -146,10 +145,19 @@ fn causation_depth(value: Option<Value>) -> Result<u16, Refusal> {
 /// Trace context is help for people, not part of the event: what cannot be used is dropped, as W3C asks.
 fn trace(value: Option<Value>) -> Option<String> {
     match value {
-        Some(Value::String(text)) if text.len() <= 512 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => {
+        Some(Value::String(text))
+            if text.len() <= 512 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) =>
+        {
             Some(text)
         }
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_))
+        Some(
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_),
+        )
         | None => None,
     }
 }

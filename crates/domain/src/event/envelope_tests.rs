@@ -30,7 +30,8 @@ fn read_as(content_type: Option<&str>, body: &[u8]) -> Result<Members, Refusal> 
 }
 
 fn one(body: &Value) -> Result<Event, Refusal> {
-    read_as(Some(STRUCTURED), body.to_string().as_bytes()).map(|members| members.into_iter().next().unwrap().unwrap())
+    read_as(Some(STRUCTURED), body.to_string().as_bytes())
+        .map(|members| members.into_iter().next().unwrap().unwrap())
 }
 
 fn headers(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -168,7 +169,8 @@ fn binary_mode_reads_every_spelling_of_its_headers() {
             ("time", "2026-01-31T11:00:00.5Z"),
             ("tenantid", "acme"),
         ];
-        let headers = pairs.iter().map(|(name, value)| (format!("{prefix}{name}"), (*value).to_owned())).collect();
+        let headers =
+            pairs.iter().map(|(name, value)| (format!("{prefix}{name}"), (*value).to_owned())).collect();
         let envelope = Envelope {
             content_type: Some("application/json"),
             headers,
@@ -184,7 +186,8 @@ fn binary_mode_reads_every_spelling_of_its_headers() {
 
 #[test]
 fn http_headers_are_percent_decoded() {
-    for (text, decoded) in [("a%20b", "a b"), ("%C3%A9", "é"), ("50%", "50%"), ("%zz", "%zz"), ("%FF", "%FF")] {
+    for (text, decoded) in [("a%20b", "a b"), ("%C3%A9", "é"), ("50%", "50%"), ("%zz", "%zz"), ("%FF", "%FF")]
+    {
         let found = headers(&[("ce-subject", text), ("cloudevents:id", text)]);
         assert_eq!(header(&found, "subject").as_deref(), Some(decoded));
         assert_eq!(header(&found, "id").as_deref(), Some(text), "AMQP headers are taken as they are");
@@ -204,7 +207,10 @@ fn batch_parks_a_bad_member_alone_with_its_own_bytes() {
             Err((refusal, bytes)) => (refusal.code.as_str(), std::str::from_utf8(bytes).unwrap()),
         })
         .collect();
-    assert_eq!(seen, [("e-1", ""), ("malformed_json", bad), ("batch_mixed_types", mixed.as_str()), ("e-2", "")]);
+    assert_eq!(
+        seen,
+        [("e-1", ""), ("malformed_json", bad), ("batch_mixed_types", mixed.as_str()), ("e-2", "")]
+    );
 }
 
 #[test]

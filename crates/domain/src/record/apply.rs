@@ -66,8 +66,14 @@ mod tests {
             (set("score", json!(3)), Some(json!({"score": {"from": 0.0, "to": 3}}))),
             (set("score", json!("3")), None),
             (set("timezone", json!("Mars/Base")), None),
-            (set("timezone", json!("Europe/Paris")), Some(json!({"timezone": {"from": null, "to": "Europe/Paris"}}))),
-            (set("fields.plan", json!("pro")), Some(json!({"fields": {"plan": {"from": null, "to": "pro"}}}))),
+            (
+                set("timezone", json!("Europe/Paris")),
+                Some(json!({"timezone": {"from": null, "to": "Europe/Paris"}})),
+            ),
+            (
+                set("fields.plan", json!("pro")),
+                Some(json!({"fields": {"plan": {"from": null, "to": "pro"}}})),
+            ),
             (set("fields.plan", json!("pro")), None),
             (set("fields.plan", Value::Null), Some(json!({"fields": {"plan": {"from": "pro", "to": null}}}))),
             (set("fields.plan", Value::Null), None),

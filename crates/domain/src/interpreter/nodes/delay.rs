@@ -39,7 +39,9 @@ impl Walk<'_> {
             return Onward::To(node.next);
         }
         let until = self.now + length;
-        self.state.tokens.insert(token, Token { node: node.id.clone(), visit, waits: Waits::Timer { until } });
+        self.state
+            .tokens
+            .insert(token, Token { node: node.id.clone(), visit, waits: Waits::Timer { until } });
         let detail = json!({ "until": until.to_rfc3339_opts(SecondsFormat::AutoSi, true) });
         self.log(&node.id, "delay", visit, StepOutcome::Waiting, detail);
         self.commands.push(Command::WaitUntil { token, node: index, until });
