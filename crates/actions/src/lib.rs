@@ -1,10 +1,20 @@
 //! What workflows can do: one file per action kind, and the list of those that have a handler.
 
+mod add_note;
+mod add_tag;
+mod catalogue;
+mod config;
+mod create_task;
+mod remove_tag;
+mod update_field;
+mod walk;
+
+pub use catalogue::{contracts, prepare};
+pub use walk::{RunInput, Walked, walk};
+
 use automation_domain::facts::Facts;
 use automation_domain::id::RecordId;
-use automation_domain::interpreter::StepError;
 use automation_domain::record::RecordChange;
-use automation_domain::workflow::Contracts;
 use serde_json::Value;
 
 /// What a record action comes to before anything is written.
@@ -25,17 +35,5 @@ pub struct StepContext<'a> {
     pub record_id: RecordId,
 }
 
-/// The contracts of every action that has a handler, the flow actions included.
-pub fn contracts() -> &'static Contracts {
-    todo!()
-}
-
-/// Prepares an action: pure, and final for this visit of the node. `config` is rendered.
-///
-/// # Errors
-///
-/// A [`StepError`] when the rendered configuration is not acceptable; trying again cannot help.
-pub fn prepare(action: &str, config: &Value, step: StepContext<'_>) -> Result<Prepared, StepError> {
-    let _ = (action, config, step);
-    todo!()
-}
+#[cfg(test)]
+mod prepare_tests;

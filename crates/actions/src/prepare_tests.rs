@@ -1,0 +1,155 @@
+//! Tables of rendered configurations and what comes of them.
+
+use super::*;
+use automation_domain::contact::Contact;
+use automation_domain::facts::Facts;
+use automation_domain::id::{ContactId, RecordId};
+use automation_domain::interpreter::StepError;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use uuid::Uuid;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn run(action: &str, config: &Value, contact: Option<&Contact>) -> Result<Prepared, StepError> {
+    let facts = Facts { event: None, contact, run: None, tenant: "acme", now: now() };
+    prepare(action, config, StepContext { facts, record_id: RecordId(Uuid::from_u128(7)) })
+}
+
+fn prepared(action: &str, config: Value) -> (Value, Value) {
+    let contact = Contact::new(ContactId(Uuid::from_u128(1)), "c-1");
+    let mut prepared =
+        run(action, &config, Some(&contact)).unwrap_or_else(|error| panic!("{config}: {error:?}"));
+    assert_eq!(prepared.changes.len(), 1);
+    (serde_json::to_value(prepared.changes.remove(0)).unwrap(), prepared.output)
+}
+
+#[test]
+fn tags_are_text_without_outer_spaces() {
+    let contact_id = Uuid::from_u128(1);
+    for (tag, expected) in [(json!(" vip "), "vip"), (json!(7), "7"), (json!(true), "true")] {
+        for (action, kind) in [("add_tag", "add_tag"), ("remove_tag", "remove_tag")] {
+            let (change, output) = prepared(action, json!({ "tag": tag }));
+            let inner = json!({ "kind": kind, "tag": expected });
+            assert_eq!(change, json!({ "record": "contact", "contact_id": contact_id, "change": inner }));
+            assert_eq!(output, json!({ "tag": expected }));
+        }
+    }
+}
+
+#[test]
+fn fields_take_values_of_their_kind() {
+    for (field, value, stored) in [
+        ("email", json!("a@b.c"), json!("a@b.c")),
+        ("phone", json!(4930123), json!("4930123")),
+        ("score", json!(7.5), json!(7.5)),
+        ("timezone", json!("Europe/Berlin"), json!("Europe/Berlin")),
+        ("owner", Value::Null, Value::Null),
+        ("fields.plan", json!({"name": "pro"}), json!({"name": "pro"})),
+        ("fields.size", json!(3), json!(3)),
+    ] {
+        let (change, output) = prepared("update_field", json!({ "field": field, "value": value }));
+        assert_eq!(change["change"], json!({ "kind": "set_field", "field": field, "value": stored }));
+        assert_eq!(output, json!({ "field": field, "value": stored }));
+    }
+}
+
+#[test]
+fn task_carries_its_derived_id_and_is_due_after_now() {
+    let config = json!({"title": "Call", "description": "soon", "due": "1d", "assignee": "ada"});
+    let (change, output) = prepared("create_task", config);
+    assert_eq!(change["task_id"], json!(Uuid::from_u128(7)));
+    assert_eq!(change["contact_id"], json!(Uuid::from_u128(1)));
+    assert_eq!(change["due_at"], json!(now() + chrono::TimeDelta::days(1)));
+    assert_eq!((&change["title"], &change["assignee"]), (&json!("Call"), &json!("ada")));
+    assert_eq!(output["task_id"], json!(Uuid::from_u128(7)));
+    let (bare, _) = prepared("create_task", json!({"title": "Call", "description": "", "due": null}));
+    assert_eq!((&bare["description"], &bare["due_at"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn task_needs_no_contact() {
+    let prepared = run("create_task", &json!({"title": "Call"}), None).unwrap();
+    assert!(matches!(&prepared.changes[..], [RecordChange::CreateTask(task)] if task.contact_id.is_none()));
+}
+
+#[test]
+fn note_carries_its_derived_id() {
+    let (change, output) = prepared("add_note", json!({"text": "hello"}));
+    assert_eq!((&change["text"], &change["note_id"]), (&json!("hello"), &output["note_id"]));
+}
+
+#[test]
+fn unacceptable_configuration_is_refused_with_its_reason() {
+    let contact = Contact::new(ContactId(Uuid::from_u128(1)), "c-1");
+    let long = |length: usize| "é".repeat(length);
+    for (action, config, reason) in [
+        ("add_tag", json!({}), "tag is empty"),
+        ("add_tag", json!({"tag": null}), "tag is empty"),
+        ("add_tag", json!({"tag": "  "}), "tag is empty"),
+        ("add_tag", json!({"tag": ["a"]}), "must be text"),
+        ("add_tag", json!({"tag": "a\u{0}b"}), "U+0000"),
+        ("remove_tag", json!({"tag": long(129)}), "129 characters; at most 128"),
+        ("create_task", json!({"title": long(513)}), "at most 512"),
+        ("create_task", json!({"title": "t", "due": "tomorrow"}), "not a duration"),
+        ("create_task", json!({"title": "t", "due": "9999d"}), "at most 3660 days"),
+        ("create_task", json!({"title": "t", "assignee": {}}), "assignee must be text"),
+        ("add_note", json!({"text": long(40_000)}), "80000 bytes; at most 65536"),
+        ("update_field", json!({"field": "email"}), "value is missing"),
+        ("update_field", json!({"field": "emial", "value": "x"}), "did you mean \"email\""),
+        ("update_field", json!({"field": "subject", "value": "x"}), "not a field"),
+        ("update_field", json!({"field": "fields.a.b", "value": 1}), "not a field"),
+        ("update_field", json!({"field": "score", "value": "high"}), "takes a number"),
+        ("update_field", json!({"field": "email", "value": {}}), "takes a string"),
+        ("update_field", json!({"field": "timezone", "value": "Mars/Base"}), "IANA"),
+        ("update_field", json!({"field": "fields.x", "value": {"a": "\u{0}"}}), "U+0000"),
+        ("update_field", json!({"field": "fields.x", "value": long(40_000)}), "at most 65536"),
+    ] {
+        let error = run(action, &config, Some(&contact)).expect_err(action);
+        assert_eq!(error.code, "invalid_config");
+        assert!(error.message.contains(reason), "{action}: {}", error.message);
+    }
+}
+
+#[test]
+fn steps_about_a_contact_need_one() {
+    for (action, config) in [
+        ("add_tag", json!({"tag": "a"})),
+        ("remove_tag", json!({"tag": "a"})),
+        ("update_field", json!({"field": "email", "value": "x"})),
+        ("add_note", json!({"text": "x"})),
+    ] {
+        assert_eq!(run(action, &config, None).unwrap_err().code, "no_contact");
+        assert!(contracts()[action].needs_contact);
+    }
+    assert!(!contracts()["create_task"].needs_contact);
+}
+
+#[test]
+fn action_without_a_handler_is_refused() {
+    assert_eq!(run("send_pigeon", &json!({}), None).unwrap_err().code, "unknown_action");
+}
+
+#[test]
+fn changes_cause_the_events_that_the_catalogue_names() {
+    let entry =
+        |key: &str| automation_domain::catalogue::actions().iter().find(|entry| entry.key == key).unwrap();
+    for (action, config, emitted) in [
+        ("add_tag", json!({"tag": "new"}), Some("contact.tag_added")),
+        ("remove_tag", json!({"tag": "old"}), Some("contact.tag_removed")),
+        ("update_field", json!({"field": "email", "value": "a@b.c"}), Some("contact.updated")),
+        ("create_task", json!({"title": "Call"}), Some("task.created")),
+        ("add_note", json!({"text": "hello"}), None),
+    ] {
+        assert_eq!(entry(action).emits.first().copied(), emitted, "{action}");
+        let mut contact = Contact::new(ContactId(Uuid::from_u128(1)), "c-1");
+        contact.tags = vec!["old".to_owned()];
+        for change in run(action, &config, Some(&contact)).unwrap().changes {
+            if let RecordChange::Contact { change, .. } = change {
+                assert_eq!(change.apply(&mut contact).unwrap().event_type, emitted.unwrap());
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Whole runs over real graphs.
+
+use super::*;
+use automation_domain::id::ContactId;
+use automation_domain::interpreter::End;
+use automation_domain::template::ValueTemplate;
+use automation_domain::workflow::{Case, Enrolment, Node, Trigger};
+use chrono::TimeDelta;
+use serde_json::json;
+use uuid::Uuid;
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn template(value: Value) -> ValueTemplate {
+    ValueTemplate::parse(&value, "with", &Limits::default()).unwrap()
+}
+
+fn action(key: &str, config: Value) -> NodeKind {
+    NodeKind::Action { action: key.to_owned(), config: template(config) }
+}
+
+fn delay(duration: &str) -> NodeKind {
+    NodeKind::Delay { duration: template(json!(duration)) }
+}
+
+/// The nodes in a row, named `n0`, `n1`, … behind the trigger `t`.
+fn row(kinds: Vec<NodeKind>) -> Workflow {
+    let last = kinds.len() - 1;
+    let nodes = kinds.into_iter().enumerate().map(|(index, kind)| Node {
+        id: format!("n{index}"),
+        kind,
+        next: (index < last).then_some(index + 1),
+    });
+    Workflow {
+        key: "w".to_owned(),
+        name: "w".to_owned(),
+        priority: None,
+        enrolment: Enrolment::default(),
+        triggers: vec![Trigger {
+            id: "t".to_owned(),
+            event: "order.created".to_owned(),
+            condition: None,
+            to: 0,
+        }],
+        nodes: nodes.collect(),
+        definition: Value::Null,
+        warnings: Vec::new(),
+        reads_event: false,
+        reads_contact: true,
+    }
+}
+
+fn started() -> RunEvent {
+    RunEvent::Started { trigger: "t".to_owned() }
+}
+
+fn contact() -> Contact {
+    Contact::new(ContactId(Uuid::from_u128(1)), "c-1")
+}
+
+fn input(now: DateTime<Utc>, limits: &Limits) -> RunInput<'_> {
+    RunInput {
+        event: None,
+        contact: Some(contact()),
+        tenant: "acme",
+        run_id: RunId(Uuid::from_u128(9)),
+        run_key: "c-1",
+        started_at: start(),
+        version: 1,
+        now,
+        limits,
+    }
+}
+
+fn lines(walked: &Walked) -> Vec<String> {
+    walked.log.iter().map(|step| format!("{} {} {:?}", step.node, step.action, step.outcome)).collect()
+}
+
+fn error_of(walked: &Walked) -> (&str, &str) {
+    match walked.state.end.as_ref() {
+        Some(End::Failed { node: Some(node), error }) => (node, &error.code),
+        Some(End::Failed { node: None, .. } | End::Completed | End::Cancelled { .. }) | None => {
+            panic!("{:?}", walked.state)
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_to_its_delay_and_from_there_to_its_end() {
+    let workflow = row(vec![
+        action("add_tag", json!({"tag": "new"})),
+        delay("1h"),
+        action("create_task", json!({"title": "Call {{ contact.id }} about {{ steps.n0.output.tag }}"})),
+        NodeKind::Stop,
+    ]);
+    let limits = Limits::default();
+    let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let until = start() + TimeDelta::hours(1);
+    assert_eq!(lines(&first), ["t trigger Completed", "n0 add_tag Completed", "n1 delay Waiting"]);
+    assert_eq!(first.wait_until, [(0, "n1".to_owned(), until)]);
+    assert!(!first.finished && first.changes.len() == 1);
+
+    let early = walk(&workflow, first.state.clone(), RunEvent::TimerFired, input(start(), &limits));
+    assert_eq!(early.state, first.state);
+    assert!(early.log.is_empty() && early.changes.is_empty() && !early.finished);
+    assert_eq!(early.wait_until, first.wait_until, "what is owed is told even when nothing happened");
+
+    let last = walk(&workflow, first.state, RunEvent::TimerFired, input(until, &limits));
+    assert_eq!(
+        lines(&last),
+        ["n1 delay Completed", "n2 create_task Completed", "n3 stop_workflow Completed"]
+    );
+    assert!(last.finished && last.wait_until.is_empty());
+    let RecordChange::CreateTask(task) = &last.changes[0] else { panic!("{:?}", last.changes) };
+    assert!(task.title.ends_with("about new"), "{}", task.title);
+    assert_eq!(task.task_id, RecordId::derive(RunId(Uuid::from_u128(9)), "n2", 1));
+
+    let after = walk(&workflow, last.state.clone(), RunEvent::TimerFired, input(until, &limits));
+    assert_eq!(after, Walked { changes: vec![], log: vec![], finished: false, ..last });
+}
+
+#[test]
+fn later_steps_see_what_earlier_ones_did_to_the_contact() {
+    let has_tag = json!({ "field": "contact.tags", "op": "contains", "value": "new" });
+    let condition =
+        automation_domain::condition::Condition::parse(&has_tag, "where", &Limits::default()).unwrap();
+    let mut workflow = row(vec![
+        action("add_tag", json!({"tag": "new"})),
+        action("update_field", json!({"field": "first_name", "value": "Ada"})),
+        NodeKind::Branch {
+            cases: vec![Case { name: "tagged".to_owned(), condition, to: Some(3) }],
+            otherwise: None,
+        },
+        action("add_note", json!({"text": "Hello {{ contact.first_name }}"})),
+    ]);
+    workflow.reads_contact = true;
+    let limits = Limits::default();
+    let walked = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let RecordChange::AddNote(note) = &walked.changes[2] else { panic!("{:?}", walked.changes) };
+    assert_eq!(note.text, "Hello Ada");
+    assert_eq!((walked.state.end, walked.finished), (Some(End::Completed), true));
+}
+
+#[test]
+fn the_same_walk_twice_gives_the_same() {
+    let workflow =
+        row(vec![action("create_task", json!({"title": "a"})), action("add_note", json!({"text": "b"}))]);
+    let limits = Limits::default();
+    let once = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    assert_eq!(walk(&workflow, RunState::default(), started(), input(start(), &limits)), once);
+}
+
+#[test]
+fn a_failed_step_keeps_the_changes_before_it() {
+    let workflow = row(vec![
+        action("add_tag", json!({"tag": "a"})),
+        action("add_tag", json!({"tag": "{{ contact.email }}"})),
+        action("add_tag", json!({"tag": "never"})),
+    ]);
+    let limits = Limits::default();
+    let walked = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    assert_eq!(error_of(&walked), ("n1", "invalid_config"));
+    assert_eq!(walked.changes.len(), 1);
+    assert!(walked.finished);
+    assert_eq!(walked.log.last().unwrap().detail["code"], "invalid_config");
+}
+
+#[test]
+fn a_run_without_a_contact_fails_where_one_is_needed() {
+    let workflow =
+        row(vec![action("create_task", json!({"title": "a"})), action("add_tag", json!({"tag": "b"}))]);
+    let limits = Limits::default();
+    let run = RunInput { contact: None, ..input(start(), &limits) };
+    assert_eq!(error_of(&walk(&workflow, RunState::default(), started(), run)), ("n1", "no_contact"));
+}
+
+#[test]
+fn outputs_are_limited_one_by_one_and_together() {
+    let tag = |letter: &str| action("add_tag", json!({"tag": letter.repeat(100)}));
+    let workflow = row(vec![tag("a"), tag("b"), tag("c")]);
+    let small = Limits { output_bytes: 50, ..Limits::default() };
+    let walked = walk(&workflow, RunState::default(), started(), input(start(), &small));
+    assert_eq!(error_of(&walked), ("n0", "output_too_large"));
+    assert!(walked.changes.is_empty(), "a step that fails changes nothing");
+    let together = Limits { variables_bytes: 250, ..Limits::default() };
+    let walked = walk(&workflow, RunState::default(), started(), input(start(), &together));
+    assert_eq!((error_of(&walked), walked.changes.len()), (("n2", "output_too_large"), 2));
+}
+
+#[test]
+fn steps_are_limited() {
+    let workflow = row(vec![action("add_tag", json!({"tag": "a"})), action("add_tag", json!({"tag": "b"}))]);
+    let limits = Limits { steps: 1, ..Limits::default() };
+    let walked = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    assert_eq!(error_of(&walked), ("n1", "too_many_steps"));
+}
