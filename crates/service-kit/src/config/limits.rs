@@ -1,0 +1,87 @@
+//! The engine's limits as flags.
+
+use super::{flattened, rule};
+use automation_domain::limits::Limits;
+use clap::Args;
+use std::str::FromStr;
+
+/// The limits a process works with; flatten it into a command's arguments.
+#[derive(Clone, Debug)]
+pub struct LimitsConfig {
+    /// The limits, all of them at least 1.
+    pub limits: Limits,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitsArgs {
+    /// Largest single event, in bytes as received
+    #[arg(long, env = "AUTOMATION_MAX_EVENT_BYTES", value_name = "BYTES", default_value = "262144", value_parser = rule(positive::<usize>))]
+    max_event_bytes: usize,
+    /// Largest batch message, in bytes
+    #[arg(long, env = "AUTOMATION_MAX_BATCH_BYTES", value_name = "BYTES", default_value = "4194304", value_parser = rule(positive::<usize>))]
+    max_batch_bytes: usize,
+    /// Most events in a batch message
+    #[arg(long, env = "AUTOMATION_MAX_BATCH_EVENTS", value_name = "EVENTS", default_value = "500", value_parser = rule(positive::<usize>))]
+    max_batch_events: usize,
+    /// Deepest nesting of JSON, in levels
+    #[arg(long, env = "AUTOMATION_MAX_JSON_DEPTH", value_name = "LEVELS", default_value = "64", value_parser = rule(positive::<usize>))]
+    max_json_depth: usize,
+    /// Largest workflow definition, in bytes
+    #[arg(long, env = "AUTOMATION_MAX_DEFINITION_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = rule(positive::<usize>))]
+    max_definition_bytes: usize,
+    /// Most nodes in a workflow
+    #[arg(long, env = "AUTOMATION_MAX_NODES", value_name = "NODES", default_value = "1000", value_parser = rule(positive::<usize>))]
+    max_nodes: usize,
+    /// Largest template, in bytes
+    #[arg(long, env = "AUTOMATION_MAX_TEMPLATE_BYTES", value_name = "BYTES", default_value = "65536", value_parser = rule(positive::<usize>))]
+    max_template_bytes: usize,
+    /// Instructions a template may use while it renders
+    #[arg(long, env = "AUTOMATION_MAX_TEMPLATE_FUEL", value_name = "INSTRUCTIONS", default_value = "20000", value_parser = rule(positive::<u64>))]
+    max_template_fuel: u64,
+    /// Largest compiled regular expression, in bytes
+    #[arg(long, env = "AUTOMATION_MAX_REGEX_BYTES", value_name = "BYTES", default_value = "262144", value_parser = rule(positive::<usize>))]
+    max_regex_bytes: usize,
+    /// Largest variables of a run, in bytes of JSON
+    #[arg(long, env = "AUTOMATION_MAX_VARIABLES_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = rule(positive::<usize>))]
+    max_variables_bytes: usize,
+    /// Largest output of a step, in bytes of JSON
+    #[arg(long, env = "AUTOMATION_MAX_OUTPUT_BYTES", value_name = "BYTES", default_value = "262144", value_parser = rule(positive::<usize>))]
+    max_output_bytes: usize,
+    /// Most steps of a run
+    #[arg(long, env = "AUTOMATION_MAX_STEPS", value_name = "STEPS", default_value = "10000", value_parser = rule(positive::<u32>))]
+    max_steps: u32,
+    /// Longest chain of events that cause each other, in links
+    #[arg(long, env = "AUTOMATION_MAX_CAUSATION_DEPTH", value_name = "LINKS", default_value = "5", value_parser = rule(positive::<u16>))]
+    max_causation_depth: u16,
+}
+
+impl From<LimitsArgs> for LimitsConfig {
+    fn from(args: LimitsArgs) -> Self {
+        let limits = Limits {
+            event_bytes: args.max_event_bytes,
+            batch_bytes: args.max_batch_bytes,
+            batch_events: args.max_batch_events,
+            json_depth: args.max_json_depth,
+            definition_bytes: args.max_definition_bytes,
+            nodes: args.max_nodes,
+            template_bytes: args.max_template_bytes,
+            template_fuel: args.max_template_fuel,
+            regex_bytes: args.max_regex_bytes,
+            variables_bytes: args.max_variables_bytes,
+            output_bytes: args.max_output_bytes,
+            steps: args.max_steps,
+            causation_depth: args.max_causation_depth,
+        };
+        Self { limits }
+    }
+}
+
+flattened!(LimitsConfig, LimitsArgs);
+
+fn positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    match text.parse() {
+        Ok(number) if number >= T::from(1) => Ok(number),
+        Ok(_) | Err(_) => Err("must be a whole number, at least 1".to_owned()),
+    }
+}

@@ -1,0 +1,137 @@
+use super::*;
+use automation_domain::limits::Limits;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+#[derive(Parser, Debug)]
+#[command(name = "automation")]
+struct Cli {
+    #[command(flatten)]
+    common: CommonConfig,
+    #[command(flatten)]
+    limits: LimitsConfig,
+}
+
+const SERVERS: [&str; 3] = [
+    "automation",
+    "--database-url=postgres://me:pw@db/engine",
+    "--amqp-url=amqp://shop%40eu:pw@mq/automation",
+];
+
+fn parse(more: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(SERVERS.iter().chain(more))
+}
+
+/// As on a machine where no variable is set.
+fn parse_without_variables(arguments: &[&str]) -> Result<Cli, clap::Error> {
+    let command = Cli::command().mut_args(|argument| argument.env(clap::builder::Resettable::Reset));
+    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+fn refusal(arguments: &[&str]) -> String {
+    let error = Cli::try_parse_from(arguments).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    error.to_string()
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let Cli { common, limits } = parse_without_variables(&SERVERS).unwrap();
+    assert_eq!(common.admin_addr.to_string(), "127.0.0.1:9600");
+    assert_eq!(common.drain(), Duration::from_secs(25));
+    assert_eq!(common.log_filter, "info");
+    assert_eq!(common.amqp_management_url, None);
+    assert_eq!(format!("{:?}", limits.limits), format!("{:?}", Limits::default()));
+}
+
+#[test]
+fn engine_users_default_to_the_user_of_the_broker_url() {
+    assert_eq!(parse_without_variables(&SERVERS).unwrap().common.engine_users, ["shop@eu"]);
+    assert_eq!(parse(&["--engine-users=engine, relay"]).unwrap().common.engine_users, ["engine", "relay"]);
+    assert_eq!(url::user("amqp://localhost:5672"), "guest");
+    assert_eq!(url::user("amqps://%C3%A4rger:p@w@localhost/a?heartbeat=1@2"), "ärger");
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_flag_variable_value_and_rule() {
+    let message = parse(&["--drain-seconds=soon"]).unwrap_err().to_string();
+    assert!(
+        message.contains(
+            "invalid value 'soon' for --drain-seconds (AUTOMATION_DRAIN_SECONDS): \
+             must be a whole number of seconds from 0 to 86400"
+        ),
+        "{message}"
+    );
+    for (argument, rule) in [
+        ("--admin-addr=localhost", "must be an IP address and a port"),
+        ("--log-format=xml", "must be json or text"),
+        ("--log-filter=info,=", "must be a filter"),
+        ("--engine-users=a,,b", "none of them empty"),
+        ("--max-nodes=0", "must be a whole number, at least 1"),
+        ("--max-causation-depth=70000", "must be a whole number, at least 1"),
+    ] {
+        let error = parse(&[argument]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(rule), "{argument}: {error}");
+    }
+}
+
+#[test]
+fn a_wrong_url_is_refused_without_showing_it() {
+    let message = refusal(&["automation", "--database-url=mysql://me:hunter2@db/engine", SERVERS[2]]);
+    assert!(message.contains(
+        "--database-url (DATABASE_URL): must begin with postgres:// or postgresql://, not mysql://"
+    ));
+    assert!(!message.contains("hunter2"), "{message}");
+    let message = refusal(&["automation", SERVERS[1], "--amqp-url=hunter2"]);
+    assert!(message.contains("--amqp-url (AMQP_URL): must be a URL that begins with amqp:// or amqps://"));
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn a_missing_server_is_named() {
+    let error = parse_without_variables(&SERVERS[..2]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("--amqp-url"), "{error}");
+}
+
+#[test]
+fn a_url_may_come_from_a_file() {
+    let file = std::env::temp_dir().join(format!("automation-config-{}", crate::ids::new_id()));
+    std::fs::write(&file, "postgresql://me:pw@db/engine\n").unwrap();
+    let argument = format!("--database-url-file={}", file.display());
+    let cli = parse_without_variables(&["automation", &argument, SERVERS[2]]).unwrap();
+    assert_eq!(cli.common.database_url.expose(), "postgresql://me:pw@db/engine");
+
+    let both = parse(&[&argument]).unwrap_err().to_string();
+    assert!(both.contains("cannot be used with"), "{both}");
+
+    std::fs::write(&file, "http://hunter2").unwrap();
+    let message = refusal(&["automation", &argument, SERVERS[2]]);
+    let rule = "--database-url-file (DATABASE_URL_FILE): the URL in the file must begin with postgres://";
+    assert!(message.contains(rule), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let cli = parse(&[]).unwrap();
+    assert!(!format!("{cli:?}").contains("pw@"));
+    assert_eq!(cli.common.amqp_url.to_string(), "***");
+}
+
+#[test]
+fn every_setting_has_a_variable_that_the_help_names() {
+    let mut command = Cli::command();
+    for argument in command.get_arguments() {
+        let variable = argument.get_env().map(|variable| variable.to_string_lossy().into_owned());
+        let variable = variable.unwrap_or_else(|| panic!("{} has no variable", argument.get_id()));
+        let standard = ["DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL", "RUST_LOG"];
+        let standard = standard.contains(&variable.trim_end_matches("_FILE"));
+        assert!(standard || variable.starts_with("AUTOMATION_"), "{variable}");
+    }
+    let help = command.render_long_help().to_string();
+    assert!(help.contains("[default: 127.0.0.1:9600]"));
+    assert!(help.contains("in seconds"));
+    assert!(help.contains("AUTOMATION_MAX_EVENT_BYTES"));
+}

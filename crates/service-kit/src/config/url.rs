@@ -1,0 +1,67 @@
+//! The rules for URLs of servers. Whether a server answers there is found out by connecting.
+
+use super::Secret;
+
+pub(super) fn postgres(text: &str) -> Result<Secret, String> {
+    with_scheme(text, &["postgres", "postgresql"])
+}
+
+pub(super) fn amqp(text: &str) -> Result<Secret, String> {
+    with_scheme(text, &["amqp", "amqps"])
+}
+
+pub(super) fn http(text: &str) -> Result<Secret, String> {
+    with_scheme(text, &["http", "https"])
+}
+
+/// Reads the URL from a file, as mounted secrets come; space around it does not count.
+pub(super) fn in_file(file: &str, read: fn(&str) -> Result<Secret, String>) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot be read ({error})"))?;
+    read(text.trim()).map_err(|rule| format!("the URL in the file {rule}"))
+}
+
+/// The user of an AMQP URL; RabbitMQ's own default when it names none.
+pub(super) fn user(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@').map(|(user_info, _)| user_info.split(':').next().unwrap_or_default()) {
+        None | Some("") => "guest".to_owned(),
+        Some(user) => percent_decoded(user),
+    }
+}
+
+fn with_scheme(text: &str, schemes: &[&str]) -> Result<Secret, String> {
+    let expected = || schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
+    match text.split_once("://") {
+        Some((scheme, rest)) if schemes.contains(&scheme) && !rest.is_empty() => Ok(Secret::new(text)),
+        Some((scheme, _)) if !schemes.contains(&scheme) && is_scheme(scheme) => {
+            Err(format!("must begin with {}, not {scheme}://", expected()))
+        }
+        Some(_) | None => Err(format!("must be a URL that begins with {} and names a host", expected())),
+    }
+}
+
+/// Whether it is safe to repeat: what stands before `://` by mistake might be part of a password.
+fn is_scheme(text: &str) -> bool {
+    text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (bytes[at], hex) {
+            (b'%', Some(byte)) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            (byte, _) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}

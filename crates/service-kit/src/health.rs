@@ -1,0 +1,200 @@
+//! Whether the process lives and may be given work, and the admin server that tells.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/livez` | 200 while the process can answer at all |
+//! | `/readyz` | 200 when every component is well and the process does not drain, else 503; `?verbose` lists components |
+//! | `/metrics` | Prometheus's text format |
+
+use crate::metrics::Metrics;
+use anyhow::Context;
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Answers at once: `Err` says in one sentence what is wrong. It must not wait or call anyone.
+pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// The components of a process, and how they are.
+#[derive(Clone)]
+pub struct Health {
+    checks: Arc<RwLock<BTreeMap<String, Check>>>,
+    draining: CancellationToken,
+}
+
+/// A component that reports its own state whenever it changes; not ready until it first says so.
+#[derive(Clone, Debug)]
+pub struct Component {
+    state: Arc<RwLock<Result<(), String>>>,
+}
+
+/// The running admin server.
+#[derive(Debug)]
+pub struct AdminServer {
+    addr: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+/// The body of `/readyz`.
+#[derive(Serialize)]
+struct Readiness {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    components: Option<Vec<ComponentState>>,
+}
+
+#[derive(Serialize)]
+struct ComponentState {
+    name: String,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Health {
+    /// No components yet; not ready once `draining` is cancelled.
+    pub fn new(draining: CancellationToken) -> Self {
+        Self { checks: Arc::default(), draining }
+    }
+
+    /// Adds a component that is asked at every look; one of the same name is replaced.
+    pub fn register(&self, name: &str, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        self.checks.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::new(check));
+    }
+
+    /// Adds a component that reports by itself.
+    pub fn component(&self, name: &str) -> Component {
+        let component = Component { state: Arc::new(RwLock::new(Err("starting".to_owned()))) };
+        let state = component.state.clone();
+        self.register(name, move || state.read().unwrap_or_else(PoisonError::into_inner).clone());
+        component
+    }
+
+    /// Whether the process may be given work.
+    pub fn is_ready(&self) -> bool {
+        !self.draining.is_cancelled() && self.states().iter().all(|(_, state)| state.is_ok())
+    }
+
+    fn states(&self) -> Vec<(String, Result<(), String>)> {
+        let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner).clone();
+        checks.into_iter().map(|(name, check)| (name, check())).collect()
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health").field("states", &self.states()).finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// The component is well.
+    pub fn ready(&self) {
+        self.set(Ok(()));
+    }
+
+    /// The component is not well, and why.
+    pub fn failing(&self, reason: impl Into<String>) {
+        self.set(Err(reason.into()));
+    }
+
+    fn set(&self, state: Result<(), String>) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+/// Starts the admin server; port 0 takes a free port. It serves while the process drains, until it is stopped.
+///
+/// # Errors
+///
+/// When the address cannot be bound.
+pub async fn serve(addr: SocketAddr, health: Health, metrics: Metrics) -> anyhow::Result<AdminServer> {
+    let listener = TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("binding the admin address {addr} (AUTOMATION_ADMIN_ADDR)"))?;
+    let addr = listener.local_addr().context("asking for the admin address")?;
+    let router = Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz).with_state(health))
+        .route("/metrics", get(scrape).with_state(metrics));
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let task =
+        tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+    tracing::info!(%addr, "admin server listens");
+    Ok(AdminServer { addr, stop, task })
+}
+
+impl AdminServer {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops listening; a client that holds its connection open is cut off.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.abort();
+        // Cancelled or ended: either way it is gone.
+        let _ = self.task.await;
+    }
+}
+
+async fn livez() -> Response {
+    json(StatusCode::OK, &Readiness { status: "ok", components: None })
+}
+
+async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> Response {
+    let states = health.states();
+    let (code, status) = if health.draining.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else if states.iter().any(|(_, state)| state.is_err()) {
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
+    } else {
+        (StatusCode::OK, "ready")
+    };
+    let components =
+        is_verbose(query.as_deref()).then(|| states.into_iter().map(ComponentState::from).collect());
+    json(code, &Readiness { status, components })
+}
+
+async fn scrape(State(metrics): State<Metrics>) -> Response {
+    match metrics.encode() {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "metrics cannot be encoded");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+impl From<(String, Result<(), String>)> for ComponentState {
+    fn from((name, state): (String, Result<(), String>)) -> Self {
+        match state {
+            Ok(()) => Self { name, status: "ready", reason: None },
+            Err(reason) => Self { name, status: "not_ready", reason: Some(reason) },
+        }
+    }
+}
+
+fn is_verbose(query: Option<&str>) -> bool {
+    query.unwrap_or_default().split('&').any(|pair| matches!(pair.split('=').next(), Some("verbose")))
+}
+
+fn json(code: StatusCode, body: &Readiness) -> Response {
+    let body = serde_json::to_string(body).expect("strings serialise");
+    (code, [(header::CONTENT_TYPE, "application/json")], body + "\n").into_response()
+}
