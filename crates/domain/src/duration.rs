@@ -2,12 +2,12 @@
 
 use chrono::TimeDelta;
 
-/// Longer than this nobody means, and it would leave the range of dates.
-const LONGEST: TimeDelta = TimeDelta::days(100 * 366);
+/// What is longer is a mistake, not a plan: ten years.
+const LONGEST: TimeDelta = TimeDelta::days(3_660);
 
 /// Reads `30s`, `15m`, `1h`, `7d`, or several in a row from the longest unit to the shortest (`1h30m`).
 ///
-/// `None` if it is none of these, or longer than a hundred years.
+/// `None` if it is none of these, or longer than ten years.
 pub fn parse(text: &str) -> Option<TimeDelta> {
     let mut total = TimeDelta::zero();
     let mut units = ["d", "h", "m", "s"].iter().zip([86_400_i64, 3_600, 60, 1]);

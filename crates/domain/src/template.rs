@@ -73,7 +73,11 @@ impl Template {
         let source = if !is_template(text) {
             Source::Literal(text.to_owned())
         } else if text.len() > limits.template_bytes {
-            let message = format!("a template may have at most {} bytes; this has {}", limits.template_bytes, text.len());
+            let message = format!(
+                "a template may have at most {} bytes; this has {}",
+                limits.template_bytes,
+                text.len()
+            );
             return Err(Problem::new("bad_template", at, message));
         } else if let Some(path) = references::single_field(text) {
             Source::Field(FieldPath::partial(path, at)?)
@@ -148,7 +152,9 @@ impl ValueTemplate {
                     })
                     .collect(),
             ),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Part::Literal(value.clone()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                Part::Literal(value.clone())
+            }
         };
         Self { part }
     }
@@ -162,7 +168,9 @@ impl ValueTemplate {
         match &self.part {
             Part::Literal(value) => Ok(value.clone()),
             Part::Text(template) => template.render(facts),
-            Part::List(items) => items.iter().map(|item| item.render(facts)).collect::<Result<_, _>>().map(Value::Array),
+            Part::List(items) => {
+                items.iter().map(|item| item.render(facts)).collect::<Result<_, _>>().map(Value::Array)
+            }
             Part::Object(members) => members
                 .iter()
                 .map(|(key, member)| Ok((key.clone(), member.render(facts)?)))

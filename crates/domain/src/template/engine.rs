@@ -191,7 +191,8 @@ fn write_value(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &minijinja::V
             let text = value.to_string();
             out.write_str(text.strip_suffix(".0").unwrap_or(&text))
         }
-        _ => out.write_fmt(format_args!("{value}")),
+        // `ValueKind` is a foreign enum that may grow: whatever else there is writes itself.
+        ValueKind::String | _ => out.write_fmt(format_args!("{value}")),
     };
     written.map_err(Error::from)
 }

@@ -1,8 +1,26 @@
 //! From a definition to a compiled workflow, or to everything that is wrong with it.
+//!
+//! The document is read in three steps, each of which collects all its problems: the parts alone ([`document`],
+//! [`triggers`], [`nodes`], [`edges`]), then how they are connected ([`wiring`], [`paths`]), then what their
+//! expressions refer to ([`facts_read`]).
+
+mod config;
+mod document;
+mod edges;
+mod enrolment;
+mod facts_read;
+mod nodes;
+mod paths;
+mod reader;
+mod text;
+mod triggers;
+mod wiring;
 
 use super::Workflow;
 use crate::limits::Limits;
 use crate::problem::Problem;
+pub(in crate::workflow) use document::API_VERSION;
+use reader::Reader;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -26,12 +44,34 @@ pub type Contracts = BTreeMap<&'static str, ActionContract>;
 ///
 /// Every problem found, each with its path.
 pub fn parse(text: &str, contracts: &Contracts, limits: &Limits) -> Result<Workflow, Vec<Problem>> {
-    let _ = (text, contracts, limits);
-    todo!()
+    let definition = text::read(text, limits).map_err(|problem| vec![problem])?;
+    compile(&definition, contracts, limits)
 }
 
 /// Compiles a definition that is JSON already: a stored version.
-pub fn parse_value(definition: &Value, contracts: &Contracts, limits: &Limits) -> Result<Workflow, Vec<Problem>> {
-    let _ = (definition, contracts, limits);
-    todo!()
+///
+/// # Errors
+///
+/// Every problem found, each with its path.
+pub fn parse_value(
+    definition: &Value,
+    contracts: &Contracts,
+    limits: &Limits,
+) -> Result<Workflow, Vec<Problem>> {
+    text::check_size(definition.to_string().len(), limits).map_err(|problem| vec![problem])?;
+    compile(definition, contracts, limits)
 }
+
+fn compile(definition: &Value, contracts: &Contracts, limits: &Limits) -> Result<Workflow, Vec<Problem>> {
+    let mut reader = Reader::new(contracts, limits);
+    let workflow = document::read(&mut reader, definition);
+    match workflow {
+        Some(workflow) if reader.problems.is_empty() => {
+            Ok(Workflow { warnings: reader.warnings, ..workflow })
+        }
+        Some(_) | None => Err(reader.problems),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,190 @@
 //! The published JSON Schema of the workflow format.
+//!
+//! It is for editors and for people who generate definitions: it allows only what this version executes. The
+//! compiler checks more (references, paths, syntax of templates) and says it in better words.
 
 use super::Contracts;
-use serde_json::Value;
+use super::flow::{BRANCH, DELAY};
+use crate::catalogue;
+use crate::priority::Priority;
+use serde_json::{Map, Value, json};
+
+const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
 
 /// The JSON Schema (2020-12) of a workflow file with the configuration of every available action.
 pub fn json_schema(contracts: &Contracts) -> Value {
-    let _ = contracts;
-    todo!()
+    let actions: Vec<&str> = contracts.keys().copied().collect();
+    let configurations: Vec<Value> = contracts
+        .values()
+        .map(|contract| {
+            let mut with = contract.config_schema.clone();
+            // Definitions resolve against the root of this document, which has the same ones.
+            if let Some(members) = with.as_object_mut().filter(|_| [DELAY, BRANCH].contains(&contract.key)) {
+                members.remove("$defs");
+            }
+            if contract.key != BRANCH {
+                allow_templates(&mut with);
+            }
+            let needs_with =
+                with.get("required").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty());
+            let required: &[&str] = if needs_with { &["with"] } else { &[] };
+            json!({
+                "if": { "properties": { "action": { "const": contract.key } } },
+                "then": { "properties": { "with": with }, "required": required },
+            })
+        })
+        .collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Workflow of Automation Engine",
+        "type": "object",
+        "properties": {
+            "apiVersion": { "const": super::compile::API_VERSION },
+            "key": { "$ref": "#/$defs/name", "description": "Stable within the tenant." },
+            "name": { "type": "string", "pattern": "\\S", "description": "For people; the key without one." },
+            "priority": { "enum": Priority::ALL.map(Priority::as_str), "description": "Overrides the triggers' priorities." },
+            "enrolment": enrolment(),
+            "triggers": { "type": "array", "minItems": 1, "items": trigger() },
+            "nodes": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "id": { "$ref": "#/$defs/name" },
+                        "action": { "enum": actions },
+                        "with": { "type": "object" },
+                    },
+                    "required": ["id", "action"],
+                    "additionalProperties": false,
+                    "allOf": configurations,
+                },
+            },
+            "edges": { "type": "array", "items": edge() },
+        },
+        "required": ["apiVersion", "key", "triggers", "nodes"],
+        "additionalProperties": false,
+        "$defs": definitions(),
+    })
+}
+
+fn enrolment() -> Value {
+    json!({
+        "type": "object",
+        "description": "Who is let in, and how often.",
+        "properties": {
+            "key": { "type": "string", "minLength": 1, "description": "What a run is unique by; the contact without one." },
+            "where": { "$ref": "#/$defs/condition" },
+            "reentry": {
+                "type": "object",
+                "properties": {
+                    "mode": { "enum": ["once", "always", "after_exit"] },
+                    "gap": { "$ref": "#/$defs/duration" },
+                },
+                "required": ["mode"],
+                "additionalProperties": false,
+                "if": { "required": ["gap"] },
+                "then": { "properties": { "mode": { "const": "after_exit" } } },
+            },
+            "on_conflict": { "enum": ["ignore", "start"] },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn trigger() -> Value {
+    let known: Vec<&str> = catalogue::triggers()
+        .iter()
+        .map(|entry| entry.key)
+        .filter(|key| !key.starts_with("schedule."))
+        .collect();
+    json!({
+        "type": "object",
+        "properties": {
+            "id": { "$ref": "#/$defs/name" },
+            "event": {
+                "type": "string",
+                "pattern": "^(?!schedule\\.)(?=.{1,128}$)[a-z0-9_-]+(\\.[a-z0-9_-]+)*$",
+                "examples": known,
+                "description": "A key of the catalogue, or the type of an event of your own.",
+            },
+            "where": { "$ref": "#/$defs/condition" },
+        },
+        "required": ["id", "event"],
+        "additionalProperties": false,
+    })
+}
+
+fn edge() -> Value {
+    let text = json!({ "$ref": "#/$defs/name" });
+    json!({
+        "oneOf": [
+            { "type": "array", "prefixItems": [text, text], "minItems": 2, "maxItems": 2 },
+            {
+                "type": "object",
+                "properties": { "from": text, "to": text, "case": text },
+                "required": ["from", "to"],
+                "additionalProperties": false,
+            },
+        ],
+    })
+}
+
+/// The definitions that other parts refer to as `#/$defs/…`.
+pub(super) fn definitions() -> Value {
+    let (without, with): (Vec<&str>, Vec<&str>) = catalogue::operators()
+        .iter()
+        .map(|entry| entry.key)
+        .partition(|key| ["is_empty", "is_not_empty"].contains(key));
+    let leaf = |operators: Vec<&str>| {
+        json!({
+            "type": "object",
+            "properties": { "field": { "type": "string" }, "op": { "enum": operators } },
+            "required": ["field", "op"],
+        })
+    };
+    let mut compared = leaf(with);
+    compared["properties"]["value"] = json!({ "not": { "type": "null" } });
+    compared["required"] = json!(["field", "op", "value"]);
+    let conditions = json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/condition" } });
+    let mut kinds = vec![leaf(without), compared];
+    for (join, inner) in
+        [("all", &conditions), ("any", &conditions), ("not", &json!({ "$ref": "#/$defs/condition" }))]
+    {
+        kinds.push(json!({ "type": "object", "properties": { join: inner }, "required": [join] }));
+    }
+    for kind in &mut kinds {
+        kind["additionalProperties"] = json!(false);
+    }
+    json!({
+        "name": { "type": "string", "pattern": NAME },
+        "duration": { "type": "string", "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$" },
+        "template": { "type": "string", "pattern": "\\{\\{|\\{%" },
+        "condition": { "oneOf": kinds },
+    })
+}
+
+/// Lets a template stand wherever a value is expected.
+fn allow_templates(schema: &mut Value) {
+    let Some(members) = schema.as_object_mut() else { return };
+    if let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(allow_template);
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(inner) = members.get_mut(key).filter(|inner| inner.is_object()) {
+            allow_template(inner);
+        }
+    }
+}
+
+fn allow_template(schema: &mut Value) {
+    allow_templates(schema);
+    let inner = schema.take();
+    let mut outer = Map::new();
+    // What people read stays outside, where editors look for it.
+    if let Some(description) = inner.get("description") {
+        outer.insert("description".to_owned(), description.clone());
+    }
+    outer.insert("anyOf".to_owned(), json!([inner, { "$ref": "#/$defs/template" }]));
+    *schema = Value::Object(outer);
 }

@@ -1,0 +1,63 @@
+//! The document as a whole.
+
+use super::reader::{Keys, Reader, Section};
+use super::{edges, enrolment, facts_read, nodes, paths, triggers, wiring};
+use crate::priority::Priority;
+use crate::workflow::Workflow;
+use serde_json::Value;
+
+/// The version of the format that this compiler reads.
+pub(in crate::workflow) const API_VERSION: &str = "automation/v1";
+
+const DOCUMENT: Keys = Keys {
+    what: "a workflow",
+    known: &["apiVersion", "key", "name", "priority", "enrolment", "triggers", "nodes", "edges"],
+    later: &["exit", "goal"],
+};
+
+pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workflow> {
+    let section = reader.section(definition, "", &DOCUMENT)?;
+    check_version(reader, section);
+    let key = reader.name(section, "key");
+    let name = match section.get("name") {
+        Some(_) => reader.text(section, "name"),
+        None => key,
+    };
+    let priority =
+        reader.choice(section, "priority", &Priority::ALL.map(|priority| (priority.as_str(), priority)));
+    let enrolment = enrolment::read(reader, section);
+    let triggers = triggers::read(reader, section);
+    let nodes = nodes::read(reader, section);
+    let edges = edges::read(reader, section);
+
+    let wiring = wiring::connect(reader, &triggers, &nodes, &edges);
+    if wiring.is_complete {
+        paths::check(reader, &nodes, &wiring);
+    }
+    facts_read::check(reader, &enrolment, &triggers, &nodes);
+    let reads = |root| nodes.iter().any(|node| node.reads(root));
+    let (reads_event, reads_contact) = (reads("event"), reads("contact"));
+
+    Some(Workflow {
+        key: key?.to_owned(),
+        name: name?.to_owned(),
+        priority,
+        enrolment,
+        triggers: wiring.triggers(triggers)?,
+        nodes: wiring.nodes(nodes)?,
+        definition: definition.clone(),
+        warnings: Vec::new(),
+        reads_event,
+        reads_contact,
+    })
+}
+
+fn check_version(reader: &mut Reader<'_>, section: Section<'_>) {
+    match reader.text(section, "apiVersion") {
+        Some(API_VERSION) | None => {}
+        Some(version) => {
+            let message = format!("this engine reads {API_VERSION}, not \"{version}\"");
+            reader.problem::<()>("unknown_version", "apiVersion", message);
+        }
+    }
+}

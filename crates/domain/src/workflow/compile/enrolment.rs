@@ -1,0 +1,79 @@
+//! Who is let in, and how often.
+
+use super::reader::{Keys, Reader, Section};
+use crate::template::Template;
+use crate::workflow::{Enrolment, OnConflict, Reentry};
+use chrono::TimeDelta;
+use serde_json::Value;
+
+const ENROLMENT: Keys =
+    Keys { what: "enrolment", known: &["key", "where", "reentry", "on_conflict"], later: &[] };
+
+const REENTRY: Keys = Keys { what: "reentry", known: &["mode", "gap"], later: &["max"] };
+
+/// Words of `on_conflict` that this version does not execute.
+const LATER_CONFLICTS: [&str; 2] = ["supersede", "restart_timers"];
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Once,
+    Always,
+    AfterExit,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Enrolment {
+    let Some(value) = document.get("enrolment") else {
+        return Enrolment::default();
+    };
+    let Some(section) = reader.section(value, "enrolment", &ENROLMENT) else {
+        return Enrolment::default();
+    };
+    Enrolment {
+        key: section.get("key").and_then(|value| key(reader, value)),
+        condition: reader.condition(section, "where"),
+        reentry: section.get("reentry").map_or(Reentry::default(), |value| reentry(reader, value)),
+        on_conflict: on_conflict(reader, section),
+    }
+}
+
+fn key(reader: &mut Reader<'_>, value: &Value) -> Option<Template> {
+    let at = "enrolment.key";
+    let Some(text) = value.as_str().filter(|text| !text.is_empty()) else {
+        return reader.problem("wrong_type", at, "must be a text or a template");
+    };
+    let template = Template::parse(text, at, reader.limits).map_err(|problem| vec![problem]);
+    reader.keep(template)
+}
+
+fn reentry(reader: &mut Reader<'_>, value: &Value) -> Reentry {
+    let at = "enrolment.reentry";
+    let Some(section) = reader.section(value, at, &REENTRY) else {
+        return Reentry::default();
+    };
+    reader.required(section, "mode");
+    let modes = [("once", Mode::Once), ("always", Mode::Always), ("after_exit", Mode::AfterExit)];
+    let mode = reader.choice(section, "mode", &modes);
+    let gap_at = section.at("gap");
+    let gap = section.get("gap").map(|value| reader.duration(value, &gap_at).unwrap_or_default());
+    match mode {
+        Some(Mode::AfterExit) => Reentry::AfterExit { gap: gap.unwrap_or(TimeDelta::zero()) },
+        Some(Mode::Once | Mode::Always) if gap.is_some() => {
+            reader.problem::<()>("bad_value", gap_at, "only the mode after_exit has a gap");
+            Reentry::default()
+        }
+        Some(Mode::Once) => Reentry::Once,
+        Some(Mode::Always) | None => Reentry::Always,
+    }
+}
+
+fn on_conflict(reader: &mut Reader<'_>, section: Section<'_>) -> OnConflict {
+    if let Some(word) =
+        section.get("on_conflict").and_then(Value::as_str).filter(|word| LATER_CONFLICTS.contains(word))
+    {
+        let message = format!("{word} is not available yet; use ignore or start");
+        reader.problem::<()>("not_available", section.at("on_conflict"), message);
+        return OnConflict::default();
+    }
+    let words = [("ignore", OnConflict::Ignore), ("start", OnConflict::Start)];
+    reader.choice(section, "on_conflict", &words).unwrap_or_default()
+}

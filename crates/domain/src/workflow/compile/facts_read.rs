@@ -1,0 +1,77 @@
+//! Whether what conditions and templates refer to can exist where they stand.
+
+use super::nodes::{DraftKind, DraftNode};
+use super::reader::Reader;
+use super::triggers::DraftTrigger;
+use crate::facts::FieldPath;
+use crate::problem::nearest_hint;
+use crate::workflow::Enrolment;
+use std::collections::BTreeSet;
+
+/// Roots that exist only once there is a run.
+const OF_A_RUN: [&str; 4] = ["vars", "steps", "run", "workflow"];
+
+pub(super) fn check(
+    reader: &mut Reader<'_>,
+    enrolment: &Enrolment,
+    triggers: &[DraftTrigger],
+    nodes: &[DraftNode],
+) {
+    if let Some(key) = &enrolment.key {
+        before_a_run(reader, key.references(), "enrolment.key");
+    }
+    if let Some(condition) = &enrolment.condition {
+        before_a_run(reader, condition.references(), "enrolment.where");
+    }
+    for trigger in triggers {
+        if let Some(condition) = &trigger.condition {
+            before_a_run(reader, condition.references(), &format!("{}.where", trigger.at));
+        }
+    }
+    // Nodes without an id are problems already; a reference to one of them should not become a second.
+    if nodes.iter().any(|node| node.id.is_none()) {
+        return;
+    }
+    let ids: BTreeSet<&str> = nodes.iter().filter_map(|node| node.id.as_deref()).collect();
+    for node in nodes {
+        let at = format!("{}.with", node.at);
+        match &node.kind {
+            Some(DraftKind::Action { config, .. }) => known_steps(reader, config.references(), &ids, &at),
+            Some(DraftKind::Delay { duration }) => known_steps(reader, duration.references(), &ids, &at),
+            Some(DraftKind::Branch { cases }) => {
+                for case in cases {
+                    known_steps(reader, case.condition.references(), &ids, &case.at);
+                }
+            }
+            Some(DraftKind::Stop) | None => {}
+        }
+    }
+}
+
+fn before_a_run<'p>(reader: &mut Reader<'_>, paths: impl IntoIterator<Item = &'p FieldPath>, at: &str) {
+    let paths: BTreeSet<&FieldPath> = paths.into_iter().collect();
+    for path in paths.into_iter().filter(|path| OF_A_RUN.contains(&path.root())) {
+        let message = format!("\"{}\" does not exist here: there is no run yet", path.as_str());
+        reader.problem::<()>("unknown_field", at, message);
+    }
+}
+
+fn known_steps<'p>(
+    reader: &mut Reader<'_>,
+    paths: impl IntoIterator<Item = &'p FieldPath>,
+    ids: &BTreeSet<&str>,
+    at: &str,
+) {
+    let paths: BTreeSet<&FieldPath> = paths.into_iter().collect();
+    for path in paths {
+        if let [root, node, ..] = path.segments()
+            && root == "steps"
+            && !ids.contains(node.as_str())
+        {
+            let hint = nearest_hint(node, ids.iter().copied());
+            let message =
+                format!("\"{}\" refers to the node \"{node}\", which does not exist{hint}", path.as_str());
+            reader.problem::<()>("unknown_node", at, message);
+        }
+    }
+}

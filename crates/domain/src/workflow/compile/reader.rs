@@ -1,0 +1,170 @@
+//! Strict reading: every key is known, every value of the right type, every problem kept.
+
+use super::Contracts;
+use crate::condition::Condition;
+use crate::duration;
+use crate::limits::Limits;
+use crate::problem::{Problem, nearest_hint};
+use chrono::TimeDelta;
+use serde_json::{Map, Value};
+
+/// What the parts of a definition are read with.
+pub(super) struct Reader<'a> {
+    pub(super) contracts: &'a Contracts,
+    pub(super) limits: &'a Limits,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// The keys that an object may have.
+pub(super) struct Keys {
+    /// What the object is, for people: `a node`.
+    pub(super) what: &'static str,
+    pub(super) known: &'static [&'static str],
+    /// Keys of the format that this version does not execute: refused, never ignored.
+    pub(super) later: &'static [&'static str],
+}
+
+/// An object whose keys were checked, and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Section<'v> {
+    members: &'v Map<String, Value>,
+    pub(super) at: &'v str,
+    what: &'static str,
+}
+
+impl<'v> Section<'v> {
+    pub(super) fn get(&self, key: &str) -> Option<&'v Value> {
+        self.members.get(key)
+    }
+
+    /// Where a member stands: `nodes[2].with`.
+    pub(super) fn at(&self, key: &str) -> String {
+        if self.at.is_empty() { key.to_owned() } else { format!("{}.{key}", self.at) }
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(contracts: &'a Contracts, limits: &'a Limits) -> Self {
+        Self { contracts, limits, problems: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Keeps a problem; `None`, so that a function can end with it.
+    pub(super) fn problem<T>(
+        &mut self,
+        code: &str,
+        at: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Option<T> {
+        self.problems.push(Problem::new(code, at, message));
+        None
+    }
+
+    pub(super) fn warn(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) {
+        self.warnings.push(Problem::new(code, at, message));
+    }
+
+    /// Keeps the problems of a part that was read elsewhere.
+    pub(super) fn keep<T>(&mut self, result: Result<T, Vec<Problem>>) -> Option<T> {
+        result.map_err(|problems| self.problems.extend(problems)).ok()
+    }
+
+    pub(super) fn section<'v>(&mut self, value: &'v Value, at: &'v str, keys: &Keys) -> Option<Section<'v>> {
+        let Value::Object(members) = value else {
+            return self.problem("wrong_type", at, format!("{} is an object", keys.what));
+        };
+        let section = Section { members, at, what: keys.what };
+        for key in members.keys() {
+            let key = key.as_str();
+            if keys.later.contains(&key) {
+                let message = format!("\"{key}\" is not available yet");
+                self.problem::<()>("not_available", section.at(key), message);
+            } else if !keys.known.contains(&key) {
+                let hint = nearest_hint(key, keys.known.iter().chain(keys.later).copied());
+                let message = format!("{} has no key \"{key}\"{hint}", keys.what);
+                self.problem::<()>("unknown_key", section.at(key), message);
+            }
+        }
+        Some(section)
+    }
+
+    pub(super) fn required<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v Value> {
+        let value = section.get(key);
+        if value.is_none() {
+            self.problem::<()>("missing_key", section.at, format!("{} needs \"{key}\"", section.what));
+        }
+        value
+    }
+
+    /// A text that must be there.
+    pub(super) fn text<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v str> {
+        match self.required(section, key)? {
+            Value::String(text) if !text.trim().is_empty() => Some(text),
+            Value::String(_) => self.problem("bad_value", section.at(key), "must not be empty"),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                self.problem("wrong_type", section.at(key), "must be a text")
+            }
+        }
+    }
+
+    /// A list that may be missing, which is an empty one.
+    pub(super) fn list<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v [Value]> {
+        match section.get(key) {
+            None => Some(&[]),
+            Some(Value::Array(items)) => Some(items),
+            Some(_) => self.problem("wrong_type", section.at(key), "must be a list"),
+        }
+    }
+
+    /// A name that other parts refer to: `[a-z0-9][a-z0-9_-]*`, at most 64 characters.
+    pub(super) fn name<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v str> {
+        let name = self.text(section, key)?;
+        if is_name(name) {
+            return Some(name);
+        }
+        let message = format!(
+            "\"{name}\" is not a name: lower-case letters, digits, - and _, beginning with a letter or digit, at most 64"
+        );
+        self.problem("bad_name", section.at(key), message)
+    }
+
+    /// One of several words, or `None` if the key is missing.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        section: Section<'_>,
+        key: &str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let value = section.get(key)?;
+        let word = value.as_str().unwrap_or_default();
+        if let Some((_, chosen)) = choices.iter().find(|(choice, _)| *choice == word) {
+            return Some(*chosen);
+        }
+        let known: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+        let hint = nearest_hint(word, known.iter().copied());
+        self.problem("bad_value", section.at(key), format!("{value} is none of {}{hint}", known.join(", ")))
+    }
+
+    /// The condition at a key, or `None` if there is none.
+    pub(super) fn condition(&mut self, section: Section<'_>, key: &str) -> Option<Condition> {
+        let condition = Condition::parse(section.get(key)?, &section.at(key), self.limits);
+        self.keep(condition)
+    }
+
+    pub(super) fn duration(&mut self, value: &Value, at: &str) -> Option<TimeDelta> {
+        match value.as_str().and_then(duration::parse) {
+            Some(length) => Some(length),
+            None => {
+                let message =
+                    format!("{value} is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most ten years");
+                self.problem("bad_duration", at, message)
+            }
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
+}

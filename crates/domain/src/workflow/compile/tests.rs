@@ -1,0 +1,415 @@
+use super::*;
+use crate::facts::sample::Sample;
+use crate::priority::Priority;
+use crate::workflow::{NodeKind, OnConflict, Reentry, flow_contracts, json_schema};
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use serde_json::json;
+
+pub(super) const WELCOME: &str = r#"
+apiVersion: automation/v1
+key: cart-rescue
+name: Rescue abandoned carts
+priority: high
+enrolment:
+  key: "{{ event.data.cart_id }}"
+  where: { field: contact.tags, op: not_contains, value: staff }
+  reentry: { mode: after_exit, gap: 7d }
+  on_conflict: ignore
+triggers:
+  - id: abandoned
+    event: cart.abandoned
+    where:
+      all:
+        - { field: event.data.total, op: greater_than, value: 50 }
+        - not: { field: contact.email, op: is_empty }
+  - { id: again, event: com.example.cart }
+nodes:
+  - { id: breathe, action: delay, with: { for: 1h } }
+  - id: segment
+    action: branch
+    with:
+      cases:
+        - { name: vip, where: { any: [ { field: contact.score, op: greater_or_equal, value: 80 },
+                                       { field: contact.tags, op: contains, value: vip } ] } }
+  - { id: call, action: create_task, with: { title: "Call {{ contact.first_name }}", rank: "{{ event.data.rank }}" } }
+  - { id: tag, action: add_tag, with: { tag: cart-rescue } }
+  - { id: done, action: stop_workflow }
+edges:
+  - [abandoned, breathe]
+  - [again, segment]
+  - [breathe, segment]
+  - { from: segment, case: vip, to: call }
+  - { from: segment, case: else, to: tag }
+  - [call, done]
+"#;
+
+pub(super) fn contracts() -> Contracts {
+    let schema = |properties: Value, required: &[&str]| json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+    let text = json!({ "type": "string", "minLength": 1, "description": "A text." });
+    let lines = json!({ "type": "array", "items": schema(json!({ "sku": text }), &["sku"]) });
+    let actions = [
+        ("add_tag", schema(json!({ "tag": text }), &["tag"]), true),
+        (
+            "create_task",
+            schema(
+                json!({ "title": text, "rank": { "type": "integer", "minimum": 1 }, "lines": lines,
+            "due": { "anyOf": [{ "type": "integer" }, { "type": "boolean" }] } }),
+                &["title"],
+            ),
+            false,
+        ),
+    ];
+    let actions = actions.map(|(key, config_schema, needs_contact)| ActionContract {
+        key,
+        config_schema,
+        needs_contact,
+    });
+    flow_contracts().into_iter().chain(actions).map(|contract| (contract.key, contract)).collect()
+}
+
+fn compile(text: &str) -> Result<Workflow, Vec<Problem>> {
+    parse(text, &contracts(), &Limits::default())
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn problems(text: &str) -> String {
+    lines(&compile(text).unwrap_err())
+}
+
+/// A small workflow with these nodes and edges; its trigger is `go`.
+fn graph(nodes: &str, edges: &str) -> String {
+    format!(
+        "apiVersion: automation/v1\nkey: test\ntriggers:\n  - {{ id: go, event: form.submitted }}\n\
+         nodes: [{nodes}]\nedges: [{edges}]\n"
+    )
+}
+
+#[test]
+fn a_workflow_is_compiled_with_every_reference_resolved() {
+    let workflow = compile(WELCOME).unwrap();
+    assert_eq!((workflow.key.as_str(), workflow.name.as_str()), ("cart-rescue", "Rescue abandoned carts"));
+    assert_eq!(workflow.priority, Some(Priority::High));
+    assert_eq!(workflow.enrolment.reentry, Reentry::AfterExit { gap: TimeDelta::days(7) });
+    assert_eq!(workflow.enrolment.on_conflict, OnConflict::Ignore);
+    assert!(workflow.enrolment.condition.is_some() && workflow.enrolment.key.is_some());
+    let starts: Vec<_> =
+        workflow.triggers.iter().map(|trigger| (trigger.event.as_str(), trigger.to)).collect();
+    assert_eq!(starts, [("cart.abandoned", 0), ("com.example.cart", 1)]);
+    let next: Vec<_> = workflow.nodes.iter().map(|node| node.next).collect();
+    assert_eq!(next, [Some(1), None, Some(4), None, None]);
+    let NodeKind::Branch { cases, otherwise } = &workflow.nodes[1].kind else { panic!("a branch") };
+    assert_eq!((cases[0].name.as_str(), cases[0].to, *otherwise), ("vip", Some(2), Some(3)));
+    assert!(matches!(workflow.nodes[4].kind, NodeKind::Stop));
+    assert!(workflow.reads_contact && workflow.reads_event);
+    assert_eq!(lines(&workflow.warnings), "");
+}
+
+#[test]
+fn what_was_compiled_compiles_again_from_its_definition() {
+    let workflow = compile(WELCOME).unwrap();
+    let again = parse_value(&workflow.definition, &contracts(), &Limits::default()).unwrap();
+    assert_eq!(again.definition, workflow.definition);
+    assert_eq!(format!("{:?}", again.nodes), format!("{:?}", workflow.nodes));
+    let json = compile(&workflow.definition.to_string()).unwrap();
+    assert_eq!(json.definition.to_string(), workflow.definition.to_string());
+}
+
+#[test]
+fn configurations_are_rendered_with_their_types() {
+    let workflow = compile(WELCOME).unwrap();
+    let NodeKind::Action { config, .. } = &workflow.nodes[2].kind else { panic!("an action") };
+    let mut sample = Sample::default();
+    sample.event.event.data = json!({ "rank": 2 });
+    assert_eq!(config.render(&sample.facts()).unwrap(), json!({ "title": "Call Ada", "rank": 2 }));
+}
+
+#[test]
+fn only_what_nodes_read_is_loaded() {
+    let reads = |node: &str| {
+        let workflow = compile(&graph(&format!("{{ id: a, {node} }}"), "[go, a]")).unwrap();
+        (workflow.reads_event, workflow.reads_contact)
+    };
+    assert_eq!(reads("action: stop_workflow"), (false, false));
+    assert_eq!(reads("action: create_task, with: { title: plain }"), (false, false));
+    assert_eq!(reads("action: create_task, with: { title: '{{ event.id }}' }"), (true, false));
+    assert_eq!(reads("action: create_task, with: { title: '{{ now.time }}' }"), (false, true));
+    assert_eq!(reads("action: add_tag, with: { tag: vip }"), (false, true));
+}
+
+#[test]
+fn everything_wrong_with_a_document_is_said_at_once() {
+    let text = r#"
+apiVersion: automation/v2
+key: Cart Rescue
+nmae: typo
+priority: hihg
+goal: { event: order.completed }
+enrolment:
+  key: 5
+  were: {}
+  where: { field: vars.x, op: is_empty }
+  reentry: { mode: once, gap: 1h, max: { runs: 3 } }
+  on_conflict: supersede
+triggers:
+  - { id: a, event: cart.abandond, wher: {} }
+  - { id: a, schedule: { cron: "* * * * *" } }
+  - { id: b, event: "two words", where: { field: steps.x.case, op: equals, value: "{{ run.key }}" } }
+  - { event: schedule.cron }
+nodes:
+  - { id: x, action: create_taks }
+  - { id: x, action: send_email, timeout: 30s }
+  - { id: y, action: add_tag, with: { tga: vip } }
+  - { id: z, action: create_task, with: { title: "{{ contact.frist_name }}", rank: 0, lines: [{ sku: 1 }, { skuu: a }] } }
+  - { id: d, action: delay, with: { for: soon } }
+  - { id: e, action: delay, with: { until: "2027-01-01T00:00:00Z" } }
+  - { id: f, action: delay }
+  - { id: g, action: branch, with: { cases: [{ name: else, where: { field: event.id, op: is_empty } }, { name: n }] } }
+  - { id: h, action: parallel }
+  - { id: i, action: stop_workflow, with: { reason: x } }
+  - { id: j, action: create_task, with: { title: "{{ steps.zz.output }}", due: later } }
+edges:
+  - [a, x, y]
+  - { from: b, too: x }
+  - [nowhere, x]
+  - [x, a]
+  - from b to x
+"#;
+    insta::assert_snapshot!(problems(text), @r#"
+    goal: "goal" is not available yet [not_available]
+    nmae: a workflow has no key "nmae" (did you mean "name"?) [unknown_key]
+    apiVersion: this engine reads automation/v1, not "automation/v2" [unknown_version]
+    key: "Cart Rescue" is not a name: lower-case letters, digits, - and _, beginning with a letter or digit, at most 64 [bad_name]
+    priority: "hihg" is none of high, medium, low (did you mean "high"?) [bad_value]
+    enrolment.were: enrolment has no key "were" (did you mean "where"?) [unknown_key]
+    enrolment.key: must be a text or a template [wrong_type]
+    enrolment.reentry.max: "max" is not available yet [not_available]
+    enrolment.reentry.gap: only the mode after_exit has a gap [bad_value]
+    enrolment.on_conflict: supersede is not available yet; use ignore or start [not_available]
+    triggers[0].wher: a trigger has no key "wher" (did you mean "where"?) [unknown_key]
+    triggers[1].schedule: "schedule" is not available yet [not_available]
+    triggers[2].event: an event type is words of a-z, 0-9, _ and - with single dots between them, at most 128 bytes [bad_name]
+    triggers[3]: a trigger needs "id" [missing_key]
+    triggers[3].event: schedules are not available yet [not_available]
+    nodes[0].action: there is no action "create_taks" (did you mean "create_task"?) [unknown_action]
+    nodes[1].timeout: "timeout" is not available yet [not_available]
+    nodes[1].action: the action send_email is not available yet [not_available]
+    nodes[2].with.tga: add_tag has no key "tga" (did you mean "tag"?) [unknown_key]
+    nodes[2].with: add_tag needs "tag" [missing_key]
+    nodes[3].with.lines[0].sku: the value is not of type "string" [wrong_type]
+    nodes[3].with.lines[1].skuu: create_task has no key "skuu" (did you mean "sku"?) [unknown_key]
+    nodes[3].with.lines[1]: create_task needs "sku" [missing_key]
+    nodes[3].with.rank: the value is less than the minimum of 1 [bad_value]
+    nodes[3].with.title: "contact.frist_name" is not a field: contact has no frist_name (did you mean "first_name"?) [unknown_field]
+    nodes[4].with.for: "soon" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most ten years [bad_duration]
+    nodes[5].with.until: "until" is not available yet [not_available]
+    nodes[6].with: a delay needs "for" [missing_key]
+    nodes[7].with.cases[0].name: else is the way taken when no case holds; give the case another name [bad_name]
+    nodes[7].with.cases[1]: a case needs "where" [missing_key]
+    nodes[8].action: the action parallel is not available yet [not_available]
+    nodes[9].with.reason: stop_workflow has no key "reason" [unknown_key]
+    nodes[10].with.due: the value is not valid under any of the schemas listed in the 'anyOf' keyword [bad_value]
+    edges[0]: a short edge is two names: [from, to] [wrong_type]
+    edges[1].too: an edge has no key "too" (did you mean "to"?) [unknown_key]
+    edges[1]: an edge needs "to" [missing_key]
+    edges[4]: an edge is [from, to] or {from, case, to} [wrong_type]
+    triggers[1].id: "a" is taken: triggers and nodes have ids of their own [duplicate_id]
+    nodes[1].id: "x" is taken: triggers and nodes have ids of their own [duplicate_id]
+    edges[2]: the edge leads from "nowhere", which is neither a trigger nor a node [unknown_node]
+    edges[3]: "a" is a trigger; edges lead to nodes [bad_edge]
+    enrolment.where: "vars.x" does not exist here: there is no run yet [unknown_field]
+    triggers[2].where: "run.key" does not exist here: there is no run yet [unknown_field]
+    triggers[2].where: "steps.x.case" does not exist here: there is no run yet [unknown_field]
+    nodes[10].with: "steps.zz.output" refers to the node "zz", which does not exist (did you mean "z"?) [unknown_node]
+    "#);
+}
+
+#[test]
+fn edges_have_to_make_sense() {
+    let branch = "{ id: a, action: branch, with: { cases: [{ name: yes, where: { field: event.id, op: is_empty } }] } }";
+    let rest = "{ id: b, action: add_tag, with: { tag: x } }, { id: c, action: stop_workflow }";
+    let nodes = format!("{branch}, {rest}");
+    let text = graph(
+        &nodes,
+        "[go, a], { from: go, case: x, to: b }, [a, b], { from: a, case: yess, to: b }, { from: a, case: yes, to: b },
+         { from: a, case: yes, to: b }, { from: a, case: yes, to: c }, { from: b, case: yes, to: c }, [b, c], [b, a],
+         [c, b], [b, go], [b, d], [go, a], [go, b]",
+    );
+    insta::assert_snapshot!(problems(&text), @r#"
+    edges[1]: a trigger has one way out: leave case away [unknown_case]
+    edges[2]: "a" is a branch: the edge has to say which case it is [missing_case]
+    edges[3]: "a" has no case "yess" (did you mean "yes"?) [unknown_case]
+    edges[5]: the same edge stands twice, from "a" for the case yes [duplicate_edge]
+    edges[6]: "a" has a second edge for the case yes; one way out leads to one node [several_edges]
+    edges[7]: "b" has one way out: leave case away [unknown_case]
+    edges[9]: "b" has a second edge; one way out leads to one node [several_edges]
+    edges[10]: "c" ends the run: nothing comes after it [bad_edge]
+    edges[11]: "go" is a trigger; edges lead to nodes [bad_edge]
+    edges[12]: the edge leads to "d", which is neither a trigger nor a node (did you mean "a"?) [unknown_node]
+    edges[13]: the same edge stands twice, from "go" [duplicate_edge]
+    edges[14]: "go" has a second edge; one way out leads to one node [several_edges]
+    "#);
+}
+
+#[test]
+fn cycles_and_unreachable_nodes_are_named() {
+    let nodes =
+        ["a", "b", "c", "d", "e"].map(|id| format!("{{ id: {id}, action: add_tag, with: {{ tag: x }} }}"));
+    let text = graph(&nodes.join(", "), "[go, a], [a, b], [b, c], [c, b], [d, e], [e, d]");
+    insta::assert_snapshot!(problems(&text), @r#"
+    nodes[3]: no trigger leads to "d" [unreachable_node]
+    nodes[4]: no trigger leads to "e" [unreachable_node]
+    nodes[1]: the nodes form a cycle: b -> c -> b [cycle]
+    nodes[3]: the nodes form a cycle: d -> e -> d [cycle]
+    "#);
+}
+
+#[test]
+fn what_is_odd_but_allowed_is_a_warning() {
+    let text = graph(
+        "{ id: a, action: branch, with: { cases: [{ name: yes, where: { field: event.id, op: is_empty } }] } }",
+        "[go, a]",
+    )
+    .replace("form.submitted", "form.submited");
+    insta::assert_snapshot!(lines(&compile(&text).unwrap().warnings), @r#"
+    triggers[0].event: "form.submited" is not in the catalogue, so it is taken for an event of your own (did you mean "form.submitted"?) [unknown_event]
+    nodes[0]: the case yes of "a" has no edge: runs that take it end there [open_case]
+    nodes[0]: the case else of "a" has no edge: runs that take it end there [open_case]
+    "#);
+}
+
+#[test]
+fn documents_are_bounded_and_strict() {
+    let small = Limits { definition_bytes: 600, nodes: 1, ..Limits::default() };
+    let nodes = "{ id: a, action: stop_workflow }, { id: b, action: stop_workflow }";
+    let bomb = format!(
+        "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [{}]",
+        ["*c"; 40].join(",")
+    );
+    let deep = format!("a: {}1{}", "[".repeat(70), "]".repeat(70));
+    let texts = [
+        graph(nodes, "[go, a]"),
+        "x".repeat(601),
+        bomb,
+        deep,
+        "a: 1\n---\nb: 2".to_owned(),
+        "a: 1\na: 2".to_owned(),
+        "1: 2".to_owned(),
+        "a: !env HOME".to_owned(),
+        "a: .nan".to_owned(),
+        "a: \"\\0\"".to_owned(),
+        "a: [1".to_owned(),
+        "{ \"a\": 1, \"a\": 2 }".to_owned(),
+        "[1, 2]".to_owned(),
+        String::new(),
+    ];
+    let problems: Vec<String> =
+        texts.iter().map(|text| lines(&parse(text, &contracts(), &small).unwrap_err())).collect();
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    nodes: a workflow may have at most 1 nodes; this has 2 [too_many_nodes]
+    nodes[1]: no trigger leads to "b" [unreachable_node]
+    a definition may have at most 600 bytes; this has 601 [definition_too_large]
+    not valid YAML: c[1][7]: with its aliases written out, the document is too large at line 1 column 4 [bad_document]
+    not valid YAML: a[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]: nested too deep at line 1 column 67 [bad_document]
+    not valid YAML: deserializing from YAML containing more than one document is not supported [bad_document]
+    not valid YAML: the key "a" stands twice in one object [bad_document]
+    not valid YAML: the key 1 must be a text; put it in quotes [bad_document]
+    not valid YAML: a: invalid type: enum, expected a value without a tag at line 1 column 4 [bad_document]
+    not valid YAML: a: a number must be finite at line 1 column 4 [bad_document]
+    not valid YAML: a: a text contains the character U+0000, which cannot be stored at line 1 column 4 [bad_document]
+    not valid YAML: did not find expected ',' or ']' at line 2 column 1, while parsing a flow sequence at line 1 column 4 [bad_document]
+    the key "a" stands twice in one object [bad_document]
+    a workflow is an object [wrong_type]
+    a workflow is an object [wrong_type]
+    "#);
+}
+
+#[test]
+fn a_chain_of_a_thousand_nodes_compiles() {
+    let nodes: Vec<_> =
+        (0..1000).map(|n| format!("{{ id: n{n}, action: add_tag, with: {{ tag: t }} }}")).collect();
+    let edges: Vec<_> = (1..1000).map(|n| format!("[n{}, n{n}]", n - 1)).collect();
+    let workflow = compile(&graph(&nodes.join(", "), &format!("[go, n0], {}", edges.join(", ")))).unwrap();
+    assert_eq!(workflow.nodes[998].next, Some(999));
+}
+
+/// What the published schema says of a definition.
+fn schema_accepts(definition: &Value) -> bool {
+    jsonschema::options().build(&json_schema(&contracts())).unwrap().is_valid(definition)
+}
+
+#[test]
+fn the_published_schema_accepts_what_compiles() {
+    let definition = compile(WELCOME).unwrap().definition;
+    let schema = json_schema(&contracts());
+    let validator = jsonschema::options().build(&schema).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(&definition)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert_eq!(errors, [""; 0]);
+    assert!(jsonschema::draft202012::meta::is_valid(&schema));
+}
+
+#[test]
+fn the_published_schema_refuses_what_is_not_available() {
+    let changed = |pointer: &str, key: &str, value: Value| {
+        let mut definition = compile(WELCOME).unwrap().definition;
+        definition.pointer_mut(pointer).unwrap()[key] = value;
+        assert!(!schema_accepts(&definition), "{pointer} {key}");
+        let refused = parse_value(&definition, &contracts(), &Limits::default());
+        assert!(refused.is_err(), "{pointer} {key}");
+    };
+    changed("", "exit", json!([]));
+    changed("", "goal", json!({}));
+    changed("/enrolment", "on_conflict", json!("supersede"));
+    changed("/enrolment/reentry", "max", json!({}));
+    changed("/enrolment/reentry", "mode", json!("once"));
+    changed("/triggers/0", "schedule", json!({}));
+    changed("/triggers/0", "event", json!("schedule.cron"));
+    for key in ["timeout", "delivery", "retry", "on_error", "unknown"] {
+        changed("/nodes/0", key, json!("x"));
+    }
+    changed("/nodes/0", "action", json!("parallel"));
+    changed("/nodes/0/with", "until", json!("x"));
+    changed("/nodes/1/with", "split", json!([]));
+    changed("/nodes/2/with", "rank", json!("x"));
+    changed("/nodes/3/with", "tga", json!("x"));
+    changed("/triggers/0/where/all/0", "op", json!("equls"));
+    changed("/triggers/0/where/all/0", "value", json!(null));
+}
+
+#[test]
+fn contracts_of_the_flow_have_valid_schemas() {
+    for contract in flow_contracts() {
+        assert!(jsonschema::options().build(&contract.config_schema).is_ok(), "{}", contract.key);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_gets_an_answer(text in "[a-z:{}\\[\\], \n\"'&*!|>-]{0,80}") {
+        let _ = compile(&text);
+    }
+
+    /// Whatever edges a graph has, it is refused, or every walk through it ends.
+    #[test]
+    fn compiled_graphs_have_no_cycles(edges in prop::collection::vec((0usize..6, 0usize..6), 0..8)) {
+        let nodes: Vec<_> = (0..6).map(|n| format!("{{ id: n{n}, action: add_tag, with: {{ tag: t }} }}")).collect();
+        let edges: Vec<_> = edges.iter().map(|(from, to)| format!("[n{from}, n{to}]")).collect();
+        let text = graph(&nodes.join(", "), &format!("[go, n0], {}", edges.join(", ")));
+        if let Ok(workflow) = compile(&text) {
+            let mut at = Some(0);
+            let mut steps = 0;
+            while let Some(node) = at {
+                at = workflow.nodes[node].next;
+                steps += 1;
+                prop_assert!(steps <= workflow.nodes.len());
+            }
+            prop_assert_eq!(steps, workflow.nodes.len());
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Connecting triggers and nodes by their edges.
+
+use super::edges::DraftEdge;
+use super::nodes::{DraftKind, DraftNode};
+use super::reader::Reader;
+use super::triggers::DraftTrigger;
+use crate::problem::nearest_hint;
+use crate::workflow::flow::ELSE;
+use crate::workflow::{Case, Node, NodeIndex, NodeKind, Trigger};
+use std::collections::BTreeMap;
+
+/// Where edges lead.
+pub(super) struct Wiring {
+    /// By trigger.
+    starts: Vec<Option<NodeIndex>>,
+    /// By node: the plain edge.
+    next: Vec<Option<NodeIndex>>,
+    /// By node: edges by case.
+    cases: Vec<BTreeMap<String, NodeIndex>>,
+    /// Whether every edge and every end of one could be read: only then says the graph something about paths.
+    pub(super) is_complete: bool,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Trigger(usize),
+    Node(NodeIndex),
+}
+
+pub(super) fn connect(
+    reader: &mut Reader<'_>,
+    triggers: &[DraftTrigger],
+    nodes: &[DraftNode],
+    edges: &[Option<DraftEdge>],
+) -> Wiring {
+    let before = reader.problems.len();
+    let ends = ends(reader, triggers, nodes);
+    let mut wiring = Wiring {
+        starts: vec![None; triggers.len()],
+        next: vec![None; nodes.len()],
+        cases: vec![BTreeMap::new(); nodes.len()],
+        is_complete: false,
+    };
+    for edge in edges.iter().flatten() {
+        let from = find(reader, &ends, &edge.from, &edge.at, "from");
+        let to = find(reader, &ends, &edge.to, &edge.at, "to");
+        match (from, to) {
+            (Some(from), Some(End::Node(to))) => wiring.add(reader, nodes, edge, from, to),
+            (_, Some(End::Trigger(_))) => {
+                let message = format!("\"{}\" is a trigger; edges lead to nodes", edge.to);
+                reader.problem::<()>("bad_edge", &edge.at, message);
+            }
+            (None, Some(End::Node(_))) | (_, None) => {}
+        }
+    }
+    let whole = edges.iter().all(Option::is_some)
+        && nodes.iter().all(|node| node.id.is_some() && node.kind.is_some())
+        && triggers.iter().all(|trigger| trigger.id.is_some());
+    if edges.iter().all(Option::is_some) {
+        for (trigger, start) in triggers.iter().zip(&wiring.starts) {
+            if let (Some(id), None) = (&trigger.id, start) {
+                let message =
+                    format!("the trigger \"{id}\" needs an edge to the node that its runs begin with");
+                reader.problem::<()>("missing_edge", &trigger.at, message);
+            }
+        }
+    }
+    wiring.is_complete = whole && reader.problems.len() == before;
+    if wiring.is_complete {
+        wiring.warn_of_open_cases(reader, nodes);
+    }
+    wiring
+}
+
+/// Every id and what it names; an id that stands twice is a problem.
+fn ends<'d>(
+    reader: &mut Reader<'_>,
+    triggers: &'d [DraftTrigger],
+    nodes: &'d [DraftNode],
+) -> BTreeMap<&'d str, End> {
+    let triggers =
+        triggers.iter().enumerate().map(|(index, draft)| (&draft.id, &draft.at, End::Trigger(index)));
+    let nodes = nodes.iter().enumerate().map(|(index, draft)| (&draft.id, &draft.at, End::Node(index)));
+    let mut ends = BTreeMap::new();
+    for (id, at, end) in triggers.chain(nodes) {
+        let Some(id) = id.as_deref() else { continue };
+        if ends.contains_key(id) {
+            let message = format!("\"{id}\" is taken: triggers and nodes have ids of their own");
+            reader.problem::<()>("duplicate_id", format!("{at}.id"), message);
+        } else {
+            ends.insert(id, end);
+        }
+    }
+    ends
+}
+
+fn find(reader: &mut Reader<'_>, ends: &BTreeMap<&str, End>, id: &str, at: &str, side: &str) -> Option<End> {
+    let end = ends.get(id).copied();
+    if end.is_none() {
+        let hint = nearest_hint(id, ends.keys().copied());
+        let message = format!("the edge leads {side} \"{id}\", which is neither a trigger nor a node{hint}");
+        reader.problem::<()>("unknown_node", at, message);
+    }
+    end
+}
+
+impl Wiring {
+    fn add(
+        &mut self,
+        reader: &mut Reader<'_>,
+        nodes: &[DraftNode],
+        edge: &DraftEdge,
+        from: End,
+        to: NodeIndex,
+    ) {
+        let at = &edge.at;
+        let slot = match (from, &edge.case) {
+            (End::Trigger(_), Some(_)) => {
+                reader.problem::<()>("unknown_case", at, "a trigger has one way out: leave case away");
+                return;
+            }
+            (End::Trigger(index), None) => &mut self.starts[index],
+            (End::Node(index), case) => {
+                if !is_way_out(reader, &nodes[index], edge) {
+                    return;
+                }
+                match case {
+                    None => &mut self.next[index],
+                    Some(case) => {
+                        if let Some(known) = self.cases[index].insert(case.clone(), to) {
+                            report_second(reader, edge, known == to);
+                        }
+                        return;
+                    }
+                }
+            }
+        };
+        if let Some(known) = slot.replace(to) {
+            report_second(reader, edge, known == to);
+        }
+    }
+
+    /// A case that leads nowhere ends its branch, which is allowed and seldom meant.
+    fn warn_of_open_cases(&self, reader: &mut Reader<'_>, nodes: &[DraftNode]) {
+        for (node, edges) in nodes.iter().zip(&self.cases) {
+            let (Some(DraftKind::Branch { cases }), Some(id)) = (&node.kind, &node.id) else { continue };
+            for name in cases.iter().map(|case| case.name.as_str()).chain([ELSE]) {
+                if !edges.contains_key(name) {
+                    let message =
+                        format!("the case {name} of \"{id}\" has no edge: runs that take it end there");
+                    reader.warn("open_case", &node.at, message);
+                }
+            }
+        }
+    }
+
+    /// Where the edges of a node lead.
+    pub(super) fn ways_out(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.next[node].into_iter().chain(self.cases[node].values().copied())
+    }
+
+    /// The nodes that triggers lead to.
+    pub(super) fn starts(&self) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.starts.iter().flatten().copied()
+    }
+
+    /// The triggers with their edges; `None` if one is not whole.
+    pub(super) fn triggers(&self, drafts: Vec<DraftTrigger>) -> Option<Vec<Trigger>> {
+        drafts
+            .into_iter()
+            .zip(&self.starts)
+            .map(|(draft, start)| {
+                Some(Trigger {
+                    id: draft.id?,
+                    event: draft.event?,
+                    condition: draft.condition,
+                    to: (*start)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The nodes with their edges; `None` if one is not whole.
+    pub(super) fn nodes(&self, drafts: Vec<DraftNode>) -> Option<Vec<Node>> {
+        let edges = self.next.iter().zip(&self.cases);
+        drafts
+            .into_iter()
+            .zip(edges)
+            .map(|(draft, (next, cases))| {
+                Some(Node { id: draft.id?, kind: kind(draft.kind?, cases), next: *next })
+            })
+            .collect()
+    }
+}
+
+fn kind(draft: DraftKind, edges: &BTreeMap<String, NodeIndex>) -> NodeKind {
+    match draft {
+        DraftKind::Action { action, config, .. } => NodeKind::Action { action, config },
+        DraftKind::Delay { duration } => NodeKind::Delay { duration },
+        DraftKind::Stop => NodeKind::Stop,
+        DraftKind::Branch { cases } => NodeKind::Branch {
+            cases: cases
+                .into_iter()
+                .map(|case| Case {
+                    to: edges.get(&case.name).copied(),
+                    name: case.name,
+                    condition: case.condition,
+                })
+                .collect(),
+            otherwise: edges.get(ELSE).copied(),
+        },
+    }
+}
+
+/// Whether a node has the way out that an edge names; a node that could not be read has any.
+fn is_way_out(reader: &mut Reader<'_>, node: &DraftNode, edge: &DraftEdge) -> bool {
+    let from = &edge.from;
+    let (code, message) = match (&node.kind, &edge.case) {
+        (None, _) | (Some(DraftKind::Action { .. } | DraftKind::Delay { .. }), None) => return true,
+        (Some(DraftKind::Branch { cases }), Some(case)) => {
+            let names = || cases.iter().map(|case| case.name.as_str()).chain([ELSE]);
+            if names().any(|name| name == case) {
+                return true;
+            }
+            ("unknown_case", format!("\"{from}\" has no case \"{case}\"{}", nearest_hint(case, names())))
+        }
+        (Some(DraftKind::Branch { .. }), None) => {
+            ("missing_case", format!("\"{from}\" is a branch: the edge has to say which case it is"))
+        }
+        (Some(DraftKind::Action { .. } | DraftKind::Delay { .. }), Some(_)) => {
+            ("unknown_case", format!("\"{from}\" has one way out: leave case away"))
+        }
+        (Some(DraftKind::Stop), _) => {
+            ("bad_edge", format!("\"{from}\" ends the run: nothing comes after it"))
+        }
+    };
+    reader.problem::<()>(code, &edge.at, message);
+    false
+}
+
+fn report_second(reader: &mut Reader<'_>, edge: &DraftEdge, is_same: bool) {
+    let from = &edge.from;
+    let way = edge.case.as_ref().map_or(String::new(), |case| format!(" for the case {case}"));
+    if is_same {
+        reader.problem::<()>(
+            "duplicate_edge",
+            &edge.at,
+            format!("the same edge stands twice, from \"{from}\"{way}"),
+        );
+    } else {
+        let message = format!("\"{from}\" has a second edge{way}; one way out leads to one node");
+        reader.problem::<()>("several_edges", &edge.at, message);
+    }
+}
