@@ -1,1 +1,133 @@
 //! Turns events into recorded facts and runs.
+//!
+//! A worker takes a micro-batch from the three ingest queues, reads it, and in one transaction writes receipts, events,
+//! contacts and the runs that match. After the commit it publishes the nudges and what is to be parked, and only then
+//! acknowledges.
+
+mod admission;
+mod batch;
+mod directory;
+mod enrol;
+mod matching;
+mod metrics;
+mod parking;
+mod reading;
+mod trigger_index;
+mod worker;
+
+use automation_broker::consumer::{
+    Consumer, ConsumerConfig, ConsumerHealth, PRIORITY_WEIGHTS, QueueSpec, WeightedReceiver,
+};
+use automation_broker::publisher::Publisher;
+use automation_broker::topology::ingest_queue;
+use automation_domain::limits::Limits;
+use automation_domain::priority::Priority;
+use automation_service_kit::health::Health;
+use automation_store::{Db, DbRole, PoolSize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// How ingest is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Postgres; the login must be, or be a member of, `automation_worker`.
+    pub database_url: String,
+    /// RabbitMQ.
+    pub amqp_url: String,
+    /// Broker users who may use the engine's source and publish on behalf of others.
+    pub engine_users: Vec<String>,
+    /// Limits on events.
+    pub limits: Limits,
+    /// Batches under way at once.
+    pub workers: usize,
+    /// Most messages in a batch, and most that are unacknowledged per queue and worker.
+    pub batch_messages: u16,
+    /// How long after a run is made the sweep looks whether its nudge was lost.
+    pub first_look: Duration,
+}
+
+/// What every worker shares.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) db: Db,
+    pub(crate) publisher: Publisher,
+    pub(crate) directory: directory::Directory,
+    pub(crate) metrics: metrics::IngestMetrics,
+    pub(crate) database: automation_service_kit::health::Component,
+}
+
+/// Runs until `drain` is cancelled, then finishes the batches under way.
+///
+/// # Errors
+///
+/// When the configuration is refused. A broker or database that is away is waited for.
+pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
+    let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 1, ..PoolSize::default() };
+    let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+    let Some(publisher) = connect(&config.amqp_url, &drain).await else { return Ok(()) };
+    let prefetch = config.batch_messages.saturating_mul(u16::try_from(config.workers + 1).unwrap_or(2));
+    let queues = Priority::ALL
+        .map(|priority| QueueSpec { queue: ingest_queue(priority).to_owned(), prefetch })
+        .to_vec();
+    let (consumer, inputs) =
+        Consumer::spawn(ConsumerConfig::new(&config.amqp_url, "ingest", queues), drain.clone());
+    register(&health, &consumer, &publisher);
+    let receiver = Arc::new(Mutex::new(WeightedReceiver::new(inputs, PRIORITY_WEIGHTS)));
+    let workers = config.workers;
+    let shared = Arc::new(Shared {
+        db,
+        publisher: publisher.clone(),
+        directory: directory::Directory::default(),
+        metrics: metrics::IngestMetrics::new(),
+        database: health.component("ingest.database"),
+        config,
+    });
+    match shared.db.ping().await {
+        Ok(()) => shared.database.ready(),
+        Err(error) => shared.database.failing(error.to_string()),
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..workers {
+        tasks.spawn(worker::work(shared.clone(), receiver.clone(), drain.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    consumer.close().await;
+    publisher.close().await;
+    shared.db.close().await;
+    Ok(())
+}
+
+/// Waits for the broker; `None` when the process drains first.
+async fn connect(url: &str, drain: &CancellationToken) -> Option<Publisher> {
+    loop {
+        match Publisher::connect(url, "ingest").await {
+            Ok(publisher) => return Some(publisher),
+            Err(error) => tracing::warn!(%error, "waiting for the broker"),
+        }
+        tokio::select! {
+            () = drain.cancelled() => return None,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+fn register(health: &Health, consumer: &Consumer, publisher: &Publisher) {
+    let consuming = consumer.health();
+    health.register("ingest.consumer", move || match *consuming.borrow() {
+        ConsumerHealth::Consuming { .. } => Ok(()),
+        ConsumerHealth::Connecting => Err("not consuming: connecting to the broker".to_owned()),
+        ConsumerHealth::Draining | ConsumerHealth::Closed => Err("draining".to_owned()),
+    });
+    let publisher = publisher.clone();
+    health.register("ingest.publisher", move || {
+        if publisher.is_blocked() {
+            Err("the broker is refusing messages (alarm)".to_owned())
+        } else {
+            Ok(())
+        }
+    });
+}

@@ -138,6 +138,11 @@ struct CommonArgs {
 }
 
 impl CommonConfig {
+    /// The user of the broker's URL: whom the broker vouches for.
+    pub fn amqp_user(&self) -> String {
+        url::user(self.amqp_url.expose())
+    }
+
     /// How long the process may drain.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)

@@ -34,7 +34,7 @@ pub struct Checkpoint {
     pub epoch: i32,
     /// How the claim ends.
     pub next: Next,
-    /// The state as JSON.
+    /// The state as JSON; empty for a run that has none yet.
     pub state: Vec<u8>,
     /// The steps since the claim, as a JSON array; empty when there were none.
     pub steps: Vec<u8>,
@@ -123,7 +123,7 @@ async fn hold(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Hel
         })
         .collect();
     let rows = sqlx::query(
-        "UPDATE runs_open r SET status = u.s, state = u.d, lease_until = NULL, abandoned = 0
+        "UPDATE runs_open r SET status = u.s, state = nullif(u.d, ''), lease_until = NULL, abandoned = 0
            FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::bytea[]) AS u (t, i, e, s, d)
           WHERE r.tenant_id = u.t AND r.run_id = u.i AND r.epoch = u.e AND r.status = 'running'
       RETURNING r.tenant_id, r.run_id",

@@ -2,7 +2,6 @@
 
 use crate::Error;
 use automation_domain::id::TenantId;
-use backoff::{ExponentialBuilder, Retryable};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Transaction};
 use std::fmt::Write as _;
@@ -158,29 +157,6 @@ impl Db {
                 Err(error)
             }
         }
-    }
-
-    /// Like [`Db::tx`], again and again while the failure is transient, for up to half a minute.
-    ///
-    /// # Errors
-    ///
-    /// The last error.
-    pub async fn tx_retrying<T>(
-        &self,
-        scope: Scope<'_>,
-        work: impl AsyncFn(&mut PgConnection) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        (|| self.tx(scope, &work))
-            .retry(
-                ExponentialBuilder::default()
-                    .with_min_delay(Duration::from_millis(10))
-                    .with_max_delay(Duration::from_secs(2))
-                    .with_max_times(20)
-                    .with_jitter(),
-            )
-            .when(Error::is_transient)
-            .notify(|error, wait| tracing::warn!(%error, wait_ms = wait.as_millis(), "trying the transaction again"))
-            .await
     }
 
     /// Checks that the database answers.

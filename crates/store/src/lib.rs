@@ -17,6 +17,9 @@ pub mod parked;
 pub mod partitions;
 pub mod receipts;
 pub mod records;
+pub mod run_cancel;
+pub mod run_lists;
+pub mod run_stats;
 pub mod runs;
 pub mod tenants;
 pub mod wakeups;
@@ -24,5 +27,5 @@ pub mod workflows;
 
 pub use db::{Db, DbRole, PoolSize, Scope};
 pub use error::Error;
-pub use migrate::{MigrationStatus, migrate, migration_status};
+pub use migrate::{MigrationStatus, migrate, migration_status, migrations_fingerprint};
 pub use sqlx::PgConnection;

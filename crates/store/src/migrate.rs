@@ -40,3 +40,18 @@ pub async fn migration_status(db: &Db) -> Result<MigrationStatus, Error> {
     };
     Ok(MigrationStatus { applied: usize::try_from(applied).unwrap_or(0), known: MIGRATOR.iter().count() })
 }
+
+/// A short word that changes whenever a migration does: what a migrated template database is named by.
+pub fn migrations_fingerprint() -> String {
+    MIGRATOR
+        .iter()
+        .flat_map(|migration| migration.checksum.iter())
+        // FNV-1a: the checksums are cryptographic already.
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+        .to_be_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

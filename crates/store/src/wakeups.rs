@@ -6,7 +6,6 @@ use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// A run that is owed a nudge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,32 +67,6 @@ pub async fn next_due_in(connection: &mut PgConnection) -> Result<Option<Duratio
     .fetch_one(connection)
     .await?;
     Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
-}
-
-/// Hands runs back at once, as if nobody had claimed them: what a worker does with runs it will not start. Role worker.
-///
-/// # Errors
-///
-/// [`Error`] of the database.
-pub async fn hand_back(connection: &mut PgConnection, runs: &[(TenantId, RunId, i32)]) -> Result<(), Error> {
-    let tenants: Vec<Uuid> = runs.iter().map(|(tenant, _, _)| tenant.0).collect();
-    let ids: Vec<Uuid> = runs.iter().map(|(_, run, _)| run.0).collect();
-    let epochs: Vec<i32> = runs.iter().map(|(_, _, epoch)| *epoch).collect();
-    sqlx::query(
-        "WITH back AS (
-             UPDATE runs_open r SET status = CASE WHEN r.state IS NULL THEN 'queued' ELSE 'waiting' END, lease_until = NULL
-               FROM unnest($1::uuid[], $2::uuid[], $3::int4[]) AS u (t, i, e)
-              WHERE r.tenant_id = u.t AND r.run_id = u.i AND r.epoch = u.e AND r.status = 'running'
-          RETURNING r.tenant_id, r.run_id)
-         UPDATE wakeups w SET due_at = now(), sweeps = 0 FROM back
-          WHERE w.tenant_id = back.tenant_id AND w.run_id = back.run_id AND w.ready_at <= now()",
-    )
-    .bind(tenants)
-    .bind(ids)
-    .bind(epochs)
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// The moment since which the longest overdue wakeup has been due, if one is.

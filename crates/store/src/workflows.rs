@@ -34,6 +34,8 @@ pub struct StoredWorkflow {
 pub struct PinnedVersion {
     /// The version.
     pub version_id: VersionId,
+    /// The key of its tenant.
+    pub tenant: String,
     /// Its number.
     pub number: i32,
     /// Its definition.
@@ -245,8 +247,9 @@ pub async fn versions(
 ) -> Result<BTreeMap<VersionId, PinnedVersion>, Error> {
     let (tenants, versions): (Vec<Uuid>, Vec<Uuid>) = ids.iter().map(|(tenant, id)| (tenant.0, id.0)).unzip();
     let rows = sqlx::query(
-        "SELECT v.version_id, v.number, v.definition FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-           JOIN workflow_versions v ON v.tenant_id = u.t AND v.version_id = u.i",
+        "SELECT v.version_id, n.key AS tenant, v.number, v.definition FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+           JOIN workflow_versions v ON v.tenant_id = u.t AND v.version_id = u.i
+           JOIN tenants n ON n.tenant_id = u.t",
     )
     .bind(tenants)
     .bind(versions)
@@ -257,6 +260,7 @@ pub async fn versions(
             let version_id = VersionId(row.try_get("version_id")?);
             let version = PinnedVersion {
                 version_id,
+                tenant: row.try_get("tenant")?,
                 number: row.try_get("number")?,
                 definition: row.try_get("definition")?,
             };

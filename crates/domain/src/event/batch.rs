@@ -25,6 +25,11 @@ pub(super) fn read(body: &[u8], routing_key: Option<&str>, limits: &Limits) -> R
         .collect())
 }
 
+/// The exact bytes of one member of a batch that could be read.
+pub(super) fn member(body: &[u8], index: usize, limits: &Limits) -> Option<Vec<u8>> {
+    split(body, limits.batch_events).ok()?.get(index).map(|member| member.get().as_bytes().to_vec())
+}
+
 fn read_member(bytes: &[u8], routing_key: Option<&str>, limits: &Limits) -> Result<Event, Refusal> {
     check_size(bytes, limits)?;
     let event = structured(bytes, limits)?;

@@ -61,6 +61,14 @@ pub fn read_unrouted(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members
     read_routed(envelope, None, limits)
 }
 
+/// The original bytes of the member at `index` of a message that [`read`] accepted: what is parked if the event is
+/// refused later, for a reason that its bytes do not show.
+pub fn original_bytes(envelope: &Envelope<'_>, index: usize, limits: &Limits) -> Vec<u8> {
+    let is_batch = envelope.content_type.map(media_type).is_some_and(|mode| mode.eq_ignore_ascii_case(BATCH));
+    let member = if is_batch { batch::member(envelope.body, index, limits) } else { None };
+    member.unwrap_or_else(|| envelope.body.to_vec())
+}
+
 fn read_routed(
     envelope: &Envelope<'_>,
     routing_key: Option<&str>,

@@ -1,0 +1,119 @@
+//! `automation serve`: one or more roles in this process.
+
+use anyhow::Context;
+use automation_service_kit::config::{CommonConfig, LimitsConfig};
+use automation_service_kit::health::{self, Health};
+use automation_service_kit::metrics::Metrics;
+use automation_service_kit::shutdown::{Shutdown, Tasks};
+use automation_service_kit::{ids, telemetry};
+use clap::{Args, ValueEnum};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A part of the engine that a process can play.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+pub enum Role {
+    /// Takes events in and makes runs.
+    Ingest,
+    /// Claims runs and walks them.
+    Executor,
+    /// Sweeps, relays the outbox, records parked events, looks after partitions.
+    Scheduler,
+}
+
+/// Arguments of `automation serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// The roles of this process
+    #[arg(long, env = "AUTOMATION_ROLES", value_delimiter = ',', default_value = "ingest,executor,scheduler")]
+    roles: Vec<Role>,
+    /// Batches under way at once, per role
+    #[arg(long, env = "AUTOMATION_WORKERS", value_name = "BATCHES", default_value_t = 2)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=64))]
+    workers: usize,
+    /// Most messages or runs in a batch
+    #[arg(long, env = "AUTOMATION_BATCH", value_name = "COUNT", default_value_t = 500)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=5000))]
+    batch: u16,
+    /// How long a worker's claim of a run is good for, in milliseconds
+    #[arg(long, env = "AUTOMATION_LEASE_MS", value_name = "MILLISECONDS", default_value_t = 15_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(500..=3_600_000))]
+    lease_ms: u64,
+    /// How long after a run became ready the sweep looks whether its nudge was lost, in milliseconds
+    #[arg(long, env = "AUTOMATION_FIRST_LOOK_MS", value_name = "MILLISECONDS", default_value_t = 5_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    first_look_ms: u64,
+    /// Days for which an event is known after it was received
+    #[arg(long, env = "AUTOMATION_DEDUPE_DAYS", value_name = "DAYS", default_value_t = 7)]
+    #[arg(value_parser = clap::value_parser!(i32).range(7..=3650))]
+    dedupe_days: i32,
+    /// Days of partitions made ahead
+    #[arg(long, env = "AUTOMATION_PARTITIONS_AHEAD", value_name = "DAYS", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(i32).range(1..=28))]
+    partitions_ahead: i32,
+    #[command(flatten)]
+    common: CommonConfig,
+    #[command(flatten)]
+    limits: LimitsConfig,
+}
+
+/// Runs the roles until SIGTERM, then drains.
+///
+/// # Errors
+///
+/// When a role refuses its configuration or ends by itself, or when draining took too long.
+pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    telemetry::init(args.common.log_format, &args.common.log_filter)?;
+    let shutdown = Shutdown::install()?;
+    let metrics = Metrics::install()?;
+    let health = Health::new(shutdown.token());
+    let mut tasks = Tasks::new();
+    for role in args.roles.iter().copied().collect::<BTreeSet<_>>() {
+        let (health, drain) = (health.clone(), shutdown.token());
+        match role {
+            Role::Ingest => tasks.spawn("ingest", automation_ingest::run(ingest(&args), health, drain)),
+            Role::Executor => tasks.spawn("executor", automation_executor::run(executor(&args), health, drain)),
+            Role::Scheduler => tasks.spawn("scheduler", automation_scheduler::run(scheduler(&args), health, drain)),
+        }
+    }
+    let admin = health::serve(args.common.admin_addr, health, metrics).await?;
+    let outcome = shutdown.run_until_drained(tasks, args.common.drain()).await;
+    admin.stop().await;
+    outcome.context("serving")
+}
+
+fn ingest(args: &ServeArgs) -> automation_ingest::Config {
+    automation_ingest::Config {
+        database_url: args.common.database_url.expose().to_owned(),
+        amqp_url: args.common.amqp_url.expose().to_owned(),
+        engine_users: args.common.engine_users.clone(),
+        limits: args.limits.limits.clone(),
+        workers: args.workers,
+        batch_messages: args.batch,
+        first_look: Duration::from_millis(args.first_look_ms),
+    }
+}
+
+fn executor(args: &ServeArgs) -> automation_executor::Config {
+    automation_executor::Config {
+        database_url: args.common.database_url.expose().to_owned(),
+        amqp_url: args.common.amqp_url.expose().to_owned(),
+        limits: args.limits.limits.clone(),
+        workers: args.workers,
+        batch_runs: usize::from(args.batch),
+        lease: Duration::from_millis(args.lease_ms),
+        name: format!("executor-{}", ids::new_id().simple()),
+    }
+}
+
+fn scheduler(args: &ServeArgs) -> automation_scheduler::Config {
+    automation_scheduler::Config {
+        database_url: args.common.database_url.expose().to_owned(),
+        amqp_url: args.common.amqp_url.expose().to_owned(),
+        amqp_user: args.common.amqp_user(),
+        batch: i64::from(args.batch),
+        first_look: Duration::from_millis(args.first_look_ms),
+        partitions_ahead: args.partitions_ahead,
+        dedupe_days: args.dedupe_days,
+    }
+}

@@ -1,0 +1,159 @@
+//! Committing what a batch of runs came to, in one transaction: only what belongs to claims that still hold.
+
+use crate::Shared;
+use crate::claim::Claimed;
+use crate::emit::{Cause, outbox_event, task_created};
+use automation_domain::id::{ContactId, RunId, TenantId};
+use automation_domain::record::{Note, RecordChange, Task};
+use automation_store::checkpoints::{self, Checkpoint, Held, Next};
+use automation_store::enrolments::{self, EnrolmentKey};
+use automation_store::outbox::NewOutboxEvent;
+use automation_store::records::{self, Made};
+use automation_store::runs::ClaimedRun;
+use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts};
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One run's checkpoint and the changes that go with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Settlement<'a> {
+    pub(crate) run: &'a ClaimedRun,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) changes: Vec<RecordChange>,
+    /// Whether the workflow has entry rules that need to know when runs end.
+    pub(crate) enrolled: bool,
+}
+
+/// Commits the settlements; says which claims still held.
+pub(crate) async fn save(
+    shared: &Shared,
+    claimed: &Claimed,
+    settlements: &[Settlement<'_>],
+) -> Result<Held, Error> {
+    let tenants: BTreeSet<TenantId> = settlements.iter().map(|settlement| settlement.run.tenant_id).collect();
+    let tenants: Vec<TenantId> = tenants.into_iter().collect();
+    shared
+        .db
+        .tx(Scope::Tenants(&tenants), async |connection| {
+            write(connection, shared, claimed, settlements).await
+        })
+        .await
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    claimed: &Claimed,
+    settlements: &[Settlement<'_>],
+) -> Result<Held, Error> {
+    let now = receipts::now(connection).await?;
+    let ended = ended_enrolments(settlements);
+    let ended_keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
+    enrolments::lock(connection, &ended_keys).await?;
+    let all: Vec<Checkpoint> = settlements.iter().map(|settlement| settlement.checkpoint.clone()).collect();
+    let held = checkpoints::settle(connection, now, &all).await?;
+    let valid: Vec<&Settlement<'_>> = settlements
+        .iter()
+        .filter(|settlement| held.contains(&(settlement.run.tenant_id, settlement.run.run_id)))
+        .collect();
+    let ended: BTreeMap<EnrolmentKey, RunId> =
+        ended.into_iter().filter(|(key, run)| held.contains(&(key.tenant_id, *run))).collect();
+    enrolments::end(connection, now, &ended).await?;
+
+    let events = change_contacts(connection, now, claimed, &valid).await?;
+    let (notes, tasks) = new_records(&valid);
+    records::insert_notes(connection, now, &notes).await?;
+    records::insert_tasks(connection, now, &tasks).await?;
+    let logged: Vec<&Checkpoint> = valid.iter().map(|settlement| &settlement.checkpoint).collect();
+    checkpoints::log(connection, now, &shared.config.name, &logged).await?;
+    outbox::insert(connection, &events).await?;
+    Ok(held)
+}
+
+fn ended_enrolments(settlements: &[Settlement<'_>]) -> BTreeMap<EnrolmentKey, RunId> {
+    settlements
+        .iter()
+        .filter(|settlement| {
+            settlement.enrolled && matches!(settlement.checkpoint.next, Next::Finished { .. })
+        })
+        .map(|settlement| {
+            let key = EnrolmentKey {
+                tenant_id: settlement.run.tenant_id,
+                workflow_id: settlement.run.workflow_id,
+                run_key: settlement.run.run_key.clone(),
+            };
+            (key, settlement.run.run_id)
+        })
+        .collect()
+}
+
+/// Folds all changes to each contact, in order, into its locked row, and gives the events that all changes cause.
+async fn change_contacts(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    claimed: &Claimed,
+    valid: &[&Settlement<'_>],
+) -> Result<Vec<NewOutboxEvent>, Error> {
+    let touched: BTreeSet<(TenantId, ContactId)> = valid
+        .iter()
+        .flat_map(|settlement| settlement.changes.iter().map(|change| (settlement.run.tenant_id, change)))
+        .filter_map(|(tenant, change)| match change {
+            RecordChange::Contact { contact_id, .. } => Some((tenant, *contact_id)),
+            RecordChange::CreateTask(_) | RecordChange::AddNote(_) => None,
+        })
+        .collect();
+    let mut locked = contacts::lock(connection, &touched.into_iter().collect::<Vec<_>>()).await?;
+    let mut changed = BTreeSet::new();
+    let mut events = Vec::new();
+    for settlement in valid {
+        let run = settlement.run;
+        let Some(version) = claimed.versions.get(&run.version_id) else { continue };
+        let cause = Cause {
+            tenant_id: run.tenant_id,
+            tenant: &version.tenant,
+            run_id: run.run_id,
+            epoch: run.epoch,
+            event: claimed.events.get(&(run.tenant_id, run.event_id)),
+        };
+        let mut number = 0;
+        for change in &settlement.changes {
+            let emitted = match change {
+                RecordChange::Contact { contact_id, change } => {
+                    let key = (run.tenant_id, *contact_id);
+                    let emitted = locked.get_mut(&key).and_then(|contact| change.apply(contact));
+                    if emitted.is_some() {
+                        changed.insert(key);
+                    }
+                    emitted
+                }
+                RecordChange::CreateTask(task) => {
+                    let contact = task.contact_id.and_then(|id| claimed.contacts.get(&(run.tenant_id, id)));
+                    Some(task_created(task, contact.map(|contact| contact.subject.as_str())))
+                }
+                RecordChange::AddNote(_) => None,
+            };
+            if let Some(emitted) = emitted {
+                events.push(outbox_event(cause, number, emitted, now));
+                number += 1;
+            }
+        }
+    }
+    locked.retain(|key, _| changed.contains(key));
+    contacts::update(connection, &locked).await?;
+    Ok(events)
+}
+
+fn new_records<'a>(valid: &[&'a Settlement<'_>]) -> (Vec<Made<'a, Note>>, Vec<Made<'a, Task>>) {
+    let (mut notes, mut tasks) = (Vec::new(), Vec::new());
+    for settlement in valid {
+        let (tenant_id, run_id) = (settlement.run.tenant_id, settlement.run.run_id);
+        for change in &settlement.changes {
+            match change {
+                RecordChange::AddNote(record) => notes.push(Made { tenant_id, run_id, record }),
+                RecordChange::CreateTask(record) => tasks.push(Made { tenant_id, run_id, record }),
+                RecordChange::Contact { .. } => {}
+            }
+        }
+    }
+    (notes, tasks)
+}

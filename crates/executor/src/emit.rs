@@ -1,0 +1,63 @@
+//! The events that follow from changes to records; they leave through the outbox.
+
+use automation_domain::event::encode::to_cloudevent;
+use automation_domain::event::{ENGINE_SOURCE, Event, RecordedEvent};
+use automation_domain::id::{EventKey, RecordId, RunId, TenantId};
+use automation_domain::record::{EmittedEvent, Task};
+use automation_store::outbox::NewOutboxEvent;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+/// The run that causes events, and the event that caused the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cause<'a> {
+    pub(crate) tenant_id: TenantId,
+    pub(crate) tenant: &'a str,
+    pub(crate) run_id: RunId,
+    pub(crate) epoch: i32,
+    pub(crate) event: Option<&'a RecordedEvent>,
+}
+
+/// The outbox row of the `number`th event of this claim.
+pub(crate) fn outbox_event(
+    cause: Cause<'_>,
+    number: u32,
+    emitted: EmittedEvent,
+    now: DateTime<Utc>,
+) -> NewOutboxEvent {
+    let id = RecordId::derive(cause.run_id, &format!("event of claim {}", cause.epoch), number).to_string();
+    let root = cause.event.map(|recorded| &recorded.event);
+    let event = Event {
+        key: EventKey::derive(ENGINE_SOURCE, &id),
+        id,
+        source: ENGINE_SOURCE.to_owned(),
+        event_type: emitted.event_type,
+        tenant: cause.tenant.to_owned(),
+        time: now,
+        subject: emitted.subject,
+        correlation_id: root.map(|root| root.correlation_id.clone().unwrap_or_else(|| root.id.clone())),
+        causation_id: root.map(|root| root.id.clone()),
+        causation_depth: root.map_or(1, |root| root.causation_depth.saturating_add(1)),
+        traceparent: root.and_then(|root| root.traceparent.clone()),
+        tracestate: root.and_then(|root| root.tracestate.clone()),
+        data: emitted.data,
+        body_hash: [0; 32],
+    };
+    NewOutboxEvent {
+        tenant_id: cause.tenant_id,
+        run_id: cause.run_id,
+        body: to_cloudevent(&event).to_string().into_bytes(),
+        event_type: event.event_type,
+    }
+}
+
+/// What a new task causes.
+pub(crate) fn task_created(task: &Task, subject: Option<&str>) -> EmittedEvent {
+    EmittedEvent {
+        event_type: "task.created".to_owned(),
+        subject: subject.map(str::to_owned),
+        data: json!({
+            "task_id": task.task_id, "title": task.title, "due_at": task.due_at, "assignee_id": task.assignee,
+        }),
+    }
+}

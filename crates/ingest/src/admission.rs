@@ -1,0 +1,62 @@
+//! Who may say what for whom.
+
+use crate::directory::KnownTenant;
+use automation_broker::consumer::Delivery;
+use automation_domain::event::{ENGINE_SOURCE, Event};
+use automation_domain::limits::Limits;
+
+/// The header by which an engine's user publishes for somebody else, whose grant then counts.
+pub(crate) const ON_BEHALF_OF: &str = "automation-on-behalf-of";
+
+/// Why an event is not let in: code and sentence.
+pub(crate) type Reason = (&'static str, String);
+
+/// Checks the publisher against the tenant's grants, and the event's place in its chain of causes.
+pub(crate) fn check(
+    event: &Event,
+    delivery: &Delivery,
+    tenant: &KnownTenant,
+    engine_users: &[String],
+    limits: &Limits,
+) -> Result<(), Reason> {
+    let Some(user) = &delivery.user_id else {
+        return Err((
+            "no_user_id",
+            "the message has no user_id property, so nobody vouches for it".to_owned(),
+        ));
+    };
+    let is_engine = engine_users.contains(user);
+    let on_behalf_of = delivery.headers.get(ON_BEHALF_OF);
+    if !is_engine && event.source == ENGINE_SOURCE {
+        return Err(("reserved_source", format!("only the engine publishes as source \"{ENGINE_SOURCE}\"")));
+    }
+    if !is_engine && on_behalf_of.is_some() {
+        return Err((
+            "reserved_header",
+            format!("only the engine's users may set the header {ON_BEHALF_OF}"),
+        ));
+    }
+    let speaker = match (is_engine, on_behalf_of) {
+        (true, None) => None,
+        (true, Some(other)) => Some(other),
+        (false, _) => Some(user),
+    };
+    if let Some(speaker) = speaker
+        && !tenant.allows(speaker, &event.event_type)
+    {
+        return Err((
+            "not_granted",
+            format!("user \"{speaker}\" has no grant for {} of tenant \"{}\"", event.event_type, tenant.key),
+        ));
+    }
+    if event.causation_depth > limits.causation_depth {
+        return Err((
+            "causation_depth_exceeded",
+            format!(
+                "the event is number {} in a chain of causes; at most {} are followed: is there a loop of workflows?",
+                event.causation_depth, limits.causation_depth
+            ),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! One batch, one transaction: receipts, enrolments, runs, events, contacts, in the order in which locks are taken.
+
+use crate::parking::Refused;
+use crate::reading::{Arrival, original_bytes};
+use crate::{Shared, admission, enrol, matching};
+use automation_broker::consumer::Delivery;
+use automation_domain::contact::Contact;
+use automation_domain::contact::from_event::{ContactUpdate, update_from};
+use automation_domain::event::RecordedEvent;
+use automation_domain::facts::Facts;
+use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId};
+use automation_domain::priority::Priority;
+use automation_store::contacts::{self, Contacts};
+use automation_store::events::NewEvent;
+use automation_store::receipts::{self, Claim, Seen};
+use automation_store::{Error, PgConnection, Scope, events, runs};
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a batch came to, once it is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Runs that were made, to be nudged.
+    pub(crate) runs: Vec<(Priority, TenantId, RunId)>,
+    /// Events that are to be parked.
+    pub(crate) refused: Vec<Refused>,
+    /// New events.
+    pub(crate) recorded: usize,
+    /// Events that were known.
+    pub(crate) repeated: usize,
+}
+
+/// An event whose tenant is known.
+struct Admitted<'a> {
+    tenant_id: TenantId,
+    arrival: &'a Arrival,
+}
+
+/// Commits a batch. It may be repeated as a whole: what was committed before is then known.
+pub(crate) async fn commit(
+    shared: &Shared,
+    deliveries: &[Delivery],
+    arrivals: &[Arrival],
+) -> Result<Outcome, Error> {
+    let keys: BTreeSet<&str> = arrivals.iter().map(|arrival| arrival.event.tenant.as_str()).collect();
+    let ids = shared
+        .db
+        .tx(Scope::Tenants(&[]), async |connection| shared.directory.resolve(connection, &keys).await)
+        .await?;
+    let by_id: BTreeMap<TenantId, String> = ids.iter().map(|(key, id)| (*id, key.clone())).collect();
+    let scope: Vec<TenantId> = by_id.keys().copied().collect();
+    shared
+        .db
+        .tx(Scope::Tenants(&scope), async |connection| {
+            let mut batch = Batch { shared, deliveries, outcome: Outcome::default() };
+            batch.write(connection, arrivals, &ids, &by_id).await?;
+            Ok(batch.outcome)
+        })
+        .await
+}
+
+struct Batch<'a> {
+    shared: &'a Shared,
+    deliveries: &'a [Delivery],
+    outcome: Outcome,
+}
+
+impl Batch<'_> {
+    async fn write(
+        &mut self,
+        connection: &mut PgConnection,
+        arrivals: &[Arrival],
+        ids: &BTreeMap<String, TenantId>,
+        by_id: &BTreeMap<TenantId, String>,
+    ) -> Result<(), Error> {
+        let limits = &self.shared.config.limits;
+        let tenants = self.shared.directory.current(connection, by_id, limits).await?;
+        let mut admitted = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            let known = ids.get(&arrival.event.tenant).and_then(|id| tenants.get(id));
+            let Some(tenant) = known else {
+                let detail = format!("there is no tenant \"{}\"", arrival.event.tenant);
+                self.refuse(arrival, None, "unknown_tenant", detail);
+                continue;
+            };
+            let delivery = &self.deliveries[arrival.delivery];
+            match admission::check(&arrival.event, delivery, tenant, &self.shared.config.engine_users, limits)
+            {
+                Ok(()) => admitted.push(Admitted { tenant_id: tenant.tenant_id, arrival }),
+                Err((code, detail)) => self.refuse(arrival, Some(tenant.tenant_id), code, detail),
+            }
+        }
+        let now = receipts::now(connection).await?;
+        let new = self.accept(connection, now, admitted).await?;
+        if new.is_empty() {
+            return Ok(());
+        }
+        let recorded: Vec<RecordedEvent> = new
+            .iter()
+            .map(|admitted| RecordedEvent {
+                event_id: EventId::derive(now, admitted.arrival.event.key),
+                received_at: now,
+                event: admitted.arrival.event.clone(),
+            })
+            .collect();
+        let new: Vec<NewEvent<'_>> = new
+            .iter()
+            .zip(&recorded)
+            .map(|(admitted, recorded)| NewEvent {
+                tenant_id: admitted.tenant_id,
+                contact_id: recorded
+                    .event
+                    .subject
+                    .as_deref()
+                    .map(|who| ContactId::derive(admitted.tenant_id, who)),
+                recorded,
+            })
+            .collect();
+
+        let candidates: Vec<_> = new
+            .iter()
+            .map(|new| {
+                let tenant = &tenants[&new.tenant_id];
+                let facts =
+                    Facts { event: Some(new.recorded), contact: None, run: None, tenant: &tenant.key, now };
+                tenant.triggers.candidates(&new.recorded.event.event_type, &facts)
+            })
+            .collect();
+        let updates: Vec<Option<ContactUpdate>> =
+            new.iter().map(|new| update_from(&new.recorded.event)).collect();
+        let mut people = self.people(connection, &new, &candidates, &updates).await?;
+
+        let mut matches = Vec::new();
+        let mut touched: BTreeMap<(TenantId, ContactId), &str> = BTreeMap::new();
+        for ((new, candidates), update) in new.iter().zip(candidates).zip(&updates) {
+            let who = new.contact_id.zip(new.recorded.event.subject.as_deref());
+            if let (Some((contact_id, subject)), Some(update)) = (who, update) {
+                let person = people
+                    .entry((new.tenant_id, contact_id))
+                    .or_insert_with(|| Contact::new(contact_id, subject));
+                update.apply(person);
+                touched.insert((new.tenant_id, contact_id), subject);
+            }
+            if candidates.is_empty() {
+                continue;
+            }
+            let unknown = who.map(|(contact_id, subject)| Contact::new(contact_id, subject));
+            let contact = new.contact_id.and_then(|id| people.get(&(new.tenant_id, id))).or(unknown.as_ref());
+            let tenant = &tenants[&new.tenant_id];
+            let found = matching::matches(tenant, candidates, new.recorded, contact, new.contact_id, now);
+            if let (Some((contact_id, subject)), false) = (who, found.is_empty()) {
+                touched.insert((new.tenant_id, contact_id), subject);
+            }
+            matches.extend(found);
+        }
+
+        let made = enrol::admit(connection, now, matches).await?;
+        runs::insert(connection, now, self.shared.config.first_look, &made).await?;
+        events::insert(connection, &new).await?;
+        contacts::ensure(connection, &touched).await?;
+        self.update_contacts(connection, &new, &updates).await?;
+
+        self.outcome.recorded = new.len();
+        self.outcome.runs = made.iter().map(|run| (run.priority, run.tenant_id, run.run_id)).collect();
+        Ok(())
+    }
+
+    /// Writes receipts; keeps the events that are new.
+    async fn accept<'b>(
+        &mut self,
+        connection: &mut PgConnection,
+        now: DateTime<Utc>,
+        admitted: Vec<Admitted<'b>>,
+    ) -> Result<Vec<Admitted<'b>>, Error> {
+        let mut first: BTreeMap<(TenantId, EventKey), [u8; 32]> = BTreeMap::new();
+        let mut distinct = Vec::with_capacity(admitted.len());
+        for one in admitted {
+            let event = &one.arrival.event;
+            match first.get(&(one.tenant_id, event.key)) {
+                None => {
+                    first.insert((one.tenant_id, event.key), event.body_hash);
+                    distinct.push(one);
+                }
+                Some(hash) if *hash == event.body_hash => self.outcome.repeated += 1,
+                Some(_other) => self.refuse_conflict(&one),
+            }
+        }
+        let claims: Vec<Claim> = first
+            .into_iter()
+            .map(|((tenant_id, event_key), body_hash)| Claim { tenant_id, event_key, body_hash })
+            .collect();
+        let seen = if claims.is_empty() {
+            BTreeMap::new()
+        } else {
+            receipts::accept(connection, now, &claims).await?
+        };
+        let mut new = Vec::with_capacity(distinct.len());
+        for one in distinct {
+            match seen.get(&(one.tenant_id, one.arrival.event.key)) {
+                Some(Seen::New) => new.push(one),
+                Some(Seen::Before) | None => self.outcome.repeated += 1,
+                Some(Seen::Conflict) => self.refuse_conflict(&one),
+            }
+        }
+        Ok(new)
+    }
+
+    /// The contacts that deciding takes, as they are.
+    async fn people(
+        &self,
+        connection: &mut PgConnection,
+        new: &[NewEvent<'_>],
+        candidates: &[Vec<crate::trigger_index::TriggerRef>],
+        updates: &[Option<ContactUpdate>],
+    ) -> Result<Contacts, Error> {
+        let needed: BTreeSet<(TenantId, ContactId)> = new
+            .iter()
+            .zip(candidates)
+            .zip(updates)
+            .filter(|((_, candidates), update)| update.is_some() || matching::reads_contact(candidates))
+            .filter_map(|((new, _), _)| Some((new.tenant_id, new.contact_id?)))
+            .collect();
+        let needed: Vec<_> = needed.into_iter().collect();
+        contacts::read(connection, &needed).await
+    }
+
+    /// Applies what contact events say to the locked rows: others may have changed them since they were read.
+    async fn update_contacts(
+        &self,
+        connection: &mut PgConnection,
+        new: &[NewEvent<'_>],
+        updates: &[Option<ContactUpdate>],
+    ) -> Result<(), Error> {
+        let changes: Vec<((TenantId, ContactId), &ContactUpdate)> = new
+            .iter()
+            .zip(updates)
+            .filter_map(|(new, update)| Some(((new.tenant_id, new.contact_id?), update.as_ref()?)))
+            .collect();
+        let keys: BTreeSet<(TenantId, ContactId)> = changes.iter().map(|(key, _)| *key).collect();
+        let mut locked = contacts::lock(connection, &keys.into_iter().collect::<Vec<_>>()).await?;
+        let mut changed = BTreeSet::new();
+        for (key, update) in changes {
+            if let Some(contact) = locked.get_mut(&key)
+                && update.apply(contact)
+            {
+                changed.insert(key);
+            }
+        }
+        locked.retain(|key, _| changed.contains(key));
+        contacts::update(connection, &locked).await
+    }
+
+    fn refuse_conflict(&mut self, one: &Admitted<'_>) {
+        let event = &one.arrival.event;
+        let detail = format!(
+            "event \"{}\" of source \"{}\" was received before with another body",
+            event.id, event.source
+        );
+        self.refuse(one.arrival, Some(one.tenant_id), "event_id_conflict", detail);
+    }
+
+    fn refuse(&mut self, arrival: &Arrival, tenant: Option<TenantId>, code: &str, detail: String) {
+        let bytes = original_bytes(self.deliveries, arrival, &self.shared.config.limits);
+        let refused = Refused::new(&self.deliveries[arrival.delivery], code, detail, bytes);
+        self.outcome.refused.push(match tenant {
+            Some(id) => refused.of_tenant(id.to_string()),
+            None => refused,
+        });
+    }
+}

@@ -1,0 +1,113 @@
+//! Which triggers may match an event: by type, then by the equality that tells most triggers apart.
+
+use automation_domain::condition::equality_key;
+use automation_domain::facts::{Facts, FieldPath};
+use automation_domain::id::{VersionId, WorkflowId};
+use automation_domain::workflow::Workflow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A published workflow that may start runs.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) workflow_id: WorkflowId,
+    pub(crate) version_id: VersionId,
+    pub(crate) workflow: Workflow,
+}
+
+/// One trigger of a published workflow.
+#[derive(Clone, Debug)]
+pub(crate) struct TriggerRef {
+    pub(crate) published: Arc<Published>,
+    pub(crate) trigger: usize,
+}
+
+/// The triggers of one tenant.
+#[derive(Debug, Default)]
+pub(crate) struct TriggerIndex {
+    by_type: BTreeMap<String, OfType>,
+}
+
+/// The triggers of one event type.
+#[derive(Debug, Default)]
+struct OfType {
+    /// For each indexed field, the triggers by the value they require.
+    by_field: Vec<(FieldPath, BTreeMap<String, Vec<TriggerRef>>)>,
+    /// Triggers that require no particular value.
+    rest: Vec<TriggerRef>,
+}
+
+impl TriggerIndex {
+    /// Builds the index of a tenant's workflows.
+    pub(crate) fn build(workflows: &[Arc<Published>]) -> Self {
+        let mut by_type: BTreeMap<String, Vec<TriggerRef>> = BTreeMap::new();
+        for published in workflows {
+            for (trigger, definition) in published.workflow.triggers.iter().enumerate() {
+                by_type
+                    .entry(definition.event.clone())
+                    .or_default()
+                    .push(TriggerRef { published: published.clone(), trigger });
+            }
+        }
+        Self {
+            by_type: by_type.into_iter().map(|(event, triggers)| (event, OfType::build(triggers))).collect(),
+        }
+    }
+
+    /// The triggers whose condition has still to be evaluated, in a stable order.
+    pub(crate) fn candidates(&self, event_type: &str, facts: &Facts<'_>) -> Vec<TriggerRef> {
+        let Some(of_type) = self.by_type.get(event_type) else { return Vec::new() };
+        let mut found = of_type.rest.clone();
+        for (path, by_value) in &of_type.by_field {
+            let value = facts.field(path);
+            if let Some(triggers) =
+                value.and_then(|value| equality_key(&value)).and_then(|key| by_value.get(&key))
+            {
+                found.extend(triggers.iter().cloned());
+            }
+        }
+        found
+    }
+}
+
+impl OfType {
+    fn build(triggers: Vec<TriggerRef>) -> Self {
+        // The more values a field is compared with, the fewer triggers share one.
+        let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for trigger in &triggers {
+            for (path, key) in required(trigger) {
+                values.entry(path).or_default().insert(key);
+            }
+        }
+        let mut by_field: BTreeMap<String, BTreeMap<String, Vec<TriggerRef>>> = BTreeMap::new();
+        let mut rest = Vec::new();
+        for trigger in triggers {
+            let best = required(&trigger)
+                .into_iter()
+                .max_by_key(|(path, _)| values.get(path).map_or(0, BTreeSet::len));
+            match best {
+                Some((path, key)) => by_field.entry(path).or_default().entry(key).or_default().push(trigger),
+                None => rest.push(trigger),
+            }
+        }
+        let mut of_type = Self { by_field: Vec::new(), rest };
+        for (path, by_value) in by_field {
+            match FieldPath::parse(&path, "") {
+                Ok(parsed) => of_type.by_field.push((parsed, by_value)),
+                // It was read from a condition that parsed; if it did not, evaluating is right all the same.
+                Err(_problem) => of_type.rest.extend(by_value.into_values().flatten()),
+            }
+        }
+        of_type
+    }
+}
+
+fn required(trigger: &TriggerRef) -> Vec<(String, String)> {
+    let definition = &trigger.published.workflow.triggers[trigger.trigger];
+    let Some(condition) = &definition.condition else { return Vec::new() };
+    condition
+        .required_equalities()
+        .into_iter()
+        .filter_map(|(path, value)| Some((path.to_owned(), equality_key(value)?)))
+        .collect()
+}

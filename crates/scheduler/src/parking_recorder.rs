@@ -1,0 +1,100 @@
+//! The recorder: what the broker holds for people goes into the database, where people can find it.
+
+use crate::Shared;
+use automation_broker::consumer::{Acker, Deliveries, Delivery};
+use automation_broker::topology::DEAD;
+use automation_domain::id::TenantId;
+use automation_store::parked::{self, Parked};
+use automation_store::{Error, Scope, receipts};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Records one queue until the process drains: commit, then acknowledge.
+pub(crate) async fn run(shared: Arc<Shared>, mut input: Deliveries) {
+    while let Some(delivery) = input.recv().await {
+        if delivery.queue == DEAD {
+            // A dead work message is only a lost nudge: the sweep makes up for it.
+            tracing::warn!(routing_key = delivery.routing_key, "the broker gave up on a work message");
+            shared.metrics.dead_nudges.add(1, &[]);
+            Acker::ack_all(vec![delivery]).await;
+            continue;
+        }
+        while shared.note("recording a parked message", record(&shared, &delivery).await).is_none() {
+            if !shared.pause(Duration::from_millis(500)).await {
+                return;
+            }
+        }
+        shared.metrics.parked.add(1, &[]);
+        Acker::ack_all(vec![delivery]).await;
+    }
+}
+
+async fn record(shared: &Shared, delivery: &Delivery) -> Result<(), Error> {
+    shared
+        .db
+        .tx(Scope::Unscoped, async |connection| {
+            let now = receipts::now(connection).await?;
+            parked::record(connection, &row(delivery, now)).await
+        })
+        .await
+}
+
+/// What ingest parked carries its reason; what the broker parked by itself says so in its `x-death`.
+fn row(delivery: &Delivery, now: DateTime<Utc>) -> Parked {
+    let header = |name: &str| delivery.headers.get(name).cloned();
+    let death = delivery.deaths.first();
+    let by_broker = || death.map_or("unknown", |death| death.reason.as_str());
+    let reason = header("automation-reason").unwrap_or_else(|| format!("broker_{}", by_broker()));
+    let detail = header("automation-detail")
+        .unwrap_or_else(|| format!("the broker took the message out of its queue: {}", by_broker()));
+    let headers: Map<String, Value> = match header("automation-headers") {
+        Some(original) => serde_json::from_str(&original).unwrap_or_default(),
+        None => {
+            delivery.headers.iter().map(|(name, value)| (storable(name), storable(value).into())).collect()
+        }
+    };
+    let routing_key = header("automation-routing-key")
+        .or_else(|| death.and_then(|death| death.routing_keys.first().cloned()))
+        .unwrap_or_else(|| delivery.routing_key.clone());
+    Parked {
+        parked_id: id(&reason, &routing_key, &delivery.body),
+        tenant_id: header("automation-tenant-id").and_then(|id| id.parse().ok()).map(TenantId),
+        reason: storable(&reason),
+        detail: storable(&detail),
+        queue: header("automation-queue")
+            .or_else(|| death.map(|death| death.queue.clone()))
+            .unwrap_or_default(),
+        routing_key: storable(&routing_key),
+        content_type: header("automation-content-type")
+            .or_else(|| delivery.content_type.clone())
+            .map(|text| storable(&text)),
+        amqp_user: header("automation-user").or_else(|| delivery.user_id.clone()).map(|text| storable(&text)),
+        headers: headers.into_iter().map(|(name, value)| (storable(&name), clean(value))).collect(),
+        body: delivery.body.clone(),
+        occurrences: 1,
+        first_seen_at: now,
+        last_seen_at: now,
+    }
+}
+
+/// The same message parked twice for one reason is one row.
+fn id(reason: &str, routing_key: &str, body: &[u8]) -> Uuid {
+    use automation_domain::id::digest;
+    digest(&[b"parked", reason.as_bytes(), routing_key.as_bytes(), body])
+}
+
+/// Postgres cannot hold U+0000 in text.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn clean(value: Value) -> Value {
+    match value {
+        Value::String(text) => storable(&text).into(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
+        other @ (Value::Array(_) | Value::Object(_)) => storable(&other.to_string()).into(),
+    }
+}

@@ -1,0 +1,52 @@
+//! Partitions made ahead, retention, and receipts past the dedupe window.
+
+use crate::Shared;
+use automation_store::{Error, Scope, partitions};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often to look; retention is a matter of days.
+const INTERVAL: Duration = Duration::from_secs(600);
+/// After a failure, or while there is more to do.
+const SOON: Duration = Duration::from_secs(5);
+/// Receipts forgotten at once: tens of milliseconds.
+const RECEIPTS_AT_ONCE: i32 = 20_000;
+
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        let wait = match shared.note("looking after partitions", maintain(&shared).await) {
+            Some(false) => INTERVAL,
+            Some(true) | None => SOON,
+        };
+        if !shared.pause(wait).await {
+            return;
+        }
+    }
+}
+
+/// One round, in small transactions; whether there is more to do.
+async fn maintain(shared: &Shared) -> Result<bool, Error> {
+    let config = &shared.config;
+    let db = &shared.db;
+    let made = db
+        .tx(Scope::Unscoped, async |connection| partitions::ensure(connection, config.partitions_ahead).await)
+        .await?;
+    if made > 0 {
+        tracing::info!(made, "made partitions ahead");
+    }
+    let dropped =
+        db.tx(Scope::Unscoped, async |connection| partitions::drop_retired(connection).await).await?;
+    if dropped > 0 {
+        tracing::info!(dropped, "dropped partitions past their retention");
+    }
+    let retired = db.tx(Scope::Unscoped, async |connection| partitions::retire(connection).await).await?;
+    if let Some(partition) = &retired {
+        tracing::info!(partition, "retired a partition");
+    }
+    let expired = db
+        .tx(Scope::Unscoped, async |connection| {
+            partitions::expire_receipts(connection, config.dedupe_days, RECEIPTS_AT_ONCE).await
+        })
+        .await?;
+    Ok(retired.is_some() || expired == RECEIPTS_AT_ONCE)
+}

@@ -1,0 +1,69 @@
+//! The sweep: whatever is due is nudged. It is takeover, timers and the rescue of lost nudges in one.
+
+use crate::Shared;
+use automation_broker::nudge;
+use automation_broker::publisher::Message;
+use automation_broker::topology::WORK;
+use automation_domain::priority::Priority;
+use automation_service_kit::{crash_point, ids};
+use automation_store::wakeups::{self, Due};
+use automation_store::{Error, Scope};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest sleep: something may fall due that this scheduler did not know of when it fell asleep.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// Shortest sleep: other schedulers may hold what is due.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(5);
+
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        let swept = shared.note("the sweep", take(&shared).await);
+        let wait = match swept {
+            None => LONGEST_SLEEP,
+            Some((due, next)) => {
+                publish(&shared, &due).await;
+                if due.is_empty() { next.clamp(SHORTEST_SLEEP, LONGEST_SLEEP) } else { Duration::ZERO }
+            }
+        };
+        if !shared.pause(wait).await {
+            return;
+        }
+    }
+}
+
+/// Moves what is due ahead, and tells how long until more is.
+async fn take(shared: &Shared) -> Result<(Vec<Due>, Duration), Error> {
+    shared
+        .db
+        .tx(Scope::Unscoped, async |connection| {
+            let due = wakeups::take_due(connection, shared.config.batch, shared.config.first_look).await?;
+            let next = if due.is_empty() { wakeups::next_due_in(connection).await? } else { None };
+            Ok((due, next.unwrap_or(LONGEST_SLEEP)))
+        })
+        .await
+}
+
+/// Publishes nudges after the commit. One that does not arrive falls due again.
+async fn publish(shared: &Shared, due: &[Due]) {
+    crash_point!("sweep.after_commit");
+    let mut messages = Vec::new();
+    for priority in Priority::ALL {
+        let of_priority =
+            due.iter().filter(|due| due.priority == priority).map(|due| (due.tenant_id, due.run_id));
+        messages.extend(nudge::pack(of_priority).into_iter().map(|body| Message {
+            exchange: WORK.to_owned(),
+            routing_key: priority.as_str().to_owned(),
+            body,
+            content_type: nudge::CONTENT_TYPE.to_owned(),
+            message_id: ids::new_id().to_string(),
+            ..Message::default()
+        }));
+    }
+    match shared.publisher.publish_all(messages).await {
+        Ok(()) => shared.metrics.nudged.add(due.len() as u64, &[]),
+        Err(error) => {
+            tracing::warn!(%error, runs = due.len(), "nudges were not published; they fall due again")
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Ending a run by hand; role api.
+
+use crate::Error;
+use crate::enrolments::{self, EnrolmentKey};
+use crate::run_lists::RunStatus;
+use automation_domain::id::{RunId, TenantId, WorkflowId};
+use automation_domain::interpreter::{End, Step, StepOutcome};
+use serde_json::json;
+use sqlx::{PgConnection, Row};
+use std::collections::BTreeMap;
+
+/// What cancelling a run came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cancelled {
+    /// The run was open and is cancelled.
+    Now,
+    /// The run had ended before, like this.
+    AlreadyEnded(RunStatus),
+    /// There is no such run.
+    NotFound,
+}
+
+/// Ends an open run as `cancelled`, with a line in its history.
+///
+/// A worker that holds the run loses it: the epoch moves on and the row is gone, so whatever it commits for this run is
+/// void. `who` stands in the history as the worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database, or an unreadable row.
+pub async fn cancel(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    run: RunId,
+    who: &str,
+    reason: &str,
+) -> Result<Cancelled, Error> {
+    let Some((workflow_id, run_key)) = open_run(connection, tenant, run).await? else {
+        return ended(connection, tenant, run).await;
+    };
+    // Enrolments are locked before runs, everywhere. Only a row that knows this run is touched.
+    let key = EnrolmentKey { tenant_id: tenant, workflow_id, run_key };
+    sqlx::query(
+        "SELECT 1 FROM enrolments WHERE tenant_id = $1 AND workflow_id = $2 AND run_key = $3 AND run_id = $4 FOR UPDATE",
+    )
+    .bind(tenant.0)
+    .bind(workflow_id.0)
+    .bind(&key.run_key)
+    .bind(run.0)
+    .execute(&mut *connection)
+    .await?;
+    let locked =
+        sqlx::query("SELECT epoch, state FROM runs_open WHERE tenant_id = $1 AND run_id = $2 FOR UPDATE")
+            .bind(tenant.0)
+            .bind(run.0)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(row) = locked else {
+        return ended(connection, tenant, run).await;
+    };
+    let epoch = row.try_get::<i32, _>("epoch")? + 1;
+    let state: Option<Vec<u8>> = row.try_get("state")?;
+    let mut state =
+        state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default();
+    state.tokens.clear();
+    state.end = Some(End::Cancelled { reason: reason.to_owned() });
+    let now = crate::receipts::now(connection).await?;
+    sqlx::query(
+        "WITH ended AS (
+             DELETE FROM runs_open WHERE tenant_id = $1 AND run_id = $2
+          RETURNING tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key, priority,
+                    received_at)
+         INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
+                                    run_key, priority, received_at, status, epoch, state, finished_at)
+         SELECT ended.*, 'cancelled', $3, $4, $5 FROM ended",
+    )
+    .bind(tenant.0)
+    .bind(run.0)
+    .bind(epoch)
+    .bind(encode(&state, run)?)
+    .bind(now)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM wakeups WHERE tenant_id = $1 AND run_id = $2")
+        .bind(tenant.0)
+        .bind(run.0)
+        .execute(&mut *connection)
+        .await?;
+    let step = Step {
+        node: String::new(),
+        action: "cancel".to_owned(),
+        visit: 1,
+        outcome: StepOutcome::Completed,
+        detail: json!({ "reason": reason }),
+    };
+    sqlx::query(
+        "INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(tenant.0)
+    .bind(run.0)
+    .bind(epoch)
+    .bind(now)
+    .bind(who)
+    .bind(encode(&[step], run)?)
+    .execute(&mut *connection)
+    .await?;
+    enrolments::end(connection, now, &BTreeMap::from([(key, run)])).await?;
+    Ok(Cancelled::Now)
+}
+
+async fn open_run(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    run: RunId,
+) -> Result<Option<(WorkflowId, String)>, Error> {
+    let row = sqlx::query("SELECT workflow_id, run_key FROM runs_open WHERE tenant_id = $1 AND run_id = $2")
+        .bind(tenant.0)
+        .bind(run.0)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok((WorkflowId(row.try_get("workflow_id")?), row.try_get("run_key")?))).transpose()
+}
+
+async fn ended(connection: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Cancelled, Error> {
+    let status: Option<String> =
+        sqlx::query_scalar("SELECT status FROM runs_finished WHERE tenant_id = $1 AND run_id = $2")
+            .bind(tenant.0)
+            .bind(run.0)
+            .fetch_optional(connection)
+            .await?;
+    let status = status.as_deref().and_then(RunStatus::from_key);
+    Ok(status.map_or(Cancelled::NotFound, Cancelled::AlreadyEnded))
+}
+
+fn encode(value: &(impl serde::Serialize + ?Sized), run: RunId) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|error| Error::Unreadable {
+        table: "runs_open",
+        column: "state",
+        id: run.to_string(),
+        reason: error.to_string(),
+    })
+}
