@@ -413,3 +413,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn every_code_is_listed_for_people() {
+    const SOURCES: [&str; 13] = [
+        include_str!("config.rs"),
+        include_str!("document.rs"),
+        include_str!("edges.rs"),
+        include_str!("enrolment.rs"),
+        include_str!("facts_read.rs"),
+        include_str!("nodes.rs"),
+        include_str!("paths.rs"),
+        include_str!("reader.rs"),
+        include_str!("text.rs"),
+        include_str!("triggers.rs"),
+        include_str!("wiring.rs"),
+        include_str!("../../condition/parse.rs"),
+        include_str!("../../facts/path.rs"),
+    ];
+    let listed = include_str!("../../../../../docs/errors.md");
+    let code = regex::Regex::new(r#"(?:problem(?:::<\(\)>)?|warn|Problem::new)\(\s*"([a-z_]+)""#).unwrap();
+    for code in SOURCES.iter().flat_map(|source| code.captures_iter(source)).map(|found| found[1].to_owned())
+    {
+        assert!(listed.contains(&format!("`{code}`")), "{code}");
+    }
+}
