@@ -1,0 +1,113 @@
+//! From an event on the broker to a finished, recorded run.
+
+mod engine;
+
+use engine::{Engine, event, note_forms};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_becomes_one_finished_run_with_its_effect_and_history() -> anyhow::Result<()> {
+    let engine = Engine::start(1).await?;
+    engine.apply(note_forms("notes")).await?;
+    let form = |id: &str, kind: &str| event("form.submitted", id, "ada", json!({ "form_id": kind, "text": "hello" }));
+    engine.publish(vec![form("1", "contact"), form("2", "survey"), form("1", "contact")]).await?;
+    engine.until("SELECT count(*) FROM events", 2).await?;
+    engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 1).await?;
+    assert_eq!(engine.count("SELECT count(*) FROM notes WHERE body = 'Wrote: hello'").await?, 1);
+    assert_eq!(engine.count("SELECT count(*) FROM workflow_run_logs").await?, 1);
+    assert_eq!(engine.count("SELECT count(*) FROM runs_open").await?, 0);
+    assert_eq!(engine.count("SELECT count(*) FROM wakeups").await?, 0);
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_events_of_which_thirty_come_twice_make_a_hundred_runs_with_any_number_of_replicas()
+-> anyhow::Result<()> {
+    for replicas in [1, 2] {
+        let engine = Engine::start(replicas).await?;
+        engine.apply(note_forms("notes")).await?;
+        let form = |number: usize| {
+            event("form.submitted", &format!("form-{number}"), &format!("contact-{number}"), json!({ "form_id": "contact" }))
+        };
+        let twice = (0..100).chain(0..30).map(form).collect();
+        engine.publish(twice).await?;
+        engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 100).await?;
+        assert_eq!(engine.count("SELECT count(*) FROM notes").await?, 100);
+        assert_eq!(engine.count("SELECT count(*) FROM contacts").await?, 100);
+        assert_eq!(engine.count("SELECT count(*) FROM parked_events").await?, 0);
+        engine.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delay_ends_by_the_clock_and_a_tag_starts_the_next_workflow_without_being_set_twice() -> anyhow::Result<()> {
+    let engine = Engine::start(2).await?;
+    engine
+        .apply(json!({
+            "apiVersion": "automation/v1", "key": "welcome", "name": "Welcome",
+            "triggers": [{ "id": "made", "event": "contact.created" }],
+            "nodes": [
+                { "id": "pause", "action": "delay", "with": { "for": "1s" } },
+                { "id": "tag", "action": "add_tag", "with": { "tag": "welcome" } },
+            ],
+            "edges": [["made", "pause"], ["pause", "tag"]],
+        }))
+        .await?;
+    engine
+        .apply(json!({
+            "apiVersion": "automation/v1", "key": "tagged", "name": "Tagged",
+            "triggers": [{
+                "id": "tag", "event": "contact.tag_added",
+                "where": { "all": [
+                    { "field": "event.source", "op": "equals", "value": "automation" },
+                    { "field": "contact.email", "op": "equals", "value": "ada@example.com" },
+                ] },
+            }],
+            "nodes": [{ "id": "task", "action": "create_task", "with": { "title": "Call {{ contact.first_name }}" } }],
+            "edges": [["tag", "task"]],
+        }))
+        .await?;
+    let made = json!({ "email": "ada@example.com", "first_name": "Ada" });
+    engine.publish(vec![event("contact.created", "1", "ada", made)]).await?;
+    engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 2).await?;
+    assert_eq!(engine.count("SELECT count(*) FROM tasks WHERE title = 'Call Ada'").await?, 1);
+    assert_eq!(engine.count("SELECT count(*) FROM contacts WHERE tags = '{welcome}'").await?, 1);
+    let chained = "SELECT count(*) FROM events WHERE source = 'automation' AND causation_id = '1' AND causation_depth = 1
+                   AND event_type = 'contact.tag_added'";
+    assert_eq!(engine.count(chained).await?, 1);
+    // The delay was one second by the database's clock.
+    let waited = "SELECT count(*) FROM runs_finished WHERE finished_at - received_at >= interval '1 second'";
+    assert_eq!(engine.count(waited).await?, 1);
+    engine.until("SELECT count(*) FROM outbox", 0).await?;
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entry_rules_let_a_key_in_once_or_one_at_a_time() -> anyhow::Result<()> {
+    let engine = Engine::start(2).await?;
+    let workflow = |key: &str, event: &str, enrolment: serde_json::Value| {
+        json!({
+            "apiVersion": "automation/v1", "key": key, "name": key, "enrolment": enrolment,
+            "triggers": [{ "id": "start", "event": event }],
+            "nodes": [{ "id": "note", "action": "add_note", "with": { "text": "in" } }],
+            "edges": [["start", "note"]],
+        })
+    };
+    engine.apply(workflow("once", "order.created", json!({ "reentry": { "mode": "once" } }))).await?;
+    let per_cart = json!({ "key": "{{ event.data.cart_id }}", "on_conflict": "ignore" });
+    engine.apply(workflow("cart", "cart.abandoned", per_cart)).await?;
+    let orders = (0..10).map(|n| event("order.created", &format!("o{n}"), "ada", json!({})));
+    let carts = (0..6).map(|n| event("cart.abandoned", &format!("c{n}"), "ada", json!({ "cart_id": format!("cart-{}", n % 3) })));
+    engine.publish(orders.chain(carts).collect()).await?;
+    engine.until("SELECT count(*) FROM events", 16).await?;
+    engine.until("SELECT count(*) FROM runs_open", 0).await?;
+    let of = |key: &str| {
+        format!("SELECT count(*) FROM runs_finished r JOIN workflows w USING (tenant_id, workflow_id) WHERE w.key = '{key}'")
+    };
+    assert_eq!(engine.count(&of("once")).await?, 1);
+    let carts = engine.count(&of("cart")).await?;
+    assert!((3..=6).contains(&carts), "at least one run per cart and at most one per event: {carts}");
+    assert_eq!(engine.count("SELECT count(*) FROM enrolments WHERE open").await?, 0);
+    engine.stop().await
+}
