@@ -1,0 +1,76 @@
+//! A caller that goes away at any moment leaves no connection behind with an open transaction.
+
+use crate::world::World;
+use automation_store::{DbRole, Error, PgConnection, Scope};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+/// Polls a future `times` times, letting the connections' tasks run in between, and drops it. Whether it was done.
+async fn drop_after(times: usize, future: impl Future) -> bool {
+    let mut future = pin!(future);
+    for _ in 0..times {
+        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+async fn tag(connection: &mut PgConnection, tag: &str) -> Result<(), Error> {
+    sqlx::query("SELECT 1").execute(&mut *connection).await?;
+    sqlx::query("UPDATE contacts SET owner = $1").bind(tag).execute(connection).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_dropped_transactions_poison_no_connection() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    world.run("1").await?;
+    let other = automation_test_support::builders::tenant(&world.operator, "rival").await?;
+    let db = world.database.store_of_size(DbRole::Worker, 3);
+    let own = [world.tenant];
+    let mut done = 0;
+    let begun = AtomicUsize::new(0);
+    for round in 0..5_000_usize {
+        // Every number of polls is met again and again: before BEGIN, in it, in a statement, in COMMIT.
+        let work = db.tx(Scope::Tenants(&own), async |connection| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            tag(connection, &round.to_string()).await
+        });
+        done += usize::from(drop_after(round % 997, work).await);
+        if round % 250 == 0 {
+            // The next user of each connection starts from nothing: in another tenant's scope no contact is seen.
+            let seen: i64 = db
+                .tx(Scope::Tenants(&[other]), async |connection| {
+                    Ok::<_, Error>(
+                        sqlx::query_scalar("SELECT count(*) FROM contacts").fetch_one(connection).await?,
+                    )
+                })
+                .await?;
+            assert_eq!(seen, 0);
+        }
+    }
+    let begun = begun.into_inner();
+    // Otherwise the number of polls would not reach from the beginning of a transaction to its end.
+    assert!(done > 250 && begun > done + 250 && begun < 4_750, "{begun} began, {done} ended");
+    // Three at once, so that every connection of the pool is asked.
+    let free = async || {
+        db.tx(Scope::Tenants(&own), async |connection| {
+            sqlx::query("SELECT 1 FROM contacts FOR UPDATE SKIP LOCKED").execute(connection).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+    };
+    let (a, b, c) = tokio::join!(free(), free(), free());
+    (a?, b?, c?);
+    db.close().await;
+    let left_open = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND state LIKE 'idle in transaction%'",
+        world.database.name()
+    );
+    assert_eq!(world.database.count(&left_open).await?, 0);
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! A run is held by one worker at a time, by lease and epoch.
+
+use crate::world::World;
+use automation_store::{Scope, runs};
+use automation_test_support::builders;
+
+#[tokio::test]
+async fn a_claim_gives_a_run_the_next_epoch_and_everything_it_was_made_with() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let started = world.run("1").await?;
+    let claimed = world.claim(&[started.run_id]).await?;
+    let [run] = claimed.as_slice() else { panic!("{claimed:?}") };
+    assert_eq!((run.epoch, run.abandoned, run.trigger_id.as_str()), (1, 0, "start"));
+    assert_eq!((run.event_id, run.contact_id), (started.event_id, Some(started.contact_id)));
+    assert_eq!((run.received_at, run.state.clone()), (started.received_at, None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_many_workers_one_gets_a_run() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let mut runs = Vec::new();
+    for id in 0..20 {
+        runs.push(world.run(&id.to_string()).await?.run_id);
+    }
+    let (a, b, c, d) =
+        tokio::join!(world.claim(&runs), world.claim(&runs), world.claim(&runs), world.claim(&runs));
+    let mut claimed: Vec<_> =
+        [a?, b?, c?, d?].into_iter().flatten().map(|run| (run.run_id, run.epoch)).collect();
+    claimed.sort();
+    let mut expected: Vec<_> = runs.into_iter().map(|run| (run, 1)).collect();
+    expected.sort();
+    assert_eq!(claimed, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_held_run_is_taken_over_when_its_lease_is_over_and_not_before() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let run = world.run("1").await?.run_id;
+    world.claim(&[run]).await?;
+    assert!(world.claim(&[run]).await?.is_empty());
+    world.expire_leases().await?;
+    let taken = world.claim(&[run]).await?;
+    assert_eq!(taken.iter().map(|run| (run.epoch, run.abandoned)).collect::<Vec<_>>(), [(2, 1)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_early_nudge_moves_the_next_look_to_the_end_of_the_lease() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let run = world.run("1").await?.run_id;
+    world.claim(&[run]).await?;
+    world.database.execute("UPDATE wakeups SET due_at = now() + interval '1 day'").await?;
+    assert!(world.claim(&[run]).await?.is_empty());
+    let at_the_end = "SELECT count(*) FROM wakeups w JOIN runs_open r USING (tenant_id, run_id) WHERE w.due_at = r.lease_until";
+    assert_eq!(world.database.count(at_the_end).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_before_it_is_ready() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let run = world.run("1").await?.run_id;
+    world.database.execute("UPDATE wakeups SET ready_at = now() + interval '1 hour'").await?;
+    assert!(world.claim(&[run]).await?.is_empty());
+    world.database.execute("UPDATE wakeups SET ready_at = now() - interval '1 second'").await?;
+    assert_eq!(world.claim(&[run]).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nudges_for_runs_that_are_not_there_claim_nothing() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let known = world.run("1").await?.run_id;
+    let unknown = automation_domain::id::RunId(uuid::Uuid::from_u128(1));
+    assert_eq!(world.claim(&[unknown, known]).await?.len(), 1);
+    assert!(world.claim(&[]).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_cannot_claim_a_run_outside_its_scope() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let other = builders::tenant(&world.operator, "rival").await?;
+    let run = world.run("1").await?.run_id;
+    let nudged = [(world.tenant, run)];
+    let claimed = world
+        .worker
+        .tx(Scope::Tenants(&[other]), async |connection| {
+            runs::claim(connection, &nudged, crate::world::LEASE).await
+        })
+        .await?;
+    assert!(claimed.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_exists_is_not_made_again() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let started = world.run("1").await?;
+    world.claim(&[started.run_id]).await?;
+    let again = runs::NewRun {
+        tenant_id: world.tenant,
+        run_id: started.run_id,
+        workflow_id: world.workflow.workflow_id,
+        version_id: world.workflow.version_id,
+        trigger_id: "start".to_owned(),
+        event_id: started.event_id,
+        contact_id: None,
+        run_key: "ada".to_owned(),
+        priority: automation_domain::priority::Priority::High,
+    };
+    world
+        .worker
+        .tx(world.scope(), async |connection| {
+            runs::insert(connection, started.received_at, builders::LOOK_AGAIN, &[again]).await
+        })
+        .await?;
+    assert_eq!(world.database.count("SELECT count(*) FROM runs_open WHERE status = 'running'").await?, 1);
+    assert_eq!(world.database.count("SELECT count(*) FROM wakeups").await?, 1);
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! The store against a real Postgres, under the roles that are used at run time: one file per idea.
+
+mod cancelled_futures;
+mod cancelling;
+mod claiming;
+mod enrolling;
+mod listing;
+mod outbox_order;
+mod partitions_by_day;
+mod receiving;
+mod row_level_security;
+mod settling;
+mod sweeping;
+mod world;

@@ -1,0 +1,119 @@
+//! Days are made ahead, retired and dropped; what open runs need outlives its day.
+
+use crate::world::World;
+use automation_store::{Scope, partitions};
+
+async fn ensure(world: &World, days: i32) -> anyhow::Result<i32> {
+    Ok(world
+        .scheduler
+        .tx(Scope::Unscoped, async |connection| partitions::ensure(connection, days).await)
+        .await?)
+}
+
+async fn days_ahead(world: &World) -> anyhow::Result<i32> {
+    Ok(world.operator.tx(Scope::Unscoped, partitions::days_ahead).await?)
+}
+
+#[tokio::test]
+async fn days_are_made_once() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let before = days_ahead(&world).await?;
+    assert!(before >= 3, "{before}");
+    assert_eq!(ensure(&world, before + 1).await?, 3 * 2);
+    assert_eq!(ensure(&world, before + 1).await?, 0);
+    assert_eq!(days_ahead(&world).await?, before + 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_came_before_their_day_move_into_it() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let tables = "events runs_finished workflow_run_logs".split(' ');
+    for table in tables {
+        world
+            .database
+            .execute(&format!(
+                "DO $$ BEGIN EXECUTE 'DROP TABLE {table}_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD'); END $$"
+            ))
+            .await?;
+    }
+    assert_eq!(days_ahead(&world).await?, 0);
+    world.run("1").await?;
+    assert_eq!(world.database.count("SELECT count(*) FROM events_default").await?, 1);
+    assert_eq!(ensure(&world, 0).await?, 3);
+    assert_eq!(world.database.count("SELECT count(*) FROM events_default").await?, 0);
+    assert_eq!(world.database.count("SELECT count(*) FROM events").await?, 1);
+    Ok(())
+}
+
+/// Makes a day of long ago with the rows of an open run in it, and of one that is forgotten.
+async fn an_old_day(world: &World) -> anyhow::Result<()> {
+    let (open, ended) = (world.run("open").await?, world.run("ended").await?);
+    let old = "lower_bound_id('2026-01-05 12:00Z')";
+    world
+        .database
+        .execute(&format!(
+            "CREATE TABLE events_20260105 (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+             ALTER TABLE events_20260105 OWNER TO automation_owner;
+             ALTER TABLE events ATTACH PARTITION events_20260105
+                FOR VALUES FROM ('{}') TO ('{}');
+             DELETE FROM runs_open WHERE run_id = '{}';
+             UPDATE events SET event_id = {old} WHERE event_id = '{}';
+             UPDATE runs_open SET event_id = {old} WHERE run_id = '{}';
+             UPDATE events SET event_id = lower_bound_id('2026-01-05 13:00Z') WHERE event_id = '{}';",
+            bound("2026-01-05T00:00:00Z"),
+            bound("2026-01-06T00:00:00Z"),
+            ended.run_id,
+            open.event_id,
+            open.run_id,
+            ended.event_id,
+        ))
+        .await
+}
+
+fn bound(at: &str) -> uuid::Uuid {
+    automation_domain::id::lower_bound(at.parse().unwrap())
+}
+
+#[tokio::test]
+async fn an_old_day_goes_but_for_what_belongs_to_open_runs() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    an_old_day(&world).await?;
+    assert_eq!(world.database.count("SELECT count(*) FROM events_20260105").await?, 2);
+    let retired = world.scheduler.tx(Scope::Unscoped, partitions::retire).await?;
+    assert_eq!(retired.as_deref(), Some("events_20260105"));
+    assert_eq!(world.scheduler.tx(Scope::Unscoped, partitions::retire).await?, None);
+    assert_eq!(world.database.count("SELECT count(*) FROM events_default").await?, 1);
+    assert_eq!(world.database.count("SELECT count(*) FROM events").await?, 1);
+    assert_eq!(world.scheduler.tx(Scope::Unscoped, partitions::drop_retired).await?, 1);
+    assert_eq!(world.scheduler.tx(Scope::Unscoped, partitions::drop_retired).await?, 0);
+    let orphans = "SELECT count(*) FROM runs_open r WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.event_id = r.event_id)";
+    assert_eq!(world.database.count(orphans).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_busy_table_is_left_for_later() -> anyhow::Result<()> {
+    use sqlx::Executor;
+    let world = World::new().await?;
+    an_old_day(&world).await?;
+    let mut reader = world.database.superuser().await?;
+    reader.execute("BEGIN; SELECT count(*) FROM events").await?;
+    let retired = world.scheduler.tx(Scope::Unscoped, partitions::retire).await;
+    assert!(retired.as_ref().is_err_and(|error| error.is_transient()), "{retired:?}");
+    reader.execute("COMMIT").await?;
+    assert!(world.scheduler.tx(Scope::Unscoped, partitions::retire).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_the_scheduler_may_retire() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    for db in [&world.api, &world.worker, &world.operator] {
+        assert!(db.tx(Scope::Unscoped, partitions::retire).await.is_err());
+        assert!(
+            db.tx(Scope::Unscoped, async |connection| partitions::ensure(connection, 9).await).await.is_err()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! No role sees or touches rows of a tenant that is not in its scope.
+
+use crate::world::{TenantId, World};
+use automation_store::{Db, DbRole, Error, PgConnection, Scope};
+use automation_test_support::builders;
+use sqlx::{AssertSqlSafe, Row};
+
+/// Statements that give a tenant, `$T`, a row in every table that the builders leave empty.
+const ROWS: &str = "
+    INSERT INTO publisher_grants VALUES ('$T', 'crm', '{*}');
+    INSERT INTO workflow_schedules SELECT tenant_id, workflow_id, 'nightly', '0 2 * * *', NULL, 'UTC', now()
+      FROM workflows WHERE tenant_id = '$T';
+    INSERT INTO enrolments SELECT tenant_id, workflow_id, 'ada' FROM workflows WHERE tenant_id = '$T';
+    INSERT INTO waits SELECT tenant_id, run_id, 0, 'clicked', 'email.clicked', NULL FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO outbox (tenant_id, run_id, event_type, body)
+      SELECT tenant_id, run_id, 'contact.tag_added', '{}' FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO tasks (tenant_id, task_id, run_id, title, created_at) VALUES ('$T', gen_random_uuid(), gen_random_uuid(), 'Call', now());
+    INSERT INTO notes VALUES ('$T', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'Called', now());
+    INSERT INTO workflow_run_logs SELECT tenant_id, run_id, 1, now(), 'test', '[]' FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, run_key, status,
+                               priority, epoch, received_at, finished_at, state)
+      SELECT tenant_id, gen_random_uuid(), workflow_id, version_id, trigger_id, event_id, run_key, 'completed',
+             priority, 1, received_at, now(), '{}' FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO parked_events (parked_id, tenant_id, reason, detail, queue, routing_key, body, first_seen_at, last_seen_at)
+      VALUES (gen_random_uuid(), '$T', 'malformed_json', '', 'q', 'k', '', now(), now());
+";
+
+/// Two tenants with a row in every table: the first is in scope, the second is not.
+async fn two_tenants() -> anyhow::Result<(World, TenantId)> {
+    let world = World::new().await?;
+    world.run("1").await?;
+    let other = builders::tenant(&world.operator, "rival").await?;
+    let workflow = builders::workflow(&world.api, other, "welcome").await?;
+    builders::run(&world.worker, other, workflow, builders::event("rival", "1")).await?;
+    for tenant in [world.tenant, other] {
+        world.database.execute(&ROWS.replace("$T", &tenant.to_string())).await?;
+    }
+    Ok((world, other))
+}
+
+/// Every table and view with a tenant, partitions left out.
+async fn tables(world: &World) -> anyhow::Result<Vec<String>> {
+    let mut connection = world.database.superuser().await?;
+    let rows = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+          ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    Ok(rows)
+}
+
+/// What a statement came to: rows, or a refusal.
+async fn try_sql(db: &Db, scope: Scope<'_>, sql: &str) -> Result<i64, String> {
+    let outcome = db
+        .tx(scope, async |connection: &mut PgConnection| {
+            let count: i64 =
+                sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await?.try_get(0)?;
+            // Nothing that is tried here is to last.
+            Err::<(), Error>(Error::Unreadable {
+                table: "",
+                column: "",
+                id: String::new(),
+                reason: count.to_string(),
+            })
+        })
+        .await;
+    match outcome {
+        Ok(()) => Err("a transaction that failed was committed".to_owned()),
+        Err(Error::Unreadable { reason, .. }) => Ok(reason.parse().unwrap()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn refused(outcome: &Result<i64, String>) -> bool {
+    outcome
+        .as_ref()
+        .is_err_and(|error| error.contains("permission denied") || error.contains("row-level security"))
+}
+
+#[tokio::test]
+async fn every_table_with_a_tenant_has_forced_row_level_security() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let unprotected = world
+        .database
+        .count(
+            "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
+        )
+        .await?;
+    assert_eq!(unprotected, 0);
+    let invoker_views = world
+        .database
+        .count("SELECT count(*) FROM pg_class WHERE relkind = 'v' AND relname = 'workflow_runs' AND 'security_invoker=true' = ANY (reloptions)")
+        .await?;
+    assert_eq!(invoker_views, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_role_of_the_run_time_may_bypass_the_policies() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let mighty = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'automation%'
+                     AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)";
+    assert_eq!(world.database.count(mighty).await?, 0);
+    let owners = "SELECT count(*) FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+                   WHERE c.relnamespace = 'public'::regnamespace AND r.rolname <> 'automation_owner'";
+    assert_eq!(world.database.count(owners).await?, 0);
+    Ok(())
+}
+
+/// The negative control: without it the matrix would pass on empty tables.
+#[tokio::test]
+async fn the_owner_sees_a_row_of_each_tenant_in_every_table() -> anyhow::Result<()> {
+    let (world, other) = two_tenants().await?;
+    let owner = world.database.store(DbRole::Owner);
+    for table in tables(&world).await? {
+        for tenant in [world.tenant, other] {
+            let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = '{tenant}'");
+            let seen = try_sql(&owner, Scope::Unscoped, &sql).await;
+            assert!(seen.as_ref().is_ok_and(|count| *count > 0), "{table} of {tenant}: {seen:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn api_and_worker_see_and_touch_nothing_of_another_tenant() -> anyhow::Result<()> {
+    let (world, other) = two_tenants().await?;
+    let own = world.tenant;
+    let mut readable = 0;
+    for (name, db, scope) in
+        [("api", &world.api, Scope::Tenant(own)), ("worker", &world.worker, Scope::Tenants(&[own]))]
+    {
+        for table in tables(&world).await? {
+            let mine =
+                try_sql(db, scope, &format!("SELECT count(*) FROM {table} WHERE tenant_id = '{own}'")).await;
+            let theirs =
+                try_sql(db, scope, &format!("SELECT count(*) FROM {table} WHERE tenant_id = '{other}'"))
+                    .await;
+            if refused(&mine) {
+                assert!(refused(&theirs), "{name} on {table}: {theirs:?}");
+                continue;
+            }
+            readable += 1;
+            assert!(mine.as_ref().is_ok_and(|count| *count > 0), "{name} must see its own {table}: {mine:?}");
+            // Workers resolve tenants by key before they can name them; nothing of a tenant's data is in that table.
+            let expected = i64::from(name == "worker" && table == "tenants");
+            assert_eq!(theirs, Ok(expected), "{name} on {table}");
+            for change in [
+                format!("UPDATE {table} SET tenant_id = tenant_id WHERE tenant_id = '{other}'"),
+                format!("DELETE FROM {table} WHERE tenant_id = '{other}'"),
+            ] {
+                let sql = format!("WITH changed AS ({change} RETURNING 1) SELECT count(*) FROM changed");
+                let changed = try_sql(db, scope, &sql).await;
+                assert!(
+                    changed == Ok(0)
+                        || refused(&changed)
+                        || changed.as_ref().is_err_and(|e| e.contains("view")),
+                    "{name}: {change}: {changed:?}"
+                );
+            }
+        }
+    }
+    assert!(readable > 20, "only {readable} tables were readable at all");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_cannot_be_written_into_another_tenant() -> anyhow::Result<()> {
+    let (world, other) = two_tenants().await?;
+    let insert = format!(
+        "WITH made AS (INSERT INTO contacts (tenant_id, contact_id, subject)
+                       VALUES ('{other}', gen_random_uuid(), 'eve') RETURNING 1) SELECT count(*) FROM made"
+    );
+    assert!(refused(&try_sql(&world.worker, Scope::Tenants(&[world.tenant]), &insert).await));
+    // The same statement in the right scope, so that the refusal is for the scope alone.
+    assert_eq!(try_sql(&world.worker, Scope::Tenants(&[other]), &insert).await, Ok(1));
+    let give_away = format!(
+        "WITH moved AS (UPDATE contacts SET tenant_id = '{other}' WHERE tenant_id = '{}' RETURNING 1) SELECT count(*) FROM moved",
+        world.tenant
+    );
+    assert!(refused(&try_sql(&world.worker, Scope::Tenants(&[world.tenant]), &give_away).await));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_cannot_refer_to_another_tenants_row() -> anyhow::Result<()> {
+    let (world, other) = two_tenants().await?;
+    let outcome = world
+        .database
+        .execute(&format!(
+            "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition)
+             SELECT '{}', gen_random_uuid(), workflow_id, 9, '{{}}' FROM workflows WHERE tenant_id = '{other}'",
+            world.tenant
+        ))
+        .await;
+    assert!(format!("{:#}", outcome.unwrap_err()).contains("foreign key"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reused_connection_without_a_scope_shows_nothing() -> anyhow::Result<()> {
+    let (world, _) = two_tenants().await?;
+    let own = world.tenant;
+    for (role, scope) in [(DbRole::Api, Scope::Tenant(own)), (DbRole::Worker, Scope::Tenants(&[own]))] {
+        // One connection, so that the second transaction meets what the first has left.
+        let db = world.database.store_of_size(role, 1);
+        let sql = "SELECT count(*) FROM contacts";
+        assert_eq!(try_sql(&db, scope, sql).await, Ok(1), "{role:?}");
+        assert_eq!(try_sql(&db, Scope::Unscoped, sql).await, Ok(0), "{role:?}");
+        assert_eq!(try_sql(&db, Scope::Tenants(&[]), sql).await, Ok(0), "{role:?}");
+        assert_eq!(try_sql(&db, scope, sql).await, Ok(1), "{role:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_in_scope_can_be_locked() -> anyhow::Result<()> {
+    // Under a policy for reading alone FOR UPDATE gives no row and no error.
+    let (world, _) = two_tenants().await?;
+    let own = world.tenant;
+    for (db, scope, tables) in [
+        (
+            &world.worker,
+            Scope::Tenants(&[own]),
+            ["runs_open", "wakeups", "enrolments", "contacts"].as_slice(),
+        ),
+        (&world.api, Scope::Tenant(own), &["runs_open", "wakeups", "enrolments", "workflows", "tenants"]),
+        (&world.scheduler, Scope::Unscoped, &["wakeups", "outbox", "workflow_schedules"]),
+    ] {
+        for table in tables {
+            let sql = format!(
+                "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE tenant_id = '{own}' FOR UPDATE) locked"
+            );
+            assert_eq!(try_sql(db, scope, &sql).await, Ok(1), "{table}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_scheduler_sees_what_is_owed_and_nothing_else() -> anyhow::Result<()> {
+    let (world, _) = two_tenants().await?;
+    let allowed = ["wakeups", "outbox", "workflow_schedules"];
+    for table in tables(&world).await? {
+        let seen =
+            try_sql(&world.scheduler, Scope::Unscoped, &format!("SELECT count(tenant_id) FROM {table}"))
+                .await;
+        if allowed.contains(&table.as_str()) {
+            assert_eq!(seen, Ok(2), "{table}");
+        } else {
+            assert!(refused(&seen), "{table}: {seen:?}");
+        }
+    }
+    let body = try_sql(&world.scheduler, Scope::Unscoped, "SELECT count(body) FROM parked_events").await;
+    assert!(refused(&body), "{body:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operator_sees_tenants_grants_and_parked_events_of_all() -> anyhow::Result<()> {
+    let (world, other) = two_tenants().await?;
+    for table in tables(&world).await? {
+        let theirs = try_sql(
+            &world.operator,
+            Scope::Tenant(world.tenant),
+            &format!("SELECT count(*) FROM {table} WHERE tenant_id = '{other}'"),
+        )
+        .await;
+        let expected = ["tenants", "publisher_grants", "parked_events"].contains(&table.as_str());
+        assert!(theirs == Ok(i64::from(expected)) || (!expected && refused(&theirs)), "{table}: {theirs:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_may_go_past_the_policies_to_a_partition() -> anyhow::Result<()> {
+    let (world, _) = two_tenants().await?;
+    let mut connection = world.database.superuser().await?;
+    let partitions: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    assert!(partitions.len() >= 15, "{partitions:?}");
+    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+        for partition in &partitions {
+            let seen = try_sql(db, Scope::Unscoped, &format!("SELECT count(*) FROM {partition}")).await;
+            assert!(refused(&seen), "{partition}: {seen:?}");
+        }
+    }
+    Ok(())
+}
