@@ -14,6 +14,9 @@ pub const CRASH_POINTS: &[(&str, &str)] = &[
         "events and runs are committed; no nudge is published, and nothing is acknowledged",
     ),
     ("ingest.before_ack", "nudges are confirmed; the events are not acknowledged"),
+    ("outbox.after_lease", "rows are leased; nothing of them is published"),
+    ("outbox.after_publish", "events are confirmed; their rows are still in the outbox"),
+    ("sweep.after_commit", "wakeups are moved ahead; no nudge of them is published"),
 ];
 
 /// Marks a place where the process may be made to die; see [`crash_point`](mod@crate::crash_point).

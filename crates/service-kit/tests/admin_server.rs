@@ -1,4 +1,5 @@
 //! The admin server, over real HTTP on loopback.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use automation_service_kit::health::{AdminServer, Health, serve};
 use automation_service_kit::metrics::{Metrics, meter};

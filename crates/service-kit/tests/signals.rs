@@ -1,4 +1,5 @@
 //! Real signals to a real process: the test starts itself as the child.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use automation_service_kit::shutdown::{Shutdown, Tasks};
 use std::io::{BufRead, BufReader};
