@@ -1,2 +1,90 @@
-//! The one binary, `automation`.
-fn main() {}
+//! The one binary, `automation`: serve the roles, migrate, and look into everything.
+
+mod commands;
+mod exit;
+mod output;
+mod session;
+
+use clap::{Parser, Subcommand};
+use commands::{catalog, contact, doctor, event, migrate, parked, run, serve, tenant, topology, workflow};
+use output::Output;
+use std::process::ExitCode;
+
+/// An event-driven workflow automation engine for marketing, CRM and commerce.
+#[derive(Parser, Debug)]
+#[command(name = "automation", version, about, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done, 1 something is wrong with what was asked about, 2 usage, 3 not found, \
+                        4 database or broker unreachable.")]
+struct Cli {
+    /// Print JSON for programs instead of tables for people
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run one or more roles of the engine in this process
+    Serve(Box<serve::ServeArgs>),
+    /// Bring the database's schema up to date, as its owner
+    Migrate(migrate::MigrateArgs),
+    /// Declare, check or export exchanges, queues and bindings
+    #[command(subcommand)]
+    Topology(topology::TopologyCommand),
+    /// Look whether everything is as it should be, and say what mends what is not
+    Doctor(doctor::DoctorArgs),
+    /// List triggers, actions, conditions and permissions
+    Catalog(catalog::CatalogArgs),
+    /// Tenants, and who may publish for them
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Publish events
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Workflow files and published workflows
+    #[command(subcommand)]
+    Workflow(workflow::WorkflowCommand),
+    /// Runs and their history
+    #[command(subcommand)]
+    Run(run::RunCommand),
+    /// Contacts
+    #[command(subcommand)]
+    Contact(contact::ContactCommand),
+    /// Events that were refused
+    #[command(subcommand)]
+    Parked(parked::ParkedCommand),
+}
+
+fn main() -> ExitCode {
+    automation_service_kit::bootstrap();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let output = Output::new(cli.json);
+    match runtime.block_on(run_command(cli.command, &output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => serve::run(*args).await,
+        Command::Migrate(args) => migrate::run(args, output).await,
+        Command::Topology(command) => topology::run(command, output).await,
+        Command::Doctor(args) => doctor::run(args, output).await,
+        Command::Catalog(args) => catalog::run(&args, output),
+        Command::Tenant(command) => tenant::run(command, output).await,
+        Command::Event(command) => event::run(command, output).await,
+        Command::Workflow(command) => workflow::run(command, output).await,
+        Command::Run(command) => run::run(command, output).await,
+        Command::Contact(command) => contact::run(command, output).await,
+        Command::Parked(command) => parked::run(command, output).await,
+    }
+}

@@ -24,7 +24,7 @@ pub struct CommonConfig {
     pub database_url: Secret,
     /// RabbitMQ, from `AMQP_URL` or the file that `AMQP_URL_FILE` names.
     pub amqp_url: Secret,
-    /// RabbitMQ's management API, from `AMQP_MANAGEMENT_URL` or the file that `AMQP_MANAGEMENT_URL_FILE` names.
+    /// RabbitMQ's management API, from `AUTOMATION_AMQP_MANAGEMENT_URL` or the file that `AUTOMATION_AMQP_MANAGEMENT_URL_FILE` names.
     pub amqp_management_url: Option<Secret>,
     /// Broker users who may speak as the engine; never empty. Default: the user of `amqp_url`.
     pub engine_users: Vec<String>,
@@ -50,7 +50,7 @@ pub struct DatabaseConfig {
 pub struct BrokerConfig {
     /// RabbitMQ, from `AMQP_URL` or the file that `AMQP_URL_FILE` names.
     pub amqp_url: Secret,
-    /// RabbitMQ's management API, from `AMQP_MANAGEMENT_URL` or the file that `AMQP_MANAGEMENT_URL_FILE` names.
+    /// RabbitMQ's management API, from `AUTOMATION_AMQP_MANAGEMENT_URL` or the file that `AUTOMATION_AMQP_MANAGEMENT_URL_FILE` names.
     pub amqp_management_url: Option<Secret>,
     /// Broker users who may speak as the engine; never empty. Default: the user of `amqp_url`.
     pub engine_users: Vec<String>,
@@ -92,11 +92,11 @@ struct BrokerArgs {
     #[arg(long, env = "AMQP_URL_FILE", value_name = "FILE", value_parser = rule(|file| url::in_file(file, url::amqp)))]
     amqp_url_file: Option<Secret>,
     /// RabbitMQ's management API, as http://user:password@host:port [default: none]
-    #[arg(long, env = "AMQP_MANAGEMENT_URL", hide_env_values = true, value_name = "URL", value_parser = secret_rule(url::http))]
+    #[arg(long, env = "AUTOMATION_AMQP_MANAGEMENT_URL", hide_env_values = true, value_name = "URL", value_parser = secret_rule(url::http))]
     #[arg(conflicts_with = "amqp_management_url_file")]
     amqp_management_url: Option<Secret>,
     /// File that holds the URL of RabbitMQ's management API
-    #[arg(long, env = "AMQP_MANAGEMENT_URL_FILE", value_name = "FILE", value_parser = rule(|file| url::in_file(file, url::http)))]
+    #[arg(long, env = "AUTOMATION_AMQP_MANAGEMENT_URL_FILE", value_name = "FILE", value_parser = rule(|file| url::in_file(file, url::http)))]
     amqp_management_url_file: Option<Secret>,
     /// Broker users who may speak as the engine, comma-separated [default: the user of AMQP_URL]
     #[arg(long, env = "AUTOMATION_ENGINE_USERS", value_name = "USERS", value_delimiter = ',', value_parser = rule(user_name))]
@@ -135,6 +135,13 @@ struct CommonArgs {
     broker: BrokerArgs,
     #[command(flatten)]
     process: ProcessArgs,
+}
+
+impl BrokerConfig {
+    /// The user of the broker's URL: whom the broker vouches for.
+    pub fn amqp_user(&self) -> String {
+        url::user(self.amqp_url.expose())
+    }
 }
 
 impl CommonConfig {

@@ -23,7 +23,7 @@ const POLICY_KEYS: [&str; 10] = [
 ];
 
 /// One field that is not as it should be.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
 pub struct Difference {
     /// Which object: `queue automation.dead`.
     pub object: String,
@@ -36,7 +36,7 @@ pub struct Difference {
 }
 
 /// Everything that is not as it should be.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, serde::Serialize)]
 pub struct Report {
     /// Objects that exist, but otherwise.
     pub differences: Vec<Difference>,

@@ -67,7 +67,8 @@ impl Engine {
         Ok(engine)
     }
 
-    fn start_roles(&mut self) {
+    /// Starts one more of each role.
+    pub fn start_roles(&mut self) {
         let (database_url, amqp_url) = (self.database.url().to_owned(), self.vhost.amqp_url().to_owned());
         let engine_user = amqp_url.split("://").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default();
         let look = Duration::from_millis(500);
@@ -159,12 +160,18 @@ impl Engine {
         }
     }
 
-    /// Drains all roles; each must end well.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        self.drain.cancel();
-        for role in self.roles {
+    /// Drains all roles; each must end well. Others may be started afterwards.
+    pub async fn drain(&mut self) -> anyhow::Result<()> {
+        std::mem::take(&mut self.drain).cancel();
+        for role in self.roles.drain(..) {
             tokio::time::timeout(Duration::from_secs(30), role).await.context("a role did not drain")???;
         }
+        Ok(())
+    }
+
+    /// Drains all roles, and removes what the test made.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.drain().await?;
         self.management.delete_user(&self.publisher_user).await?;
         self.publisher.close().await;
         self.vhost.close().await

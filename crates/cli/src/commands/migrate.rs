@@ -1,0 +1,59 @@
+//! `automation migrate`: bring the schema up to date.
+
+use crate::exit;
+use crate::output::Output;
+use crate::session::DatabaseArgs;
+use automation_store::{Db, DbRole, migrate, migration_status};
+use clap::Args;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Arguments of `automation migrate`.
+#[derive(Args, Debug)]
+pub struct MigrateArgs {
+    /// Only say whether migrations are missing (exit code 1 if so)
+    #[arg(long)]
+    check: bool,
+    /// How long to wait for the database, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// Applies what is missing. The login must be, or be a member of, `automation_owner`.
+pub async fn run(args: MigrateArgs, output: &Output) -> anyhow::Result<()> {
+    let db = args.database.db(DbRole::Owner)?;
+    wait_for(&db, Duration::from_secs(args.wait)).await?;
+    let status = migration_status(&db).await?;
+    if args.check {
+        let missing = status.known.saturating_sub(status.applied);
+        output.one(&json!({ "applied": status.applied, "known": status.known }), || {
+            format!("{} of {} migrations are applied", status.applied, status.known)
+        });
+        return match missing {
+            0 => Ok(()),
+            _ => Err(exit::wrong(format!("{missing} migrations are missing"), "automation migrate")),
+        };
+    }
+    let made = migrate(&db).await?;
+    output.one(&json!({ "applied": made, "known": status.known }), || match made {
+        0 => format!("nothing to do: all {} migrations are applied", status.known),
+        _ => format!("applied {made} migrations; the schema is up to date"),
+    });
+    Ok(())
+}
+
+async fn wait_for(db: &Db, patience: Duration) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match db.ping().await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_transient() && begun.elapsed() < patience => {
+                eprintln!("waiting for the database: {error}");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

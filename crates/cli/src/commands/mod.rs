@@ -1,0 +1,13 @@
+//! One file per command.
+
+pub mod catalog;
+pub mod contact;
+pub mod doctor;
+pub mod event;
+pub mod migrate;
+pub mod parked;
+pub mod run;
+pub mod serve;
+pub mod tenant;
+pub mod topology;
+pub mod workflow;

@@ -1,0 +1,75 @@
+//! `automation topology`: exchanges, queues and bindings.
+
+use crate::exit;
+use crate::output::Output;
+use automation_broker::management::Management;
+use automation_broker::topology::Topology;
+use automation_service_kit::config::BrokerConfig;
+use clap::Subcommand;
+use serde_json::json;
+
+/// What to do with the topology.
+#[derive(Subcommand, Debug)]
+pub enum TopologyCommand {
+    /// Declare what is missing; what is there stays as it is
+    Apply {
+        #[command(flatten)]
+        broker: BrokerConfig,
+    },
+    /// Compare what the broker has with what it should have
+    Check {
+        /// Virtual host
+        #[arg(long, default_value = automation_broker::VHOST)]
+        vhost: String,
+        #[command(flatten)]
+        broker: BrokerConfig,
+    },
+    /// Print the definitions for RabbitMQ's own import
+    Export {
+        /// Virtual host
+        #[arg(long, default_value = automation_broker::VHOST)]
+        vhost: String,
+        /// Print the permissions instead, for users that exist already
+        #[arg(long)]
+        permissions: bool,
+    },
+}
+
+/// Runs the command.
+pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()> {
+    let topology = Topology::standard();
+    match command {
+        TopologyCommand::Apply { broker } => {
+            topology.apply(broker.amqp_url.expose()).await?;
+            output.one(&json!({ "objects": topology.objects().len() }), || {
+                format!("the topology's {} objects are declared", topology.objects().len())
+            });
+            Ok(())
+        }
+        TopologyCommand::Check { vhost, broker } => {
+            let Some(url) = &broker.amqp_management_url else {
+                return Err(exit::usage(
+                    "the management API's address is not known",
+                    "set AUTOMATION_AMQP_MANAGEMENT_URL to http://user:password@host:port",
+                ));
+            };
+            let report = topology.check(&Management::new(url.expose())?, &vhost).await?;
+            output.one(&serde_json::to_value(&report)?, || match report.is_clean() {
+                true => "the broker has exactly the topology it should have".to_owned(),
+                false => report.to_string(),
+            });
+            match report.is_clean() {
+                true => Ok(()),
+                false => Err(exit::wrong(
+                    "the broker's topology differs",
+                    "automation topology apply declares what is missing; see docs/topology.md for the rest",
+                )),
+            }
+        }
+        TopologyCommand::Export { vhost, permissions } => {
+            let exported = if permissions { topology.export_permissions(&vhost) } else { topology.export(&vhost) };
+            println!("{}", serde_json::to_string_pretty(&exported)?);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `automation workflow`: files and published workflows.
+
+use crate::exit;
+use crate::output::Output;
+use crate::session::{Session, TenantArgs};
+use automation_domain::id::{VersionId, WorkflowId};
+use automation_domain::limits::Limits;
+use automation_domain::workflow::{Workflow, json_schema, parse};
+use automation_service_kit::ids;
+use automation_store::workflows::{self, Applied, StoredWorkflow};
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What to do with workflows.
+#[derive(Subcommand, Debug)]
+pub enum WorkflowCommand {
+    /// Check files and print everything that is wrong with them
+    Validate {
+        /// YAML or JSON files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Publish files; one that is published as it is stays
+    Apply {
+        /// YAML or JSON files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+    /// List a tenant's workflows
+    List {
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+    /// Print a published definition
+    Show {
+        /// The workflow's key
+        key: String,
+        /// As what
+        #[arg(long, value_enum, default_value_t = Format::Yaml)]
+        format: Format,
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+    /// Start no new runs, and hold open ones before their next step
+    Pause {
+        /// The workflow's key
+        key: String,
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+    /// Start runs again, and let held ones go on
+    Resume {
+        /// The workflow's key
+        key: String,
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+    /// Print the JSON Schema of workflow files
+    Schema,
+}
+
+/// How a definition is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// For people and files.
+    Yaml,
+    /// For programs.
+    Json,
+}
+
+/// Runs the command.
+pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()> {
+    match command {
+        WorkflowCommand::Validate { files } => {
+            let checked = check(&files, output)?;
+            output.one(&json!({ "valid": checked.len(), "problems": [] }), || match checked.len() {
+                1 => "1 file is valid".to_owned(),
+                count => format!("{count} files are valid"),
+            });
+            Ok(())
+        }
+        WorkflowCommand::Apply { files, tenant } => apply(check(&files, output)?, &tenant.open().await?, output).await,
+        WorkflowCommand::List { tenant } => {
+            let session = tenant.open().await?;
+            let all = session
+                .db
+                .tx(session.scope(), async |connection| workflows::list(connection, session.tenant).await)
+                .await?;
+            let rows = all
+                .iter()
+                .map(|stored| {
+                    let events: Vec<&Value> = stored.definition["triggers"]
+                        .as_array()
+                        .map(|triggers| triggers.iter().map(|trigger| &trigger["event"]).collect())
+                        .unwrap_or_default();
+                    json!({
+                        "key": stored.key, "name": stored.name, "state": stored.state, "version": stored.version,
+                        "events": events, "id": stored.workflow_id,
+                    })
+                })
+                .collect();
+            output.list(&["key", "name", "state", "version", "events"], rows, None);
+            Ok(())
+        }
+        WorkflowCommand::Show { key, format, tenant } => {
+            let stored = find(&tenant.open().await?, &key).await?;
+            match (output.is_json(), format) {
+                (true, _) => println!("{}", stored.definition),
+                (false, Format::Json) => println!("{}", serde_json::to_string_pretty(&stored.definition)?),
+                (false, Format::Yaml) => print!("{}", yaml_serde::to_string(&stored.definition)?),
+            }
+            Ok(())
+        }
+        WorkflowCommand::Pause { key, tenant } => set_state(&tenant.open().await?, &key, "paused", output).await,
+        WorkflowCommand::Resume { key, tenant } => set_state(&tenant.open().await?, &key, "active", output).await,
+        WorkflowCommand::Schema => {
+            println!("{}", serde_json::to_string_pretty(&json_schema(automation_actions::contracts()))?);
+            Ok(())
+        }
+    }
+}
+
+/// Compiles every file; prints all problems of all of them.
+fn check(files: &[PathBuf], output: &Output) -> anyhow::Result<Vec<Workflow>> {
+    let (mut compiled, mut problems) = (Vec::new(), Vec::new());
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            exit::usage(format!("cannot read {}: {error}", file.display()), "name files that exist, in UTF-8")
+        })?;
+        match parse(&text, automation_actions::contracts(), &Limits::default()) {
+            Ok(workflow) => {
+                for warning in &workflow.warnings {
+                    eprintln!("{}: warning: {warning}", file.display());
+                }
+                compiled.push(workflow);
+            }
+            Err(found) => problems.extend(found.into_iter().map(|problem| (file.display().to_string(), problem))),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(compiled);
+    }
+    if output.is_json() {
+        let rows: Vec<Value> = problems
+            .iter()
+            .map(|(file, problem)| {
+                json!({ "file": file, "path": problem.path, "code": problem.code, "message": problem.message })
+            })
+            .collect();
+        println!("{}", json!({ "valid": compiled.len(), "problems": rows }));
+    } else {
+        for (file, problem) in &problems {
+            println!("{file}: {problem}");
+        }
+    }
+    let count = problems.len();
+    let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+    Err(exit::wrong(what, "mend what is listed; docs/errors.md explains each code"))
+}
+
+async fn apply(compiled: Vec<Workflow>, session: &Session, output: &Output) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for workflow in &compiled {
+        let (workflow_id, version_id) = (WorkflowId(ids::new_id()), VersionId(ids::new_id()));
+        let applied = session
+            .db
+            .tx(session.scope(), async |connection| {
+                workflows::apply(connection, session.tenant, workflow, workflow_id, version_id).await
+            })
+            .await?;
+        let (result, version) = match applied {
+            Applied::Created => ("created", 1),
+            Applied::Published { version } => ("published", version),
+            Applied::Unchanged { version } => ("unchanged", version),
+        };
+        rows.push(json!({ "key": workflow.key, "result": result, "version": version }));
+    }
+    output.list(&["key", "result", "version"], rows, None);
+    Ok(())
+}
+
+async fn find(session: &Session, key: &str) -> anyhow::Result<StoredWorkflow> {
+    session
+        .db
+        .tx(session.scope(), async |connection| workflows::by_key(connection, session.tenant, key).await)
+        .await?
+        .ok_or_else(|| exit::not_found(format!("there is no workflow \"{key}\""), "automation workflow list"))
+}
+
+async fn set_state(session: &Session, key: &str, state: &str, output: &Output) -> anyhow::Result<()> {
+    let stored = find(session, key).await?;
+    let changed = session
+        .db
+        .tx(session.scope(), async |connection| {
+            workflows::set_state(connection, session.tenant, stored.workflow_id, state).await
+        })
+        .await?;
+    output.one(&json!({ "key": key, "state": state, "changed": changed }), || match changed {
+        true => format!("workflow {key} is {state}"),
+        false => format!("workflow {key} was {state} already"),
+    });
+    Ok(())
+}

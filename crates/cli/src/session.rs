@@ -1,0 +1,67 @@
+//! What commands need to reach the engine's data: the database under the right role, and the tenant.
+
+use crate::exit;
+use automation_domain::id::TenantId;
+use automation_service_kit::config::DatabaseConfig;
+use automation_store::{Db, DbRole, PoolSize, Scope, tenants};
+use clap::Args;
+use std::time::Duration;
+
+/// How to reach the database.
+#[derive(Args, Debug)]
+pub struct DatabaseArgs {
+    #[command(flatten)]
+    database: DatabaseConfig,
+}
+
+/// How to reach one tenant's data.
+#[derive(Args, Debug)]
+pub struct TenantArgs {
+    /// Key of the tenant
+    #[arg(long, env = "AUTOMATION_TENANT", value_name = "KEY")]
+    tenant: String,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// One tenant's data, as the API's role sees it.
+pub struct Session {
+    /// The database.
+    pub db: Db,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its key.
+    pub key: String,
+}
+
+impl DatabaseArgs {
+    /// The database, under `role`.
+    pub fn db(&self, role: DbRole) -> anyhow::Result<Db> {
+        let size = PoolSize { max: 2, acquire_timeout: Duration::from_secs(5) };
+        Ok(Db::new(self.database.database_url.expose(), role, size)?)
+    }
+}
+
+impl TenantArgs {
+    /// Looks the tenant up.
+    pub async fn open(&self) -> anyhow::Result<Session> {
+        let operator = self.database.db(DbRole::Operator)?;
+        let keys = [self.tenant.clone()];
+        let found = operator.tx(Scope::Unscoped, async |connection| tenants::by_keys(connection, &keys).await).await?;
+        let Some(tenant) = found.first() else {
+            return Err(exit::not_found(
+                format!("there is no tenant \"{}\"", self.tenant),
+                "automation tenant list, or automation tenant create",
+            ));
+        };
+        let db = self.database.db(DbRole::Api)?;
+        Ok(Session { db, tenant: tenant.tenant_id, key: self.tenant.clone() })
+    }
+}
+
+impl Session {
+    /// The scope of the tenant.
+    pub fn scope(&self) -> Scope<'static> {
+        Scope::Tenant(self.tenant)
+    }
+}
