@@ -4,6 +4,7 @@
 postgres_bin() {
     local dir
     if [ -n "${POSTGRES_BIN:-}" ]; then return; fi
+    # shellcheck disable=SC2012
     for dir in "$(pg_config --bindir 2>/dev/null || true)" $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) \
         /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin "$(dirname "$(command -v initdb || echo /x)")"; do
         if [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] && [ -x "$dir/psql" ]; then
@@ -26,6 +27,9 @@ as_postgres_user() {
 # Sets PGROOT: .automation/postgres, or the folder it links to when user `postgres` cannot enter this clone
 # (a clone under /root, or in a folder made by mktemp).
 postgres_root() {
+    if [ "$(id -u)" = 0 ] && ! id postgres >/dev/null 2>&1; then
+        die "there is no user 'postgres', and Postgres refuses to run as root; run ./dev as another user."
+    fi
     PGROOT="$STATE/postgres"
     if [ -L "$PGROOT" ]; then
         PGROOT=$(readlink "$PGROOT")
@@ -83,6 +87,7 @@ postgres_start() {
     postgres_drop_stale_lock
     step "Starting Postgres on 127.0.0.1:$PORT_POSTGRES"
     # No Unix socket: its path may be at most 107 bytes long, and a clone's folder is often deeper.
+    # shellcheck disable=SC2046
     (cd / && process_start postgres $(postgres_user_switch) "$POSTGRES_BIN/postgres" -D "$PGROOT/data" \
         -c port="$PORT_POSTGRES" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
         -c shared_buffers=512MB -c max_wal_size=4GB -c max_connections=200 \
@@ -115,7 +120,7 @@ sql() {
 # Roles, their passwords, the database. Skipped while nothing of it has changed, so a second `up` is quick.
 postgres_prepare() {
     local fingerprint
-    fingerprint=$(cat "$ROOT"/deploy/postgres/*.sql "$STATE/secrets.env" | sha256sum)
+    fingerprint=$(cat "$ROOT"/deploy/postgres/*.sql "$STATE/secrets.env" | cksum)
     if [ "$(cat "$PGROOT/prepared" 2>/dev/null)" = "$fingerprint" ]; then return; fi
     {
         cat "$ROOT/deploy/postgres/roles.sql"

@@ -40,27 +40,36 @@ process_start() { # name command...
     $session bash -c '
         printf "%s %s\n" "$$" "$(process_identity $$)" >"$1"
         shift
+        # 1024 open files, a usual default, is few for a server; Erlang reserves memory per possible file, so not "all".
+        ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)" 2>/dev/null
         exec "$@"
     ' dev "$STATE/run/$name.pid" "$@" </dev/null >>"$STATE/log/$name.log" 2>&1 8>&- 9>&- &
     disown
     export -fn process_identity
 }
 
-# Asks with the given signal, waits, and at last kills. Does nothing when the process is not ours or gone.
-process_stop() { # name signal seconds
-    local pid deadline=$((SECONDS + $3))
-    if pid=$(process_pid "$1"); then
-        kill "-$2" "$pid" 2>/dev/null || true
-        while process_lives "$1"; do
-            if [ "$SECONDS" -ge "$deadline" ]; then
-                say "$1 (pid $pid) did not stop within $3 s; killing it."
-                kill -KILL "$pid" 2>/dev/null || true
-                deadline=$((SECONDS + 5))
-            fi
-            sleep 0.1
-        done
-    fi
+process_signal() { # name signal
+    local pid
+    if pid=$(process_pid "$1"); then kill "-$2" "$pid" 2>/dev/null || true; fi
+}
+
+# Waits for the end of something that was asked to stop, and at last kills it.
+process_await_end() { # name seconds
+    local deadline=$((SECONDS + $2))
+    while process_lives "$1"; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            say "$1 did not stop within $2 s; killing it."
+            process_signal "$1" KILL
+            deadline=$((SECONDS + 5))
+        fi
+        sleep 0.1
+    done
     rm -f "$STATE/run/$1.pid"
+}
+
+process_stop() { # name signal seconds
+    process_signal "$1" "$2"
+    process_await_end "$1" "$3"
 }
 
 # Waits until a check succeeds; gives up early when the process dies, and then shows the end of its log.

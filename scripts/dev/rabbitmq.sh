@@ -15,11 +15,12 @@ rabbitmq_bin() {
 }
 
 epmd_bin() {
+    # shellcheck disable=SC2012
     command -v epmd || ls /usr/lib/erlang/erts-*/bin/epmd 2>/dev/null | sort -V | tail -n 1
 }
 
-# Runs a RabbitMQ program against our node. `-i`: nothing of the caller's RABBITMQ_* may leak in.
-rabbitmq_env() { # command...
+# Sets RABBITMQ_ENV, the prefix of every command that concerns our node. `-i`: nothing of the caller's RABBITMQ_* may leak in.
+rabbitmq_env() {
     local dir="$STATE/rabbitmq"
     RABBITMQ_ENV=(env -i PATH="$PATH" LANG=C.UTF-8 LC_ALL=C.UTF-8 HOME="$dir/home"
         ERL_EPMD_PORT="$PORT_EPMD" ERL_EPMD_ADDRESS=127.0.0.1
@@ -128,7 +129,7 @@ management_put() { # path json
 # PUT is idempotent throughout.
 rabbitmq_prepare() {
     local fingerprint all='{"configure":".*","write":".*","read":".*"}'
-    fingerprint=$(cat "$STATE/secrets.env" "$ROOT/scripts/dev/rabbitmq.sh" | sha256sum)
+    fingerprint=$(cat "$STATE/secrets.env" "$ROOT/scripts/dev/rabbitmq.sh" | cksum)
     if [ "$(cat "$STATE/rabbitmq/prepared" 2>/dev/null)" = "$fingerprint" ]; then return; fi
     management_put /api/vhosts/automation '{}'
     management_put /api/users/admin "{\"password\":\"$SECRET_AMQP_ADMIN\",\"tags\":\"administrator\"}"
@@ -142,11 +143,6 @@ rabbitmq_prepare() {
     management_put /api/permissions/automation/demo-publisher \
         '{"configure":"^$","write":"^automation\\.events$","read":"^$"}'
     echo "$fingerprint" | write_file "$STATE/rabbitmq/prepared"
-}
-
-rabbitmq_stop() {
-    process_stop rabbitmq TERM 60
-    process_stop epmd TERM 5
 }
 
 amqp_url() { # user password [vhost]

@@ -22,12 +22,17 @@ open_state() {
 # Held on descriptor 9, so the kernel drops it with the process however that ends: there is no stale lock.
 # Whatever outlives this script must be started with `9>&-`, or it would hold the lock for ever.
 lock() {
-    exec 9>"$STATE/lock"
-    has flock || return 0 # macOS has none
-    if ! flock -n 9; then
-        say "Another ./dev is at work here; waiting for it."
-        flock 9
-    fi
+    while :; do
+        exec 9>"$STATE/lock"
+        has flock || return 0 # macOS has none
+        if ! flock -n 9; then
+            say "Another ./dev is at work here; waiting for it."
+            flock 9
+        fi
+        # A `reset` that went before deleted the file we waited on; then the new one counts.
+        if [ "$STATE/lock" -ef /dev/fd/9 ]; then return 0; fi
+        open_state
+    done
 }
 
 unlock() { exec 9>&-; }
