@@ -126,7 +126,7 @@ fn every_setting_has_a_variable_that_the_help_names() {
     for argument in command.get_arguments() {
         let variable = argument.get_env().map(|variable| variable.to_string_lossy().into_owned());
         let variable = variable.unwrap_or_else(|| panic!("{} has no variable", argument.get_id()));
-        let standard = ["DATABASE_URL", "AMQP_URL", "AUTOMATION_AMQP_MANAGEMENT_URL", "RUST_LOG"];
+        let standard = ["DATABASE_URL", "AMQP_URL", "RUST_LOG"];
         let standard = standard.contains(&variable.trim_end_matches("_FILE"));
         assert!(standard || variable.starts_with("AUTOMATION_"), "{variable}");
     }
