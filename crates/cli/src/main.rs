@@ -13,8 +13,10 @@ use std::process::ExitCode;
 /// An event-driven workflow automation engine for marketing, CRM and commerce.
 #[derive(Parser, Debug)]
 #[command(name = "automation", version, about, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done, 1 something is wrong with what was asked about, 2 usage, 3 not found, \
-                        4 database or broker unreachable.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 something is wrong with what was asked about, 2 usage, 3 not found, \
+                        4 database or broker unreachable."
+)]
 struct Cli {
     /// Print JSON for programs instead of tables for people
     #[arg(long, global = true)]

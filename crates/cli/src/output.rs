@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value, json};
+use std::io::{ErrorKind, Write};
 
 /// Where results go.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +25,14 @@ impl Output {
     /// A list: `{"data": […], "next_cursor": …}` or a table with these columns, each a member of the rows.
     pub fn list(self, columns: &[&str], rows: Vec<Value>, next_cursor: Option<String>) {
         if self.json {
-            println!("{}", json!({ "data": rows, "next_cursor": next_cursor }));
+            print(&json!({ "data": rows, "next_cursor": next_cursor }).to_string());
             return;
         }
         if rows.is_empty() {
             eprintln!("nothing found");
             return;
         }
-        println!("{}", table(columns, &rows));
+        print(&table(columns, &rows));
         if let Some(cursor) = next_cursor {
             eprintln!("more: --cursor {cursor}");
         }
@@ -40,10 +41,22 @@ impl Output {
     /// One thing: JSON or the text.
     pub fn one(self, value: &Value, text: impl FnOnce() -> String) {
         if self.json {
-            println!("{value}");
+            print(&value.to_string());
         } else {
-            println!("{}", text().trim_end());
+            print(text().trim_end());
         }
+    }
+}
+
+/// Writes a line. A reader that has seen enough (`| head`) ends the process quietly.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+        if error.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("error: cannot write to standard output: {error}");
+        std::process::exit(1);
     }
 }
 

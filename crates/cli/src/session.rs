@@ -9,6 +9,7 @@ use std::time::Duration;
 
 /// How to reach the database.
 #[derive(Args, Debug)]
+#[group(skip)] // The flattened configuration has a group of this name.
 pub struct DatabaseArgs {
     #[command(flatten)]
     database: DatabaseConfig,
@@ -47,7 +48,9 @@ impl TenantArgs {
     pub async fn open(&self) -> anyhow::Result<Session> {
         let operator = self.database.db(DbRole::Operator)?;
         let keys = [self.tenant.clone()];
-        let found = operator.tx(Scope::Unscoped, async |connection| tenants::by_keys(connection, &keys).await).await?;
+        let found = operator
+            .tx(Scope::Unscoped, async |connection| tenants::by_keys(connection, &keys).await)
+            .await?;
         let Some(tenant) = found.first() else {
             return Err(exit::not_found(
                 format!("there is no tenant \"{}\"", self.tenant),

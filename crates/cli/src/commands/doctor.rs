@@ -47,20 +47,29 @@ pub async fn run(args: DoctorArgs, output: &Output) -> anyhow::Result<()> {
     match wrong {
         0 => Ok(()),
         1 => Err(exit::wrong("1 check failed", "run the command that stands beside it")),
-        _ => Err(exit::wrong(format!("{wrong} checks failed"), "run the commands that stand beside them, from the top")),
+        _ => Err(exit::wrong(
+            format!("{wrong} checks failed"),
+            "run the commands that stand beside them, from the top",
+        )),
     }
 }
 
 async fn database(db: &Db) -> Vec<Finding> {
     if let Err(error) = db.ping().await {
-        return vec![Finding { check: "database", result: Err((error.to_string(), "start Postgres, or correct DATABASE_URL")) }];
+        return vec![Finding {
+            check: "database",
+            result: Err((error.to_string(), "start Postgres, or correct DATABASE_URL")),
+        }];
     }
     let migrations = match migration_status(db).await {
         Ok(status) if status.applied == status.known => Ok(format!("all {} are applied", status.known)),
-        Ok(status) if status.applied > status.known => {
-            Err((format!("{} are applied, this binary knows {}", status.applied, status.known), "upgrade this binary"))
+        Ok(status) if status.applied > status.known => Err((
+            format!("{} are applied, this binary knows {}", status.applied, status.known),
+            "upgrade this binary",
+        )),
+        Ok(status) => {
+            Err((format!("{} of {} are applied", status.applied, status.known), "automation migrate"))
         }
-        Ok(status) => Err((format!("{} of {} are applied", status.applied, status.known), "automation migrate")),
         Err(error) => Err((error.to_string(), "automation migrate")),
     };
     let ahead = db.tx(Scope::Unscoped, async |connection| partitions::days_ahead(connection).await).await;
@@ -81,9 +90,10 @@ async fn database(db: &Db) -> Vec<Finding> {
 
 async fn broker(url: &str) -> Finding {
     let result = match Publisher::connect(url, "automation doctor").await {
-        Ok(publisher) if publisher.is_blocked() => {
-            Err(("refuses messages".to_owned(), "free memory or disk of RabbitMQ: rabbitmqctl status names the alarm"))
-        }
+        Ok(publisher) if publisher.is_blocked() => Err((
+            "refuses messages".to_owned(),
+            "free memory or disk of RabbitMQ: rabbitmqctl status names the alarm",
+        )),
         Ok(publisher) => {
             publisher.close().await;
             Ok("takes messages".to_owned())
@@ -110,7 +120,10 @@ async fn management(url: &str, vhost: &str) -> Vec<Finding> {
     };
     let topology = match report.is_clean() {
         true => Ok("is as it should be".to_owned()),
-        false => Err((report.to_string().replace('\n', "; "), "automation topology apply; automation topology check")),
+        false => Err((
+            report.to_string().replace('\n', "; "),
+            "automation topology apply; automation topology check",
+        )),
     };
     let mut findings = vec![Finding { check: "topology", result: topology }];
     let roles: [(&'static str, fn(Priority) -> &'static str, &'static str); 2] = [
@@ -118,8 +131,10 @@ async fn management(url: &str, vhost: &str) -> Vec<Finding> {
         ("work queues", work_queue, "automation serve --roles executor"),
     ];
     for (check, name, next) in roles {
-        let of_role: Vec<_> = queues.iter().filter(|queue| Priority::ALL.map(name).contains(&queue.name.as_str())).collect();
-        let deaf: Vec<&str> = of_role.iter().filter(|queue| queue.consumers == 0).map(|queue| queue.name.as_str()).collect();
+        let of_role: Vec<_> =
+            queues.iter().filter(|queue| Priority::ALL.map(name).contains(&queue.name.as_str())).collect();
+        let deaf: Vec<&str> =
+            of_role.iter().filter(|queue| queue.consumers == 0).map(|queue| queue.name.as_str()).collect();
         let ready: u64 = of_role.iter().map(|queue| queue.messages_ready).sum();
         let stuck: u64 = of_role.iter().map(|queue| queue.messages_dlx).sum();
         let result = if stuck > 0 {
@@ -137,7 +152,9 @@ async fn management(url: &str, vhost: &str) -> Vec<Finding> {
 fn row(finding: &Finding) -> Value {
     match &finding.result {
         Ok(found) => json!({ "check": finding.check, "healthy": true, "found": found }),
-        Err((found, next)) => json!({ "check": finding.check, "healthy": false, "found": found, "next": next }),
+        Err((found, next)) => {
+            json!({ "check": finding.check, "healthy": false, "found": found, "next": next })
+        }
     }
 }
 

@@ -50,12 +50,14 @@ pub struct PublishArgs {
 pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
     let EventCommand::Publish(args) = command;
     let data = match args.data.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file)
-            .map_err(|error| exit::usage(format!("cannot read {file}: {error}"), "name a file that holds a JSON object"))?,
+        Some(file) => std::fs::read_to_string(file).map_err(|error| {
+            exit::usage(format!("cannot read {file}: {error}"), "name a file that holds a JSON object")
+        })?,
         None => args.data.clone(),
     };
-    let data: Value = serde_json::from_str(&data)
-        .map_err(|error| exit::usage(format!("--data is not JSON: {error}"), "give a JSON object, or @FILE"))?;
+    let data: Value = serde_json::from_str(&data).map_err(|error| {
+        exit::usage(format!("--data is not JSON: {error}"), "give a JSON object, or @FILE")
+    })?;
     let id = args.id.unwrap_or_else(|| ids::new_id().to_string());
     let happened = args.time.unwrap_or_else(ids::wall_clock);
     let mut event = json!({

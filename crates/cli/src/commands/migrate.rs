@@ -2,8 +2,8 @@
 
 use crate::exit;
 use crate::output::Output;
-use crate::session::DatabaseArgs;
-use automation_store::{Db, DbRole, migrate, migration_status};
+
+use automation_store::{Db, DbRole, PoolSize, migrate, migration_status};
 use clap::Args;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -17,13 +17,25 @@ pub struct MigrateArgs {
     /// How long to wait for the database, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     wait: u64,
-    #[command(flatten)]
-    database: DatabaseArgs,
+    /// Postgres as automation_owner [default: DATABASE_URL]
+    #[arg(long, env = "AUTOMATION_OWNER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    owner_database_url: Option<String>,
+    /// Postgres, where the owner has no URL of its own
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
 }
 
 /// Applies what is missing. The login must be, or be a member of, `automation_owner`.
 pub async fn run(args: MigrateArgs, output: &Output) -> anyhow::Result<()> {
-    let db = args.database.db(DbRole::Owner)?;
+    let Some(url) = args.owner_database_url.or(args.database_url) else {
+        return Err(exit::usage(
+            "no database is named",
+            "set AUTOMATION_OWNER_DATABASE_URL to postgres://automation_owner:password@host:port/name",
+        ));
+    };
+    let size = PoolSize { max: 2, acquire_timeout: Duration::from_secs(5) };
+    let db = Db::new(&url, DbRole::Owner, size)
+        .map_err(|_| exit::usage("the database's URL is not one of Postgres", "begin it with postgres://"))?;
     wait_for(&db, Duration::from_secs(args.wait)).await?;
     let status = migration_status(&db).await?;
     if args.check {

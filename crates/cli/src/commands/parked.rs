@@ -45,13 +45,15 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
     match command {
         ParkedCommand::List { reason, limit, cursor, database } => {
             let cursor = cursor.as_deref().map(decode).transpose()?;
-            let rows = database
+            let mut rows = database
                 .db(DbRole::Operator)?
                 .tx(Scope::Unscoped, async |connection| {
-                    parked::list(connection, reason.as_deref(), cursor, i64::from(limit)).await
+                    parked::list(connection, reason.as_deref(), cursor, i64::from(limit) + 1).await
                 })
                 .await?;
-            let next = (rows.len() == usize::from(limit)).then(|| rows.last().map(encode)).flatten();
+            let more = rows.len() > usize::from(limit);
+            rows.truncate(usize::from(limit));
+            let next = rows.last().filter(|_| more).map(encode);
             output.list(
                 &["id", "reason", "type", "user", "bytes", "occurrences", "last_seen_at", "detail"],
                 rows.iter().map(summary).collect(),
@@ -65,7 +67,10 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
                 .tx(Scope::Unscoped, async |connection| parked::by_id(connection, id).await)
                 .await?;
             let Some(found) = found else {
-                return Err(exit::not_found(format!("there is no parked event {id}"), "automation parked list"));
+                return Err(exit::not_found(
+                    format!("there is no parked event {id}"),
+                    "automation parked list",
+                ));
             };
             if body {
                 std::io::stdout().write_all(&found.body)?;
@@ -100,5 +105,7 @@ fn decode(cursor: &str) -> anyhow::Result<(DateTime<Utc>, Uuid)> {
     let parts = cursor.split_once('_').and_then(|(micros, id)| {
         Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
     });
-    parts.ok_or_else(|| exit::usage("the cursor cannot be read", "give the cursor that the page before ended with"))
+    parts.ok_or_else(|| {
+        exit::usage("the cursor cannot be read", "give the cursor that the page before ended with")
+    })
 }

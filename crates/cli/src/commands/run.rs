@@ -112,7 +112,7 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
             exit::usage(format!("\"{event}\" does not name an event"), "write --event <source>/<id>")
         })?),
     };
-    let runs = session
+    let mut runs = session
         .db
         .tx(session.scope(), async |connection| {
             let mut filter = RunFilter {
@@ -131,17 +131,34 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
             if let Some((source, id)) = event {
                 match run_lists::ids_of_event(connection, session.tenant, source, id).await? {
                     Some(ids) => filter.ids = Some(ids),
-                    None => return Ok(Err(format!("event {source}/{id} is not known, or was received too long ago"))),
+                    None => {
+                        return Ok(Err(format!(
+                            "event {source}/{id} is not known, or was received too long ago"
+                        )));
+                    }
                 }
             }
-            run_lists::list(connection, session.tenant, &filter, i64::from(args.limit)).await.map(Ok)
+            run_lists::list(connection, session.tenant, &filter, i64::from(args.limit) + 1).await.map(Ok)
         })
         .await?
-        .map_err(|missing: String| exit::not_found(missing, "automation workflow list; automation parked list"))?;
-    let next =
-        (runs.len() == usize::from(args.limit)).then(|| runs.last().map(|run| run.run_id.to_string())).flatten();
+        .map_err(|missing: String| {
+            exit::not_found(missing, "automation workflow list; automation parked list")
+        })?;
+    let more = runs.len() > usize::from(args.limit);
+    runs.truncate(usize::from(args.limit));
+    let next = runs.last().filter(|_| more).map(|run| run.run_id.to_string());
     output.list(
-        &["id", "workflow", "version", "status", "contact", "event_type", "received_at", "finished_at", "error_message"],
+        &[
+            "id",
+            "workflow",
+            "version",
+            "status",
+            "contact",
+            "event_type",
+            "received_at",
+            "finished_at",
+            "error_message",
+        ],
         runs.iter().map(summary_json).collect(),
         next,
     );
@@ -169,9 +186,10 @@ async fn cancel(session: &Session, id: RunId, reason: &str, output: &Output) -> 
             output.one(&json!({ "id": id, "status": "cancelled" }), || format!("run {id} is cancelled"));
             Ok(())
         }
-        Cancelled::AlreadyEnded(status) => {
-            Err(exit::wrong(format!("run {id} had ended as {}", status.as_str()), format!("automation run show {id}")))
-        }
+        Cancelled::AlreadyEnded(status) => Err(exit::wrong(
+            format!("run {id} had ended as {}", status.as_str()),
+            format!("automation run show {id}"),
+        )),
         Cancelled::NotFound => Err(exit::not_found(format!("there is no run {id}"), "automation run list")),
     }
 }

@@ -25,7 +25,12 @@ pub enum Role {
 #[derive(Args, Debug)]
 pub struct ServeArgs {
     /// The roles of this process
-    #[arg(long, env = "AUTOMATION_ROLES", value_delimiter = ',', default_value = "ingest,executor,scheduler")]
+    #[arg(
+        long,
+        env = "AUTOMATION_ROLES",
+        value_delimiter = ',',
+        default_value = "ingest,executor,scheduler"
+    )]
     roles: Vec<Role>,
     /// Batches under way at once, per role
     #[arg(long, env = "AUTOMATION_WORKERS", value_name = "BATCHES", default_value_t = 2)]
@@ -72,8 +77,12 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         let (health, drain) = (health.clone(), shutdown.token());
         match role {
             Role::Ingest => tasks.spawn("ingest", automation_ingest::run(ingest(&args), health, drain)),
-            Role::Executor => tasks.spawn("executor", automation_executor::run(executor(&args), health, drain)),
-            Role::Scheduler => tasks.spawn("scheduler", automation_scheduler::run(scheduler(&args), health, drain)),
+            Role::Executor => {
+                tasks.spawn("executor", automation_executor::run(executor(&args), health, drain))
+            }
+            Role::Scheduler => {
+                tasks.spawn("scheduler", automation_scheduler::run(scheduler(&args), health, drain))
+            }
         }
     }
     let admin = health::serve(args.common.admin_addr, health, metrics).await?;

@@ -63,7 +63,10 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
                 .tx(Scope::Unscoped, async |connection| tenants::create(connection, id, &key, &name).await)
                 .await?;
             if made.is_none() && !if_not_exists {
-                return Err(exit::wrong(format!("the key \"{key}\" is taken"), "choose another, or add --if-not-exists"));
+                return Err(exit::wrong(
+                    format!("the key \"{key}\" is taken"),
+                    "choose another, or add --if-not-exists",
+                ));
             }
             output.one(&json!({ "key": key, "created": made.is_some() }), || match made {
                 Some(_) => format!("created tenant {key}"),
@@ -76,15 +79,23 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
             let keys = [key.clone()];
             let granted = db
                 .tx(Scope::Unscoped, async |connection| {
-                    let Some(tenant) = tenants::by_keys(connection, &keys).await?.pop() else { return Ok(false) };
-                    let grant =
-                        Grant { tenant_id: tenant.tenant_id, amqp_user: user.clone(), event_types: types.clone() };
+                    let Some(tenant) = tenants::by_keys(connection, &keys).await?.pop() else {
+                        return Ok(false);
+                    };
+                    let grant = Grant {
+                        tenant_id: tenant.tenant_id,
+                        amqp_user: user.clone(),
+                        event_types: types.clone(),
+                    };
                     tenants::grant(connection, &grant).await?;
                     Ok::<_, automation_store::Error>(true)
                 })
                 .await?;
             if !granted {
-                return Err(exit::not_found(format!("there is no tenant \"{key}\""), "automation tenant list"));
+                return Err(exit::not_found(
+                    format!("there is no tenant \"{key}\""),
+                    "automation tenant list",
+                ));
             }
             output.one(&json!({ "tenant": key, "user": user, "types": types }), || {
                 format!("user {user} may publish {} for tenant {key}", types.join(", "))

@@ -1,7 +1,7 @@
 //! `automation topology`: exchanges, queues and bindings.
 
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Output, print};
 use automation_broker::management::Management;
 use automation_broker::topology::Topology;
 use automation_service_kit::config::BrokerConfig;
@@ -11,8 +11,11 @@ use serde_json::json;
 /// What to do with the topology.
 #[derive(Subcommand, Debug)]
 pub enum TopologyCommand {
-    /// Declare what is missing; what is there stays as it is
+    /// Declare what is missing, by the management API where one is given; what is there stays as it is
     Apply {
+        /// Virtual host, for the management API
+        #[arg(long, default_value = automation_broker::VHOST)]
+        vhost: String,
         #[command(flatten)]
         broker: BrokerConfig,
     },
@@ -39,8 +42,12 @@ pub enum TopologyCommand {
 pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()> {
     let topology = Topology::standard();
     match command {
-        TopologyCommand::Apply { broker } => {
-            topology.apply(broker.amqp_url.expose()).await?;
+        TopologyCommand::Apply { vhost, broker } => {
+            match &broker.amqp_management_url {
+                // The engine's own users may not declare: an administrator's management API comes first.
+                Some(url) => import(&topology, &Management::new(url.expose())?, &vhost).await?,
+                None => topology.apply(broker.amqp_url.expose()).await?,
+            }
             output.one(&json!({ "objects": topology.objects().len() }), || {
                 format!("the topology's {} objects are declared", topology.objects().len())
             });
@@ -67,9 +74,23 @@ pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()
             }
         }
         TopologyCommand::Export { vhost, permissions } => {
-            let exported = if permissions { topology.export_permissions(&vhost) } else { topology.export(&vhost) };
-            println!("{}", serde_json::to_string_pretty(&exported)?);
+            let exported =
+                if permissions { topology.export_permissions(&vhost) } else { topology.export(&vhost) };
+            print(&serde_json::to_string_pretty(&exported)?);
             Ok(())
         }
     }
+}
+
+/// An import leaves what exists with other arguments as it is, without a word: hence the look afterwards.
+async fn import(topology: &Topology, management: &Management, vhost: &str) -> anyhow::Result<()> {
+    management.import(&topology.export(vhost)).await?;
+    let report = topology.check(management, vhost).await?;
+    if report.missing.is_empty() && report.differences.is_empty() {
+        return Ok(());
+    }
+    Err(exit::wrong(
+        format!("the broker has it otherwise: {}", report.to_string().trim_end().replace('\n', "; ")),
+        "drain what differs, delete it, and apply again; see docs/topology.md",
+    ))
 }

@@ -1,7 +1,7 @@
 //! `automation workflow`: files and published workflows.
 
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Output, print};
 use crate::session::{Session, TenantArgs};
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::limits::Limits;
@@ -82,7 +82,9 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
             });
             Ok(())
         }
-        WorkflowCommand::Apply { files, tenant } => apply(check(&files, output)?, &tenant.open().await?, output).await,
+        WorkflowCommand::Apply { files, tenant } => {
+            apply(check(&files, output)?, &tenant.open().await?, output).await
+        }
         WorkflowCommand::List { tenant } => {
             let session = tenant.open().await?;
             let all = session
@@ -108,16 +110,20 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
         WorkflowCommand::Show { key, format, tenant } => {
             let stored = find(&tenant.open().await?, &key).await?;
             match (output.is_json(), format) {
-                (true, _) => println!("{}", stored.definition),
-                (false, Format::Json) => println!("{}", serde_json::to_string_pretty(&stored.definition)?),
-                (false, Format::Yaml) => print!("{}", yaml_serde::to_string(&stored.definition)?),
+                (true, _) => print(&stored.definition.to_string()),
+                (false, Format::Json) => print(&serde_json::to_string_pretty(&stored.definition)?),
+                (false, Format::Yaml) => print(yaml_serde::to_string(&stored.definition)?.trim_end()),
             }
             Ok(())
         }
-        WorkflowCommand::Pause { key, tenant } => set_state(&tenant.open().await?, &key, "paused", output).await,
-        WorkflowCommand::Resume { key, tenant } => set_state(&tenant.open().await?, &key, "active", output).await,
+        WorkflowCommand::Pause { key, tenant } => {
+            set_state(&tenant.open().await?, &key, "paused", output).await
+        }
+        WorkflowCommand::Resume { key, tenant } => {
+            set_state(&tenant.open().await?, &key, "active", output).await
+        }
         WorkflowCommand::Schema => {
-            println!("{}", serde_json::to_string_pretty(&json_schema(automation_actions::contracts()))?);
+            print(&serde_json::to_string_pretty(&json_schema(automation_actions::contracts()))?);
             Ok(())
         }
     }
@@ -137,7 +143,9 @@ fn check(files: &[PathBuf], output: &Output) -> anyhow::Result<Vec<Workflow>> {
                 }
                 compiled.push(workflow);
             }
-            Err(found) => problems.extend(found.into_iter().map(|problem| (file.display().to_string(), problem))),
+            Err(found) => {
+                problems.extend(found.into_iter().map(|problem| (file.display().to_string(), problem)))
+            }
         }
     }
     if problems.is_empty() {
@@ -150,10 +158,10 @@ fn check(files: &[PathBuf], output: &Output) -> anyhow::Result<Vec<Workflow>> {
                 json!({ "file": file, "path": problem.path, "code": problem.code, "message": problem.message })
             })
             .collect();
-        println!("{}", json!({ "valid": compiled.len(), "problems": rows }));
+        print(&json!({ "valid": compiled.len(), "problems": rows }).to_string());
     } else {
         for (file, problem) in &problems {
-            println!("{file}: {problem}");
+            print(&format!("{file}: {problem}"));
         }
     }
     let count = problems.len();

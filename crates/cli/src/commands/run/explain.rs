@@ -2,102 +2,210 @@
 
 use crate::output::{Output, time};
 use crate::session::Session;
+use automation_domain::condition::{Comparison, Condition};
 use automation_domain::contact::Contact;
-use automation_domain::interpreter::{Step, StepOutcome};
+use automation_domain::event::RecordedEvent;
+use automation_domain::facts::Facts;
+use automation_domain::interpreter::{End, Step, StepOutcome, Waits};
+use automation_domain::limits::Limits;
+use automation_domain::workflow::{Workflow, parse_value};
 use automation_store::run_lists::RunDetail;
-use automation_store::contacts;
+use automation_store::{Error, contacts, events, workflows};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+
+/// What a story is told from, beside the run itself.
+struct Sources {
+    event: Option<RecordedEvent>,
+    contact: Option<Contact>,
+    /// `None` when this version of the engine cannot read the definition.
+    workflow: Option<Workflow>,
+}
+
+/// A condition of the entry, and what it comes to.
+struct Entry {
+    of: &'static str,
+    holds: bool,
+    comparisons: Vec<Comparison>,
+}
 
 /// Prints the story.
 pub(super) async fn explain(session: &Session, detail: &RunDetail, output: &Output) -> anyhow::Result<()> {
-    let contact = match &detail.summary.contact {
-        None => None,
-        Some(subject) => {
-            session
-                .db
-                .tx(session.scope(), async |connection| contacts::find(connection, session.tenant, subject).await)
-                .await?
-        }
-    };
+    let sources = read(session, detail).await?;
+    let entries = entries(&sources, detail, &session.key);
     let mut value = super::detail_json(detail);
-    value["contact_record"] = json!(contact);
-    output.one(&value, || story(detail, contact.as_ref()));
+    value["contact_record"] = json!(sources.contact);
+    value["event_data"] = json!(sources.event.as_ref().map(|recorded| &recorded.event.data));
+    value["conditions"] = entries
+        .iter()
+        .map(|entry| json!({ "of": entry.of, "holds": entry.holds, "comparisons": entry.comparisons }))
+        .collect();
+    output.one(&value, || story(detail, &sources, &entries));
     Ok(())
 }
 
-fn story(detail: &RunDetail, contact: Option<&Contact>) -> String {
-    let run = &detail.summary;
-    let mut text = String::new();
-    let mut line = |indent: usize, words: String| {
-        let _ = writeln!(text, "{:indent$}{words}", "");
+async fn read(session: &Session, detail: &RunDetail) -> anyhow::Result<Sources> {
+    let (tenant, run) = (session.tenant, &detail.summary);
+    let (event, contact, definition) = session
+        .db
+        .tx(session.scope(), async |connection| {
+            let event = events::by_ids(connection, &[(tenant, run.event_id)]).await?.into_values().next();
+            let contact = match run.contact_id {
+                Some(id) => contacts::read(connection, &[(tenant, id)]).await?.into_values().next(),
+                None => None,
+            };
+            let mut versions = workflows::versions(connection, &[(tenant, run.version_id)]).await?;
+            let definition = versions.remove(&run.version_id).map(|version| version.definition);
+            Ok::<_, Error>((event, contact, definition))
+        })
+        .await?;
+    let workflow = definition
+        .and_then(|text| parse_value(&text, automation_actions::contracts(), &Limits::default()).ok());
+    Ok(Sources { event, contact, workflow })
+}
+
+/// The conditions that let the event in, over the event as recorded and the contact as it is today.
+fn entries(sources: &Sources, detail: &RunDetail, tenant: &str) -> Vec<Entry> {
+    let Some(workflow) = &sources.workflow else { return Vec::new() };
+    let facts = Facts {
+        event: sources.event.as_ref(),
+        contact: sources.contact.as_ref(),
+        run: None,
+        tenant,
+        now: detail.summary.received_at,
     };
-    line(0, format!("Run {} of workflow {}, version {}", run.run_id, run.workflow, run.version));
-    match &run.event {
-        Some(event) => line(0, format!("  event    {} from {}, id {}", event.event_type, event.source, event.id)),
-        None => line(0, "  event    no longer kept".to_owned()),
+    let entry = |of, condition: &Condition| {
+        let verdict = condition.explain(&facts);
+        Entry { of, holds: verdict.holds, comparisons: verdict.comparisons }
+    };
+    let trigger = workflow.trigger(&detail.summary.trigger).and_then(|trigger| trigger.condition.as_ref());
+    let enrolment = workflow.enrolment.condition.as_ref();
+    trigger
+        .map(|condition| entry("trigger", condition))
+        .into_iter()
+        .chain(enrolment.map(|condition| entry("enrolment", condition)))
+        .collect()
+}
+
+fn story(detail: &RunDetail, sources: &Sources, entries: &[Entry]) -> String {
+    let mut lines = heading(detail, sources);
+    for entry in entries {
+        let verdict = if entry.holds { "holds" } else { "does not hold" };
+        lines.push(format!("  {} condition {verdict} (with the contact as it is today)", entry.of));
+        for one in &entry.comparisons {
+            lines.push(compared(4, one.holds, &one.field, &one.op, &one.actual, &one.expected));
+        }
     }
-    line(2, format!("received {}", time(run.received_at)));
-    line(2, format!("trigger  {} (unique by {})", run.trigger, run.run_key));
-    if let Some(contact) = contact {
-        let email = contact.email.as_deref().unwrap_or("no e-mail address");
-        line(2, format!("contact  {} ({email})", contact.subject));
-    }
-    line(0, String::new());
+    lines.push(String::new());
     for entry in &detail.log {
-        line(0, format!("{}  claim {} by {}", time(entry.logged_at), entry.seq, entry.worker));
+        let after = taken(entry.logged_at - detail.summary.received_at);
+        lines.push(format!("{}  +{after}  claim {} by {}", time(entry.logged_at), entry.seq, entry.worker));
         for step in &entry.steps {
-            line(4, step_line(step));
-            for reason in reasons(&step.detail) {
-                line(8, reason);
-            }
+            tell(step, &mut lines);
         }
     }
-    line(0, String::new());
-    match (run.finished_at, run.waits_until) {
-        (Some(at), _) => line(0, format!("{} at {}", run.status.as_str(), time(at))),
-        (None, Some(until)) => line(0, format!("{}; goes on at {}", run.status.as_str(), time(until))),
-        (None, None) => line(0, format!("{}; epoch {}", run.status.as_str(), run.epoch)),
-    }
-    if let Some(failure) = &run.failure {
-        let at = failure.node.as_deref().map(|node| format!(" at node {node}")).unwrap_or_default();
-        line(0, format!("failed{at}: {} [{}]", failure.error.message, failure.error.code));
-    }
-    text
+    lines.push(String::new());
+    lines.extend(ending(detail));
+    lines.join("\n")
 }
 
-fn step_line(step: &Step) -> String {
-    let outcome = match step.outcome {
-        StepOutcome::Completed => "completed",
-        StepOutcome::Failed => "failed",
-        StepOutcome::Waiting => "waiting",
-    };
+fn heading(detail: &RunDetail, sources: &Sources) -> Vec<String> {
+    let run = &detail.summary;
+    let mut lines = vec![format!("Run {} of workflow {}, version {}", run.run_id, run.workflow, run.version)];
+    match &sources.event {
+        Some(RecordedEvent { event, .. }) => {
+            lines.push(format!("  event     {} from {}, id {}", event.event_type, event.source, event.id));
+            lines.push(format!("            {}", short(&event.data)));
+        }
+        None => lines.push("  event     no longer kept".to_owned()),
+    }
+    lines.push(match &sources.contact {
+        Some(contact) => {
+            let email = contact.email.as_deref().unwrap_or("no e-mail address");
+            format!("  contact   {} ({email})", contact.subject)
+        }
+        None => "  contact   none".to_owned(),
+    });
+    lines.push(format!("  received  {}", time(run.received_at)));
+    lines.push(format!("  trigger   {} (unique by {})", run.trigger, run.run_key));
+    lines
+}
+
+/// A step, and for a branch every comparison that was made then.
+fn tell(step: &Step, lines: &mut Vec<String>) {
     let visit = if step.visit > 1 { format!(" (visit {})", step.visit) } else { String::new() };
-    format!("{} {}{visit}: {outcome}", step.node, step.action)
+    let head = format!("  {} {}{visit}: {}", step.node, step.action, outcome(step.outcome));
+    let Some(cases) = step.detail["cases"].as_array() else {
+        let detail = if step.detail.is_null() { String::new() } else { format!("  {}", short(&step.detail)) };
+        lines.push(head + &detail);
+        return;
+    };
+    lines.push(format!("{head}, takes {}", plain(&step.detail["case"])));
+    for case in cases {
+        let verdict = if case["holds"] == true { "holds" } else { "does not hold" };
+        lines.push(format!("    case {} {verdict}", plain(&case["case"])));
+        for one in case["comparisons"].as_array().into_iter().flatten() {
+            let (field, op) = (plain(&one["field"]), plain(&one["op"]));
+            lines.push(compared(6, one["holds"] == true, &field, &op, &one["actual"], &one["expected"]));
+        }
+    }
 }
 
-/// What a step's detail says, a line each; comparisons with both values.
-fn reasons(detail: &Value) -> Vec<String> {
-    let Some(members) = detail.as_object() else { return Vec::new() };
-    let mut lines = Vec::new();
-    for (name, value) in members {
-        match value.as_array().filter(|_| name == "comparisons") {
-            Some(comparisons) => lines.extend(comparisons.iter().map(comparison)),
-            None => lines.push(format!("{name}: {}", plain(value))),
+fn compared(indent: usize, holds: bool, field: &str, op: &str, actual: &Value, expected: &Value) -> String {
+    let holds = if holds { "yes" } else { "no " };
+    let actual = if actual.is_null() { "missing".to_owned() } else { short(actual) };
+    format!("{:indent$}{holds}  {field} {op} {}, is {actual}", "", short(expected))
+}
+
+fn ending(detail: &RunDetail) -> Vec<String> {
+    let run = &detail.summary;
+    let Some(at) = run.finished_at else {
+        let tokens = detail.state.iter().flat_map(|state| state.tokens.values());
+        let waits = tokens.map(|token| match &token.waits {
+            Waits::Timer { until } => format!("{} waits until {}", token.node, time(*until)),
+            Waits::Action => format!("{} waits for its action", token.node),
+        });
+        return std::iter::once(run.status.to_string()).chain(waits).collect();
+    };
+    let mut lines = vec![format!("{} at {}, after {}", run.status, time(at), taken(at - run.received_at))];
+    match detail.state.as_ref().and_then(|state| state.end.as_ref()) {
+        Some(End::Failed { node, error }) => {
+            let node = node.as_deref().map(|node| format!("at node {node}: ")).unwrap_or_default();
+            lines.push(format!("{node}{} [{}]", error.message, error.code));
         }
+        Some(End::Cancelled { reason }) => lines.push(format!("because: {reason}")),
+        Some(End::Completed) | None => {}
     }
     lines
 }
 
-fn comparison(comparison: &Value) -> String {
-    let holds = if comparison["holds"] == true { "yes" } else { "no " };
-    format!(
-        "{holds}  {} {} {}, is {}",
-        plain(&comparison["field"]),
-        plain(&comparison["op"]),
-        comparison["expected"],
-        comparison["actual"]
-    )
+fn outcome(outcome: StepOutcome) -> &'static str {
+    match outcome {
+        StepOutcome::Completed => "completed",
+        StepOutcome::Failed => "failed",
+        StepOutcome::Waiting => "waiting",
+    }
+}
+
+/// A duration for people.
+fn taken(duration: TimeDelta) -> String {
+    let millis = duration.num_milliseconds().max(0);
+    if millis < 10_000 {
+        format!("{millis} ms")
+    } else if millis < 600_000 {
+        format!("{} s", millis / 1_000)
+    } else {
+        format!("{} min", millis / 60_000)
+    }
+}
+
+/// JSON in at most 100 characters.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 fn plain(value: &Value) -> String {

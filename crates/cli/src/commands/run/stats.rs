@@ -30,9 +30,7 @@ pub struct StatsArgs {
 /// Runs the command.
 pub(super) async fn run(args: StatsArgs, output: &Output) -> anyhow::Result<()> {
     let session = args.tenant.open().await?;
-    let since = args
-        .since
-        .unwrap_or_else(|| automation_service_kit::ids::wall_clock() - TimeDelta::hours(1));
+    let since = args.since.unwrap_or_else(|| automation_service_kit::ids::wall_clock() - TimeDelta::hours(1));
     if let Some(events) = args.wait {
         let begun = Instant::now();
         loop {
@@ -47,7 +45,10 @@ pub(super) async fn run(args: StatsArgs, output: &Output) -> anyhow::Result<()> 
             }
             if begun.elapsed() > PATIENCE {
                 return Err(exit::wrong(
-                    format!("after a minute {} events are recorded and {} runs are under way", unsettled.events, unsettled.runs),
+                    format!(
+                        "after a minute {} events are recorded and {} runs are under way",
+                        unsettled.events, unsettled.runs
+                    ),
                     "automation doctor",
                 ));
             }
@@ -80,7 +81,10 @@ fn text(since: DateTime<Utc>, stats: &RunStats) -> String {
         table(&["action", "outcome", "steps"], &actions(stats)),
     );
     if let Some(measured) = &stats.latency {
-        text += &format!("\nfrom receipt to the end of a run without a delay:\n{}", table(&["p50", "p95", "p99", "runs"], &[latency(measured)]));
+        text += &format!(
+            "\nfrom receipt to the end of a run without a delay:\n{}",
+            table(&["p50", "p95", "p99", "runs"], &[latency(measured)])
+        );
     }
     text
 }

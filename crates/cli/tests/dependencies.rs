@@ -1,0 +1,107 @@
+//! The arrows between crates: who may import whom.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// For each crate, those of ours that it may depend on. Services never import each other.
+const ARROWS: [(&str, &[&str]); 12] = [
+    ("domain", &[]),
+    ("store", &["domain"]),
+    ("broker", &["domain"]),
+    ("actions", &["domain"]),
+    ("service-kit", &["domain"]),
+    ("ingest", SERVICE),
+    ("executor", SERVICE),
+    ("scheduler", SERVICE),
+    ("client", &[]),
+    ("cli", &["domain", "store", "broker", "actions", "service-kit", "ingest", "executor", "scheduler"]),
+    ("test-support", &["domain", "store", "broker"]),
+    ("bench", &["domain", "store", "broker", "actions", "service-kit", "client"]),
+];
+const SERVICE: &[&str] = &["domain", "store", "broker", "actions", "service-kit"];
+
+/// Libraries that one place alone may know, so that what they stand for can be changed in one place.
+const OWNED: [(&str, &[&str]); 5] = [
+    ("lapin", &["broker", "client"]),
+    ("deadpool-lapin", &["broker"]),
+    ("sqlx", &["store", "test-support"]),
+    ("clap", &["service-kit", "cli", "bench"]),
+    (
+        "tokio",
+        &[
+            "store",
+            "broker",
+            "service-kit",
+            "ingest",
+            "executor",
+            "scheduler",
+            "client",
+            "cli",
+            "test-support",
+            "bench",
+        ],
+    ),
+];
+
+/// Normal and build dependencies of every crate of the workspace, by name without the prefix.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &Value| value["name"].as_str().unwrap().trim_start_matches("automation-").to_owned();
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let all = package["dependencies"].as_array().unwrap().iter();
+            let shipped = all.filter(|dependency| dependency["kind"] != "dev");
+            (name(package), shipped.map(name).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn crates_depend_on_those_below_them_only() {
+    let dependencies = dependencies();
+    let allowed: BTreeMap<_, _> = ARROWS.into_iter().collect();
+    for (package, dependencies) in &dependencies {
+        let Some(allowed) = allowed.get(package.as_str()) else {
+            panic!("{package} is not in the table of arrows: a new crate is a design decision");
+        };
+        for ours in dependencies.iter().filter(|name| dependencies_of_workspace(name)) {
+            assert!(allowed.contains(&ours.as_str()), "{package} may not depend on {ours}");
+        }
+    }
+}
+
+fn dependencies_of_workspace(name: &str) -> bool {
+    ARROWS.iter().any(|(package, _)| *package == name)
+}
+
+#[test]
+fn the_domain_knows_no_clock_network_or_runtime() {
+    let domain = &dependencies()["domain"];
+    for forbidden in ["tokio", "sqlx", "lapin", "reqwest", "axum", "tracing", "rand"] {
+        assert!(!domain.contains(forbidden), "the domain is pure, and may not depend on {forbidden}");
+    }
+}
+
+#[test]
+fn a_library_with_an_owner_is_used_by_its_owner_alone() {
+    let dependencies = dependencies();
+    for (library, owners) in OWNED {
+        for (package, dependencies) in &dependencies {
+            assert!(
+                !dependencies.contains(library) || owners.contains(&package.as_str()),
+                "{package} may not depend on {library}: that belongs to {}",
+                owners.join(" and ")
+            );
+        }
+    }
+}
