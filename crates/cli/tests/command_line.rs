@@ -1,0 +1,367 @@
+//! The command line as people and programs use it: what it prints, where, and with which exit code.
+
+use automation_store::checkpoints::{self, Checkpoint, Next};
+use automation_store::{DbRole, Scope, receipts};
+use automation_test_support::builders::{self, Started};
+use automation_test_support::database::TestDatabase;
+use serde_json::{Value, json};
+use std::process::{Command, Output};
+
+const WORKFLOW: &str = "
+apiVersion: automation/v1
+key: welcome
+name: Welcome
+triggers:
+  - id: start
+    event: form.submitted
+    where: { field: event.data.total, op: greater_than, value: 50 }
+nodes:
+  - { id: tag, action: add_tag, with: { tag: seen } }
+edges:
+  - [start, tag]
+";
+
+/// A migrated database and a way to call the binary on it.
+struct Shell {
+    database: TestDatabase,
+    folder: std::path::PathBuf,
+}
+
+impl Shell {
+    async fn new() -> anyhow::Result<Self> {
+        let database = TestDatabase::create().await?;
+        let folder = std::env::temp_dir().join(database.name());
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { database, folder })
+    }
+
+    /// With the tenant `shop` and its workflow `welcome`.
+    async fn with_a_workflow() -> anyhow::Result<Self> {
+        let shell = Self::new().await?;
+        assert_eq!(shell.call(&["tenant", "create", "shop"]).code(), 0);
+        let file = shell.file("welcome.yaml", WORKFLOW)?;
+        assert_eq!(shell.call(&["workflow", "apply", &file]).code(), 0);
+        Ok(shell)
+    }
+
+    fn file(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path.to_str().unwrap().to_owned())
+    }
+
+    fn call(&self, arguments: &[&str]) -> Called {
+        self.call_with(arguments, &[("DATABASE_URL", self.database.url()), ("AUTOMATION_TENANT", "shop")])
+    }
+
+    fn call_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Called {
+        let output = Command::new(env!("CARGO_BIN_EXE_automation"))
+            .args(arguments)
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        Called(output)
+    }
+
+    /// A run of the workflow for an event with this id, queued.
+    async fn queued(&self, id: &str) -> anyhow::Result<Started> {
+        let (worker, api) = (self.database.store(DbRole::Worker), self.database.store(DbRole::Api));
+        let keys = ["shop".to_owned()];
+        let operator = self.database.store(DbRole::Operator);
+        let tenants = operator
+            .tx(Scope::Unscoped, async |connection| {
+                automation_store::tenants::by_keys(connection, &keys).await
+            })
+            .await?;
+        let tenant = tenants[0].tenant_id;
+        let stored = api
+            .tx(Scope::Tenant(tenant), async |connection| {
+                automation_store::workflows::by_key(connection, tenant, "welcome").await
+            })
+            .await?
+            .unwrap();
+        let published =
+            builders::Published { workflow_id: stored.workflow_id, version_id: stored.version_id };
+        Ok(builders::run(&worker, tenant, published, builders::event("shop", id)).await?)
+    }
+
+    /// The same, and ended.
+    async fn completed(&self, id: &str) -> anyhow::Result<Started> {
+        let started = self.queued(id).await?;
+        let worker = self.database.store(DbRole::Worker);
+        let steps = json!([
+            { "node": "start", "action": "trigger", "visit": 1, "outcome": "completed" },
+            { "node": "tag", "action": "add_tag", "visit": 1, "outcome": "completed" },
+        ]);
+        let checkpoint = Checkpoint {
+            tenant_id: started.tenant_id,
+            run_id: started.run_id,
+            epoch: 1,
+            next: Next::Finished { status: "completed" },
+            state: br#"{"end":{"status":"completed"}}"#.to_vec(),
+            steps: steps.to_string().into_bytes(),
+        };
+        worker
+            .tx(Scope::Tenants(&[started.tenant_id]), async |connection| {
+                let lease = std::time::Duration::from_secs(60);
+                automation_store::runs::claim(connection, &[(started.tenant_id, started.run_id)], lease)
+                    .await?;
+                let now = receipts::now(connection).await?;
+                checkpoints::settle(connection, now, std::slice::from_ref(&checkpoint)).await?;
+                checkpoints::log(connection, now, "worker-1", &[&checkpoint]).await
+            })
+            .await?;
+        Ok(started)
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What a call came to.
+struct Called(Output);
+
+impl Called {
+    fn code(&self) -> i32 {
+        self.0.status.code().unwrap_or(-1)
+    }
+
+    fn out(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    fn error(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+
+    /// What a successful call with `--json` printed.
+    fn json(&self) -> Value {
+        assert_eq!(self.code(), 0, "{}", self.error());
+        serde_json::from_str(&self.out()).unwrap()
+    }
+
+    /// Asserts a failure with its code, which says what and what to do next on standard error, and nothing elsewhere.
+    fn fails(&self, code: i32, what: &str) {
+        assert_eq!(self.code(), code, "{}{}", self.out(), self.error());
+        let error = self.error();
+        assert!(error.contains(what) && error.contains("next: "), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn tenants_are_made_granted_and_listed() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    assert_eq!(shell.call(&["tenant", "create", "shop", "--name", "The Shop"]).code(), 0);
+    shell.call(&["tenant", "create", "shop"]).fails(1, "taken");
+    assert_eq!(shell.call(&["tenant", "create", "shop", "--if-not-exists"]).code(), 0);
+    shell.call(&["tenant", "create", "The Shop"]).fails(2, "not a tenant's key");
+    assert_eq!(
+        shell.call(&["tenant", "grant", "shop", "--user", "crm", "--types", "form.*,cart.abandoned"]).code(),
+        0
+    );
+    shell.call(&["tenant", "grant", "none", "--user", "crm", "--types", "*"]).fails(3, "no tenant \"none\"");
+    let listed = shell.call(&["tenant", "list", "--json"]).json();
+    assert_eq!(listed["data"][0]["name"], "The Shop");
+    assert!(listed["data"][0]["grants"].to_string().contains("form.*"), "{listed}");
+    assert_eq!(listed["next_cursor"], Value::Null);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_problem_of_a_file_is_a_line_with_its_place_and_code() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    let bad = WORKFLOW.replace("add_tag", "add_tags").replace("greater_than", "greater");
+    let (good, bad) = (shell.file("good.yaml", WORKFLOW)?, shell.file("bad.yaml", &bad)?);
+    assert_eq!(shell.call_with(&["workflow", "validate", &good], &[]).code(), 0);
+    let called = shell.call_with(&["workflow", "validate", &good, &bad], &[]);
+    called.fails(1, "2 problems");
+    let lines: Vec<String> = called.out().lines().map(str::to_owned).collect();
+    assert!(lines.iter().all(|line| line.starts_with(&format!("{bad}: "))), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("nodes[0].action: ") && line.ends_with("[unknown_action]")),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|line| line.contains("did you mean \"add_tag\"?")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.ends_with("[unknown_operator]")), "{lines:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn workflows_are_applied_shown_paused_and_resumed() -> anyhow::Result<()> {
+    let shell = Shell::with_a_workflow().await?;
+    let file = shell.file("again.yaml", WORKFLOW)?;
+    let again = shell.call(&["workflow", "apply", &file, "--json"]).json();
+    assert_eq!((&again["data"][0]["result"], &again["data"][0]["version"]), (&json!("unchanged"), &json!(1)));
+    let file = shell.file("next.yaml", &WORKFLOW.replace("tag: seen", "tag: met"))?;
+    assert_eq!(shell.call(&["workflow", "apply", &file, "--json"]).json()["data"][0]["version"], 2);
+    // What is shown can be applied, and is what was published.
+    let shown = shell.file("shown.yaml", &shell.call(&["workflow", "show", "welcome"]).out())?;
+    assert_eq!(shell.call(&["workflow", "apply", &shown, "--json"]).json()["data"][0]["result"], "unchanged");
+    assert_eq!(shell.call(&["workflow", "pause", "welcome"]).code(), 0);
+    assert_eq!(shell.call(&["workflow", "list", "--json"]).json()["data"][0]["state"], "paused");
+    assert_eq!(shell.call(&["workflow", "resume", "welcome"]).code(), 0);
+    shell.call(&["workflow", "show", "none"]).fails(3, "no workflow \"none\"");
+    let schema = shell.call_with(&["workflow", "schema"], &[]);
+    assert_eq!(serde_json::from_str::<Value>(&schema.out())?["type"], "object");
+    Ok(())
+}
+
+#[tokio::test]
+async fn runs_are_listed_page_by_page_with_the_members_that_programs_rely_on() -> anyhow::Result<()> {
+    let shell = Shell::with_a_workflow().await?;
+    for id in ["1", "2", "3"] {
+        shell.completed(id).await?;
+    }
+    let queued = shell.queued("4").await?;
+    let first = shell.call(&["run", "list", "--json", "--limit", "3"]).json();
+    assert_eq!(first["data"].as_array().unwrap().len(), 3);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let last = shell.call(&["run", "list", "--json", "--limit", "3", "--cursor", cursor]).json();
+    assert_eq!((last["data"].as_array().unwrap().len(), &last["next_cursor"]), (1, &Value::Null));
+    let exact = shell.call(&["run", "list", "--json", "--limit", "4"]).json();
+    assert_eq!(exact["next_cursor"], Value::Null);
+
+    let done = shell.call(&["run", "list", "--status", "completed", "--json"]).json();
+    assert_eq!(done["data"].as_array().unwrap().len(), 3);
+    let of_event =
+        shell.call(&["run", "list", "--event", "test/4", "--workflow", "welcome", "--json"]).json();
+    let run = &of_event["data"][0];
+    assert_eq!(run["id"], queued.run_id.to_string());
+    assert_eq!(
+        (&run["workflow"], &run["status"], &run["version"]),
+        (&json!("welcome"), &json!("queued"), &json!(1))
+    );
+    assert_eq!((&run["contact"], &run["trigger"]), (&json!("ada"), &json!("start")));
+    assert_eq!(run["event"], json!({ "source": "test", "id": "4", "type": "form.submitted" }));
+    assert!(run["received_at"].is_string() && run["finished_at"].is_null() && run["error"].is_null());
+    assert_eq!(
+        shell.call(&["run", "list", "--contact", "ada", "--json"]).json()["data"].as_array().unwrap().len(),
+        4
+    );
+
+    shell.call(&["run", "list", "--workflow", "none"]).fails(3, "no workflow");
+    shell.call(&["run", "list", "--event", "test/9"]).fails(3, "test/9");
+    shell.call(&["run", "list", "--status", "done"]).fails(2, "not a status");
+    shell.call(&["run", "list", "--tenant", "none"]).fails(3, "no tenant");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_is_explained_with_both_values_of_each_comparison() -> anyhow::Result<()> {
+    let shell = Shell::with_a_workflow().await?;
+    let run = shell.completed("1").await?.run_id.to_string();
+    let story = shell.call(&["run", "explain", &run]).out();
+    for part in [
+        "form.submitted from test, id 1",
+        "trigger condition holds",
+        "yes  event.data.total greater_than 50, is 80",
+        "claim 1 by worker-1",
+        "tag add_tag: completed",
+        "completed at ",
+    ] {
+        assert!(story.contains(part), "{part} is missing in:\n{story}");
+    }
+    let shown = shell.call(&["run", "show", &run, "--json"]).json();
+    assert_eq!((&shown["status"], &shown["steps"][1]["action"]), (&json!("completed"), &json!("add_tag")));
+    shell.call(&["run", "show", "00000000-0000-7000-8000-000000000000"]).fails(3, "no run");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_open_run_is_cancelled_once() -> anyhow::Result<()> {
+    let shell = Shell::with_a_workflow().await?;
+    let run = shell.queued("1").await?.run_id.to_string();
+    assert_eq!(shell.call(&["run", "cancel", &run, "--reason", "wrong list"]).code(), 0);
+    shell.call(&["run", "cancel", &run]).fails(1, "cancelled");
+    assert!(shell.call(&["run", "explain", &run]).out().contains("because: wrong list"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn numbers_are_given_when_nothing_more_is_to_be_expected() -> anyhow::Result<()> {
+    let shell = Shell::with_a_workflow().await?;
+    shell.completed("1").await?;
+    let stats = shell.call(&["run", "stats", "--wait", "1", "--json"]).json();
+    assert_eq!(stats["events"], 1);
+    assert_eq!(stats["runs"][0], json!({ "workflow": "welcome", "status": "completed", "runs": 1 }));
+    assert!(shell.call(&["run", "stats"]).out().contains("add_tag"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_contact_is_found_by_its_subject() -> anyhow::Result<()> {
+    let shell = Shell::with_a_workflow().await?;
+    shell.queued("1").await?;
+    assert_eq!(shell.call(&["contact", "show", "ada", "--json"]).json()["subject"], "ada");
+    shell.call(&["contact", "show", "eve"]).fails(3, "no contact \"eve\"");
+    Ok(())
+}
+
+#[tokio::test]
+async fn migrations_run_as_the_owner_and_are_checked() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    let owner = [("AUTOMATION_OWNER_DATABASE_URL", shell.database.url())];
+    assert_eq!(shell.call_with(&["migrate"], &owner).code(), 0);
+    assert_eq!(shell.call_with(&["migrate", "--check"], &owner).code(), 0);
+    shell.database.execute("DELETE FROM _sqlx_migrations WHERE version = 6").await?;
+    shell.call_with(&["migrate", "--check"], &owner).fails(1, "1 migrations are missing");
+    shell.call_with(&["migrate"], &[]).fails(2, "no database");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_at_home_is_a_code_of_its_own() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    // Nothing listens on port 1.
+    let away = [("DATABASE_URL", "postgres://u:p@127.0.0.1:1/x"), ("AUTOMATION_TENANT", "shop")];
+    shell.call_with(&["run", "list"], &away).fails(4, "database");
+    let broker = [("AMQP_URL", "amqp://u:p@127.0.0.1:1/x"), ("AUTOMATION_TENANT", "shop")];
+    shell.call_with(&["event", "publish", "--type", "form.submitted"], &broker).fails(4, "broker");
+    let wrong = [("DATABASE_URL", "mysql://u:secret@host/x"), ("AUTOMATION_TENANT", "shop")];
+    let called = shell.call_with(&["run", "list"], &wrong);
+    assert_eq!(called.code(), 2);
+    assert!(
+        called.error().contains("postgres://") && !called.error().contains("secret"),
+        "{}",
+        called.error()
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_catalogue_tells_what_is_available() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    let actions = shell.call_with(&["catalog", "actions", "--json"], &[]).json();
+    let available = |key: &str| {
+        let mut all = actions["data"].as_array().unwrap().iter();
+        all.find(|entry| entry["key"] == key).unwrap()["available"].clone()
+    };
+    assert_eq!((available("add_tag"), available("send_email")), (json!("yes"), json!("not yet")));
+    for part in ["triggers", "conditions", "permissions"] {
+        assert!(
+            !shell.call_with(&["catalog", part, "--json"], &[]).json()["data"].as_array().unwrap().is_empty()
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_topology_is_declared_by_an_administrators_management_api() -> anyhow::Result<()> {
+    use automation_test_support::broker::TestVhost;
+    let (shell, vhost) = (Shell::new().await?, TestVhost::create().await?);
+    let variables =
+        [("AMQP_URL", vhost.amqp_url()), ("AUTOMATION_AMQP_MANAGEMENT_URL", vhost.management_url())];
+    let call = |command| shell.call_with(&["topology", command, "--vhost", vhost.name()], &variables);
+    call("check").fails(1, "topology differs");
+    assert_eq!(call("apply").code(), 0);
+    assert_eq!(call("apply").code(), 0);
+    assert_eq!(call("check").code(), 0);
+    let exported = shell.call_with(&["topology", "export"], &[]).out();
+    assert_eq!(serde_json::from_str::<Value>(&exported)?["vhosts"][0]["name"], "automation");
+    assert!(!exported.contains("password") && !exported.contains("\"users\""));
+    vhost.close().await
+}
