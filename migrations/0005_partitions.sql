@@ -54,6 +54,13 @@ BEGIN
     RETURN made;
 END $$;
 
+-- The condition under which a row `p` of a partitioned table still belongs to an open run.
+CREATE FUNCTION belongs_to_open_run(table_name text) RETURNS text LANGUAGE sql IMMUTABLE
+    RETURN CASE table_name
+        WHEN 'events' THEN 'EXISTS (SELECT 1 FROM runs_open o WHERE (o.tenant_id, o.event_id) = (p.tenant_id, p.event_id))'
+        WHEN 'workflow_run_logs' THEN 'EXISTS (SELECT 1 FROM runs_open o WHERE (o.tenant_id, o.run_id) = (p.tenant_id, p.run_id))'
+        ELSE 'false' END;
+
 -- Retires the oldest partition that is past its retention: what still belongs to open runs moves to the default
 -- partition, the rest is detached, to be dropped by partitions_drop(). Returns its name, or null when none is due.
 -- Fails with lock_timeout when the table is busy; the caller tries again later.
@@ -61,7 +68,6 @@ CREATE FUNCTION partitions_retire() RETURNS text LANGUAGE plpgsql SECURITY DEFIN
     SET search_path = public, pg_temp SET timezone = 'UTC' SET lock_timeout = '50ms' AS $$
 DECLARE
     part record;
-    belongs text;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('automation.partitions')) THEN
         RETURN NULL;
@@ -78,19 +84,18 @@ BEGIN
     END IF;
     EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', part.table_name);
     EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', part.table_name, part.child);
-    belongs := CASE part.table_name
-        WHEN 'events' THEN 'EXISTS (SELECT 1 FROM runs_open o WHERE (o.tenant_id, o.event_id) = (p.tenant_id, p.event_id))'
-        WHEN 'workflow_run_logs' THEN 'EXISTS (SELECT 1 FROM runs_open o WHERE (o.tenant_id, o.run_id) = (p.tenant_id, p.run_id))'
-        ELSE 'false' END;
-    EXECUTE format('INSERT INTO %I SELECT * FROM %I p WHERE %s', part.table_name, part.child, belongs);
+    EXECUTE format('INSERT INTO %I SELECT * FROM %I p WHERE %s', part.table_name, part.child,
+                   belongs_to_open_run(part.table_name));
     RETURN part.child;
 END $$;
 
--- Drops detached partitions, in a transaction of its own; returns how many.
+-- Drops detached partitions, in a transaction of its own, and forgets rows of the default partitions that are past
+-- their retention and belong to no open run any more; returns how many partitions it dropped.
 CREATE FUNCTION partitions_drop() RETURNS int LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = public, pg_temp AS $$
 DECLARE
     child text;
+    part record;
     dropped int := 0;
 BEGIN
     FOR child IN
@@ -99,6 +104,10 @@ BEGIN
     LOOP
         EXECUTE format('DROP TABLE %I', child);
         dropped := dropped + 1;
+    END LOOP;
+    FOR part IN SELECT * FROM retention LOOP
+        EXECUTE format('DELETE FROM %I_default p WHERE %I < %L AND NOT %s', part.table_name, part.key_column,
+                       lower_bound_id(current_date - part.keep_days), belongs_to_open_run(part.table_name));
     END LOOP;
     RETURN dropped;
 END $$;

@@ -43,10 +43,14 @@ pub(crate) async fn commit(
     arrivals: &[Arrival],
 ) -> Result<Outcome, Error> {
     let keys: BTreeSet<&str> = arrivals.iter().map(|arrival| arrival.event.tenant.as_str()).collect();
-    let ids = shared
-        .db
-        .tx(Scope::Tenants(&[]), async |connection| shared.directory.resolve(connection, &keys).await)
-        .await?;
+    let ids = match shared.directory.known(&keys) {
+        Some(ids) => ids,
+        None => {
+            let resolve =
+                async |connection: &mut PgConnection| shared.directory.resolve(connection, &keys).await;
+            shared.db.tx(Scope::Tenants(&[]), resolve).await?
+        }
+    };
     let by_id: BTreeMap<TenantId, String> = ids.iter().map(|(key, id)| (*id, key.clone())).collect();
     let scope: Vec<TenantId> = by_id.keys().copied().collect();
     shared

@@ -5,7 +5,7 @@ use automation_domain::id::{TenantId, VersionId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow;
 use automation_store::catalogue::{self, ActiveWorkflow};
-use automation_store::tenants::{self, Grant, Tenant};
+use automation_store::tenants::{self, Grant};
 use automation_store::{Error, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -41,31 +41,24 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// The ids of those of these keys that exist; keys never seen before are asked of the database.
+    /// The ids of all these keys, if every one of them was seen before.
+    pub(crate) fn known(&self, keys: &BTreeSet<&str>) -> Option<BTreeMap<String, TenantId>> {
+        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().map(|key| Some(((*key).to_owned(), *ids.get(*key)?))).collect()
+    }
+
+    /// The ids of those of these keys that exist, as the database has them.
     pub(crate) async fn resolve(
         &self,
         connection: &mut PgConnection,
         keys: &BTreeSet<&str>,
     ) -> Result<BTreeMap<String, TenantId>, Error> {
-        let mut resolved = BTreeMap::new();
-        let mut unknown = Vec::new();
-        {
-            let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
-            for key in keys {
-                match ids.get(*key) {
-                    Some(id) => drop(resolved.insert((*key).to_owned(), *id)),
-                    None => unknown.push((*key).to_owned()),
-                }
-            }
-        }
-        if !unknown.is_empty() {
-            let found = tenants::by_keys(connection, &unknown).await?;
-            let mut ids = self.ids.write().unwrap_or_else(PoisonError::into_inner);
-            for Tenant { tenant_id, key, .. } in found {
-                ids.insert(key.clone(), tenant_id);
-                resolved.insert(key, tenant_id);
-            }
-        }
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let found = tenants::by_keys(connection, &keys).await?;
+        let resolved: BTreeMap<String, TenantId> =
+            found.into_iter().map(|tenant| (tenant.key, tenant.tenant_id)).collect();
+        let mut ids = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+        ids.extend(resolved.iter().map(|(key, id)| (key.clone(), *id)));
         Ok(resolved)
     }
 
