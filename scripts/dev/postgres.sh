@@ -59,12 +59,13 @@ postgres_create() {
     [ ! -d "$PGROOT/data" ] || return 0
     step "Creating a private Postgres cluster in $PGROOT"
     # initdb works in a folder of another name, which becomes the real one at the very end: an interrupted
-    # initdb leaves nothing that looks finished.
+    # initdb leaves nothing that looks finished. It inherits our lock on purpose: should this script be killed, the
+    # next one waits until initdb has ended before it removes what that wrote.
     rm -rf "$PGROOT/data.new" "$PGROOT/password"
     printf '%s' "$SECRET_PG_SUPERUSER" >"$PGROOT/password"
     if [ "$(id -u)" = 0 ]; then chown postgres "$PGROOT/password"; fi
     (cd / && as_postgres_user "$POSTGRES_BIN/initdb" -D "$PGROOT/data.new" -U postgres --pwfile="$PGROOT/password" \
-        --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8) >>"$STATE/log/initdb.log" 2>&1 9>&- ||
+        --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8) >>"$STATE/log/initdb.log" 2>&1 ||
         die "initdb failed; see $STATE/log/initdb.log"
     rm -f "$PGROOT/password"
     mv "$PGROOT/data.new" "$PGROOT/data"

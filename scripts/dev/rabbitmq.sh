@@ -73,16 +73,21 @@ CONF
 # epmd is started by hand: the one Erlang starts by itself goes to the background, outlives the node, and is nobody's.
 epmd_start() {
     if process_lives epmd; then return; fi
-    exchange_taken_ports EPMD
+    if process_lives rabbitmq; then
+        # The node knows this port, and registers itself again within a minute; it may also have started an epmd there.
+        if port_answers "$PORT_EPMD"; then return; fi
+    else
+        exchange_taken_ports EPMD
+    fi
     process_start epmd env ERL_EPMD_ADDRESS=127.0.0.1 "$(epmd_bin)" -port "$PORT_EPMD"
     process_await epmd 10 port_answers "$PORT_EPMD"
 }
 
 # A running node is never started again: the second start would fail, but not before deleting the first one's pid file.
 rabbitmq_start() {
+    epmd_start
     if process_lives rabbitmq; then return; fi
     exchange_taken_ports AMQP AMQP_MANAGEMENT AMQP_DIST
-    epmd_start
     rabbitmq_configure
     step "Starting RabbitMQ on 127.0.0.1:$PORT_AMQP (some seconds)"
     rabbitmq_env
