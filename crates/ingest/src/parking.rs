@@ -5,6 +5,12 @@ use automation_broker::publisher::Message;
 use automation_broker::topology::{DLX, PARKING_KEY};
 use std::collections::BTreeMap;
 
+/// Longest text in a header of a parked message. All headers of a message share one frame, of 128 KiB by default; a
+/// broker closes the connection of whoever sends more.
+const MOST_IN_HEADER: usize = 2 * 1024;
+/// Most bytes of the original headers that are kept.
+const MOST_OF_HEADERS: usize = 8 * 1024;
+
 /// An event, or a whole message, that is not let in.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Refused {
@@ -45,7 +51,7 @@ impl Refused {
     pub(crate) fn into_message(self, message_id: String) -> Message {
         let mut headers = BTreeMap::from([
             ("automation-reason".to_owned(), self.code),
-            ("automation-detail".to_owned(), self.detail),
+            ("automation-detail".to_owned(), cut(self.detail)),
             ("automation-queue".to_owned(), self.queue),
             ("automation-routing-key".to_owned(), self.routing_key),
         ]);
@@ -55,7 +61,7 @@ impl Refused {
             ("automation-content-type", self.content_type),
         ];
         headers.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        if let Ok(original) = serde_json::to_string(&self.headers) {
+        if let Ok(original) = serde_json::to_string(&fitting(self.headers)) {
             headers.insert("automation-headers".to_owned(), original);
         }
         Message {
@@ -68,5 +74,56 @@ impl Refused {
             timestamp: None,
             user_id: None,
         }
+    }
+}
+
+/// The original headers, each cut to what fits; those that do not fit any more are left out.
+fn fitting(headers: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut bytes = 0;
+    headers
+        .into_iter()
+        .map(|(name, value)| (name, cut(value)))
+        .take_while(|(name, value)| {
+            bytes += name.len() + value.len();
+            bytes <= MOST_OF_HEADERS
+        })
+        .collect()
+}
+
+/// The text, or as much of its beginning as fits a header, at a boundary of characters.
+fn cut(mut text: String) -> String {
+    if text.len() > MOST_IN_HEADER {
+        text.truncate(text.floor_char_boundary(MOST_IN_HEADER));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_publisher_wrote_fits_the_headers_of_a_parked_message_however_long_it_is() {
+        let refused = Refused {
+            code: "duplicate_key".to_owned(),
+            detail: "ü".repeat(200_000),
+            tenant: None,
+            queue: "automation.ingest.low".to_owned(),
+            routing_key: "k".repeat(255),
+            content_type: Some("c".repeat(255)),
+            user: Some("u".repeat(255)),
+            // Escaped as JSON, each of these characters takes six bytes.
+            headers: (0..100).map(|number| (format!("h{number:02}"), "\u{1}".repeat(5_000))).collect(),
+            body: b"as it was".to_vec(),
+        };
+        let message = refused.into_message("1".to_owned());
+        let bytes: usize = message.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(bytes < 120_000, "{bytes}");
+        assert!(message.headers["automation-detail"].ends_with('…'));
+        let kept: BTreeMap<String, String> =
+            serde_json::from_str(&message.headers["automation-headers"]).unwrap();
+        assert_eq!(kept.keys().take(2).collect::<Vec<_>>(), ["h00", "h01"]);
+        assert_eq!(message.body, b"as it was");
     }
 }

@@ -50,8 +50,7 @@ pub async fn record(connection: &mut PgConnection, parked: &Parked) -> Result<()
         "INSERT INTO parked_events (parked_id, tenant_id, reason, detail, queue, routing_key, content_type, amqp_user,
                                     headers, body, first_seen_at, last_seen_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-         ON CONFLICT (parked_id) DO UPDATE SET occurrences = parked_events.occurrences + 1,
-            last_seen_at = excluded.last_seen_at",
+         ON CONFLICT (parked_id) DO UPDATE SET occurrences = parked_events.occurrences + 1, last_seen_at = $12",
     )
     .bind(parked.parked_id)
     .bind(parked.tenant_id.map(|id| id.0))
