@@ -62,3 +62,13 @@ pub(crate) async fn claim(shared: &Shared, nudged: &BTreeSet<(TenantId, RunId)>)
         })
         .await
 }
+
+/// Gives claims back as if they had never been.
+pub(crate) async fn hand_back(shared: &Shared, claims: &[(TenantId, RunId, i32)]) -> Result<(), Error> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let tenants: BTreeSet<TenantId> = claims.iter().map(|(tenant, _, _)| *tenant).collect();
+    let tenants: Vec<TenantId> = tenants.into_iter().collect();
+    shared.db.tx(Scope::Tenants(&tenants), async |connection| runs::hand_back(connection, claims).await).await
+}

@@ -40,7 +40,9 @@ pub(crate) async fn work(
         let nudged: Vec<_> = nudged.into_iter().collect();
         let chunks = nudged.chunks(shared.config.batch_runs).count();
         for (number, chunk) in nudged.chunks(shared.config.batch_runs).enumerate() {
-            let Some(claimed) = claim(&shared, chunk.iter().copied().collect(), &drain).await else { return };
+            let Some(mut claimed) = claim(&shared, chunk.iter().copied().collect(), &drain).await else {
+                return;
+            };
             crash_point!("executor.after_claim");
             if number + 1 == chunks
                 && let Some(done) = deliveries.take()
@@ -48,7 +50,12 @@ pub(crate) async fn work(
                 // From here on the database owes the runs: nothing is delivered again while they are worked on.
                 Acker::ack_all(done).await;
             }
+            let suspects = set_suspects_free(&shared, &mut claimed, &drain).await;
             settle(&shared, &claimed, &drain).await;
+            for suspect in suspects {
+                let Some(alone) = claim(&shared, BTreeSet::from([suspect]), &drain).await else { return };
+                settle(&shared, &alone, &drain).await;
+            }
         }
         if let Some(empty) = deliveries {
             Acker::ack_all(empty).await;
@@ -93,26 +100,48 @@ async fn claim(
     }
 }
 
-/// Walks and commits claimed runs. Runs whose workers died are settled one by one, so that they endanger no others.
-async fn settle(shared: &Shared, claimed: &Claimed, drain: &CancellationToken) {
-    let (alone, together): (Vec<&ClaimedRun>, Vec<&ClaimedRun>) =
-        claimed.runs.iter().partition(|run| run.abandoned >= ABANDONED_BEFORE_ALONE);
-    let mut groups = vec![together];
-    groups.extend(alone.into_iter().map(|run| vec![run]));
-    for group in groups.into_iter().filter(|group| !group.is_empty()) {
-        let settled: Vec<(Settlement<'_>, Vec<Step>)> = group
-            .into_iter()
-            .map(|run| {
-                let outcome = advance(shared, claimed, run);
-                (settlement(claimed, run, &outcome), outcome.map_or_else(Vec::new, |walked| walked.log))
-            })
-            .collect();
-        let (settlements, logs): (Vec<_>, Vec<_>) = settled.into_iter().unzip();
-        crash_point!("executor.before_checkpoint");
-        save(shared, claimed, settlements, drain).await;
-        crash_point!("executor.after_checkpoint");
-        shared.metrics.steps(logs.iter().flatten());
+/// Takes the runs whose workers died out of a batch, and gives them back uncounted: each is to be claimed by itself, so
+/// that one which kills its worker charges no other.
+async fn set_suspects_free(
+    shared: &Shared,
+    claimed: &mut Claimed,
+    drain: &CancellationToken,
+) -> Vec<(TenantId, RunId)> {
+    if claimed.runs.len() < 2 {
+        return Vec::new();
     }
+    let suspects: Vec<ClaimedRun> =
+        claimed.runs.extract_if(.., |run| run.abandoned >= ABANDONED_BEFORE_ALONE).collect();
+    let claims: Vec<_> = suspects.iter().map(|run| (run.tenant_id, run.run_id, run.epoch)).collect();
+    while let Err(error) = claim::hand_back(shared, &claims).await {
+        shared.database.failing(error.to_string());
+        tracing::warn!(%error, runs = claims.len(), "handing back again");
+        tokio::select! {
+            () = drain.cancelled() => return Vec::new(),
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        }
+    }
+    claims.into_iter().map(|(tenant, run, _epoch)| (tenant, run)).collect()
+}
+
+/// Walks and commits claimed runs.
+async fn settle(shared: &Shared, claimed: &Claimed, drain: &CancellationToken) {
+    if claimed.runs.is_empty() {
+        return;
+    }
+    let settled: Vec<(Settlement<'_>, Vec<Step>)> = claimed
+        .runs
+        .iter()
+        .map(|run| {
+            let outcome = advance(shared, claimed, run);
+            (settlement(claimed, run, &outcome), outcome.map_or_else(Vec::new, |walked| walked.log))
+        })
+        .collect();
+    let (settlements, logs): (Vec<_>, Vec<_>) = settled.into_iter().unzip();
+    crash_point!("executor.before_checkpoint");
+    save(shared, claimed, settlements, drain).await;
+    crash_point!("executor.after_checkpoint");
+    shared.metrics.steps(logs.iter().flatten());
 }
 
 /// How far the run went, or `None` when its workflow is paused.

@@ -163,6 +163,46 @@ pub async fn claim(
     rows.iter().map(claimed).collect()
 }
 
+/// Gives claimed runs back as if they had not been claimed: whoever comes next may have them at once, and the claim
+/// counts as no abandonment. A claim that does not hold any more is left alone.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn hand_back(
+    connection: &mut PgConnection,
+    claims: &[(TenantId, RunId, i32)],
+) -> Result<(), Error> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let mut sorted = claims.to_vec();
+    sorted.sort_unstable();
+    let free = sqlx::query(
+        "UPDATE runs_open r
+            SET status = CASE WHEN r.state IS NULL THEN 'queued' ELSE 'waiting' END, lease_until = NULL
+           FROM unnest($1::uuid[], $2::uuid[], $3::int4[]) AS u (t, i, e)
+          WHERE r.tenant_id = u.t AND r.run_id = u.i AND r.epoch = u.e AND r.status = 'running'
+      RETURNING r.tenant_id, r.run_id",
+    )
+    .bind(sorted.iter().map(|(tenant, _, _)| tenant.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, run, _)| run.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, _, epoch)| *epoch).collect::<Vec<_>>())
+    .fetch_all(&mut *connection)
+    .await?;
+    let column = |name: &str| free.iter().map(|row| row.try_get(name)).collect::<Result<Vec<Uuid>, _>>();
+    // Tokens that are not ready keep their time: they were not what the run was claimed for.
+    sqlx::query(
+        "UPDATE wakeups w SET due_at = now(), sweeps = 0 FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+          WHERE w.tenant_id = u.t AND w.run_id = u.i AND w.ready_at <= now()",
+    )
+    .bind(column("tenant_id")?)
+    .bind(column("run_id")?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 fn claimed(row: &PgRow) -> Result<ClaimedRun, Error> {
     let run_id = RunId(row.try_get("run_id")?);
     let state: Option<Vec<u8>> = row.try_get("state")?;

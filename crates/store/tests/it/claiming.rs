@@ -121,3 +121,31 @@ async fn a_run_that_exists_is_not_made_again() -> anyhow::Result<()> {
     assert_eq!(world.database.count("SELECT count(*) FROM wakeups").await?, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_run_that_is_handed_back_is_free_at_once_and_nobody_is_charged() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let run = world.run("1").await?.run_id;
+    world.claim(&[run]).await?;
+    world.expire_leases().await?;
+    let taken = world.claim(&[run]).await?;
+    let epoch = taken[0].epoch;
+    world.database.execute("UPDATE wakeups SET due_at = now() + interval '1 day', sweeps = 5").await?;
+    let hand_back = async |epoch| {
+        let claims = [(world.tenant, run, epoch)];
+        world.worker.tx(world.scope(), async |connection| runs::hand_back(connection, &claims).await).await
+    };
+    hand_back(epoch - 1).await?;
+    assert!(world.claim(&[run]).await?.is_empty(), "a claim that is over gives nothing back");
+    hand_back(epoch).await?;
+    let free =
+        "SELECT count(*) FROM runs_open WHERE status = 'queued' AND lease_until IS NULL AND abandoned = 1";
+    assert_eq!(world.database.count(free).await?, 1);
+    assert_eq!(
+        world.database.count("SELECT count(*) FROM wakeups WHERE due_at <= now() AND sweeps = 0").await?,
+        1
+    );
+    let again = world.claim(&[run]).await?;
+    assert_eq!(again.iter().map(|run| (run.epoch, run.abandoned)).collect::<Vec<_>>(), [(3, 1)]);
+    Ok(())
+}
