@@ -1,8 +1,8 @@
 //! The whole engine in one process, on a database and a virtual host of its own.
 
 use anyhow::Context;
-use automation_broker::permissions;
 use automation_broker::management::Management;
+use automation_broker::permissions;
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::{EVENTS, Topology};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
@@ -70,7 +70,8 @@ impl Engine {
     /// Starts one more of each role.
     pub fn start_roles(&mut self) {
         let (database_url, amqp_url) = (self.database.url().to_owned(), self.vhost.amqp_url().to_owned());
-        let engine_user = amqp_url.split("://").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default();
+        let engine_user =
+            amqp_url.split("://").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default();
         let look = Duration::from_millis(500);
         let ingest = automation_ingest::Config {
             database_url: database_url.clone(),
@@ -105,10 +106,17 @@ impl Engine {
         self.roles.push(tokio::spawn(automation_scheduler::run(scheduler, health, self.drain.clone())));
     }
 
+    /// The broker's user that the roles act as.
+    pub fn engine_user(&self) -> &str {
+        let url = self.vhost.amqp_url();
+        url.split("://").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default()
+    }
+
     /// Publishes a workflow of the tenant.
     pub async fn apply(&self, definition: Value) -> anyhow::Result<()> {
-        let compiled = workflow::parse_value(&definition, automation_actions::contracts(), &Limits::default())
-            .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+        let compiled =
+            workflow::parse_value(&definition, automation_actions::contracts(), &Limits::default())
+                .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         self.api
             .tx(Scope::Tenant(self.tenant), async |connection| {
                 let (workflow, version) = (WorkflowId(Uuid::new_v4()), VersionId(Uuid::new_v4()));
@@ -122,7 +130,9 @@ impl Engine {
     pub async fn publish(&self, events: Vec<Value>) -> anyhow::Result<()> {
         let messages = events
             .into_iter()
-            .map(|event| self.message(event["type"].as_str().unwrap_or("unknown"), event.to_string().into_bytes()))
+            .map(|event| {
+                self.message(event["type"].as_str().unwrap_or("unknown"), event.to_string().into_bytes())
+            })
             .collect();
         Ok(self.publisher.publish_all(messages).await?)
     }
@@ -164,7 +174,9 @@ impl Engine {
     pub async fn drain(&mut self) -> anyhow::Result<()> {
         std::mem::take(&mut self.drain).cancel();
         for role in self.roles.drain(..) {
-            tokio::time::timeout(Duration::from_secs(30), role).await.context("a role did not drain")???;
+            tokio::time::timeout(Duration::from_secs(30), role)
+                .await
+                .context("a role did not drain")???;
         }
         Ok(())
     }
