@@ -1,0 +1,54 @@
+//! CPU time of processes, as Linux counts it.
+
+use anyhow::Context;
+use sqlx::PgConnection;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// The unit of CPU times in /proc, which every Linux fixes at 100 per second for programs.
+const MICROSECONDS_PER_TICK: u64 = 10_000;
+
+/// CPU times of some processes at one moment, in microseconds by process id.
+pub(crate) type CpuTimes = BTreeMap<u32, u64>;
+
+/// User and system time of these processes so far; those that have ended are left out.
+pub(crate) fn times(pids: &[u32]) -> CpuTimes {
+    pids.iter().filter_map(|pid| Some((*pid, time(*pid)?))).collect()
+}
+
+/// Microseconds of CPU between two moments. A process that began in between counts from its beginning.
+pub(crate) fn between(before: &CpuTimes, after: &CpuTimes) -> u64 {
+    after.iter().map(|(pid, time)| time.saturating_sub(before.get(pid).copied().unwrap_or(0))).sum()
+}
+
+fn time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The program's name is in brackets and may hold spaces; utime and stime are the 12th and 13th field behind it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some((user + system) * MICROSECONDS_PER_TICK)
+}
+
+/// The processes that serve the database of `connection`, and those that Postgres runs for all; not the one that is
+/// asked, nor those of other databases on the server.
+pub(crate) async fn postgres_pids(connection: &mut PgConnection) -> anyhow::Result<Vec<u32>> {
+    let pids: Vec<i32> = sqlx::query_scalar(
+        "SELECT pid FROM pg_stat_activity
+          WHERE pid <> pg_backend_pid()
+            AND (datname = current_database()
+                 OR backend_type NOT IN ('client backend', 'autovacuum worker', 'parallel worker', 'walsender'))",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).collect())
+}
+
+/// The process of the broker, as it knows it itself. It must run on this machine.
+pub(crate) async fn rabbitmq_pid(management_url: &str) -> anyhow::Result<u32> {
+    let url = format!("{}/api/nodes?columns=os_pid", management_url.trim_end_matches('/'));
+    let body = reqwest::get(url).await?.error_for_status()?.text().await?;
+    let nodes: serde_json::Value = serde_json::from_str(&body)?;
+    let pid = nodes[0]["os_pid"].as_str().context("the broker does not tell its process id")?;
+    Ok(pid.parse()?)
+}

@@ -1,0 +1,220 @@
+//! What the statements of a run cost by themselves: insert, claim, finish, with one note and the same bytes that the
+//! engine would write. No broker, no events, no triggers, no look-ups.
+
+use crate::fleet::{Effect, TENANTS, compile, subject};
+use crate::{Durations, cpu};
+use anyhow::Context;
+use automation_actions::{RunInput, walk};
+use automation_domain::contact::Contact;
+use automation_domain::event::{Event, RecordedEvent};
+use automation_domain::id::{ContactId, EventId, EventKey, RecordId, RunId, TenantId, VersionId, WorkflowId};
+use automation_domain::interpreter::{RunEvent, RunState};
+use automation_domain::limits::Limits;
+use automation_domain::priority::Priority;
+use automation_domain::record::Note;
+use automation_service_kit::ids::{new_id, wall_clock};
+use automation_store::checkpoints::{self, Checkpoint, Next};
+use automation_store::records::{self, Made};
+use automation_store::runs::{self, NewRun};
+use automation_store::{Db, DbRole, Scope, receipts};
+use automation_test_support::builders;
+use automation_test_support::database::TestDatabase;
+use serde::Serialize;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+const BATCHES: [usize; 3] = [100, 250, 500];
+const CONNECTIONS: [u32; 3] = [1, 2, 4];
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const LEASE: Duration = Duration::from_secs(15);
+
+/// What was measured of the raw cycle with one batch size and number of connections.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct RawFigures {
+    /// Runs per transaction.
+    pub(crate) batch: usize,
+    /// Connections at once.
+    pub(crate) connections: u32,
+    /// Runs that went through the whole cycle, per second.
+    pub(crate) runs_per_second: f64,
+    /// Microseconds of Postgres's CPU per run.
+    pub(crate) postgres_us_per_run: f64,
+    /// Microseconds of the client's CPU per run.
+    pub(crate) client_us_per_run: f64,
+}
+
+/// Tries every batch size with every number of connections, and gives the fastest.
+pub(crate) async fn best(durations: Durations) -> anyhow::Result<RawFigures> {
+    let mut best: Option<RawFigures> = None;
+    for batch in BATCHES {
+        for connections in CONNECTIONS {
+            let figures = cell(batch, connections, durations.raw_cell).await?;
+            eprintln!(
+                "    {batch} runs, {connections} connections: {:.0} runs/s, {:.1} µs in Postgres",
+                figures.runs_per_second, figures.postgres_us_per_run
+            );
+            if best.is_none_or(|best| best.runs_per_second < figures.runs_per_second) {
+                best = Some(figures);
+            }
+        }
+    }
+    best.context("nothing was measured")
+}
+
+/// Measures one combination on a database of its own.
+pub(crate) async fn cell(batch: usize, connections: u32, duration: Duration) -> anyhow::Result<RawFigures> {
+    let database = TestDatabase::create().await?;
+    let db = database.store_of_size(DbRole::Worker, connections);
+    let mut monitor = database.superuser().await?;
+    let sample = Arc::new(Sample::walked()?);
+    // Tables get their first pages and statements their plans before the clock starts.
+    cycles(&db, &sample, batch, connections, Duration::from_millis(300)).await?;
+    database.execute("ANALYZE").await?;
+
+    let own = [std::process::id()];
+    let postgres_before = cpu::times(&cpu::postgres_pids(&mut monitor).await?);
+    let (client_before, begun) = (cpu::times(&own), Instant::now());
+    let runs = cycles(&db, &sample, batch, connections, duration).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let client = cpu::between(&client_before, &cpu::times(&own));
+    let postgres = cpu::between(&postgres_before, &cpu::times(&cpu::postgres_pids(&mut monitor).await?));
+    db.close().await;
+    Ok(RawFigures {
+        batch,
+        connections,
+        runs_per_second: runs as f64 / seconds,
+        postgres_us_per_run: postgres as f64 / runs as f64,
+        client_us_per_run: client as f64 / runs as f64,
+    })
+}
+
+/// Puts batches through the cycle on all connections; says how many runs.
+async fn cycles(
+    db: &Db,
+    sample: &Arc<Sample>,
+    batch: usize,
+    connections: u32,
+    duration: Duration,
+) -> anyhow::Result<usize> {
+    let begun = Instant::now();
+    let mut working = JoinSet::new();
+    for _ in 0..connections {
+        let (db, sample) = (db.clone(), sample.clone());
+        working.spawn(async move {
+            let mut runs = 0;
+            while begun.elapsed() < duration {
+                cycle(&db, &sample, batch).await?;
+                runs += batch;
+            }
+            anyhow::Ok(runs)
+        });
+    }
+    let mut runs = 0;
+    while let Some(ended) = working.join_next().await {
+        runs += ended??;
+    }
+    Ok(runs)
+}
+
+/// Three transactions, like the engine's: made, claimed, finished.
+async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
+    let scope = Scope::Tenants(&sample.tenants);
+    let nudged: Vec<(TenantId, RunId)> = db
+        .tx(scope, async |connection| {
+            let now = receipts::now(connection).await?;
+            let made: Vec<NewRun> = (0..batch).map(|number| sample.run(now, number)).collect();
+            runs::insert(connection, now, LOOK_AGAIN, &made).await?;
+            anyhow::Ok(made.iter().map(|run| (run.tenant_id, run.run_id)).collect())
+        })
+        .await?;
+    let claimed = db.tx(scope, async |connection| runs::claim(connection, &nudged, LEASE).await).await?;
+    anyhow::ensure!(claimed.len() == batch, "{} of {batch} runs were claimed", claimed.len());
+    db.tx(scope, async |connection| {
+        let now = receipts::now(connection).await?;
+        let ended: Vec<Checkpoint> = claimed
+            .iter()
+            .map(|run| Checkpoint {
+                tenant_id: run.tenant_id,
+                run_id: run.run_id,
+                epoch: run.epoch,
+                next: Next::Finished { status: "completed" },
+                state: sample.state.clone(),
+                steps: sample.steps.clone(),
+            })
+            .collect();
+        let held = checkpoints::settle(connection, now, &ended).await?;
+        anyhow::ensure!(held.len() == batch, "{} of {batch} runs were still held", held.len());
+        let notes: Vec<Note> = claimed.iter().map(|run| sample.note(run.run_id)).collect();
+        let notes: Vec<Made<'_, Note>> = claimed
+            .iter()
+            .zip(&notes)
+            .map(|(run, record)| Made { tenant_id: run.tenant_id, run_id: run.run_id, record })
+            .collect();
+        records::insert_notes(connection, now, &notes).await?;
+        checkpoints::log(connection, now, "bench", &ended.iter().collect::<Vec<_>>()).await?;
+        anyhow::Ok(())
+    })
+    .await
+}
+
+/// What every run of the cycle looks like: the bytes of one that the engine's own walk made.
+struct Sample {
+    tenants: Vec<TenantId>,
+    workflow_id: WorkflowId,
+    version_id: VersionId,
+    contact_id: ContactId,
+    state: Vec<u8>,
+    steps: Vec<u8>,
+}
+
+impl Sample {
+    fn walked() -> anyhow::Result<Self> {
+        let tenants: Vec<TenantId> = (0..TENANTS).map(|_| TenantId(new_id())).collect();
+        let (workflow_id, version_id) = (WorkflowId(new_id()), VersionId(new_id()));
+        let contact_id = ContactId::derive(tenants[0], &subject(0));
+        let now = wall_clock();
+        let event = Event { data: json!({ "total": 80 }), ..builders::event("tenant-0", "raw") };
+        let event = RecordedEvent { event_id: EventId::derive(now, event.key), received_at: now, event };
+        let run = RunInput {
+            run_id: RunId::derive(now, workflow_id, "ordered", event.event.key),
+            event: Some(&event),
+            contact: Some(Contact::new(contact_id, &subject(0))),
+            tenant: "tenant-0",
+            run_key: "raw",
+            started_at: now,
+            version: 1,
+            now,
+            limits: &Limits::default(),
+        };
+        let started = RunEvent::Started { trigger: "ordered".to_owned() };
+        let walked = walk(&compile(Effect::Note)?, RunState::default(), started, run);
+        anyhow::ensure!(walked.finished && walked.changes.len() == 1, "the benchmark's workflow does not run");
+        let (state, steps) = (serde_json::to_vec(&walked.state)?, serde_json::to_vec(&walked.log)?);
+        Ok(Self { tenants, workflow_id, version_id, contact_id, state, steps })
+    }
+
+    fn run(&self, now: chrono::DateTime<chrono::Utc>, number: usize) -> NewRun {
+        let key = EventKey::derive("raw", &new_id().to_string());
+        NewRun {
+            tenant_id: self.tenants[number % self.tenants.len()],
+            run_id: RunId::derive(now, self.workflow_id, "ordered", key),
+            workflow_id: self.workflow_id,
+            version_id: self.version_id,
+            trigger_id: "ordered".to_owned(),
+            event_id: EventId::derive(now, key),
+            contact_id: Some(self.contact_id),
+            run_key: subject(number),
+            priority: Priority::High,
+        }
+    }
+
+    fn note(&self, run: RunId) -> Note {
+        Note {
+            note_id: RecordId::derive(run, "act", 1),
+            contact_id: self.contact_id,
+            text: "Ordered for 80".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One role of the engine in a process of its own, so that its CPU can be told from the others'.
+
+use automation_domain::limits::Limits;
+use automation_service_kit::health::Health;
+use automation_service_kit::metrics::Metrics;
+use clap::{Args, ValueEnum};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+
+/// Batches under way at once, per role.
+const WORKERS: usize = 2;
+const BATCH: u16 = 500;
+/// How often an executor says how many runs it has finished.
+const TELL_EVERY: Duration = Duration::from_millis(20);
+
+/// A part of the engine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+pub(crate) enum Role {
+    Ingest,
+    Executor,
+    Scheduler,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 3] = [Self::Ingest, Self::Executor, Self::Scheduler];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Executor => "executor",
+            Self::Scheduler => "scheduler",
+        }
+    }
+}
+
+/// Which role, and where its servers are.
+#[derive(Args, Debug)]
+pub(crate) struct RoleArguments {
+    role: Role,
+    #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    #[arg(long, env = "BENCH_AMQP_URL", hide_env_values = true)]
+    amqp_url: String,
+}
+
+/// Runs the role with the defaults of `automation serve`, until standard input ends: that is when the benchmark is done
+/// or dead.
+pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
+    let metrics = Metrics::install()?;
+    let drain = CancellationToken::new();
+    let (health, drained) = (Health::new(drain.clone()), drain.clone());
+    tokio::spawn(async move {
+        let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
+        drained.cancel();
+    });
+    let RoleArguments { role, database_url, amqp_url } = arguments;
+    let amqp_user = user_of(&amqp_url);
+    match role {
+        Role::Ingest => {
+            let config = automation_ingest::Config {
+                database_url,
+                amqp_url,
+                engine_users: vec![amqp_user],
+                limits: Limits::default(),
+                workers: WORKERS,
+                batch_messages: BATCH,
+                first_look: Duration::from_secs(5),
+            };
+            automation_ingest::run(config, health, drain).await
+        }
+        Role::Executor => {
+            let config = automation_executor::Config {
+                database_url,
+                amqp_url,
+                limits: Limits::default(),
+                workers: WORKERS,
+                batch_runs: usize::from(BATCH),
+                lease: Duration::from_secs(15),
+                name: "executor-bench".to_owned(),
+            };
+            let telling = tokio::spawn(tell_finished(metrics, drain.clone()));
+            let ended = automation_executor::run(config, health, drain).await;
+            telling.await?;
+            ended
+        }
+        Role::Scheduler => {
+            let config = automation_scheduler::Config {
+                database_url,
+                amqp_url,
+                amqp_user,
+                batch: i64::from(BATCH),
+                first_look: Duration::from_secs(5),
+                partitions_ahead: 3,
+                dedupe_days: 7,
+            };
+            automation_scheduler::run(config, health, drain).await
+        }
+    }
+}
+
+/// Prints the number of finished runs, line by line: the load is regulated by it.
+async fn tell_finished(metrics: Metrics, drain: CancellationToken) {
+    let mut told = 0;
+    while !drain.is_cancelled() {
+        let finished = metrics.encode().map_or(told, |text| finished_runs(&text));
+        if finished != told {
+            println!("{finished}");
+            told = finished;
+        }
+        tokio::time::sleep(TELL_EVERY).await;
+    }
+}
+
+/// Sums the counter of finished runs over its labels.
+fn finished_runs(metrics: &str) -> u64 {
+    metrics
+        .lines()
+        .filter(|line| line.starts_with("runs_finished_total"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum::<f64>() as u64
+}
+
+fn user_of(amqp_url: &str) -> String {
+    let rest = amqp_url.split_once("://").map_or(amqp_url, |(_, rest)| rest);
+    rest.split([':', '@']).next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_runs_are_summed_over_statuses() {
+        let text = "# TYPE runs_finished_total counter\nruns_finished_total{status=\"completed\"} 40\n\
+                    runs_finished_total{status=\"failed\"} 2\nruns_claimed_total 50\n";
+        assert_eq!(finished_runs(text), 42);
+    }
+
+    #[test]
+    fn the_user_stands_before_the_password() {
+        assert_eq!(user_of("amqp://admin:secret@127.0.0.1:5672/bench"), "admin");
+    }
+}
