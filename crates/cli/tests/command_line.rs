@@ -1,5 +1,7 @@
 //! The command line as people and programs use it: what it prints, where, and with which exit code.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use automation_store::checkpoints::{self, Checkpoint, Next};
 use automation_store::{DbRole, Scope, receipts};
 use automation_test_support::builders::{self, Started};

@@ -103,6 +103,9 @@ async fn broker(url: &str) -> Finding {
     Finding { check: "broker", result }
 }
 
+/// The queue of a priority.
+type QueueName = fn(Priority) -> &'static str;
+
 async fn management(url: &str, vhost: &str) -> Vec<Finding> {
     let queues = async {
         let management = Management::new(url)?;
@@ -126,7 +129,7 @@ async fn management(url: &str, vhost: &str) -> Vec<Finding> {
         )),
     };
     let mut findings = vec![Finding { check: "topology", result: topology }];
-    let roles: [(&'static str, fn(Priority) -> &'static str, &'static str); 2] = [
+    let roles: [(&'static str, QueueName, &'static str); 2] = [
         ("ingest queues", ingest_queue, "automation serve --roles ingest"),
         ("work queues", work_queue, "automation serve --roles executor"),
     ];

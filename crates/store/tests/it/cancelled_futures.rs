@@ -75,7 +75,7 @@ async fn five_thousand_dropped_transactions_poison_no_connection() -> anyhow::Re
         .await
     };
     let (a, b, c) = tokio::join!(free(), free(), free());
-    (a?, b?, c?);
+    a.and(b).and(c)?;
     db.close().await;
     let left_open = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND state LIKE 'idle in transaction%'",

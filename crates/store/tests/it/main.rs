@@ -1,5 +1,7 @@
 //! The store against a real Postgres, under the roles that are used at run time: one file per idea.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod cancelled_futures;
 mod cancelling;
 mod claiming;
