@@ -44,7 +44,7 @@ ENV
 }
 
 # For the command line: the operator, and for migrations the owner.
-cli_env() { # subcommand
+cli_env() { # arguments...
     if servers_given; then
         echo "DATABASE_URL=${AUTOMATION_OPERATOR_DATABASE_URL:-$DATABASE_URL}"
         echo "AUTOMATION_OWNER_DATABASE_URL=${AUTOMATION_OWNER_DATABASE_URL:-$DATABASE_URL}"
@@ -55,7 +55,7 @@ AMQP_URL=$(amqp_url automation-engine "$SECRET_AMQP_ENGINE" automation)
 AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url admin "$SECRET_AMQP_ADMIN")
 AUTOMATION_ENGINE_USERS=automation-engine
 ENV
-        if [ "$1" = migrate ]; then
+        if [[ " $* " == *" migrate "* ]]; then
             echo "AUTOMATION_OWNER_DATABASE_URL=$(postgres_url automation_owner "$SECRET_PG_OWNER" automation)"
         fi
     fi
@@ -86,8 +86,9 @@ as_exports() { sed "s/'/'\\\\''/g; s/^\([A-Z_]*\)=\(.*\)\$/export \1='\2'/"; }
 # Runs a command with the variables that a function above prints.
 # They are exported here and not given to `env` as arguments, which every user could read in `ps`.
 with_env() { # function-and-arguments, as one word; command...
-    local exports
-    exports=$($1 | as_exports)
+    local exports printer
+    read -ra printer <<<"${1//$'\n'/ }"
+    exports=$("${printer[@]}" | as_exports)
     shift
     (
         eval "$exports"

@@ -40,7 +40,7 @@ postgres_root() {
         elif as_postgres_user test -x "$STATE"; then
             install -d -m 700 -o postgres -g postgres "$PGROOT"
         else
-            PGROOT="/var/tmp/automation-$(printf %s "$ROOT" | sha256sum | cut -c1-12)"
+            PGROOT="/var/tmp/automation-$(printf %s "$STATE" | sha256sum | cut -c1-12)"
             claim_outside_root
             ln -s "$PGROOT" "$STATE/postgres"
         fi
@@ -71,13 +71,24 @@ postgres_create() {
     mv "$PGROOT/data.new" "$PGROOT/data"
 }
 
-# After a kill -9 the server's own lock file stays. Postgres sees through it, unless the pid now belongs to another
-# process of the same user; then it would refuse to start.
+# After a kill -9 the server's own lock file stays. Postgres sees through it, with two exceptions in which it refuses to
+# start: its former children have not noticed yet, which takes a moment, or the pid now belongs to another process of
+# the same user.
 postgres_drop_stale_lock() {
-    local pid file="$PGROOT/data/postmaster.pid"
+    local pid file="$PGROOT/data/postmaster.pid" deadline=$((SECONDS + 10))
     [ -f "$file" ] || return 0
+    while [ "$SECONDS" -lt "$deadline" ] && postgres_has_children; do sleep 0.1; done
     pid=$(head -n 1 "$file")
     if [ -r "/proc/$pid/cmdline" ] && ! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q postgres; then rm -f "$file"; fi
+}
+
+# Every process of a cluster works in its data directory.
+postgres_has_children() {
+    local folder
+    for folder in /proc/[0-9]*/cwd; do
+        if [ "$folder" -ef "$PGROOT/data" ]; then return 0; fi
+    done
+    return 1
 }
 
 postgres_start() {

@@ -7,7 +7,8 @@
 #   .automation/postgres/     the data directory (or a link to one that user `postgres` can reach)
 #   .automation/rabbitmq/     the node's data, configuration and cookie
 
-STATE="$ROOT/.automation"
+# Tests that kill servers have some of their own, in another folder.
+STATE="${AUTOMATION_HOME:-$ROOT/.automation}"
 
 open_state() {
     umask 077
