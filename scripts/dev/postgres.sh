@@ -72,21 +72,28 @@ postgres_create() {
 }
 
 # After a kill -9 the server's own lock file stays. Postgres sees through it, with two exceptions in which it refuses to
-# start: its former children have not noticed yet, which takes a moment, or the pid now belongs to another process of
-# the same user.
+# start: a former child has not ended yet (usually it takes a moment; in the middle of a long query, until its end),
+# or the pid now belongs to another process of the same user.
 postgres_drop_stale_lock() {
-    local pid file="$PGROOT/data/postmaster.pid" deadline=$((SECONDS + 10))
+    local pid file="$PGROOT/data/postmaster.pid" deadline=$((SECONDS + 3))
     [ -f "$file" ] || return 0
-    while [ "$SECONDS" -lt "$deadline" ] && postgres_has_children; do sleep 0.1; done
+    while pid=$(postgres_orphan); do
+        # What it does cannot be committed any more, so nothing is lost.
+        if [ "$SECONDS" -ge "$deadline" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+        sleep 0.1
+    done
     pid=$(head -n 1 "$file")
     if [ -r "/proc/$pid/cmdline" ] && ! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q postgres; then rm -f "$file"; fi
 }
 
-# Every process of a cluster works in its data directory.
-postgres_has_children() {
-    local folder
-    for folder in /proc/[0-9]*/cwd; do
-        if [ "$folder" -ef "$PGROOT/data" ]; then return 0; fi
+# Prints the pid of a process of this cluster: the server's program, working in the data directory.
+postgres_orphan() {
+    local process
+    for process in /proc/[0-9]*; do
+        if [ "$process/cwd" -ef "$PGROOT/data" ] && [ "$process/exe" -ef "$POSTGRES_BIN/postgres" ]; then
+            basename "$process"
+            return
+        fi
     done
     return 1
 }
