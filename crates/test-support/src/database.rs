@@ -75,11 +75,16 @@ impl TestDatabase {
 
     /// Asks for one number as superuser.
     pub async fn count(&self, sql: &str) -> anyhow::Result<i64> {
-        let mut connection = self.superuser().await?;
-        let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await?;
-        connection.close().await?;
-        Ok(count)
+        count(&self.url, sql).await
     }
+}
+
+/// Asks the database at `url` for one number.
+pub async fn count(url: &str, sql: &str) -> anyhow::Result<i64> {
+    let mut connection = connect(url).await?;
+    let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(count)
 }
 
 impl Drop for TestDatabase {
