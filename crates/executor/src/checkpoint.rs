@@ -9,8 +9,8 @@ use automation_store::checkpoints::{self, Checkpoint, Held, Next};
 use automation_store::enrolments::{self, EnrolmentKey};
 use automation_store::outbox::NewOutboxEvent;
 use automation_store::records::{self, Made};
-use automation_store::runs::ClaimedRun;
-use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts};
+use automation_store::runs::{self, ClaimedRun};
+use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,10 +47,15 @@ async fn write(
     settlements: &[Settlement<'_>],
 ) -> Result<Held, Error> {
     let now = receipts::now(connection).await?;
+    let resumed = hand_back_resumed(connection, settlements).await?;
     let ended = ended_enrolments(settlements);
     let ended_keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
     enrolments::lock(connection, &ended_keys).await?;
-    let all: Vec<Checkpoint> = settlements.iter().map(|settlement| settlement.checkpoint.clone()).collect();
+    let all: Vec<Checkpoint> = settlements
+        .iter()
+        .filter(|settlement| !resumed.contains(&(settlement.run.tenant_id, settlement.run.run_id)))
+        .map(|settlement| settlement.checkpoint.clone())
+        .collect();
     let held = checkpoints::settle(connection, now, &all).await?;
     let valid: Vec<&Settlement<'_>> = settlements
         .iter()
@@ -67,7 +72,32 @@ async fn write(
     let logged: Vec<&Checkpoint> = valid.iter().map(|settlement| &settlement.checkpoint).collect();
     checkpoints::log(connection, now, &shared.config.name, &logged).await?;
     outbox::insert(connection, &events).await?;
-    Ok(held)
+    Ok(held.into_iter().chain(resumed).collect())
+}
+
+/// Gives back the runs that were to be held for a workflow which was resumed meanwhile: nobody would wake them.
+async fn hand_back_resumed(
+    connection: &mut PgConnection,
+    settlements: &[Settlement<'_>],
+) -> Result<Held, Error> {
+    let to_hold: Vec<&ClaimedRun> = settlements
+        .iter()
+        .filter(|settlement| matches!(settlement.checkpoint.next, Next::Paused))
+        .map(|settlement| settlement.run)
+        .collect();
+    if to_hold.is_empty() {
+        return Ok(Held::new());
+    }
+    let workflows: BTreeSet<_> = to_hold.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
+    let workflows: Vec<_> = workflows.into_iter().collect();
+    let paused: BTreeSet<_> = workflows::keep_paused(connection, &workflows).await?.into_iter().collect();
+    let claims: Vec<_> = to_hold
+        .into_iter()
+        .filter(|run| !paused.contains(&run.workflow_id))
+        .map(|run| (run.tenant_id, run.run_id, run.epoch))
+        .collect();
+    runs::hand_back(connection, &claims).await?;
+    Ok(claims.into_iter().map(|(tenant, run, _epoch)| (tenant, run)).collect())
 }
 
 fn ended_enrolments(settlements: &[Settlement<'_>]) -> BTreeMap<EnrolmentKey, RunId> {

@@ -206,6 +206,11 @@ pub async fn set_state(
     workflow: WorkflowId,
     state: &str,
 ) -> Result<bool, Error> {
+    // Whoever holds a run because its workflow is paused does so before this, and is seen below, or after, and sees it.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
+        .bind(workflow.0)
+        .execute(&mut *connection)
+        .await?;
     let changed = sqlx::query(
         "UPDATE workflows SET state = $3, updated_at = now()
           WHERE tenant_id = $1 AND workflow_id = $2 AND state <> $3",
@@ -267,6 +272,28 @@ pub async fn versions(
             Ok((version_id, version))
         })
         .collect()
+}
+
+/// Those of these workflows that are paused, and that stay so until the transaction ends; role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn keep_paused(
+    connection: &mut PgConnection,
+    workflows: &[(TenantId, WorkflowId)],
+) -> Result<Vec<WorkflowId>, Error> {
+    let mut ids: Vec<Uuid> = workflows.iter().map(|(_, id)| id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    sqlx::query(
+        "SELECT pg_advisory_xact_lock_shared(hashtextextended(i::text, 0))
+           FROM unnest($1::uuid[]) WITH ORDINALITY AS u (i, n) ORDER BY n",
+    )
+    .bind(ids)
+    .execute(&mut *connection)
+    .await?;
+    paused(connection, workflows).await
 }
 
 /// Those of these workflows that are paused; role worker.

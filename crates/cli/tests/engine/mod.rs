@@ -70,13 +70,12 @@ impl Engine {
     /// Starts one more of each role.
     pub fn start_roles(&mut self) {
         let (database_url, amqp_url) = (self.database.url().to_owned(), self.vhost.amqp_url().to_owned());
-        let engine_user =
-            amqp_url.split("://").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default();
+        let engine_user = self.engine_user().to_owned();
         let look = Duration::from_millis(500);
         let ingest = automation_ingest::Config {
             database_url: database_url.clone(),
             amqp_url: amqp_url.clone(),
-            engine_users: vec![engine_user.to_owned()],
+            engine_users: vec![engine_user.clone()],
             limits: Limits::default(),
             workers: 2,
             batch_messages: 500,
@@ -92,7 +91,7 @@ impl Engine {
             name: "executor-test".to_owned(),
         };
         let scheduler = automation_scheduler::Config {
-            amqp_user: engine_user.to_owned(),
+            amqp_user: engine_user,
             database_url,
             amqp_url,
             batch: 500,
