@@ -161,7 +161,7 @@ async fn run(config: ConsumerConfig, outlets: Vec<Outlet>, control: Control) {
             }
             End::Failed(reason) => {
                 control.reconnects.fetch_add(1, Ordering::Relaxed);
-                if consumed_for > Duration::from_secs(10) {
+                if consumed_for > STABLE {
                     delays = self::delays().build();
                 }
                 let delay = delays.next().unwrap_or(MAX_DELAY);
@@ -173,7 +173,10 @@ async fn run(config: ConsumerConfig, outlets: Vec<Outlet>, control: Control) {
     control.report.send_replace(ConsumerHealth::Closed);
 }
 
-const MAX_DELAY: Duration = Duration::from_secs(10);
+/// Jitter may double it: after an outage, nobody stays away for longer than ten seconds.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+/// A connection that consumed for this long was a good one: the next failure is a new one.
+const STABLE: Duration = Duration::from_secs(2);
 
 fn delays() -> ExponentialBuilder {
     ExponentialBuilder::new()
