@@ -100,9 +100,11 @@ pub(crate) async fn latency(durations: Durations) -> anyhow::Result<Latency> {
 
 /// How many runs have finished, and the moment, in seconds.
 async fn finished(monitor: &mut PgConnection) -> anyhow::Result<(i64, f64)> {
-    Ok(sqlx::query_as("SELECT count(*), extract(epoch FROM statement_timestamp())::float8 FROM runs_finished")
-        .fetch_one(monitor)
-        .await?)
+    Ok(sqlx::query_as(
+        "SELECT count(*), extract(epoch FROM statement_timestamp())::float8 FROM runs_finished",
+    )
+    .fetch_one(monitor)
+    .await?)
 }
 
 fn per_run(before: &CpuByPart, after: &CpuByPart, runs: i64) -> BTreeMap<&'static str, f64> {

@@ -190,7 +190,10 @@ impl Sample {
         };
         let started = RunEvent::Started { trigger: "ordered".to_owned() };
         let walked = walk(&compile(Effect::Note)?, RunState::default(), started, run);
-        anyhow::ensure!(walked.finished && walked.changes.len() == 1, "the benchmark's workflow does not run");
+        anyhow::ensure!(
+            walked.finished && walked.changes.len() == 1,
+            "the benchmark's workflow does not run"
+        );
         let (state, steps) = (serde_json::to_vec(&walked.state)?, serde_json::to_vec(&walked.log)?);
         Ok(Self { tenants, workflow_id, version_id, contact_id, state, steps })
     }

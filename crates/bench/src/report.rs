@@ -97,13 +97,14 @@ impl Report {
             table.add_row(cells);
         }
         for engine in &self.engine {
-            let cells = [
-                engine.load.clone(),
-                number(engine.runs_per_second),
-                number(engine.cpu_us_per_run_total),
-            ]
-            .into_iter()
-            .chain(parts.iter().map(|part| number(engine.cpu_us_per_run.get(part).copied().unwrap_or(0.0))));
+            let cells =
+                [engine.load.clone(), number(engine.runs_per_second), number(engine.cpu_us_per_run_total)]
+                    .into_iter()
+                    .chain(
+                        parts
+                            .iter()
+                            .map(|part| number(engine.cpu_us_per_run.get(part).copied().unwrap_or(0.0))),
+                    );
             table.add_row(cells);
         }
         for column in table.column_iter_mut().skip(1) {

@@ -1,11 +1,11 @@
 //! What is measured, in which order. What is compared is measured in turns, because a shared machine drifts.
 
+use crate::Durations;
 use crate::engine::{self, EngineFigures, Latency};
 use crate::fleet::Effect;
 use crate::load::Packing;
 use crate::raw::{self, RawFigures};
 use crate::report::{Machine, Report};
-use crate::Durations;
 use clap::ValueEnum;
 
 /// Events per message of publishers that pack.
