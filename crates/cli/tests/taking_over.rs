@@ -136,7 +136,8 @@ async fn a_run_that_is_cancelled_while_it_waits_does_nothing_more() -> anyhow::R
         .tx(Scope::Tenant(engine.tenant), async |connection| {
             let runs = run_lists::list(connection, engine.tenant, &RunFilter::default(), 10).await?;
             let run = runs.iter().find(|run| run.run_key == "contact-1").map(|run| run.run_id);
-            run_cancel::cancel(connection, engine.tenant, run.unwrap(), "ada", "changed her mind").await
+            run_cancel::cancel(connection, engine.tenant, run.expect("it waits"), "ada", "changed her mind")
+                .await
         })
         .await?;
     assert_eq!(cancelled, Cancelled::Now);
@@ -151,7 +152,8 @@ async fn set_state(engine: &Engine, state: &str) -> anyhow::Result<()> {
     engine
         .api
         .tx(Scope::Tenant(engine.tenant), async |connection| {
-            let workflow = workflows::by_key(connection, engine.tenant, "later").await?.unwrap();
+            let workflow =
+                workflows::by_key(connection, engine.tenant, "later").await?.expect("it was applied");
             workflows::set_state(connection, engine.tenant, workflow.workflow_id, state).await
         })
         .await?;

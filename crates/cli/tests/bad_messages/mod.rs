@@ -133,7 +133,7 @@ fn unusable() -> Vec<Bad> {
         .into_iter()
         .map(|name| {
             let mut order = order(name);
-            order.as_object_mut().unwrap().remove(name);
+            order.as_object_mut().expect("an order is an object").remove(name);
             Bad::whole("missing_attribute", order.to_string())
         })
         .collect();

@@ -35,36 +35,24 @@ async fn every_event_becomes_one_completed_run_whatever_is_killed_how_often() ->
     let mut killed: BTreeMap<&str, usize> = BTreeMap::new();
     let begun = Instant::now();
     for round in 0..kills {
-        if round % 2 == 0 {
-            // One thing at a time; all else is up.
-            for role in &mut roles {
-                tokio::time::sleep(AT_WORK).await;
-                kill(role, &servers, &mut killed).await?;
+        // In every fourth round one thing at a time, while all else is up; in the others one right after the other.
+        let one_by_one = round % 4 == 0;
+        for role in &mut roles {
+            tokio::time::sleep(AT_WORK).await;
+            kill(role, &servers, &mut killed).await?;
+            if one_by_one {
                 role.ready().await?;
             }
-            tokio::time::sleep(AT_WORK).await;
-            servers.kill("postgres").await?;
+        }
+        tokio::time::sleep(AT_WORK).await;
+        servers.kill("postgres").await?;
+        if one_by_one {
             servers.restart().await?;
             all_ready(&roles).await?;
             tokio::time::sleep(AT_WORK).await;
-            servers.kill("rabbitmq").await?;
-            servers.restart().await?;
-        } else {
-            // Both servers at once, and every role while they are away.
-            tokio::time::sleep(AT_WORK).await;
-            servers.kill("postgres").await?;
-            servers.kill("rabbitmq").await?;
-            let restart = servers.restart();
-            let roles_die = async {
-                for role in &mut roles {
-                    tokio::time::sleep(AT_WORK).await;
-                    kill(role, &servers, &mut killed).await?;
-                    role.alive().await?;
-                }
-                anyhow::Ok(())
-            };
-            tokio::try_join!(restart, roles_die)?;
         }
+        servers.kill("rabbitmq").await?;
+        servers.restart().await?;
         *killed.entry("postgres").or_default() += 1;
         *killed.entry("rabbitmq").or_default() += 1;
         all_ready(&roles).await?;

@@ -46,11 +46,6 @@ impl Role {
         self.name
     }
 
-    /// Waits until the process answers.
-    pub async fn alive(&self) -> anyhow::Result<()> {
-        self.until("/livez").await
-    }
-
     /// Waits until the role can do its work.
     pub async fn ready(&self) -> anyhow::Result<()> {
         self.until("/readyz").await

@@ -143,7 +143,7 @@ impl Engine {
             routing_key: routing_key.to_owned(),
             body,
             content_type: "application/cloudevents+json".to_owned(),
-            message_id: Uuid::now_v7().to_string(),
+            message_id: Uuid::new_v4().to_string(),
             user_id: Some(self.publisher_user.clone()),
             ..Message::default()
         }
