@@ -22,6 +22,23 @@ BEGIN
         -- The sub-selects are evaluated once per statement, not once per row.
         EXECUTE format('CREATE POLICY api ON %I TO automation_api
                         USING (tenant_id = (SELECT app_tenant())) WITH CHECK (tenant_id = (SELECT app_tenant()))', name);
+    END LOOP;
+
+    -- Workers look rows of these up by their whole key: the scope is a filter over a hashed list, so that the planner
+    -- does not take it for the index condition, which would read every row of the scope's tenants.
+    FOREACH name IN ARRAY ARRAY[
+        'event_receipts', 'events', 'enrolments', 'runs_open', 'runs_finished', 'workflow_run_logs', 'wakeups',
+        'waits', 'outbox', 'contacts', 'tasks', 'notes'
+    ] LOOP
+        EXECUTE format('CREATE POLICY worker ON %I TO automation_worker
+                        USING (tenant_id IN (SELECT unnest(app_tenants())))
+                        WITH CHECK (tenant_id IN (SELECT unnest(app_tenants())))', name);
+    END LOOP;
+    -- Of these they read whatever the scope gives: here it is the index condition.
+    FOREACH name IN ARRAY ARRAY[
+        'tenants', 'publisher_grants', 'workflows', 'workflow_versions', 'workflow_nodes', 'workflow_edges',
+        'workflow_triggers', 'workflow_schedules', 'parked_events'
+    ] LOOP
         EXECUTE format('CREATE POLICY worker ON %I TO automation_worker
                         USING (tenant_id = ANY ((SELECT app_tenants())::uuid[]))
                         WITH CHECK (tenant_id = ANY ((SELECT app_tenants())::uuid[]))', name);

@@ -105,7 +105,8 @@ impl Db {
             role.name(),
             if role == DbRole::Owner { "0" } else { "30s" },
             if role == DbRole::Worker {
-                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off"
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; \
+                 SET enable_bitmapscan = off; SET enable_material = off; SET random_page_cost = 0.1"
             } else {
                 ""
             },

@@ -71,12 +71,12 @@ pub async fn by_ids(
 ) -> Result<BTreeMap<(TenantId, EventId), RecordedEvent>, Error> {
     let (tenants, events): (Vec<Uuid>, Vec<Uuid>) =
         ids.iter().map(|(tenant, event)| (tenant.0, event.0)).unzip();
-    // A lateral look-up per id: the partition is chosen for each, where `= ANY` under a generic plan reads them all.
+    // A look-up per id, kept apart from its surroundings by OFFSET: the partition is then chosen for each, and the whole
+    // key is the index condition.
     let rows = sqlx::query(
-        "SELECT e.*, n.key AS tenant_key
+        "SELECT e.*, (SELECT key FROM tenants n WHERE n.tenant_id = u.t) AS tenant_key
            FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-           JOIN events e ON e.tenant_id = u.t AND e.event_id = u.i
-           JOIN tenants n ON n.tenant_id = u.t",
+          CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.tenant_id = u.t AND e.event_id = u.i OFFSET 0) AS e",
     )
     .bind(&tenants)
     .bind(&events)
