@@ -61,7 +61,7 @@ check_sources() {
     cd "$ROOT" || exit
     step "Shell scripts"
     for script in dev .ci/run scripts/dev/*.sh; do bash -n "$script"; done
-    if has shellcheck; then shellcheck -x dev .ci/run scripts/dev/*.sh; fi
+    if has shellcheck; then shellcheck -x -S warning dev .ci/run scripts/dev/*.sh; fi
     step "Format"
     cargo fmt --all --check
     step "Clippy"
