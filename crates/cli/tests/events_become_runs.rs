@@ -9,7 +9,9 @@ use serde_json::json;
 async fn an_event_becomes_one_finished_run_with_its_effect_and_history() -> anyhow::Result<()> {
     let engine = Engine::start(1).await?;
     engine.apply(note_forms("notes")).await?;
-    let form = |id: &str, kind: &str| event("form.submitted", id, "ada", json!({ "form_id": kind, "text": "hello" }));
+    let form = |id: &str, kind: &str| {
+        event("form.submitted", id, "ada", json!({ "form_id": kind, "text": "hello" }))
+    };
     engine.publish(vec![form("1", "contact"), form("2", "survey"), form("1", "contact")]).await?;
     engine.until("SELECT count(*) FROM events", 2).await?;
     engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 1).await?;
@@ -27,7 +29,12 @@ async fn a_hundred_events_of_which_thirty_come_twice_make_a_hundred_runs_with_an
         let engine = Engine::start(replicas).await?;
         engine.apply(note_forms("notes")).await?;
         let form = |number: usize| {
-            event("form.submitted", &format!("form-{number}"), &format!("contact-{number}"), json!({ "form_id": "contact" }))
+            event(
+                "form.submitted",
+                &format!("form-{number}"),
+                &format!("contact-{number}"),
+                json!({ "form_id": "contact" }),
+            )
         };
         let twice = (0..100).chain(0..30).map(form).collect();
         engine.publish(twice).await?;
@@ -41,7 +48,8 @@ async fn a_hundred_events_of_which_thirty_come_twice_make_a_hundred_runs_with_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delay_ends_by_the_clock_and_a_tag_starts_the_next_workflow_without_being_set_twice() -> anyhow::Result<()> {
+async fn a_delay_ends_by_the_clock_and_a_tag_starts_the_next_workflow_without_being_set_twice()
+-> anyhow::Result<()> {
     let engine = Engine::start(2).await?;
     engine
         .apply(json!({
@@ -98,12 +106,16 @@ async fn entry_rules_let_a_key_in_once_or_one_at_a_time() -> anyhow::Result<()> 
     let per_cart = json!({ "key": "{{ event.data.cart_id }}", "on_conflict": "ignore" });
     engine.apply(workflow("cart", "cart.abandoned", per_cart)).await?;
     let orders = (0..10).map(|n| event("order.created", &format!("o{n}"), "ada", json!({})));
-    let carts = (0..6).map(|n| event("cart.abandoned", &format!("c{n}"), "ada", json!({ "cart_id": format!("cart-{}", n % 3) })));
+    let carts = (0..6).map(|n| {
+        event("cart.abandoned", &format!("c{n}"), "ada", json!({ "cart_id": format!("cart-{}", n % 3) }))
+    });
     engine.publish(orders.chain(carts).collect()).await?;
     engine.until("SELECT count(*) FROM events", 16).await?;
     engine.until("SELECT count(*) FROM runs_open", 0).await?;
     let of = |key: &str| {
-        format!("SELECT count(*) FROM runs_finished r JOIN workflows w USING (tenant_id, workflow_id) WHERE w.key = '{key}'")
+        format!(
+            "SELECT count(*) FROM runs_finished r JOIN workflows w USING (tenant_id, workflow_id) WHERE w.key = '{key}'"
+        )
     };
     assert_eq!(engine.count(&of("once")).await?, 1);
     let carts = engine.count(&of("cart")).await?;

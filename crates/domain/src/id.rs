@@ -162,7 +162,8 @@ mod tests {
         let at = |s| DateTime::from_timestamp(s, 0).unwrap();
         let key = EventKey::derive("shop", "1");
         let workflow = WorkflowId(Uuid::from_u128(1));
-        let (early, late) = (RunId::derive(at(100), workflow, "t", key), RunId::derive(at(101), workflow, "t", key));
+        let (early, late) =
+            (RunId::derive(at(100), workflow, "t", key), RunId::derive(at(101), workflow, "t", key));
         assert!(early < late);
         assert!(early.0 > lower_bound(at(100)) && early.0 < lower_bound(at(101)));
     }

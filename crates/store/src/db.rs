@@ -121,10 +121,11 @@ impl Db {
                     Ok(())
                 })
             })
-            // A future dropped at the wrong moment may leave a transaction open: it must not be the next user's.
+            // A future dropped at the wrong moment may leave a transaction open: it must not be the next user's. Without
+            // the BEGIN, the server would log a warning each time there is none.
             .after_release(|connection, _| {
                 Box::pin(async move {
-                    connection.execute("ROLLBACK").await?;
+                    connection.execute("BEGIN; ROLLBACK").await?;
                     Ok(true)
                 })
             })

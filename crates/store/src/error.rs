@@ -37,7 +37,10 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum may grow; what is unknown is not tried again")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's enum may grow; what is unknown is not tried again"
+)]
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
