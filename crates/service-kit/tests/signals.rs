@@ -16,9 +16,9 @@ async fn child() {
     let mut tasks = Tasks::new();
     let token = shutdown.token();
     tasks.spawn("worker", async move {
-        println!("running");
+        println!("child is up");
         token.cancelled().await;
-        println!("draining");
+        println!("child drains");
         if kind == "stuck" {
             std::future::pending::<()>().await;
         }
@@ -54,18 +54,18 @@ fn send(signal: &str, child: &Child) {
 #[test]
 fn a_process_drains_at_sigterm_and_ends_well() {
     let (mut child, mut lines) = start("quick");
-    wait_for(&mut lines, "running");
+    wait_for(&mut lines, "child is up");
     send("-TERM", &child);
-    wait_for(&mut lines, "draining");
+    wait_for(&mut lines, "child drains");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
 fn a_second_signal_ends_a_stuck_process_at_once() {
     let (mut child, mut lines) = start("stuck");
-    wait_for(&mut lines, "running");
+    wait_for(&mut lines, "child is up");
     send("-INT", &child);
-    wait_for(&mut lines, "draining");
+    wait_for(&mut lines, "child drains");
     send("-TERM", &child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
