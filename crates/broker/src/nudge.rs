@@ -3,7 +3,10 @@
 //! A nudge carries no state. Losing one costs time, repeating one costs a look; what is owed stands in the database.
 //! Layout: one byte of version, then 32 bytes for each run: tenant, run.
 
+use crate::publisher::Message;
+use crate::topology::WORK;
 use automation_domain::id::{RunId, TenantId};
+use automation_domain::priority::Priority;
 use uuid::Uuid;
 
 /// Most runs in one message.
@@ -45,6 +48,28 @@ pub fn pack(runs: impl IntoIterator<Item = (TenantId, RunId)>) -> Vec<Vec<u8>> {
         }
     }
     bodies
+}
+
+/// The messages that nudge these runs, packed by priority, the most urgent first; `new_id` gives each its id.
+pub fn messages(
+    runs: impl IntoIterator<Item = (Priority, TenantId, RunId)> + Clone,
+    mut new_id: impl FnMut() -> String,
+) -> Vec<Message> {
+    let mut messages = Vec::new();
+    for priority in Priority::ALL {
+        let of_priority = runs.clone().into_iter().filter(|run| run.0 == priority);
+        messages.extend(pack(of_priority.map(|(_, tenant, run)| (tenant, run))).into_iter().map(|body| {
+            Message {
+                exchange: WORK.to_owned(),
+                routing_key: priority.as_str().to_owned(),
+                body,
+                content_type: CONTENT_TYPE.to_owned(),
+                message_id: new_id(),
+                ..Message::default()
+            }
+        }));
+    }
+    messages
 }
 
 /// Reads what [`pack`] wrote.

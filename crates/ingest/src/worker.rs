@@ -7,7 +7,6 @@ use crate::reading::{self, Arrival, original_bytes};
 use automation_broker::consumer::{Acker, Delivery, WeightedReceiver};
 use automation_broker::nudge;
 use automation_broker::publisher::Message;
-use automation_broker::topology::WORK;
 use automation_domain::priority::Priority;
 use automation_service_kit::{crash_point, ids};
 use automation_store::Error;
@@ -116,17 +115,7 @@ async fn publish(
     let mut messages: Vec<Message> =
         refused.into_iter().map(|refused| refused.into_message(ids::new_id().to_string())).collect();
     let parks = messages.len();
-    for priority in Priority::ALL {
-        let of_priority = runs.iter().filter(|run| run.0 == priority).map(|(_, tenant, run)| (*tenant, *run));
-        messages.extend(nudge::pack(of_priority).into_iter().map(|body| Message {
-            exchange: WORK.to_owned(),
-            routing_key: priority.as_str().to_owned(),
-            body,
-            content_type: nudge::CONTENT_TYPE.to_owned(),
-            message_id: ids::new_id().to_string(),
-            ..Message::default()
-        }));
-    }
+    messages.extend(nudge::messages(runs.iter().copied(), || ids::new_id().to_string()));
     while let Err(error) = shared.publisher.publish_all(messages.clone()).await {
         tracing::warn!(%error, messages = messages.len(), "publishing again");
         if parks == 0 {

@@ -2,9 +2,6 @@
 
 use crate::Shared;
 use automation_broker::nudge;
-use automation_broker::publisher::Message;
-use automation_broker::topology::WORK;
-use automation_domain::priority::Priority;
 use automation_service_kit::{crash_point, ids};
 use automation_store::wakeups::{self, Due};
 use automation_store::{Error, Scope};
@@ -47,19 +44,8 @@ async fn take(shared: &Shared) -> Result<(Vec<Due>, Duration), Error> {
 /// Publishes nudges after the commit. One that does not arrive falls due again.
 async fn publish(shared: &Shared, due: &[Due]) {
     crash_point!("sweep.after_commit");
-    let mut messages = Vec::new();
-    for priority in Priority::ALL {
-        let of_priority =
-            due.iter().filter(|due| due.priority == priority).map(|due| (due.tenant_id, due.run_id));
-        messages.extend(nudge::pack(of_priority).into_iter().map(|body| Message {
-            exchange: WORK.to_owned(),
-            routing_key: priority.as_str().to_owned(),
-            body,
-            content_type: nudge::CONTENT_TYPE.to_owned(),
-            message_id: ids::new_id().to_string(),
-            ..Message::default()
-        }));
-    }
+    let runs = due.iter().map(|due| (due.priority, due.tenant_id, due.run_id));
+    let messages = nudge::messages(runs, || ids::new_id().to_string());
     match shared.publisher.publish_all(messages).await {
         Ok(()) => shared.metrics.nudged.add(due.len() as u64, &[]),
         Err(error) => {

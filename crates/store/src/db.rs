@@ -101,7 +101,7 @@ impl Db {
         // Settings of a role do not come with SET ROLE, so each connection gets them here.
         let settings = format!(
             "SET ROLE {}; SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '{}'; \
-             SET lock_timeout = '10s'; SET timezone = 'UTC'; SET jit = off; SET client_min_messages = error; {}",
+             SET lock_timeout = '10s'; SET timezone = 'UTC'; SET jit = off; {}",
             role.name(),
             if role == DbRole::Owner { "0" } else { "30s" },
             if role == DbRole::Worker {
