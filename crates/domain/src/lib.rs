@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod condition;
 pub mod contact;
 pub mod duration;
+pub mod effect;
 pub mod event;
 pub mod facts;
 pub mod id;
