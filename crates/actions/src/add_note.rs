@@ -34,5 +34,5 @@ pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared
     let text = config::text(config, "text", Max::Bytes(TEXT_BYTES))?.into_owned();
     let output = json!({ "note_id": step.record_id });
     let note = Note { note_id: step.record_id, contact_id, text };
-    Ok(Prepared { changes: vec![RecordChange::AddNote(note)], output })
+    Ok(Prepared::Changes { changes: vec![RecordChange::AddNote(note)], output })
 }

@@ -58,7 +58,7 @@ pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared
         assignee: config::optional_text(config, "assignee", Max::Chars(TITLE_CHARS))?.map(Cow::into_owned),
     };
     let output = json!({ "task_id": task.task_id, "title": task.title, "due_at": task.due_at });
-    Ok(Prepared { changes: vec![RecordChange::CreateTask(task)], output })
+    Ok(Prepared::Changes { changes: vec![RecordChange::CreateTask(task)], output })
 }
 
 fn due_at(config: &Value, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StepError> {

@@ -10,20 +10,26 @@ mod update_field;
 mod walk;
 
 pub use catalogue::{contracts, prepare};
-pub use walk::{RunInput, Walked, walk};
+pub use walk::{Asked, RunInput, Wait, WaitReason, Walked, walk};
 
+use automation_domain::effect::Request;
 use automation_domain::facts::Facts;
-use automation_domain::id::RecordId;
+use automation_domain::id::{IdempotencyKey, RecordId};
 use automation_domain::record::RecordChange;
 use serde_json::Value;
 
-/// What a record action comes to before anything is written.
+/// What an action comes to before anything is written or sent.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Prepared {
-    /// Changes for the checkpoint's transaction.
-    pub changes: Vec<RecordChange>,
-    /// What later steps see as `steps.<node>.output`.
-    pub output: Value,
+pub enum Prepared {
+    /// Changes of our own records: done with the checkpoint that writes them.
+    Changes {
+        /// For the checkpoint's transaction.
+        changes: Vec<RecordChange>,
+        /// What later steps see as `steps.<node>.output`.
+        output: Value,
+    },
+    /// A request to the world outside, to be stored and then sent.
+    Request(Request),
 }
 
 /// Which step asks.
@@ -33,6 +39,8 @@ pub struct StepContext<'a> {
     pub facts: Facts<'a>,
     /// Id for a record the step makes.
     pub record_id: RecordId,
+    /// What its request is known by to whoever receives it.
+    pub idempotency_key: IdempotencyKey,
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::*;
 use automation_domain::contact::Contact;
 use automation_domain::facts::Facts;
-use automation_domain::id::{ContactId, RecordId};
+use automation_domain::id::{ContactId, IdempotencyKey, RecordId};
 use automation_domain::interpreter::StepError;
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -15,15 +15,27 @@ fn now() -> DateTime<Utc> {
 
 fn run(action: &str, config: &Value, contact: Option<&Contact>) -> Result<Prepared, StepError> {
     let facts = Facts { event: None, contact, run: None, tenant: "acme", now: now() };
-    prepare(action, config, StepContext { facts, record_id: RecordId(Uuid::from_u128(7)) })
+    let step = StepContext {
+        facts,
+        record_id: RecordId(Uuid::from_u128(7)),
+        idempotency_key: IdempotencyKey(Uuid::from_u128(8)),
+    };
+    prepare(action, config, step)
 }
 
 fn prepared(action: &str, config: Value) -> (Value, Value) {
     let contact = Contact::new(ContactId(Uuid::from_u128(1)), "c-1");
-    let mut prepared =
-        run(action, &config, Some(&contact)).unwrap_or_else(|error| panic!("{config}: {error:?}"));
-    assert_eq!(prepared.changes.len(), 1);
-    (serde_json::to_value(prepared.changes.remove(0)).unwrap(), prepared.output)
+    let prepared = run(action, &config, Some(&contact)).unwrap_or_else(|error| panic!("{config}: {error:?}"));
+    let (mut changes, output) = changes(prepared);
+    assert_eq!(changes.len(), 1);
+    (serde_json::to_value(changes.remove(0)).unwrap(), output)
+}
+
+fn changes(prepared: Prepared) -> (Vec<RecordChange>, Value) {
+    match prepared {
+        Prepared::Changes { changes, output } => (changes, output),
+        Prepared::Request(request) => panic!("{request:?}"),
+    }
 }
 
 #[test]
@@ -72,7 +84,9 @@ fn task_carries_its_derived_id_and_is_due_after_now() {
 #[test]
 fn task_needs_no_contact() {
     let prepared = run("create_task", &json!({"title": "Call"}), None).unwrap();
-    assert!(matches!(&prepared.changes[..], [RecordChange::CreateTask(task)] if task.contact_id.is_none()));
+    assert!(
+        matches!(&changes(prepared).0[..], [RecordChange::CreateTask(task)] if task.contact_id.is_none())
+    );
 }
 
 #[test]
@@ -146,7 +160,7 @@ fn changes_cause_the_events_that_the_catalogue_names() {
         assert_eq!(entry(action).emits.first().copied(), emitted, "{action}");
         let mut contact = Contact::new(ContactId(Uuid::from_u128(1)), "c-1");
         contact.tags = vec!["old".to_owned()];
-        for change in run(action, &config, Some(&contact)).unwrap().changes {
+        for change in changes(run(action, &config, Some(&contact)).unwrap()).0 {
             if let RecordChange::Contact { change, .. } = change {
                 assert_eq!(change.apply(&mut contact).unwrap().event_type, emitted.unwrap());
             }

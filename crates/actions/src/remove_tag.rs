@@ -34,5 +34,5 @@ pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared
     let tag = config::text(config, "tag", Max::Chars(TAG_CHARS))?.into_owned();
     let output = json!({ "tag": tag });
     let change = ContactChange::RemoveTag { tag };
-    Ok(Prepared { changes: vec![RecordChange::Contact { contact_id, change }], output })
+    Ok(Prepared::Changes { changes: vec![RecordChange::Contact { contact_id, change }], output })
 }

@@ -46,7 +46,7 @@ pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared
     field::check(&field, &value).map_err(config::invalid)?;
     let output = json!({ "field": field, "value": value });
     let change = ContactChange::SetField { field, value };
-    Ok(Prepared { changes: vec![RecordChange::Contact { contact_id, change }], output })
+    Ok(Prepared::Changes { changes: vec![RecordChange::Contact { contact_id, change }], output })
 }
 
 fn is_text(field: &str) -> bool {

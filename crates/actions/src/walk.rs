@@ -2,19 +2,22 @@
 
 use crate::{Prepared, StepContext, prepare};
 use automation_domain::contact::Contact;
+use automation_domain::effect::Request;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::{Facts, RunFacts};
-use automation_domain::id::{RecordId, RunId};
+use automation_domain::id::{IdempotencyKey, RecordId, RunId};
 use automation_domain::interpreter::{
-    Command, RunEvent, RunState, Step, StepError, Surroundings, Waits, advance,
+    Command, RunEvent, RunState, Step, StepError, Surroundings, Tries, Waits, advance,
 };
 use automation_domain::json;
 use automation_domain::limits::Limits;
 use automation_domain::record::RecordChange;
+use automation_domain::retry::{Ladder, Verdict};
 use automation_domain::workflow::{NodeIndex, NodeKind, Workflow};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
-use std::collections::VecDeque;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// What is known about a run beside its state.
 #[derive(Clone, Debug)]
@@ -37,6 +40,10 @@ pub struct RunInput<'a> {
     pub now: DateTime<Utc>,
     /// What steps may use up.
     pub limits: &'a Limits,
+    /// When failed steps are tried again.
+    pub ladder: &'a Ladder,
+    /// Whether the workflow is paused: outcomes are taken in, and nothing is begun.
+    pub is_paused: bool,
 }
 
 /// How far a run went.
@@ -48,47 +55,122 @@ pub struct Walked {
     pub changes: Vec<RecordChange>,
     /// What happened, in order.
     pub log: Vec<Step>,
-    /// Every token that waits for a time, with its node: all of them, not only those that began to wait in this walk.
-    pub wait_until: Vec<(u16, String, DateTime<Utc>)>,
+    /// Every token that waits for a time: all of them, not only those that began to wait in this walk.
+    pub waits: Vec<Wait>,
+    /// Every token that waits for the outcome of a request: all of them, also those whose sender vanished.
+    pub asked: Vec<Asked>,
     /// Whether this walk ended the run; false when the run had ended before.
     pub finished: bool,
 }
 
-/// Moves a run by one input and through every step that needs no waiting.
+/// A token that waits for a time.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Wait {
+    /// Which token.
+    pub token: u16,
+    /// The node it stands on.
+    pub node: String,
+    /// When it goes on.
+    pub until: DateTime<Utc>,
+    /// For what.
+    pub reason: WaitReason,
+}
+
+/// Why a token waits for a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitReason {
+    /// A delay.
+    Timer,
+    /// Another try.
+    Retry {
+        /// How long it began to wait for in this walk, if it did.
+        delay: Option<Duration>,
+    },
+}
+
+/// A token that waits for the outcome of a request.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Asked {
+    /// Which token.
+    pub token: u16,
+    /// The node it stands on.
+    pub node: NodeIndex,
+    /// Which visit of it.
+    pub visit: u32,
+    /// What the step has used up, this try included.
+    pub tries: Tries,
+    /// The request, when this walk prepared it; else it is stored already.
+    pub prepared: Option<Request>,
+}
+
+/// Moves a run by these inputs, and through every step that needs no waiting.
 ///
-/// Pure: the same arguments give the same changes with the same ids. Later steps see what earlier ones did to the contact.
-pub fn walk(workflow: &Workflow, state: RunState, input: RunEvent, run: RunInput<'_>) -> Walked {
-    let mut walker = Walker { workflow, run, changes: Vec::new(), used_bytes: None };
-    let (mut state, commands) = walker.advance(state, input);
-    let mut commands = VecDeque::from(commands);
-    let (mut log, mut finished) = (Vec::with_capacity(commands.len()), false);
-    while let Some(command) = commands.pop_front() {
-        match command {
-            Command::Log(step) => log.push(step),
-            // Read from the tokens below, which also know the waits of earlier walks.
-            Command::WaitUntil { .. } => {}
-            Command::Finish => finished = true,
-            Command::RunAction { token, node, visit } if state.tokens.contains_key(&token) => {
-                let outcome = walker.perform(&state, token, node, visit);
-                let (next, more) = walker.advance(state, outcome);
-                state = next;
-                commands.extend(more);
+/// Pure: the same arguments give the same changes and requests with the same ids. Later steps see what earlier ones did to
+/// the contact.
+pub fn walk(
+    workflow: &Workflow,
+    mut state: RunState,
+    inputs: impl IntoIterator<Item = RunEvent>,
+    run: RunInput<'_>,
+) -> Walked {
+    let now = run.now;
+    let mut walker =
+        Walker { workflow, run, changes: Vec::new(), prepared: BTreeMap::new(), used_bytes: None };
+    let (mut log, mut delays, mut finished) = (Vec::new(), BTreeMap::new(), false);
+    for input in inputs {
+        let input = walker.check_answer(&state, input);
+        let (next, commands) = walker.advance(state, input);
+        state = next;
+        let mut commands = VecDeque::from(commands);
+        while let Some(command) = commands.pop_front() {
+            match command {
+                Command::Log(step) => log.push(step),
+                // Read from the tokens below, which also know the waits of earlier walks.
+                Command::WaitUntil { .. } | Command::SendAgain { .. } => {}
+                Command::RetryAt { token, delay, .. } => {
+                    delays.insert(token, delay);
+                }
+                Command::Finish => finished = true,
+                Command::RunAction { token, node, visit } if state.tokens.contains_key(&token) => {
+                    if let Some(outcome) = walker.perform(&state, token, node, visit) {
+                        let (next, more) = walker.advance(state, outcome);
+                        state = next;
+                        commands.extend(more);
+                    }
+                }
+                // Another branch ended the run before this action's turn came.
+                Command::RunAction { .. } => {}
             }
-            // Another branch ended the run before this action's turn came.
-            Command::RunAction { .. } => {}
         }
     }
-    let wait_until = state.tokens.iter().filter_map(|(number, token)| match &token.waits {
-        Waits::Timer { until } => Some((*number, token.node.clone(), *until)),
-        Waits::Action => None,
-    });
-    Walked { wait_until: wait_until.collect(), state, changes: walker.changes, log, finished }
+    let (mut waits, mut asked) = (Vec::new(), Vec::new());
+    for (number, token) in &state.tokens {
+        let wait =
+            |until: DateTime<Utc>, reason| Wait { token: *number, node: token.node.clone(), until, reason };
+        match &token.waits {
+            Waits::Timer { until } => waits.push(wait(*until, WaitReason::Timer)),
+            Waits::Turn => waits.push(wait(now, WaitReason::Timer)),
+            Waits::Retry { until, .. } => {
+                waits.push(wait(*until, WaitReason::Retry { delay: delays.get(number).copied() }));
+            }
+            Waits::Action { tries } => asked.extend(workflow.node_index(&token.node).map(|node| Asked {
+                token: *number,
+                node,
+                visit: token.visit,
+                tries: *tries,
+                prepared: walker.prepared.remove(number),
+            })),
+        }
+    }
+    Walked { state, changes: walker.changes, log, waits, asked, finished }
 }
 
 struct Walker<'a> {
     workflow: &'a Workflow,
     run: RunInput<'a>,
     changes: Vec<RecordChange>,
+    /// Requests by the token that waits for their outcome.
+    prepared: BTreeMap<u16, Request>,
     /// Bytes of variables and outputs; measured when the first action asks.
     used_bytes: Option<usize>,
 }
@@ -96,28 +178,42 @@ struct Walker<'a> {
 impl Walker<'_> {
     fn advance(&self, state: RunState, input: RunEvent) -> (RunState, Vec<Command>) {
         let none = RunState::default();
-        let surroundings = Surroundings { facts: self.facts(&none), max_steps: self.run.limits.steps };
+        let surroundings = Surroundings {
+            facts: self.facts(&none),
+            max_steps: self.run.limits.steps,
+            ladder: self.run.ladder,
+            is_paused: self.run.is_paused,
+        };
         advance(self.workflow, state, input, surroundings, self.run.now)
     }
 
-    /// Prepares an action and keeps its changes.
-    fn perform(&mut self, state: &RunState, token: u16, node: NodeIndex, visit: u32) -> RunEvent {
+    /// Prepares an action and keeps what it comes to; `None` when its outcome is the other side's.
+    fn perform(&mut self, state: &RunState, token: u16, node: NodeIndex, visit: u32) -> Option<RunEvent> {
+        let number = Tries::FIRST.number();
         match self.prepare(state, node, visit) {
-            Ok(Prepared { changes, output }) => {
+            Ok(Prepared::Changes { changes, output }) => {
                 if let Some(contact) = &mut self.run.contact {
                     fold(&changes, contact);
                 }
                 self.changes.extend(changes);
-                RunEvent::ActionCompleted { token, node, visit, output }
+                let vars = Map::new();
+                Some(RunEvent::ActionCompleted { token, node, visit, number, output, vars })
             }
-            Err(error) => RunEvent::ActionFailed { token, node, visit, error },
+            Ok(Prepared::Request(request)) => {
+                self.prepared.insert(token, request);
+                None
+            }
+            Err(error) => {
+                let verdict = Verdict::Refused;
+                Some(RunEvent::ActionFailed { token, node, visit, number, error, verdict })
+            }
         }
     }
 
     fn prepare(&mut self, state: &RunState, index: NodeIndex, visit: u32) -> Result<Prepared, StepError> {
         let node = &self.workflow.nodes[index];
-        let (action, config) = match &node.kind {
-            NodeKind::Action { action, config } => (action, config),
+        let (action, config, sending) = match &node.kind {
+            NodeKind::Action { action, config, sending } => (action, config, sending),
             NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => {
                 unreachable!("the interpreter asks for the actions of action nodes only")
             }
@@ -125,10 +221,35 @@ impl Walker<'_> {
         let facts = self.facts(state);
         let config =
             config.render(&facts).map_err(|error| StepError { code: error.code, message: error.message })?;
-        let record_id = RecordId::derive(self.run.run_id, &node.id, visit);
-        let prepared = prepare(action, &config, StepContext { facts, record_id })?;
-        self.count_output(state, &node.id, &prepared.output)?;
+        let step = StepContext {
+            facts,
+            record_id: RecordId::derive(self.run.run_id, &node.id, visit),
+            idempotency_key: IdempotencyKey::derive(self.run.run_id, &node.id, visit),
+        };
+        let mut prepared = prepare(action, &config, step)?;
+        match &mut prepared {
+            Prepared::Changes { output, .. } => self.count_output(state, &node.id, output, &Map::new())?,
+            Prepared::Request(Request::Http(request)) => {
+                if let Some(timeout) = sending.timeout {
+                    request.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+                }
+            }
+        }
         Ok(prepared)
+    }
+
+    /// What an action outside answered becomes a failure when the run has no room for it.
+    fn check_answer(&mut self, state: &RunState, input: RunEvent) -> RunEvent {
+        let RunEvent::ActionCompleted { token, node, visit, number, ref output, ref vars } = input else {
+            return input;
+        };
+        let Some(id) = self.workflow.nodes.get(node).map(|node| &node.id) else { return input };
+        match self.count_output(state, id, output, vars) {
+            Ok(()) => input,
+            Err(error) => {
+                RunEvent::ActionFailed { token, node, visit, number, error, verdict: Verdict::Fail }
+            }
+        }
     }
 
     fn facts<'f>(&'f self, state: &'f RunState) -> Facts<'f> {
@@ -149,8 +270,15 @@ impl Walker<'_> {
         }
     }
 
-    /// Keeps each output, and variables and outputs together, within the limits; an output replaces the node's last.
-    fn count_output(&mut self, state: &RunState, node: &str, output: &Value) -> Result<(), StepError> {
+    /// Keeps each output, and variables and outputs together, within the limits; an output replaces the node's last, and a
+    /// variable the one of its name.
+    fn count_output(
+        &mut self,
+        state: &RunState,
+        node: &str,
+        output: &Value,
+        vars: &Map<String, Value>,
+    ) -> Result<(), StepError> {
         let limits = self.run.limits;
         let size = json::size_bytes(output);
         if size > limits.output_bytes {
@@ -160,12 +288,11 @@ impl Walker<'_> {
             )));
         }
         let used = *self.used_bytes.get_or_insert_with(|| used_bytes(state));
-        let replaced = state
-            .steps
-            .get(node)
-            .filter(|result| !result.output.is_null())
-            .map_or(0, |r| json::size_bytes(&r.output));
-        let total = used - replaced.min(used) + size;
+        let last = state.steps.get(node).map(|result| &result.output).filter(|output| !output.is_null());
+        let replaced = last.into_iter().chain(vars.keys().filter_map(|name| state.vars.get(name)));
+        let replaced: usize = replaced.map(json::size_bytes).sum();
+        let added = size + vars.values().map(json::size_bytes).sum::<usize>();
+        let total = used - replaced.min(used) + added;
         if total > limits.variables_bytes {
             return Err(too_large(format!(
                 "the run's variables and outputs have {total} bytes; at most {} are allowed",

@@ -4,9 +4,10 @@ use super::*;
 use automation_domain::id::ContactId;
 use automation_domain::interpreter::End;
 use automation_domain::template::ValueTemplate;
-use automation_domain::workflow::{Case, Enrolment, Node, Trigger};
+use automation_domain::workflow::{Case, Enrolment, Node, Sending, Trigger};
 use chrono::TimeDelta;
 use serde_json::json;
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 fn start() -> DateTime<Utc> {
@@ -18,7 +19,7 @@ fn template(value: Value) -> ValueTemplate {
 }
 
 fn action(key: &str, config: Value) -> NodeKind {
-    NodeKind::Action { action: key.to_owned(), config: template(config) }
+    NodeKind::Action { action: key.to_owned(), config: template(config), sending: Sending::default() }
 }
 
 fn delay(duration: &str) -> NodeKind {
@@ -32,6 +33,7 @@ fn row(kinds: Vec<NodeKind>) -> Workflow {
         id: format!("n{index}"),
         kind,
         next: (index < last).then_some(index + 1),
+        on_error: None,
     });
     Workflow {
         key: "w".to_owned(),
@@ -52,13 +54,15 @@ fn row(kinds: Vec<NodeKind>) -> Workflow {
     }
 }
 
-fn started() -> RunEvent {
-    RunEvent::Started { trigger: "t".to_owned() }
+fn started() -> [RunEvent; 1] {
+    [RunEvent::Started { trigger: "t".to_owned() }]
 }
 
 fn contact() -> Contact {
     Contact::new(ContactId(Uuid::from_u128(1)), "c-1")
 }
+
+static LADDER: LazyLock<Ladder> = LazyLock::new(Ladder::default);
 
 fn input(now: DateTime<Utc>, limits: &Limits) -> RunInput<'_> {
     RunInput {
@@ -71,6 +75,8 @@ fn input(now: DateTime<Utc>, limits: &Limits) -> RunInput<'_> {
         version: 1,
         now,
         limits,
+        ladder: &LADDER,
+        is_paused: false,
     }
 }
 
@@ -80,7 +86,7 @@ fn lines(walked: &Walked) -> Vec<String> {
 
 fn error_of(walked: &Walked) -> (&str, &str) {
     match walked.state.end.as_ref() {
-        Some(End::Failed { node: Some(node), error }) => (node, &error.code),
+        Some(End::Failed { node: Some(node), error, .. }) => (node, &error.code),
         Some(End::Failed { node: None, .. } | End::Completed | End::Cancelled { .. }) | None => {
             panic!("{:?}", walked.state)
         }
@@ -99,25 +105,26 @@ fn a_run_goes_to_its_delay_and_from_there_to_its_end() {
     let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
     let until = start() + TimeDelta::hours(1);
     assert_eq!(lines(&first), ["t trigger Completed", "n0 add_tag Completed", "n1 delay Waiting"]);
-    assert_eq!(first.wait_until, [(0, "n1".to_owned(), until)]);
+    let wait = Wait { token: 0, node: "n1".to_owned(), until, reason: WaitReason::Timer };
+    assert_eq!(first.waits, [wait]);
     assert!(!first.finished && first.changes.len() == 1);
 
-    let early = walk(&workflow, first.state.clone(), RunEvent::TimerFired, input(start(), &limits));
+    let early = walk(&workflow, first.state.clone(), [RunEvent::TimerFired], input(start(), &limits));
     assert_eq!(early.state, first.state);
     assert!(early.log.is_empty() && early.changes.is_empty() && !early.finished);
-    assert_eq!(early.wait_until, first.wait_until, "what is owed is told even when nothing happened");
+    assert_eq!(early.waits, first.waits, "what is owed is told even when nothing happened");
 
-    let last = walk(&workflow, first.state, RunEvent::TimerFired, input(until, &limits));
+    let last = walk(&workflow, first.state, [RunEvent::TimerFired], input(until, &limits));
     assert_eq!(
         lines(&last),
         ["n1 delay Completed", "n2 create_task Completed", "n3 stop_workflow Completed"]
     );
-    assert!(last.finished && last.wait_until.is_empty());
+    assert!(last.finished && last.waits.is_empty());
     let RecordChange::CreateTask(task) = &last.changes[0] else { panic!("{:?}", last.changes) };
     assert!(task.title.ends_with("about new"), "{}", task.title);
     assert_eq!(task.task_id, RecordId::derive(RunId(Uuid::from_u128(9)), "n2", 1));
 
-    let after = walk(&workflow, last.state.clone(), RunEvent::TimerFired, input(until, &limits));
+    let after = walk(&workflow, last.state.clone(), [RunEvent::TimerFired], input(until, &limits));
     assert_eq!(after, Walked { changes: vec![], log: vec![], finished: false, ..last });
 }
 

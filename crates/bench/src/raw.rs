@@ -12,6 +12,7 @@ use automation_domain::interpreter::{RunEvent, RunState};
 use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_domain::record::Note;
+use automation_domain::retry::Ladder;
 use automation_service_kit::ids::{new_id, wall_clock};
 use automation_store::checkpoints::{self, Checkpoint, Next};
 use automation_store::records::{self, Made};
@@ -187,9 +188,11 @@ impl Sample {
             version: 1,
             now,
             limits: &Limits::default(),
+            ladder: &Ladder::default(),
+            is_paused: false,
         };
         let started = RunEvent::Started { trigger: "ordered".to_owned() };
-        let walked = walk(&compile(Effect::Note)?, RunState::default(), started, run);
+        let walked = walk(&compile(Effect::Note)?, RunState::default(), [started], run);
         anyhow::ensure!(
             walked.finished && walked.changes.len() == 1,
             "the benchmark's workflow does not run"

@@ -45,6 +45,8 @@ id!(/// A contact: a function of tenant and the publisher's name for it.
     ContactId);
 id!(/// A record an action made (a task, a note): a function of run and step.
     RecordId);
+id!(/// What an effect outside is known by to whoever receives it: a function of run, node and visit.
+    IdempotencyKey);
 
 impl EventKey {
     /// Derives the key from `source` and `id`.
@@ -91,6 +93,13 @@ impl RecordId {
     pub fn derive(run: RunId, node: &str, visit: u32) -> Self {
         let hash = hash(&[b"record", run.0.as_bytes(), node.as_bytes(), &visit.to_be_bytes()]);
         Self(time_ordered(millis_of(run.0), &hash))
+    }
+}
+
+impl IdempotencyKey {
+    /// Derives the key of what a step sends outside: the same on every try, crash, takeover and replay.
+    pub fn derive(run: RunId, node: &str, visit: u32) -> Self {
+        Self(hashed(&hash(&[b"effect", run.0.as_bytes(), node.as_bytes(), &visit.to_be_bytes()])))
     }
 }
 

@@ -17,5 +17,6 @@ pub mod limits;
 pub mod priority;
 pub mod problem;
 pub mod record;
+pub mod retry;
 pub mod template;
 pub mod workflow;

@@ -58,6 +58,7 @@ impl ExecutorMetrics {
                 StepOutcome::Completed => "completed",
                 StepOutcome::Failed => "failed",
                 StepOutcome::Waiting => "waiting",
+                StepOutcome::Retrying => "retrying",
             };
             *counts.entry((step.action.as_str(), outcome)).or_default() += 1;
         }

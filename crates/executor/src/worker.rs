@@ -8,6 +8,7 @@ use automation_broker::consumer::{Acker, Delivery, WeightedReceiver};
 use automation_broker::nudge;
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::interpreter::{End, RunEvent, RunState, Step, StepError};
+use automation_domain::retry::Ladder;
 use automation_service_kit::crash_point;
 use automation_store::checkpoints::{Checkpoint, Next};
 use automation_store::runs::ClaimedRun;
@@ -160,10 +161,12 @@ fn advance(shared: &Shared, claimed: &Claimed, run: &ClaimedRun) -> Option<Walke
         Ok(workflow) => workflow,
         Err(problems) => return Some(failed(run, "unreadable_version", problems.clone())),
     };
-    let input = match run.state {
-        None => RunEvent::Started { trigger: run.trigger_id.clone() },
-        Some(_) => RunEvent::TimerFired,
+    let input = match &run.state {
+        Some(state) if !state.tokens.is_empty() => RunEvent::TimerFired,
+        // A run that failed before it began begins anew when it is replayed.
+        Some(_) | None => RunEvent::Started { trigger: run.trigger_id.clone() },
     };
+    let ladder = Ladder::default();
     let surroundings = RunInput {
         event: claimed.events.get(&(run.tenant_id, run.event_id)),
         contact: run.contact_id.and_then(|id| claimed.contacts.get(&(run.tenant_id, id))).cloned(),
@@ -174,10 +177,12 @@ fn advance(shared: &Shared, claimed: &Claimed, run: &ClaimedRun) -> Option<Walke
         version: version.number,
         now: claimed.now,
         limits: &shared.config.limits,
+        ladder: &ladder,
+        is_paused: false,
     };
     let state = run.state.clone().unwrap_or_default();
     // A defect in one run's walk must not take the batch with it; nothing of the walk outlives the panic.
-    let walked = catch_unwind(AssertUnwindSafe(|| walk(workflow, state, input, surroundings)));
+    let walked = catch_unwind(AssertUnwindSafe(|| walk(workflow, state, [input], surroundings)));
     Some(walked.unwrap_or_else(|_panic| {
         tracing::error!(run.id = %run.run_id, "walking the run panicked");
         failed(
@@ -191,9 +196,16 @@ fn advance(shared: &Shared, claimed: &Claimed, run: &ClaimedRun) -> Option<Walke
 /// A run that ends without a step of its own at fault.
 fn failed(run: &ClaimedRun, code: &str, message: String) -> Walked {
     let mut state: RunState = run.state.clone().unwrap_or_default();
-    state.tokens.clear();
-    state.end = Some(End::Failed { node: None, error: StepError { code: code.to_owned(), message } });
-    Walked { state, changes: Vec::new(), log: Vec::new(), wait_until: Vec::new(), finished: true }
+    let tokens = std::mem::take(&mut state.tokens);
+    state.end = Some(End::Failed { node: None, error: StepError { code: code.to_owned(), message }, tokens });
+    Walked {
+        state,
+        changes: Vec::new(),
+        log: Vec::new(),
+        waits: Vec::new(),
+        asked: Vec::new(),
+        finished: true,
+    }
 }
 
 fn settlement<'a>(claimed: &Claimed, run: &'a ClaimedRun, outcome: &Option<Walked>) -> Settlement<'a> {
@@ -218,9 +230,7 @@ fn settlement<'a>(claimed: &Claimed, run: &'a ClaimedRun, outcome: &Option<Walke
         Some(End::Completed) => Next::Finished { status: "completed" },
         Some(End::Failed { .. }) => Next::Finished { status: "failed" },
         Some(End::Cancelled { .. }) => Next::Finished { status: "cancelled" },
-        None => Next::Waiting {
-            timers: walked.wait_until.iter().map(|(token, _, until)| (*token, *until)).collect(),
-        },
+        None => Next::Waiting { timers: walked.waits.iter().map(|wait| (wait.token, wait.until)).collect() },
     };
     let enrolled = claimed
         .versions

@@ -363,7 +363,7 @@ fn summary(row: &PgRow) -> Result<(RunSummary, Option<RunState>), Error> {
 
 fn failure(state: &RunState) -> Option<Failure> {
     match &state.end {
-        Some(End::Failed { node, error }) => Some(Failure { node: node.clone(), error: error.clone() }),
+        Some(End::Failed { node, error, .. }) => Some(Failure { node: node.clone(), error: error.clone() }),
         Some(End::Completed | End::Cancelled { .. }) | None => None,
     }
 }

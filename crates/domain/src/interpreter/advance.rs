@@ -1,8 +1,9 @@
 //! Moving a run forward by one input.
 
-use super::nodes::Walk;
+use super::nodes::{Asked, Walk};
 use super::{Command, RunEvent, RunState};
 use crate::facts::Facts;
+use crate::retry::Ladder;
 use crate::workflow::Workflow;
 use chrono::{DateTime, Utc};
 
@@ -13,6 +14,10 @@ pub struct Surroundings<'a> {
     pub facts: Facts<'a>,
     /// Most steps a run may take.
     pub max_steps: u32,
+    /// When failed steps are tried again.
+    pub ladder: &'a Ladder,
+    /// Whether the workflow is paused: what is under way comes to its outcome, and nothing is begun.
+    pub is_paused: bool,
 }
 
 /// Moves a run forward by one input.
@@ -32,10 +37,15 @@ pub fn advance(
     let mut walk = Walk { workflow, state, surroundings, now, commands: Vec::new() };
     match input {
         RunEvent::Started { trigger } => walk.start(&trigger),
-        RunEvent::ActionCompleted { token, node, visit, output } => {
-            walk.complete_action(token, node, visit, output);
+        RunEvent::ActionCompleted { token, node, visit, number, output, vars } => {
+            walk.complete_action(Asked { token, node, visit, number }, output, vars);
         }
-        RunEvent::ActionFailed { token, node, visit, error } => walk.fail_action(token, node, visit, error),
+        RunEvent::ActionFailed { token, node, visit, number, error, verdict } => {
+            walk.fail_action(Asked { token, node, visit, number }, error, verdict);
+        }
+        RunEvent::ActionPostponed { token, node, visit, number, until } => {
+            walk.postpone_action(Asked { token, node, visit, number }, until);
+        }
         RunEvent::TimerFired => walk.wake(),
         RunEvent::Cancelled { reason } => walk.cancel(reason),
     }

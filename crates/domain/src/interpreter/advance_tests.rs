@@ -5,15 +5,17 @@ use crate::condition::Condition;
 use crate::event::{Event, RecordedEvent};
 use crate::facts::RunFacts;
 use crate::id::{EventId, EventKey, RunId};
-use crate::interpreter::{End, Step, StepError, StepOutcome, Waits};
+use crate::interpreter::{End, ReplayKey, Step, StepError, StepOutcome, Tries, Waits};
 use crate::limits::Limits;
+use crate::retry::{RetryPolicy, Verdict};
 use crate::template::ValueTemplate;
-use crate::workflow::{Case, Enrolment, Node, NodeIndex, NodeKind, Trigger};
+use crate::workflow::{Case, Enrolment, Node, NodeIndex, NodeKind, Sending, Trigger};
 use chrono::TimeDelta;
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Something that happens to a run in a table; actions are named by node and always answered for their first visit.
@@ -22,11 +24,15 @@ enum Input {
     Started,
     Done(&'static str, Value),
     Failed(&'static str),
+    /// May work later; the other side may say when, in seconds.
+    Flaky(&'static str, Option<u64>),
+    /// There is no room for it before this second.
+    Full(&'static str, i64),
     Clock(i64),
     Cancelled,
 }
 
-use Input::{Cancelled, Clock, Done, Failed, Started};
+use Input::{Cancelled, Clock, Done, Failed, Flaky, Full, Started};
 
 fn done(node: &'static str) -> Input {
     Done(node, Value::Null)
@@ -62,7 +68,7 @@ fn event(data: Value) -> RecordedEvent {
 
 /// Reads `start -> a; a -> b; b -[100]-> c; b -[else]-> stop`.
 ///
-/// A node with cases is a branch over `event.data.total` being greater than the case's number; `nap=<duration>` is a delay
+/// `a -[error]-> b` is where `a` goes on when it fails. A node with other cases is a branch over `event.data.total` being greater than the case's number; `nap=<duration>` is a delay
 /// of that name, `stop` stops, every other node is an action.
 fn graph(text: &str) -> Workflow {
     let mut workflow = Workflow {
@@ -93,6 +99,10 @@ fn graph(text: &str) -> Workflow {
                 let from = node(&mut workflow, from.trim());
                 workflow.nodes[from].next = Some(to);
             }
+            Some((from, "error")) => {
+                let from = node(&mut workflow, from.trim());
+                workflow.nodes[from].on_error = Some(to);
+            }
             Some((from, case)) => {
                 let from = node(&mut workflow, from.trim());
                 add_case(&mut workflow.nodes[from].kind, case.trim_end_matches([']', '-']), to);
@@ -110,10 +120,14 @@ fn node(workflow: &mut Workflow, text: &str) -> NodeIndex {
     let kind = match duration {
         Some(duration) => NodeKind::Delay { duration: template(json!(duration)) },
         None if id == "stop" => NodeKind::Stop,
-        None => NodeKind::Action { action: "add_tag".to_owned(), config: template(json!({})) },
+        None => action(Sending::default()),
     };
-    workflow.nodes.push(Node { id: id.to_owned(), kind, next: None });
+    workflow.nodes.push(Node { id: id.to_owned(), kind, next: None, on_error: None });
     workflow.nodes.len() - 1
+}
+
+fn action(sending: Sending) -> NodeKind {
+    NodeKind::Action { action: "http_request".to_owned(), config: template(json!({})), sending }
 }
 
 fn add_case(kind: &mut NodeKind, name: &str, to: NodeIndex) {
@@ -147,17 +161,21 @@ fn step(
     event: &RecordedEvent,
     now: DateTime<Utc>,
 ) -> (RunState, Vec<Command>) {
-    let none = RunState::default();
-    let run = RunFacts {
-        run_id: RunId(Uuid::nil()),
-        run_key: "1",
-        started_at: start(),
-        workflow: "w",
-        version: 1,
-        state: &none,
-    };
+    let (none, run) = (RunState::default(), RunId(Uuid::nil()));
+    let run =
+        RunFacts { run_id: run, run_key: "1", started_at: start(), workflow: "w", version: 1, state: &none };
     let facts = Facts { event: Some(event), contact: None, run: Some(run), tenant: "acme", now: start() };
-    advance(workflow, state, input, Surroundings { facts, max_steps: 20 }, now)
+    let surroundings = Surroundings { facts, max_steps: 20, ladder: &ladder(), is_paused: false };
+    advance(workflow, state, input, surroundings, now)
+}
+
+/// Three attempts, and at most two deferrals or a hundred seconds of them.
+fn ladder() -> Ladder {
+    Ladder {
+        rungs: [0, 60, 300].map(Duration::from_secs).to_vec(),
+        max_deferrals: 2,
+        max_deferred: Duration::from_secs(100),
+    }
 }
 
 fn play(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>) -> String {
@@ -171,16 +189,43 @@ fn play_to_end(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>)
     for input in inputs {
         let token = state.tokens.keys().next().copied().unwrap_or_default();
         let index = |name: &str| workflow.node_index(name).unwrap();
+        let number = match state.tokens.get(&token).map(|token| &token.waits) {
+            Some(Waits::Action { tries }) => tries.number(),
+            Some(Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn) | None => 1,
+        };
+        let failed = |name: &str, verdict: Verdict| RunEvent::ActionFailed {
+            token,
+            node: index(name),
+            visit: 1,
+            number,
+            error: failure(),
+            verdict,
+        };
         let (label, input) = match input {
             Started => ("started".to_owned(), RunEvent::Started { trigger: "start".to_owned() }),
             Done(name, output) => (
                 format!("{name} done"),
-                RunEvent::ActionCompleted { token, node: index(name), visit: 1, output },
+                RunEvent::ActionCompleted {
+                    token,
+                    node: index(name),
+                    visit: 1,
+                    number,
+                    output,
+                    vars: Map::new(),
+                },
             ),
-            Failed(name) => (
-                format!("{name} failed"),
-                RunEvent::ActionFailed { token, node: index(name), visit: 1, error: failure() },
-            ),
+            Failed(name) => (format!("{name} failed"), failed(name, Verdict::Fail)),
+            Flaky(name, after) => {
+                let after = after.map(Duration::from_secs);
+                (format!("{name} flaky"), failed(name, Verdict::Retry { after }))
+            }
+            Full(name, seconds) => {
+                let until = start() + TimeDelta::seconds(seconds);
+                (
+                    format!("{name} full"),
+                    RunEvent::ActionPostponed { token, node: index(name), visit: 1, number, until },
+                )
+            }
             Clock(seconds) => {
                 now = start() + TimeDelta::seconds(seconds);
                 (format!("+{seconds}s"), RunEvent::TimerFired)
@@ -203,6 +248,13 @@ fn failure() -> StepError {
 fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> String {
     match command {
         Command::RunAction { node, visit, .. } => format!("run {}#{visit}", workflow.nodes[*node].id),
+        Command::SendAgain { node, visit, number, .. } => {
+            format!("send {}#{visit}, the {number}.", workflow.nodes[*node].id)
+        }
+        Command::RetryAt { node, delay, until, .. } => {
+            let at = (*until - start()).num_seconds();
+            format!("retry {} after {}s at +{at}s", workflow.nodes[*node].id, delay.as_secs())
+        }
         Command::WaitUntil { node, until, .. } => {
             format!("wake {} at +{}s", workflow.nodes[*node].id, (*until - start()).num_seconds())
         }
@@ -216,6 +268,7 @@ fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> String {
                 StepOutcome::Completed => "ok",
                 StepOutcome::Failed => "failed",
                 StepOutcome::Waiting => "waits",
+                StepOutcome::Retrying => "retries",
             };
             match detail["case"].as_str() {
                 Some(case) => format!("log {node} {outcome} [{case}]"),
@@ -343,8 +396,117 @@ fn failed_action_ends_the_run_where_it_failed() {
     a failed   | log a failed, finish failed refused
     a done     | -
     ");
-    assert_eq!(state.end, Some(End::Failed { node: Some("a".to_owned()), error: failure() }));
+    let Some(End::Failed { node, error, tokens }) = state.end else { panic!("{state:?}") };
+    assert_eq!((node.as_deref(), error), (Some("a"), failure()));
+    let waits = Waits::Retry { until: start(), tries: Tries::FIRST, stored: true };
+    assert_eq!((tokens[&0].node.as_str(), tokens[&0].visit, &tokens[&0].waits), ("a", 1, &waits));
     assert_eq!(state.steps["a"].error, Some(failure()));
+}
+
+#[test]
+fn flaky_action_climbs_the_ladder_and_then_fails() {
+    let inputs =
+        [Started, Flaky("a", None), Clock(59), Clock(60), Flaky("a", None), Clock(360), Flaky("a", None)];
+    assert_snapshot!(play("start -> a; a -> b", json!({}), inputs), @r"
+    started    | log start ok, run a#1
+    a flaky    | log a retries, retry a after 60s at +60s
+    +59s       | -
+    +60s       | send a#1, the 2.
+    a flaky    | log a retries, retry a after 300s at +360s
+    +360s      | send a#1, the 3.
+    a flaky    | log a failed, finish failed refused
+    ");
+}
+
+#[test]
+fn named_delay_and_a_full_house_use_up_no_attempt() {
+    let inputs = [
+        Started,
+        Flaky("a", Some(7)),
+        Clock(7),
+        Full("a", 8),
+        Clock(8),
+        Flaky("a", None),
+        Clock(68),
+        done("a"),
+        done("b"),
+    ];
+    assert_snapshot!(play("start -> a; a -> b", json!({}), inputs), @r"
+    started    | log start ok, run a#1
+    a flaky    | log a retries, retry a after 7s at +7s
+    +7s        | send a#1, the 2.
+    a full     | -
+    +8s        | send a#1, the 2.
+    a flaky    | log a retries, retry a after 60s at +68s
+    +68s       | send a#1, the 3.
+    a done     | log a ok, run b#1
+    b done     | log b ok, finish completed
+    ");
+}
+
+#[test]
+fn failed_step_with_an_error_branch_goes_on_there() {
+    let text = "start -> a; a -> b; a -[error]-> nap={{ steps.a.error.code }}; nap -[error]-> note";
+    let (trace, state) = play_to_end(text, json!({}), [Started, Failed("a"), done("note")]);
+    assert_snapshot!(trace, @r"
+    started    | log start ok, run a#1
+    a failed   | log a failed, log nap failed, run note#1
+    note done  | log note ok, finish completed
+    ");
+    let nap = state.steps["nap"].error.as_ref().unwrap();
+    assert!(nap.message.contains("refused"), "the code of the first error was what it rendered: {nap:?}");
+}
+
+#[test]
+fn paused_workflow_takes_an_answer_and_begins_nothing() {
+    let workflow = graph("start -> a; a -> b");
+    let (event, ladder) = (event(json!({})), ladder());
+    let started = RunEvent::Started { trigger: "start".to_owned() };
+    let (state, _) = step(&workflow, RunState::default(), started, &event, start());
+    let facts = Facts { event: Some(&event), contact: None, run: None, tenant: "acme", now: start() };
+    let paused = Surroundings { facts, max_steps: 20, ladder: &ladder, is_paused: true };
+    let (output, vars) = (json!(7), Map::new());
+    let answer = RunEvent::ActionCompleted { token: 0, node: 0, visit: 1, number: 1, output, vars };
+    let (state, commands) = advance(&workflow, state, answer, paused, start());
+    assert!(matches!(&commands[..], [Command::Log(step)] if step.node == "a"), "{commands:?}");
+    assert_eq!((state.tokens[&0].node.as_str(), &state.tokens[&0].waits), ("b", &Waits::Turn));
+    let (state, _) = advance(&workflow, state, RunEvent::TimerFired, paused, start());
+    assert_eq!((state.steps["a"].output.clone(), state.steps.get("b")), (json!(7), None));
+    let (state, commands) = step(&workflow, state, RunEvent::TimerFired, &event, start());
+    assert_eq!(tell(&workflow, &state, &commands[0]), "run b#1");
+}
+
+#[test]
+fn answer_sets_variables() {
+    let workflow = graph("start -> a; a -> nap={{ vars.pause }}");
+    let event = event(json!({}));
+    let started = RunEvent::Started { trigger: "start".to_owned() };
+    let (state, _) = step(&workflow, RunState::default(), started, &event, start());
+    let vars = Map::from_iter([("pause".to_owned(), json!("40s"))]);
+    let answer =
+        RunEvent::ActionCompleted { token: 0, node: 0, visit: 1, number: 1, output: Value::Null, vars };
+    let (state, _) = step(&workflow, state, answer, &event, start());
+    let until = start() + TimeDelta::seconds(40);
+    assert_eq!(state.tokens[&0].waits, Waits::Timer { until });
+}
+
+#[test]
+fn replayed_run_goes_on_where_it_failed() {
+    let workflow = graph("start -> a; a -> b");
+    let event = event(json!({}));
+    let replay = |key: ReplayKey, verdict: Verdict| {
+        let started = RunEvent::Started { trigger: "start".to_owned() };
+        let (state, _) = step(&workflow, RunState::default(), started, &event, start());
+        let error = failure();
+        let answer = RunEvent::ActionFailed { token: 0, node: 0, visit: 1, number: 1, error, verdict };
+        let (mut state, _) = step(&workflow, state, answer, &event, start());
+        state.revive(key, start()).unwrap();
+        let (state, commands) = step(&workflow, state, RunEvent::TimerFired, &event, start());
+        commands.iter().map(|command| tell(&workflow, &state, command)).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(replay(ReplayKey::Same, Verdict::Fail), "send a#1, the 1.");
+    assert_eq!(replay(ReplayKey::New, Verdict::Fail), "run a#2");
+    assert_eq!(replay(ReplayKey::Same, Verdict::Refused), "run a#1", "nothing is stored to be sent again");
 }
 
 #[test]
@@ -396,21 +558,26 @@ fn damaged_state_or_unknown_trigger_fails_the_run() {
     state.tokens.get_mut(&0).unwrap().node = "gone".to_owned();
     let wake = start() + TimeDelta::hours(1);
     assert_eq!(fails(state.clone(), RunEvent::TimerFired, wake), "unknown_node");
-    state.tokens.get_mut(&0).unwrap().waits = Waits::Action;
-    let answer = RunEvent::ActionCompleted { token: 0, node: 0, visit: 1, output: Value::Null };
+    state.tokens.get_mut(&0).unwrap().waits = Waits::Action { tries: Tries::FIRST };
+    let (output, vars) = (Value::Null, Map::new());
+    let answer = RunEvent::ActionCompleted { token: 0, node: 0, visit: 1, number: 1, output, vars };
     assert_eq!(fails(state, answer, start()), "unknown_node");
 }
 
 /// A random graph without circles: edges lead to later nodes only.
 fn any_graph() -> impl Strategy<Value = Workflow> {
-    prop::collection::vec((0..5_u8, 0..6_usize, 0..6_usize, 0..4_i64), 1..10).prop_map(|boxes| {
+    prop::collection::vec((0..6_u8, 0..6_usize, 0..6_usize, 0..4_i64), 1..10).prop_map(|boxes| {
         let mut workflow = graph("start -> n0");
         workflow.nodes.clear();
         let count = boxes.len();
         for (index, (kind, a, b, number)) in boxes.into_iter().enumerate() {
             let later = |skip: usize| Some(index + 1 + skip).filter(|next| *next < count);
             let kind = match kind {
-                0 | 1 => NodeKind::Action { action: "add_tag".to_owned(), config: template(json!({})) },
+                0 | 1 => action(Sending::default()),
+                5 => {
+                    let delays = (0..number.unsigned_abs()).map(Duration::from_secs).collect();
+                    action(Sending { retry: RetryPolicy::Delays(delays), ..Sending::default() })
+                }
                 2 => NodeKind::Delay { duration: template(json!(format!("{number}m"))) },
                 3 => NodeKind::Branch {
                     cases: vec![Case { name: "more".to_owned(), condition: more_than(number), to: later(b) }],
@@ -418,7 +585,8 @@ fn any_graph() -> impl Strategy<Value = Workflow> {
                 },
                 _ => NodeKind::Stop,
             };
-            workflow.nodes.push(Node { id: format!("n{index}"), kind, next: later(a) });
+            let on_error = if number == 3 { later(b) } else { None };
+            workflow.nodes.push(Node { id: format!("n{index}"), kind, next: later(a), on_error });
         }
         workflow
     })
@@ -433,19 +601,44 @@ struct Treatment {
     repeat: bool,
 }
 
-/// Drives a run to its end: actions fail where `failing` says so, the clock moves to each wake-up.
-fn drive(workflow: &Workflow, failing: &[bool], treatment: Treatment) -> (RunState, Vec<Command>) {
+/// What a try of an action comes to.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Done,
+    Failed,
+    Flaky,
+    Deferred,
+    Full,
+}
+
+fn any_answers() -> impl Strategy<Value = Vec<Answer>> {
+    let answer = prop_oneof![
+        6 => Just(Answer::Done),
+        1 => Just(Answer::Failed),
+        4 => Just(Answer::Flaky),
+        2 => Just(Answer::Deferred),
+        1 => Just(Answer::Full),
+    ];
+    prop::collection::vec(answer, 1..40)
+}
+
+/// Drives a run to its end: each try of an action gets the next answer, the clock moves to each wake-up.
+fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunState, Vec<Command>) {
     let event = event(json!({ "total": 2 }));
     let (mut state, mut now, mut history) = (RunState::default(), start(), Vec::new());
     let mut next = Some(RunEvent::Started { trigger: "start".to_owned() });
-    let mut inputs: Vec<RunEvent> = Vec::new();
+    let (mut inputs, mut answers, mut postponed): (Vec<RunEvent>, _, _) =
+        (Vec::new(), answers.iter().cycle(), 0);
     while let Some(input) = next.take() {
         if treatment.reload {
             state = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
         }
         let (after, commands) = step(workflow, state, input.clone(), &event, now);
         state = after;
-        inputs.push(input);
+        // A postponement gives the try back under its number, so a repeated one is not told from another.
+        if !matches!(input, RunEvent::ActionPostponed { .. }) {
+            inputs.push(input.clone());
+        }
         if treatment.repeat {
             for late in &inputs {
                 let (after, nothing) = step(workflow, state.clone(), late.clone(), &event, now);
@@ -455,52 +648,112 @@ fn drive(workflow: &Workflow, failing: &[bool], treatment: Treatment) -> (RunSta
         }
         assert!(state.end.is_some() != state.tokens.values().next().is_some(), "{state:?}");
         assert!(state.tokens.values().all(|token| workflow.node_index(&token.node).is_some()));
+        if let RunEvent::ActionPostponed { until, .. } = input {
+            now = until;
+            next = Some(RunEvent::TimerFired);
+        }
         for command in &commands {
-            match command {
-                Command::RunAction { token, node, visit } => {
-                    let (token, node, visit) = (*token, *node, *visit);
-                    next = Some(if failing[node % failing.len()] {
-                        RunEvent::ActionFailed { token, node, visit, error: failure() }
-                    } else {
-                        RunEvent::ActionCompleted { token, node, visit, output: json!({ "node": node }) }
-                    });
-                }
-                Command::WaitUntil { until, .. } => {
+            let (token, node, visit, number) = match command {
+                Command::RunAction { token, node, visit } => (*token, *node, *visit, 1),
+                Command::SendAgain { token, node, visit, number } => (*token, *node, *visit, *number),
+                Command::WaitUntil { until, .. } | Command::RetryAt { until, .. } => {
                     now = *until;
                     next = Some(RunEvent::TimerFired);
+                    continue;
                 }
-                Command::Log(_) | Command::Finish => {}
-            }
+                Command::Log(_) | Command::Finish => continue,
+            };
+            let failed =
+                |verdict| RunEvent::ActionFailed { token, node, visit, number, error: failure(), verdict };
+            let output = json!({ "node": node });
+            next = Some(match answers.next().unwrap() {
+                Answer::Done => {
+                    RunEvent::ActionCompleted { token, node, visit, number, output, vars: Map::new() }
+                }
+                Answer::Failed => failed(Verdict::Fail),
+                Answer::Flaky => failed(Verdict::Retry { after: None }),
+                Answer::Deferred => failed(Verdict::Retry { after: Some(Duration::from_secs(20)) }),
+                // A house that is full for ever is another property's.
+                Answer::Full if postponed < 50 => {
+                    postponed += 1;
+                    RunEvent::ActionPostponed {
+                        token,
+                        node,
+                        visit,
+                        number,
+                        until: now + TimeDelta::seconds(1),
+                    }
+                }
+                Answer::Full => failed(Verdict::Fail),
+            });
         }
         history.extend(commands);
     }
     (state, history)
 }
 
+/// Most attempts of a node.
+fn most_attempts(node: &Node) -> usize {
+    match &node.kind {
+        NodeKind::Action { sending: Sending { retry: RetryPolicy::Delays(delays), .. }, .. } => {
+            delays.len().max(1)
+        }
+        NodeKind::Action { .. } => ladder().rungs.len(),
+        NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => 0,
+    }
+}
+
 proptest! {
     #[test]
-    fn every_run_ends_and_asks_for_each_visit_once(
-        workflow in any_graph(),
-        failing in prop::collection::vec(prop::bool::weighted(0.1), 1..10),
-    ) {
-        let plain = drive(&workflow, &failing, Treatment { reload: false, repeat: false });
+    fn every_run_ends_and_no_attempt_starts_twice(workflow in any_graph(), answers in any_answers()) {
+        let plain = drive(&workflow, &answers, Treatment { reload: false, repeat: false });
         let (state, history) = &plain;
         prop_assert!(state.end.is_some() && state.tokens.is_empty());
         prop_assert_eq!(history.last(), Some(&Command::Finish));
         prop_assert_eq!(history.iter().filter(|command| **command == Command::Finish).count(), 1);
         let (mut asked, mut logged) = (BTreeSet::new(), BTreeSet::new());
+        let mut retries = std::collections::BTreeMap::<&str, (usize, usize)>::new();
         for command in history {
             match command {
                 Command::RunAction { node, visit, .. } => prop_assert!(asked.insert((*node, *visit))),
+                Command::Log(step) if step.outcome == StepOutcome::Retrying => {
+                    let (attempts, deferrals) = retries.entry(&step.node).or_default();
+                    if step.detail["deferred"] == true { *deferrals += 1 } else { *attempts += 1 }
+                }
                 Command::Log(step) => {
                     let waits = step.outcome == StepOutcome::Waiting;
                     prop_assert!(logged.insert((step.node.clone(), step.visit, waits)), "{:?} twice", step);
                 }
-                Command::WaitUntil { .. } | Command::Finish => {}
+                Command::SendAgain { .. }
+                | Command::WaitUntil { .. }
+                | Command::RetryAt { .. }
+                | Command::Finish => {}
             }
         }
+        for (node, (attempts, deferrals)) in retries {
+            let node = &workflow.nodes[workflow.node_index(node).unwrap()];
+            prop_assert!(attempts < most_attempts(node) && deferrals <= 2, "{node:?}: {attempts}, {deferrals}");
+        }
         for (reload, repeat) in [(true, false), (false, true), (true, true)] {
-            prop_assert_eq!(&drive(&workflow, &failing, Treatment { reload, repeat }), &plain);
+            prop_assert_eq!(&drive(&workflow, &answers, Treatment { reload, repeat }), &plain);
+        }
+    }
+
+    #[test]
+    fn every_failed_run_can_be_replayed_to_its_end(workflow in any_graph(), answers in any_answers()) {
+        let (state, _) = drive(&workflow, &answers, Treatment { reload: true, repeat: false });
+        if let Some(End::Failed { node: Some(failed), .. }) = &state.end {
+            for key in [ReplayKey::Same, ReplayKey::New] {
+                let mut revived = state.clone();
+                revived.revive(key, start()).unwrap();
+                let visit = state.steps[failed].visits;
+                let expected = match key { ReplayKey::Same => visit, ReplayKey::New => visit + 1 };
+                prop_assert_eq!((&revived.tokens[&0].node, revived.tokens[&0].visit), (failed, expected));
+                let event = event(json!({ "total": 2 }));
+                let (state, commands) = step(&workflow, revived, RunEvent::TimerFired, &event, start());
+                prop_assert!(state.end.is_some() || !state.tokens.is_empty());
+                prop_assert!(!commands.is_empty());
+            }
         }
     }
 }

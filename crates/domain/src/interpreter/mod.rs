@@ -2,7 +2,9 @@
 
 mod advance;
 mod nodes;
+mod revive;
 mod state;
 
 pub use advance::{Surroundings, advance};
+pub use revive::{NotRevivable, ReplayKey};
 pub use state::*;

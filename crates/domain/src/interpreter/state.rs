@@ -1,10 +1,12 @@
 //! What a run is between two inputs, what can happen to it, and what it asks for.
 
+use crate::retry::{Tally, Verdict};
 use crate::workflow::NodeIndex;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A run between two inputs: a small document, saved by every checkpoint.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -41,13 +43,81 @@ pub struct Token {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum Waits {
-    /// The outcome of the action that was asked for.
-    Action,
+    /// The outcome of the action that was asked for. In a saved state: its request is stored, and this try of it has
+    /// begun.
+    Action {
+        /// What the step has used up, this try included.
+        #[serde(flatten)]
+        tries: Tries,
+    },
     /// A time.
     Timer {
         /// When it goes on.
         until: DateTime<Utc>,
     },
+    /// The time of the next try.
+    Retry {
+        /// When it is tried.
+        until: DateTime<Utc>,
+        /// What the step has used up, the next try included.
+        #[serde(flatten)]
+        tries: Tries,
+        /// Whether its request is stored, and is sent as it is; else the step is begun anew.
+        stored: bool,
+    },
+    /// Its turn at a node that it has not entered: the workflow was paused while the step before it was under way.
+    Turn,
+}
+
+/// What a step has used up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tries {
+    /// Which attempt; 1 is the first.
+    #[serde(default = "first")]
+    pub attempt: u32,
+    /// Times it was put off because the other side asked for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deferrals: u32,
+    /// How long it was put off so far, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deferred_ms: u64,
+    /// Times in a row that there was no room to send it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub postponed: u32,
+}
+
+impl Tries {
+    /// Of a step that was not tried yet.
+    pub const FIRST: Self = Self { attempt: 1, deferrals: 0, deferred_ms: 0, postponed: 0 };
+
+    /// Which sending this is: each has a number of its own within a visit.
+    pub fn number(self) -> u32 {
+        self.attempt.saturating_add(self.deferrals)
+    }
+
+    /// What counts for the next try.
+    pub fn tally(self) -> Tally {
+        Tally {
+            attempt: self.attempt,
+            deferrals: self.deferrals,
+            deferred: Duration::from_millis(self.deferred_ms),
+        }
+    }
+}
+
+impl From<Tally> for Tries {
+    fn from(tally: Tally) -> Self {
+        let deferred_ms = u64::try_from(tally.deferred.as_millis()).unwrap_or(u64::MAX);
+        Self { attempt: tally.attempt, deferrals: tally.deferrals, deferred_ms, postponed: 0 }
+    }
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// The latest result of a node.
@@ -87,6 +157,9 @@ pub enum End {
         node: Option<String>,
         /// Why.
         error: StepError,
+        /// The branches as they stood, the failed one among them: what a replay brings back.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        tokens: BTreeMap<u16, Token>,
     },
     /// A person or a rule ended it.
     Cancelled {
@@ -103,8 +176,8 @@ pub enum RunEvent {
         /// That trigger's id.
         trigger: String,
     },
-    /// The action that a token waits for came back. Node and visit are those of [`Command::RunAction`]: an answer that
-    /// is repeated, or late, matches no token and changes nothing.
+    /// The action that a token waits for came back. Node, visit and number are those of the command that asked: an
+    /// answer that is repeated, or late, matches no token and changes nothing.
     ActionCompleted {
         /// Which token.
         token: u16,
@@ -112,10 +185,14 @@ pub enum RunEvent {
         node: NodeIndex,
         /// Which visit of it.
         visit: u32,
+        /// Which sending of it.
+        number: u32,
         /// What it returned.
         output: Value,
+        /// Variables of the run to set.
+        vars: Map<String, Value>,
     },
-    /// The action that a token waits for failed for good.
+    /// A try of the action that a token waits for failed.
     ActionFailed {
         /// Which token.
         token: u16,
@@ -123,8 +200,25 @@ pub enum RunEvent {
         node: NodeIndex,
         /// Which visit of it.
         visit: u32,
+        /// Which sending of it.
+        number: u32,
         /// Why.
         error: StepError,
+        /// What that means for another try.
+        verdict: Verdict,
+    },
+    /// There is no room to send the stored request of the action that a token waits for; that uses up nothing.
+    ActionPostponed {
+        /// Which token.
+        token: u16,
+        /// The node that asked.
+        node: NodeIndex,
+        /// Which visit of it.
+        visit: u32,
+        /// Which sending of it.
+        number: u32,
+        /// When there may be room.
+        until: DateTime<Utc>,
     },
     /// The clock reached what tokens wait for: every token whose time is at or before `now` goes on.
     TimerFired,
@@ -147,12 +241,34 @@ pub enum Command {
         /// Which visit of the node: part of every derived id and idempotency key.
         visit: u32,
     },
+    /// Send the stored request of this node once more and answer with the outcome.
+    SendAgain {
+        /// The token to answer for.
+        token: u16,
+        /// The node.
+        node: NodeIndex,
+        /// Which visit of the node.
+        visit: u32,
+        /// Which sending of it.
+        number: u32,
+    },
     /// Wake the run at this time.
     WaitUntil {
         /// The token that waits.
         token: u16,
         /// The node it stands on.
         node: NodeIndex,
+        /// When.
+        until: DateTime<Utc>,
+    },
+    /// Wake the run for another try.
+    RetryAt {
+        /// The token that waits.
+        token: u16,
+        /// The node it stands on.
+        node: NodeIndex,
+        /// How long from now: an entry of the ladder, of the node's delays, or what the other side named.
+        delay: Duration,
         /// When.
         until: DateTime<Utc>,
     },
@@ -188,4 +304,6 @@ pub enum StepOutcome {
     Failed,
     /// Begun, and waiting.
     Waiting,
+    /// A try failed, and another follows.
+    Retrying,
 }

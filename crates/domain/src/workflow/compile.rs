@@ -1,7 +1,7 @@
 //! From a definition to a compiled workflow, or to everything that is wrong with it.
 //!
 //! The document is read in three steps, each of which collects all its problems: the parts alone ([`document`],
-//! [`triggers`], [`nodes`], [`edges`]), then how they are connected ([`wiring`], [`paths`]), then what their
+//! [`triggers`], [`nodes`] with what happens when their steps fail ([`handling`]), [`edges`]), then how they are connected ([`wiring`], [`paths`]), then what their
 //! expressions refer to ([`facts_read`]).
 
 mod config;
@@ -9,6 +9,7 @@ mod document;
 mod edges;
 mod enrolment;
 mod facts_read;
+pub(in crate::workflow) mod handling;
 mod nodes;
 mod paths;
 mod reader;
@@ -73,5 +74,7 @@ fn compile(definition: &Value, contracts: &Contracts, limits: &Limits) -> Result
     }
 }
 
+#[cfg(test)]
+mod handling_tests;
 #[cfg(test)]
 mod tests;

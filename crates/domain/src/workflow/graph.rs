@@ -1,10 +1,13 @@
 //! The compiled form of a workflow version: everything parsed, every reference resolved.
 
+use super::flow::{BRANCH, DELAY, STOP};
 use crate::condition::Condition;
 use crate::priority::Priority;
+use crate::retry::RetryPolicy;
 use crate::template::{Template, ValueTemplate};
 use chrono::TimeDelta;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Index of a node in [`Workflow::nodes`].
 pub type NodeIndex = usize;
@@ -101,6 +104,20 @@ pub struct Node {
     pub kind: NodeKind,
     /// Where the plain edge leads; `None` ends the branch. Not used by [`NodeKind::Branch`].
     pub next: Option<NodeIndex>,
+    /// Where the branch goes on when the node's step fails for good; `None`: the run fails.
+    pub on_error: Option<NodeIndex>,
+}
+
+impl Node {
+    /// The key of its action.
+    pub fn action_key(&self) -> &str {
+        match &self.kind {
+            NodeKind::Action { action, .. } => action,
+            NodeKind::Delay { .. } => DELAY,
+            NodeKind::Branch { .. } => BRANCH,
+            NodeKind::Stop => STOP,
+        }
+    }
 }
 
 /// What a node does.
@@ -112,6 +129,8 @@ pub enum NodeKind {
         action: String,
         /// `with`, strings compiled as templates.
         config: ValueTemplate,
+        /// How it is sent; what actions on records do not do keeps its defaults.
+        sending: Sending,
     },
     /// Waits for a duration.
     Delay {
@@ -127,6 +146,40 @@ pub enum NodeKind {
     },
     /// Ends the run here.
     Stop,
+}
+
+/// How an action's request is sent.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sending {
+    /// For one whole exchange; `None`: the action's own.
+    pub timeout: Option<Duration>,
+    /// How often it may arrive.
+    pub delivery: Delivery,
+    /// How it is tried again.
+    pub retry: RetryPolicy,
+}
+
+/// How often a request may arrive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Delivery {
+    /// Once or more: with one key and the same bytes each time.
+    #[default]
+    AtLeastOnce,
+    /// Once or not at all: where nobody knows whether it arrived, it is not sent again.
+    AtMostOnce,
+}
+
+impl Delivery {
+    /// All, with the words of the format.
+    pub const ALL: [Self; 2] = [Self::AtLeastOnce, Self::AtMostOnce];
+
+    /// The word of the format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AtLeastOnce => "at_least_once",
+            Self::AtMostOnce => "at_most_once",
+        }
+    }
 }
 
 /// One way out of a branch.

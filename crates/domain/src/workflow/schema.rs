@@ -3,10 +3,12 @@
 //! It is for editors and for people who generate definitions: it allows only what this version executes. The
 //! compiler checks more (references, paths, syntax of templates) and says it in better words.
 
-use super::Contracts;
+use super::compile::handling;
 use super::flow::{BRANCH, DELAY};
+use super::{Contracts, Delivery};
 use crate::catalogue;
 use crate::priority::Priority;
+use crate::retry::MOST_ATTEMPTS;
 use serde_json::{Map, Value, json};
 
 const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
@@ -28,10 +30,11 @@ pub fn json_schema(contracts: &Contracts) -> Value {
             let needs_with =
                 with.get("required").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty());
             let required: &[&str] = if needs_with { &["with"] } else { &[] };
-            json!({
-                "if": { "properties": { "action": { "const": contract.key } } },
-                "then": { "properties": { "with": with }, "required": required },
-            })
+            let mut then = json!({ "properties": { "with": with }, "required": required });
+            for key in handling::KEYS.into_iter().filter(|key| !handling::makes_sense(key, contract.key)) {
+                then["properties"][key] = json!(false);
+            }
+            json!({ "if": { "properties": { "action": { "const": contract.key } } }, "then": then })
         })
         .collect();
     json!({
@@ -54,6 +57,10 @@ pub fn json_schema(contracts: &Contracts) -> Value {
                         "id": { "$ref": "#/$defs/name" },
                         "action": { "enum": actions },
                         "with": { "type": "object" },
+                        "timeout": { "$ref": "#/$defs/duration", "description": "For one whole exchange with the other side, from 1s to 10m; for actions that reach outside." },
+                        "delivery": { "enum": Delivery::ALL.map(Delivery::as_str), "description": "How often a request may arrive; for actions that reach outside." },
+                        "retry": retry(),
+                        "on_error": { "$ref": "#/$defs/name", "description": "The node to go on with when the step fails; without one the run fails." },
                     },
                     "required": ["id", "action"],
                     "additionalProperties": false,
@@ -89,6 +96,28 @@ fn enrolment() -> Value {
             "on_conflict": { "enum": ["ignore", "start"] },
         },
         "additionalProperties": false,
+    })
+}
+
+fn retry() -> Value {
+    let delays = json!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MOST_ATTEMPTS,
+        "items": { "$ref": "#/$defs/duration" },
+        "description": "One entry per attempt: how long after the one before. The first is 0s.",
+    });
+    json!({
+        "description": "How a failed step is tried again; for actions that reach outside.",
+        "oneOf": [
+            { "enum": ["ladder", "none"] },
+            {
+                "type": "object",
+                "properties": { "delays": delays },
+                "required": ["delays"],
+                "additionalProperties": false,
+            },
+        ],
     })
 }
 

@@ -163,13 +163,19 @@ fn ending(detail: &RunDetail) -> Vec<String> {
         let tokens = detail.state.iter().flat_map(|state| state.tokens.values());
         let waits = tokens.map(|token| match &token.waits {
             Waits::Timer { until } => format!("{} waits until {}", token.node, time(*until)),
-            Waits::Action => format!("{} waits for its action", token.node),
+            Waits::Turn => format!("{} waits for the workflow to be resumed", token.node),
+            Waits::Action { tries } => {
+                format!("{} waits for the answer to attempt {}", token.node, tries.attempt)
+            }
+            Waits::Retry { until, tries, .. } => {
+                format!("{} is tried again at {}: attempt {}", token.node, time(*until), tries.attempt)
+            }
         });
         return std::iter::once(run.status.to_string()).chain(waits).collect();
     };
     let mut lines = vec![format!("{} at {}, after {}", run.status, time(at), taken(at - run.received_at))];
     match detail.state.as_ref().and_then(|state| state.end.as_ref()) {
-        Some(End::Failed { node, error }) => {
+        Some(End::Failed { node, error, .. }) => {
             let node = node.as_deref().map(|node| format!("at node {node}: ")).unwrap_or_default();
             lines.push(format!("{node}{} [{}]", error.message, error.code));
         }
@@ -184,6 +190,7 @@ fn outcome(outcome: StepOutcome) -> &'static str {
         StepOutcome::Completed => "completed",
         StepOutcome::Failed => "failed",
         StepOutcome::Waiting => "waiting",
+        StepOutcome::Retrying => "tried again",
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::{Onward, Walk};
 use crate::duration;
-use crate::interpreter::{Command, StepOutcome, Token, Waits};
+use crate::interpreter::{Command, StepError, StepOutcome, Token, Waits};
 use crate::template::ValueTemplate;
 use crate::workflow::{Node, NodeIndex};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{SecondsFormat, TimeDelta};
 use serde_json::{Value, json};
 
 /// Longest delay: what is longer is a mistake in a template, not a plan.
@@ -23,7 +23,8 @@ impl Walk<'_> {
         let rendered = match duration.render(&self.facts()) {
             Ok(rendered) => rendered,
             Err(error) => {
-                self.fail_step(node, visit, &error.code, error.message);
+                let error = StepError { code: error.code, message: error.message };
+                self.fail_step(token, node, visit, error, None);
                 return Onward::Stays;
             }
         };
@@ -31,7 +32,8 @@ impl Walk<'_> {
             let message = format!(
                 "{rendered} is not a duration: write 30s, 15m, 1h, 7d or a number of seconds, at most {MAX_DAYS} days"
             );
-            self.fail_step(node, visit, "invalid_duration", message);
+            let error = StepError { code: "invalid_duration".to_owned(), message };
+            self.fail_step(token, node, visit, error, None);
             return Onward::Stays;
         };
         if length <= TimeDelta::zero() {
@@ -46,31 +48,6 @@ impl Walk<'_> {
         self.log(&node.id, "delay", visit, StepOutcome::Waiting, detail);
         self.commands.push(Command::WaitUntil { token, node: index, until });
         Onward::Stays
-    }
-
-    /// Lets every token go on whose time has come.
-    pub(in crate::interpreter) fn wake(&mut self) {
-        let now = self.now;
-        let due = |until: &DateTime<Utc>| *until <= now;
-        let tokens: Vec<u16> = self
-            .state
-            .tokens
-            .iter()
-            .filter(|(_, token)| matches!(&token.waits, Waits::Timer { until } if due(until)))
-            .map(|(number, _)| *number)
-            .collect();
-        for number in tokens {
-            // The run may have ended on the way of an earlier token.
-            let Some(token) = self.state.tokens.remove(&number) else { return };
-            let workflow = self.workflow;
-            let Some(index) = workflow.node_index(&token.node) else {
-                self.fail_unknown(token.node);
-                return;
-            };
-            let node = &workflow.nodes[index];
-            self.log(&node.id, super::kind_key(node), token.visit, StepOutcome::Completed, Value::Null);
-            self.go(number, node.next);
-        }
     }
 }
 

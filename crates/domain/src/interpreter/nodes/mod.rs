@@ -3,8 +3,11 @@
 mod action;
 mod branch;
 mod delay;
+mod wake;
 
-use super::{Command, End, RunState, Step, StepError, StepOutcome, Surroundings};
+pub(super) use action::Asked;
+
+use super::{Command, End, RunState, Step, StepError, StepOutcome, Surroundings, Token, Tries, Waits};
 use crate::facts::{Facts, RunFacts};
 use crate::workflow::{Node, NodeIndex, NodeKind, Workflow};
 use chrono::{DateTime, Utc};
@@ -56,6 +59,10 @@ impl Walk<'_> {
     /// Moves a token from node to node until it waits, leaves the graph, or the run ends.
     fn go(&mut self, token: u16, mut to: Option<NodeIndex>) {
         while let Some(index) = to {
+            if self.surroundings.is_paused {
+                self.stand_before(token, index);
+                return;
+            }
             match self.enter(token, index) {
                 Onward::To(next) => to = next,
                 Onward::Stays => return,
@@ -66,6 +73,14 @@ impl Walk<'_> {
         }
     }
 
+    fn stand_before(&mut self, token: u16, index: NodeIndex) {
+        let Some(node) = self.workflow.nodes.get(index) else {
+            self.fail_unknown(format!("node {index}"));
+            return;
+        };
+        self.state.tokens.insert(token, Token { node: node.id.clone(), visit: 0, waits: Waits::Turn });
+    }
+
     fn enter(&mut self, token: u16, index: NodeIndex) -> Onward {
         let workflow = self.workflow;
         let Some(node) = workflow.nodes.get(index) else {
@@ -73,9 +88,16 @@ impl Walk<'_> {
             return Onward::Stays;
         };
         let visit = self.count_visit(&node.id);
+        self.begin(token, index, node, visit)
+    }
+
+    /// Begins a visit that is counted already.
+    fn begin(&mut self, token: u16, index: NodeIndex, node: &Node, visit: u32) -> Onward {
         if self.state.step_count >= self.surroundings.max_steps {
             let message = format!("the run took all of its {} steps", self.surroundings.max_steps);
-            self.fail_step(node, visit, "too_many_steps", message);
+            let error = StepError { code: "too_many_steps".to_owned(), message };
+            self.log_failure(node, visit, &error, None);
+            self.end_failed_at(token, node, visit, error, false);
             return Onward::Stays;
         }
         self.state.step_count += 1;
@@ -112,16 +134,31 @@ impl Walk<'_> {
         self.commands.push(Command::Log(step));
     }
 
-    /// Ends the run because of a step, and keeps why in the log and in the step's result.
-    fn fail_step(&mut self, node: &Node, visit: u32, code: &str, message: String) {
-        self.fail_step_with(node, visit, StepError { code: code.to_owned(), message });
+    /// A step that failed for good: its branch goes on where the node's `on_error` leads, else the run ends.
+    ///
+    /// `tried` is what a step used up whose request is stored.
+    fn fail_step(&mut self, token: u16, node: &Node, visit: u32, error: StepError, tried: Option<Tries>) {
+        self.log_failure(node, visit, &error, tried);
+        match node.on_error {
+            Some(to) => {
+                self.state.tokens.remove(&token);
+                self.go(token, Some(to));
+            }
+            None => self.end_failed_at(token, node, visit, error, tried.is_some()),
+        }
     }
 
-    fn fail_step_with(&mut self, node: &Node, visit: u32, error: StepError) {
-        let detail = json!({ "code": error.code, "message": error.message });
-        self.log(&node.id, kind_key(node), visit, StepOutcome::Failed, detail);
+    /// Keeps why a step failed, in the log and in the step's result.
+    fn log_failure(&mut self, node: &Node, visit: u32, error: &StepError, tried: Option<Tries>) {
+        let mut detail = json!({ "code": error.code, "message": error.message });
+        if let Some(tries) = tried {
+            detail["attempt"] = tries.attempt.into();
+        }
+        if let Some(to) = node.on_error.and_then(|to| self.workflow.nodes.get(to)) {
+            detail["on_error"] = to.id.as_str().into();
+        }
+        self.log(&node.id, node.action_key(), visit, StepOutcome::Failed, detail);
         self.state.steps.entry(node.id.clone()).or_default().error = Some(error.clone());
-        self.end_failed(Some(node.id.clone()), error);
     }
 
     /// A pinned version never loses a node, so only a damaged state comes here.
@@ -130,22 +167,21 @@ impl Walk<'_> {
         self.end_failed(Some(node), StepError { code: "unknown_node".to_owned(), message });
     }
 
+    /// Ends the run because of a step, with a token on it for a replay.
+    fn end_failed_at(&mut self, token: u16, node: &Node, visit: u32, error: StepError, stored: bool) {
+        let waits = Waits::Retry { until: self.now, tries: Tries::FIRST, stored };
+        self.state.tokens.insert(token, Token { node: node.id.clone(), visit, waits });
+        self.end_failed(Some(node.id.clone()), error);
+    }
+
     fn end_failed(&mut self, node: Option<String>, error: StepError) {
-        self.end(End::Failed { node, error });
+        let tokens = std::mem::take(&mut self.state.tokens);
+        self.end(End::Failed { node, error, tokens });
     }
 
     fn end(&mut self, end: End) {
         self.state.tokens.clear();
         self.state.end = Some(end);
         self.commands.push(Command::Finish);
-    }
-}
-
-fn kind_key(node: &Node) -> &str {
-    match &node.kind {
-        NodeKind::Action { action, .. } => action,
-        NodeKind::Delay { .. } => "delay",
-        NodeKind::Branch { .. } => "branch",
-        NodeKind::Stop => "stop_workflow",
     }
 }

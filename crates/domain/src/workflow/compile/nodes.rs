@@ -1,19 +1,21 @@
 //! The boxes of the graph.
 
 use super::config;
+use super::handling::{self, OnError};
 use super::reader::{Keys, Reader, Section};
 use crate::catalogue;
 use crate::condition::Condition;
 use crate::problem::nearest_hint;
 use crate::template::ValueTemplate;
+use crate::workflow::Sending;
 use crate::workflow::flow::{BRANCH, DELAY, ELSE, STOP};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 const NODE: Keys = Keys {
     what: "a node",
-    known: &["id", "action", "with"],
-    later: &["timeout", "delivery", "retry", "on_error"],
+    known: &["id", "action", "with", "timeout", "delivery", "retry", "on_error"],
+    later: &[],
 };
 
 const DELAY_WITH: Keys = Keys {
@@ -34,11 +36,13 @@ pub(super) struct DraftNode {
     pub(super) id: Option<String>,
     /// `None` when it could not be read; its problems are kept.
     pub(super) kind: Option<DraftKind>,
+    /// Where it goes on when its step fails.
+    pub(super) on_error: Option<OnError>,
 }
 
 /// What a node does.
 pub(super) enum DraftKind {
-    Action { action: String, config: ValueTemplate, needs_contact: bool },
+    Action { action: String, config: ValueTemplate, needs_contact: bool, sending: Sending },
     Delay { duration: ValueTemplate },
     Branch { cases: Vec<DraftCase> },
     Stop,
@@ -81,10 +85,11 @@ pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Vec<DraftN
     let mut nodes = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let at = format!("nodes[{index}]");
-        let mut draft = DraftNode { at: at.clone(), id: None, kind: None };
+        let mut draft = DraftNode { at: at.clone(), id: None, kind: None, on_error: None };
         if let Some(section) = reader.section(item, &at, &NODE) {
             draft.id = reader.name(section, "id").map(str::to_owned);
             draft.kind = kind(reader, section, &mut schemas);
+            draft.on_error = handling::on_error(reader, section);
         }
         nodes.push(draft);
     }
@@ -96,6 +101,7 @@ fn kind(reader: &mut Reader<'_>, section: Section<'_>, schemas: &mut config::Sch
     let nothing = Value::Object(Map::new());
     let with = section.get("with").unwrap_or(&nothing);
     let at = section.at("with");
+    let sending = handling::sending(reader, section, action);
     match action {
         DELAY => delay(reader, with, &at),
         BRANCH => branch(reader, with, &at),
@@ -111,6 +117,7 @@ fn kind(reader: &mut Reader<'_>, section: Section<'_>, schemas: &mut config::Sch
                 action: action.to_owned(),
                 config,
                 needs_contact: contract.needs_contact,
+                sending,
             })
         }
     }

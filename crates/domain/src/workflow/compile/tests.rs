@@ -59,6 +59,7 @@ pub(super) fn contracts() -> Contracts {
             ),
             false,
         ),
+        ("http_request", schema(json!({ "url": text }), &["url"]), false),
     ];
     let actions = actions.map(|(key, config_schema, needs_contact)| ActionContract {
         key,
@@ -195,7 +196,6 @@ edges:
     triggers[3]: a trigger needs "id" [missing_key]
     triggers[3].event: schedules are not available yet [not_available]
     nodes[0].action: there is no action "create_taks" (did you mean "create_task"?) [unknown_action]
-    nodes[1].timeout: "timeout" is not available yet [not_available]
     nodes[1].action: the action send_email is not available yet [not_available]
     nodes[2].with.tga: add_tag has no key "tga" (did you mean "tag"?) [unknown_key]
     nodes[2].with: add_tag needs "tag" [missing_key]
@@ -370,9 +370,11 @@ fn the_published_schema_refuses_what_is_not_available() {
     changed("/enrolment/reentry", "mode", json!("once"));
     changed("/triggers/0", "schedule", json!({}));
     changed("/triggers/0", "event", json!("schedule.cron"));
-    for key in ["timeout", "delivery", "retry", "on_error", "unknown"] {
+    for key in ["timeout", "delivery", "retry", "unknown"] {
         changed("/nodes/0", key, json!("x"));
     }
+    changed("/nodes/0", "on_error", json!("two words"));
+    changed("/nodes/1", "on_error", json!("call"));
     changed("/nodes/0", "action", json!("parallel"));
     changed("/nodes/0/with", "until", json!("x"));
     changed("/nodes/1/with", "split", json!([]));
@@ -416,12 +418,13 @@ proptest! {
 
 #[test]
 fn every_code_is_listed_for_people() {
-    const SOURCES: [&str; 13] = [
+    const SOURCES: [&str; 14] = [
         include_str!("config.rs"),
         include_str!("document.rs"),
         include_str!("edges.rs"),
         include_str!("enrolment.rs"),
         include_str!("facts_read.rs"),
+        include_str!("handling.rs"),
         include_str!("nodes.rs"),
         include_str!("paths.rs"),
         include_str!("reader.rs"),

@@ -1,6 +1,7 @@
 //! Connecting triggers and nodes by their edges.
 
 use super::edges::DraftEdge;
+use super::handling::OnError;
 use super::nodes::{DraftKind, DraftNode};
 use super::reader::Reader;
 use super::triggers::DraftTrigger;
@@ -17,6 +18,8 @@ pub(super) struct Wiring {
     next: Vec<Option<NodeIndex>>,
     /// By node: edges by case.
     cases: Vec<BTreeMap<String, NodeIndex>>,
+    /// By node: where its `on_error` leads.
+    errors: Vec<Option<NodeIndex>>,
     /// Whether every edge and every end of one could be read: only then says the graph something about paths.
     pub(super) is_complete: bool,
 }
@@ -39,6 +42,7 @@ pub(super) fn connect(
         starts: vec![None; triggers.len()],
         next: vec![None; nodes.len()],
         cases: vec![BTreeMap::new(); nodes.len()],
+        errors: nodes.iter().map(|node| error_branch(reader, &ends, node)).collect(),
         is_complete: false,
     };
     for edge in edges.iter().flatten() {
@@ -104,6 +108,21 @@ fn find(reader: &mut Reader<'_>, ends: &BTreeMap<&str, End>, id: &str, at: &str,
     end
 }
 
+/// The node that a node's `on_error` names.
+fn error_branch(reader: &mut Reader<'_>, ends: &BTreeMap<&str, End>, node: &DraftNode) -> Option<NodeIndex> {
+    let OnError { to, at } = node.on_error.as_ref()?;
+    match ends.get(to.as_str()) {
+        Some(End::Node(index)) => Some(*index),
+        Some(End::Trigger(_)) => {
+            reader.problem("bad_edge", at, format!("\"{to}\" is a trigger; on_error leads to a node"))
+        }
+        None => {
+            let hint = nearest_hint(to, ends.keys().copied());
+            reader.problem("unknown_node", at, format!("there is no node \"{to}\"{hint}"))
+        }
+    }
+}
+
 impl Wiring {
     fn add(
         &mut self,
@@ -154,9 +173,9 @@ impl Wiring {
         }
     }
 
-    /// Where the edges of a node lead.
+    /// Where a node leads: by its edges, and when its step fails.
     pub(super) fn ways_out(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
-        self.next[node].into_iter().chain(self.cases[node].values().copied())
+        self.next[node].into_iter().chain(self.cases[node].values().copied()).chain(self.errors[node])
     }
 
     /// The nodes that triggers lead to.
@@ -182,12 +201,13 @@ impl Wiring {
 
     /// The nodes with their edges; `None` if one is not whole.
     pub(super) fn nodes(&self, drafts: Vec<DraftNode>) -> Option<Vec<Node>> {
-        let edges = self.next.iter().zip(&self.cases);
+        let edges = self.next.iter().zip(&self.cases).zip(&self.errors);
         drafts
             .into_iter()
             .zip(edges)
-            .map(|(draft, (next, cases))| {
-                Some(Node { id: draft.id?, kind: kind(draft.kind?, cases), next: *next })
+            .map(|(draft, ((next, cases), on_error))| {
+                let kind = kind(draft.kind?, cases);
+                Some(Node { id: draft.id?, kind, next: *next, on_error: *on_error })
             })
             .collect()
     }
@@ -195,7 +215,7 @@ impl Wiring {
 
 fn kind(draft: DraftKind, edges: &BTreeMap<String, NodeIndex>) -> NodeKind {
     match draft {
-        DraftKind::Action { action, config, .. } => NodeKind::Action { action, config },
+        DraftKind::Action { action, config, sending, .. } => NodeKind::Action { action, config, sending },
         DraftKind::Delay { duration } => NodeKind::Delay { duration },
         DraftKind::Stop => NodeKind::Stop,
         DraftKind::Branch { cases } => NodeKind::Branch {
