@@ -47,6 +47,8 @@ id!(/// A record an action made (a task, a note): a function of run and step.
     RecordId);
 id!(/// What an effect outside is known by to whoever receives it: a function of run, node and visit.
     IdempotencyKey);
+id!(/// A credential: what authorizes requests to the world outside.
+    CredentialId);
 
 impl EventKey {
     /// Derives the key from `source` and `id`.

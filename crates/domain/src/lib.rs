@@ -6,14 +6,17 @@
 pub mod catalogue;
 pub mod condition;
 pub mod contact;
+pub mod credential;
 pub mod duration;
 pub mod effect;
 pub mod event;
 pub mod facts;
+pub mod http;
 pub mod id;
 pub mod interpreter;
 pub mod json;
 pub mod limits;
+pub mod outbound;
 pub mod priority;
 pub mod problem;
 pub mod record;

@@ -3,12 +3,16 @@
 //! A wrong value ends the process with code 2 and one line that names the flag, the variable, the value and the rule;
 //! a secret's value is never named.
 
+mod encryption;
 mod limits;
+mod outbound;
 mod rule;
 mod secret;
 mod url;
 
+pub use encryption::EncryptionConfig;
 pub use limits::LimitsConfig;
+pub use outbound::OutboundConfig;
 pub use rule::{Rule, rule, secret_rule};
 pub use secret::Secret;
 

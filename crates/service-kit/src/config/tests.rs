@@ -1,5 +1,6 @@
 use super::*;
 use automation_domain::limits::Limits;
+use automation_domain::outbound::Outbound;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 #[derive(Parser, Debug)]
@@ -9,6 +10,10 @@ struct Cli {
     common: CommonConfig,
     #[command(flatten)]
     limits: LimitsConfig,
+    #[command(flatten)]
+    outbound: OutboundConfig,
+    #[command(flatten)]
+    encryption: EncryptionConfig,
 }
 
 const SERVERS: [&str; 3] = [
@@ -35,12 +40,14 @@ fn refusal(arguments: &[&str]) -> String {
 
 #[test]
 fn defaults_are_those_of_the_documentation() {
-    let Cli { common, limits } = parse_without_variables(&SERVERS).unwrap();
+    let Cli { common, limits, outbound, encryption } = parse_without_variables(&SERVERS).unwrap();
     assert_eq!(common.admin_addr.to_string(), "127.0.0.1:9600");
     assert_eq!(common.drain(), Duration::from_secs(25));
     assert_eq!(common.log_filter, "info");
     assert_eq!(common.amqp_management_url, None);
     assert_eq!(format!("{:?}", limits.limits), format!("{:?}", Limits::default()));
+    assert_eq!(format!("{:?}", outbound.outbound), format!("{:?}", Outbound::default()));
+    assert_eq!(encryption.encryption_keys, None);
 }
 
 #[test]
@@ -134,4 +141,35 @@ fn every_setting_has_a_variable_that_the_help_names() {
     assert!(help.contains("[default: 127.0.0.1:9600]"));
     assert!(help.contains("in seconds"));
     assert!(help.contains("AUTOMATION_MAX_EVENT_BYTES"));
+}
+
+#[test]
+fn what_is_allowed_outside_is_read_entry_by_entry() {
+    let cli =
+        parse(&["--outbound-allow=crm.internal:8080, [fd00::/8]:443", "--outbound-refused-ports=25,6379"])
+            .unwrap();
+    let outbound = cli.outbound.outbound;
+    assert!(outbound.allow.names("crm.internal", 8080));
+    assert!(outbound.allow.contains("fd00::1".parse().unwrap(), 443));
+    assert_eq!(outbound.refused_ports.into_iter().collect::<Vec<_>>(), [25, 6379]);
+    let none = parse(&["--outbound-refused-ports=none"]).unwrap();
+    assert!(none.outbound.outbound.refused_ports.is_empty());
+    for (flag, rule) in [
+        ("--outbound-allow=crm.internal", "AUTOMATION_OUTBOUND_ALLOW"),
+        ("--outbound-allow=*:80", "is not like"),
+        ("--outbound-refused-ports=smtp", "port numbers"),
+        ("--http-response-bytes=0", "at least 1"),
+        ("--http-timeout-ms=0", "1 to 3600000"),
+    ] {
+        let message = parse(&[flag]).unwrap_err().to_string();
+        assert!(message.contains(rule), "{message}");
+    }
+}
+
+#[test]
+fn encryption_keys_are_never_shown() {
+    let cli = parse(&["--encryption-keys=k1:c2VjcmV0"]).unwrap();
+    assert!(!format!("{:?}", cli.encryption).contains("c2VjcmV0"));
+    let message = parse(&["--encryption-keys=c2VjcmV0"]).unwrap_err().to_string();
+    assert!(message.contains("id:base64") && !message.contains("c2VjcmV0"), "{message}");
 }
