@@ -55,10 +55,17 @@ AMQP_URL=$(amqp_url automation-engine "$SECRET_AMQP_ENGINE" automation)
 AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url admin "$SECRET_AMQP_ADMIN")
 AUTOMATION_ENGINE_USERS=automation-engine
 ENV
-        if [[ " $* " == *" migrate "* ]]; then
+        case " $* " in
+        *" migrate "*)
             echo "AUTOMATION_OWNER_DATABASE_URL=$(postgres_url automation_owner "$SECRET_PG_OWNER" automation)"
-        fi
+            ;;
+        # Only workers may read data keys. The later line counts.
+        *" credential rekey "*)
+            echo "DATABASE_URL=$(postgres_url automation_worker "$SECRET_PG_WORKER" automation)"
+            ;;
+        esac
     fi
+    echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}"
     echo "AUTOMATION_TENANT=${AUTOMATION_TENANT:-demo}"
 }
 

@@ -6,7 +6,9 @@ mod output;
 mod session;
 
 use clap::{Parser, Subcommand};
-use commands::{catalog, contact, doctor, event, migrate, parked, run, serve, tenant, topology, workflow};
+use commands::{
+    catalog, contact, credential, doctor, event, migrate, parked, run, serve, tenant, topology, workflow,
+};
 use output::Output;
 use std::process::ExitCode;
 
@@ -53,6 +55,9 @@ enum Command {
     /// Contacts
     #[command(subcommand)]
     Contact(contact::ContactCommand),
+    /// What authorizes requests to the world outside
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
     /// Events that were refused
     #[command(subcommand)]
     Parked(parked::ParkedCommand),
@@ -87,6 +92,7 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Workflow(command) => workflow::run(command, output).await,
         Command::Run(command) => run::run(command, output).await,
         Command::Contact(command) => contact::run(command, output).await,
+        Command::Credential(command) => credential::run(command, output).await,
         Command::Parked(command) => parked::run(command, output).await,
     }
 }

@@ -7,6 +7,7 @@
 pub mod catalogue;
 pub mod checkpoints;
 pub mod contacts;
+pub mod credentials;
 mod db;
 pub mod enrolments;
 mod error;

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod contact;
+pub mod credential;
 pub mod doctor;
 pub mod event;
 pub mod migrate;

@@ -5,6 +5,7 @@
 mod cancelled_futures;
 mod cancelling;
 mod claiming;
+mod credentials;
 mod enrolling;
 mod listing;
 mod outbox_order;

@@ -8,6 +8,8 @@ use sqlx::{AssertSqlSafe, Row};
 /// Statements that give a tenant, `$T`, a row in every table that the builders leave empty.
 const ROWS: &str = "
     INSERT INTO publisher_grants VALUES ('$T', 'crm', '{*}');
+    INSERT INTO credentials (tenant_id, credential_id, key, kind, allowed_hosts, key_id, wrapped_key, ciphertext)
+      VALUES ('$T', gen_random_uuid(), 'crm', 'bearer', '{api.example.com:443}', 'k1', 'wrapped', 'encrypted');
     INSERT INTO workflow_schedules SELECT tenant_id, workflow_id, 'nightly', '0 2 * * *', NULL, 'UTC', now()
       FROM workflows WHERE tenant_id = '$T';
     INSERT INTO enrolments SELECT tenant_id, workflow_id, 'ada' FROM workflows WHERE tenant_id = '$T';
