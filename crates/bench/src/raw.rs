@@ -140,6 +140,7 @@ async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
                 tenant_id: run.tenant_id,
                 run_id: run.run_id,
                 epoch: run.epoch,
+                priority: run.priority,
                 next: Next::Finished { status: "completed" },
                 state: sample.state.clone(),
                 steps: sample.steps.clone(),

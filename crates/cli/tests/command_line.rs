@@ -100,6 +100,7 @@ impl Shell {
             tenant_id: started.tenant_id,
             run_id: started.run_id,
             epoch: 1,
+            priority: automation_domain::priority::Priority::Medium,
             next: Next::Finished { status: "completed" },
             state: br#"{"end":{"status":"completed"}}"#.to_vec(),
             steps: steps.to_string().into_bytes(),

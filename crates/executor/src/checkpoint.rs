@@ -47,10 +47,10 @@ async fn write(
     settlements: &[Settlement<'_>],
 ) -> Result<Held, Error> {
     let now = receipts::now(connection).await?;
-    let resumed = hand_back_resumed(connection, settlements).await?;
     let ended = ended_enrolments(settlements);
     let ended_keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
     enrolments::lock(connection, &ended_keys).await?;
+    let resumed = hand_back_resumed(connection, settlements).await?;
     let all: Vec<Checkpoint> = settlements
         .iter()
         .filter(|settlement| !resumed.contains(&(settlement.run.tenant_id, settlement.run.run_id)))

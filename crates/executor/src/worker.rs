@@ -213,6 +213,7 @@ fn settlement<'a>(claimed: &Claimed, run: &'a ClaimedRun, outcome: &Option<Walke
         tenant_id: run.tenant_id,
         run_id: run.run_id,
         epoch: run.epoch,
+        priority: run.priority,
         next,
         state,
         steps,

@@ -67,6 +67,12 @@ impl Scope<'_> {
     }
 }
 
+/// Longest that a transaction may take on our side. The server's own time-outs end statements long before; this is for
+/// a server that went away without a word.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest that cleaning a connection may take before it is given up.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Bounds of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSize {
@@ -86,6 +92,7 @@ impl Default for PoolSize {
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
+    transaction_timeout: Duration,
 }
 
 impl Db {
@@ -125,12 +132,15 @@ impl Db {
             // the BEGIN, the server would log a warning each time there is none.
             .after_release(|connection, _| {
                 Box::pin(async move {
-                    connection.execute("BEGIN; ROLLBACK").await?;
-                    Ok(true)
+                    let cleaned =
+                        tokio::time::timeout(RELEASE_TIMEOUT, connection.execute("BEGIN; ROLLBACK")).await;
+                    cleaned.map_or(Ok(false), |done| done.map(|_| true))
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        // Migrations take as long as they take.
+        let transaction_timeout = if role == DbRole::Owner { Duration::MAX } else { TRANSACTION_TIMEOUT };
+        Ok(Self { pool, transaction_timeout })
     }
 
     /// Runs `work` in one transaction and commits it when `work` succeeds.
@@ -147,16 +157,26 @@ impl Db {
     where
         E: From<Error>,
     {
-        let mut transaction = self.begin(scope).await?;
-        match work(&mut transaction).await {
-            Ok(done) => {
-                transaction.commit().await.map_err(Error::from)?;
-                Ok(done)
+        let bounded = tokio::time::timeout(self.transaction_timeout, async {
+            let mut transaction = self.begin(scope).await?;
+            match work(&mut transaction).await {
+                Ok(done) => {
+                    transaction.commit().await.map_err(Error::from)?;
+                    Ok(done)
+                }
+                Err(error) => {
+                    // The error at hand matters more than a failure to roll back, which the pool repairs.
+                    let _ = transaction.rollback().await;
+                    Err(error)
+                }
             }
-            Err(error) => {
-                // The error at hand matters more than a failure to roll back, which the pool repairs.
-                let _ = transaction.rollback().await;
-                Err(error)
+        });
+        match bounded.await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => {
+                let silent =
+                    std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer");
+                Err(Error::Transient(sqlx::Error::Io(silent)).into())
             }
         }
     }

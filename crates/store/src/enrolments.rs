@@ -56,7 +56,8 @@ pub async fn lock(
     .execute(&mut *connection)
     .await?;
     let rows = sqlx::query(
-        "SELECT e.* FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (t, w, k)
+        "SELECT e.tenant_id, e.workflow_id, e.run_key, e.run_id, e.open, e.runs, e.last_started_at, e.last_ended_at
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (t, w, k)
            JOIN enrolments e ON e.tenant_id = u.t AND e.workflow_id = u.w AND e.run_key = u.k
           ORDER BY e.tenant_id, e.workflow_id, e.run_key FOR UPDATE OF e",
     )

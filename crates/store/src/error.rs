@@ -7,7 +7,11 @@ pub enum Error {
     /// connection, exhausted pool.
     #[error("database is busy or unreachable: {0}")]
     Transient(#[source] sqlx::Error),
-    /// This statement will not succeed as it is: a constraint, a value, a missing grant.
+    /// The database is not as it should be: the login, a grant, the schema, a read-only standby. The same transaction
+    /// succeeds once somebody has mended that; what it was to write is not at fault.
+    #[error("database is not ready for this: {0}")]
+    Unprepared(#[source] sqlx::Error),
+    /// This statement will not succeed as it is: a value or a constraint.
     #[error("database refused: {0}")]
     Refused(#[source] sqlx::Error),
     /// A stored row cannot be read back.
@@ -25,38 +29,53 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether another try of the whole transaction may succeed.
+    /// Whether the same transaction may succeed later as it is. Only when not is what it was to write at fault.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Transient(_))
+        matches!(self, Self::Transient(_) | Self::Unprepared(_))
     }
 }
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        if is_transient(&error) { Self::Transient(error) } else { Self::Refused(error) }
+        match verdict(&error) {
+            Verdict::Busy => Self::Transient(error),
+            Verdict::Unprepared => Self::Unprepared(error),
+            Verdict::Refused => Self::Refused(error),
+        }
     }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the library's enum may grow; what is unknown is not tried again"
-)]
-fn is_transient(error: &sqlx::Error) -> bool {
+enum Verdict {
+    Busy,
+    Unprepared,
+    Refused,
+}
+
+/// Only what a value can cause is held against the value. What is not known is the environment's fault: to try again
+/// too long loses nothing, to give up on sound data does.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum may grow")]
+fn verdict(error: &sqlx::Error) -> Verdict {
     match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => true,
-        // 08 connection, 40 rollback (deadlock, serialization), 53 resources, 55P03 lock time-out, 57 operator
-        // intervention (shutdown, cancelled statement), 58 system error, 25P03 idle in transaction time-out.
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-            ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-                || code == "55P03"
-                || code == "25P03"
-        }),
-        _ => false,
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            let is = |classes: &[&str]| classes.iter().any(|class| code.starts_with(class));
+            // 22 data exception, 23 constraint, 54 program limit (an index entry, a row too large).
+            if is(&["22", "23", "54"]) {
+                Verdict::Refused
+            // 08 connection, 25P03 idle in transaction time-out, 40 rollback (deadlock, serialization), 53 resources,
+            // 55P03 lock time-out, 57 operator intervention (shutdown, cancelled statement), 58 system error.
+            } else if is(&["08", "25P03", "40", "53", "55P03", "57", "58"]) {
+                Verdict::Busy
+            } else {
+                Verdict::Unprepared
+            }
+        }
+        sqlx::Error::Encode(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::Configuration(_)
+        | sqlx::Error::InvalidArgument(_) => Verdict::Refused,
+        _ => Verdict::Busy,
     }
 }

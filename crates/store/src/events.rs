@@ -74,7 +74,9 @@ pub async fn by_ids(
     // A look-up per id, kept apart from its surroundings by OFFSET: the partition is then chosen for each, and the whole
     // key is the index condition.
     let rows = sqlx::query(
-        "SELECT e.*, (SELECT key FROM tenants n WHERE n.tenant_id = u.t) AS tenant_key
+        "SELECT e.tenant_id, e.event_id, e.event_key, e.id, e.source, e.event_type, e.subject, e.occurred_at,
+                e.received_at, e.correlation_id, e.causation_id, e.causation_depth, e.traceparent, e.tracestate, e.data,
+                (SELECT key FROM tenants n WHERE n.tenant_id = u.t) AS tenant_key
            FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
           CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.tenant_id = u.t AND e.event_id = u.i OFFSET 0) AS e",
     )

@@ -70,14 +70,17 @@ pub async fn lease(connection: &mut PgConnection, limit: i64, lease: Duration) -
         return Ok(Vec::new());
     }
     let rows = sqlx::query(
-        "WITH next AS MATERIALIZED (
-             SELECT o.tenant_id, o.outbox_id FROM outbox o
-              WHERE o.leased_until < now()
-                AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.leased_until >= now() AND e.outbox_id < o.outbox_id
-                                   AND e.tenant_id = o.tenant_id AND e.run_id = o.run_id)
-              ORDER BY o.outbox_id LIMIT $1)
-         UPDATE outbox o SET leased_until = now() + $2 FROM next
-          WHERE o.tenant_id = next.tenant_id AND o.outbox_id = next.outbox_id
+        // Whatever is leased and comes earlier is in the head as well: nothing beyond it has to be looked at.
+        "WITH head AS MATERIALIZED (
+             SELECT ctid AS place, tenant_id, run_id, outbox_id, leased_until >= now() AS leased FROM outbox
+              ORDER BY outbox_id LIMIT $1 * 8),
+         next AS MATERIALIZED (
+             SELECT h.place FROM head h
+              WHERE NOT h.leased
+                AND NOT EXISTS (SELECT 1 FROM head e WHERE e.leased AND e.outbox_id < h.outbox_id
+                                   AND e.tenant_id = h.tenant_id AND e.run_id = h.run_id)
+              ORDER BY h.outbox_id LIMIT $1)
+         UPDATE outbox o SET leased_until = now() + $2 FROM next WHERE o.ctid = next.place AND o.leased_until < now()
       RETURNING o.tenant_id, o.outbox_id, o.event_type, o.body",
     )
     .bind(limit)
@@ -107,8 +110,11 @@ pub async fn lease(connection: &mut PgConnection, limit: i64, lease: Duration) -
 pub async fn delete(connection: &mut PgConnection, published: &[(TenantId, i64)]) -> Result<(), Error> {
     let (tenants, ids): (Vec<Uuid>, Vec<i64>) = published.iter().map(|(tenant, id)| (tenant.0, *id)).unzip();
     sqlx::query(
-        "DELETE FROM outbox o USING unnest($1::uuid[], $2::int8[]) AS u (t, i)
-          WHERE o.tenant_id = u.t AND o.outbox_id = u.i",
+        "DELETE FROM outbox o
+          USING (SELECT l.place FROM unnest($1::uuid[], $2::int8[]) AS u (t, i)
+                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM outbox c
+                                       WHERE c.tenant_id = u.t AND c.outbox_id = u.i FOR UPDATE) AS l) AS x
+          WHERE o.ctid = x.place",
     )
     .bind(tenants)
     .bind(ids)

@@ -116,8 +116,8 @@ pub async fn insert(
 
 /// Claims those of `nudged` that are ready and free: each gets a lease and the next epoch. No run may be named twice.
 ///
-/// A run that another worker holds is left alone, and its wakeup is moved to the end of that lease, so that a
-/// takeover comes no later than the next look of the sweep.
+/// A run that another worker holds is left alone. Where the sweep would look later than at the end of the lease, be it this
+/// claim's or another worker's, its next look is moved there: a takeover waits for nothing else.
 ///
 /// # Errors
 ///
@@ -131,36 +131,59 @@ pub async fn claim(
     sorted.sort_unstable();
     let (tenants, runs): (Vec<Uuid>, Vec<Uuid>) =
         sorted.iter().map(|(tenant, run)| (tenant.0, run.0)).unzip();
+    // Here and in the other statements over hot tables, each row is looked up by its key in a LATERAL subquery and changed by
+    // its place: the list can only be the outer side of the join, whatever the statistics of a table that is empty at
+    // times say. What has to hold stands outside, where it is looked at again should the row have changed meanwhile.
     let rows = sqlx::query(
         "UPDATE runs_open r
             SET epoch = r.epoch + 1, status = 'running', lease_until = now() + $3,
                 abandoned = r.abandoned + (r.lease_until IS NOT NULL)::int::int2
-           FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          WHERE r.tenant_id = u.t AND r.run_id = u.i
+           FROM (SELECT l.place, o.due_at FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                                       WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l
+                  CROSS JOIN LATERAL (SELECT min(w.due_at) AS due_at FROM wakeups w
+                                       WHERE w.tenant_id = u.t AND w.run_id = u.i AND w.ready_at <= now()) AS o) AS x
+          WHERE r.ctid = x.place AND x.due_at IS NOT NULL
             AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
-            AND EXISTS (SELECT 1 FROM wakeups w
-                         WHERE w.tenant_id = u.t AND w.run_id = u.i AND w.ready_at <= now())
          RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                   r.run_key, r.priority, r.epoch, r.abandoned, r.received_at, r.state",
+                   r.run_key, r.priority, r.epoch, r.abandoned, r.received_at, r.state,
+                   x.due_at > r.lease_until AS looked_at_too_late",
     )
     .bind(&tenants)
     .bind(&runs)
     .bind(lease)
     .fetch_all(&mut *connection)
     .await?;
-    if rows.len() < sorted.len() {
-        sqlx::query(
-            "UPDATE wakeups w SET due_at = r.lease_until
-               FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-               JOIN runs_open r ON r.tenant_id = u.t AND r.run_id = u.i
-              WHERE w.tenant_id = u.t AND w.run_id = u.i AND r.lease_until > now() AND w.due_at > r.lease_until",
-        )
-        .bind(&tenants)
-        .bind(&runs)
-        .execute(connection)
-        .await?;
+    let mut too_late = rows.len() < sorted.len();
+    for row in &rows {
+        too_late |= row.try_get::<bool, _>("looked_at_too_late")?;
+    }
+    if too_late {
+        look_at_the_end_of_leases(connection, &tenants, &runs).await?;
     }
     rows.iter().map(claimed).collect()
+}
+
+async fn look_at_the_end_of_leases(
+    connection: &mut PgConnection,
+    tenants: &[Uuid],
+    runs: &[Uuid],
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE wakeups w SET due_at = x.lease_until, sweeps = 0
+           FROM (SELECT o.place, l.lease_until FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+                  CROSS JOIN LATERAL (SELECT c.lease_until FROM runs_open c
+                                       WHERE c.tenant_id = u.t AND c.run_id = u.i AND c.lease_until > now() OFFSET 0) AS l
+                  CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
+                                       WHERE k.tenant_id = u.t AND k.run_id = u.i AND k.ready_at <= now()
+                                         AND k.due_at > l.lease_until OFFSET 0) AS o) AS x
+          WHERE w.ctid = x.place",
+    )
+    .bind(tenants)
+    .bind(runs)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Gives claimed runs back as if they had not been claimed: whoever comes next may have them at once, and the claim
@@ -181,8 +204,10 @@ pub async fn hand_back(
     let free = sqlx::query(
         "UPDATE runs_open r
             SET status = CASE WHEN r.state IS NULL THEN 'queued' ELSE 'waiting' END, lease_until = NULL
-           FROM unnest($1::uuid[], $2::uuid[], $3::int4[]) AS u (t, i, e)
-          WHERE r.tenant_id = u.t AND r.run_id = u.i AND r.epoch = u.e AND r.status = 'running'
+           FROM (SELECT u.e, l.place FROM unnest($1::uuid[], $2::uuid[], $3::int4[]) AS u (t, i, e)
+                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                                       WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
+          WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
       RETURNING r.tenant_id, r.run_id",
     )
     .bind(sorted.iter().map(|(tenant, _, _)| tenant.0).collect::<Vec<_>>())
@@ -193,8 +218,11 @@ pub async fn hand_back(
     let column = |name: &str| free.iter().map(|row| row.try_get(name)).collect::<Result<Vec<Uuid>, _>>();
     // Tokens that are not ready keep their time: they were not what the run was claimed for.
     sqlx::query(
-        "UPDATE wakeups w SET due_at = now(), sweeps = 0 FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          WHERE w.tenant_id = u.t AND w.run_id = u.i AND w.ready_at <= now()",
+        "UPDATE wakeups w SET due_at = now(), sweeps = 0
+           FROM (SELECT l.place FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+                  CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
+                                       WHERE k.tenant_id = u.t AND k.run_id = u.i OFFSET 0) AS l) AS x
+          WHERE w.ctid = x.place AND w.ready_at <= now()",
     )
     .bind(column("tenant_id")?)
     .bind(column("run_id")?)

@@ -34,12 +34,12 @@ pub async fn take_due(
 ) -> Result<Vec<Due>, Error> {
     let rows = sqlx::query(
         "WITH due AS MATERIALIZED (
-             SELECT tenant_id, run_id, token FROM wakeups WHERE due_at <= now()
+             SELECT ctid AS place FROM wakeups WHERE due_at <= now()
               ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
          UPDATE wakeups w
             SET due_at = now() + $2 * power(2, least(w.sweeps, 8)), sweeps = least(w.sweeps + 1, 100)
            FROM due
-          WHERE w.tenant_id = due.tenant_id AND w.run_id = due.run_id AND w.token = due.token
+          WHERE w.ctid = due.place
       RETURNING w.tenant_id, w.run_id, w.priority",
     )
     .bind(limit)

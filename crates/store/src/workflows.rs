@@ -206,6 +206,11 @@ pub async fn set_state(
     workflow: WorkflowId,
     state: &str,
 ) -> Result<bool, Error> {
+    // First the tenant's row, as in `apply`: both take the same locks in the same order.
+    sqlx::query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE")
+        .bind(tenant.0)
+        .execute(&mut *connection)
+        .await?;
     // Whoever holds a run because its workflow is paused does so before this, and is seen below, or after, and sees it.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
         .bind(workflow.0)

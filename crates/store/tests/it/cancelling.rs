@@ -56,6 +56,7 @@ async fn what_a_worker_was_doing_with_the_run_is_void() -> anyhow::Result<()> {
         tenant_id: world.tenant,
         run_id: run,
         epoch: 1,
+        priority: automation_domain::priority::Priority::Medium,
         next: Next::Finished { status: "completed" },
         state: b"{}".to_vec(),
         steps: Vec::new(),

@@ -149,3 +149,15 @@ async fn a_run_that_is_handed_back_is_free_at_once_and_nobody_is_charged() -> an
     assert_eq!(again.iter().map(|run| (run.epoch, run.abandoned)).collect::<Vec<_>>(), [(3, 1)]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_claim_after_many_looks_brings_the_next_look_to_the_end_of_its_lease() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let run = world.run("1").await?.run_id;
+    world.database.execute("UPDATE wakeups SET due_at = now() + interval '21 minutes', sweeps = 8").await?;
+    assert_eq!(world.claim(&[run]).await?.len(), 1);
+    let at_the_end = "SELECT count(*) FROM wakeups w JOIN runs_open r USING (tenant_id, run_id)
+                       WHERE w.due_at = r.lease_until AND w.sweeps = 0";
+    assert_eq!(world.database.count(at_the_end).await?, 1);
+    Ok(())
+}

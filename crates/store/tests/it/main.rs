@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod blaming;
 mod cancelled_futures;
 mod cancelling;
 mod claiming;
 mod credentials;
 mod enrolling;
 mod listing;
+mod looking_up;
 mod outbox_order;
 mod partitions_by_day;
 mod receiving;

@@ -2,13 +2,22 @@
 
 use crate::world::World;
 use automation_domain::id::RunId;
+use automation_domain::priority::Priority;
 use automation_store::checkpoints::{self, Checkpoint, Next};
 use automation_store::{Scope, receipts};
 use chrono::TimeDelta;
 
 fn checkpoint(world: &World, run_id: RunId, epoch: i32, next: Next) -> Checkpoint {
     let steps = br#"[{"node":"tag","action":"add_tag","visit":1,"outcome":"completed"}]"#.to_vec();
-    Checkpoint { tenant_id: world.tenant, run_id, epoch, next, state: b"{}".to_vec(), steps }
+    Checkpoint {
+        tenant_id: world.tenant,
+        run_id,
+        epoch,
+        priority: Priority::Medium,
+        next,
+        state: b"{}".to_vec(),
+        steps,
+    }
 }
 
 fn completed(world: &World, run_id: RunId, epoch: i32) -> Checkpoint {
