@@ -113,7 +113,7 @@ impl Db {
             if role == DbRole::Owner { "0" } else { "30s" },
             if role == DbRole::Worker {
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; \
-                 SET enable_bitmapscan = off; SET enable_material = off; SET random_page_cost = 0.1"
+                 SET enable_bitmapscan = off; SET enable_material = off; SET enable_memoize = off; SET random_page_cost = 0.1"
             } else {
                 ""
             },

@@ -141,8 +141,8 @@ pub async fn claim(
            FROM (SELECT l.place, o.due_at FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
                   CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
                                        WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l
-                  CROSS JOIN LATERAL (SELECT min(w.due_at) AS due_at FROM wakeups w
-                                       WHERE w.tenant_id = u.t AND w.run_id = u.i AND w.ready_at <= now()) AS o) AS x
+                  CROSS JOIN LATERAL (SELECT min(w.due_at) FILTER (WHERE w.ready_at <= now()) AS due_at
+                                        FROM wakeups w WHERE w.tenant_id = u.t AND w.run_id = u.i) AS o) AS x
           WHERE r.ctid = x.place AND x.due_at IS NOT NULL
             AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
          RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
@@ -171,13 +171,12 @@ async fn look_at_the_end_of_leases(
 ) -> Result<(), Error> {
     sqlx::query(
         "UPDATE wakeups w SET due_at = x.lease_until, sweeps = 0
-           FROM (SELECT o.place, l.lease_until FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+           FROM (SELECT o.place, o.due_at, l.lease_until FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
                   CROSS JOIN LATERAL (SELECT c.lease_until FROM runs_open c
                                        WHERE c.tenant_id = u.t AND c.run_id = u.i AND c.lease_until > now() OFFSET 0) AS l
-                  CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
-                                       WHERE k.tenant_id = u.t AND k.run_id = u.i AND k.ready_at <= now()
-                                         AND k.due_at > l.lease_until OFFSET 0) AS o) AS x
-          WHERE w.ctid = x.place",
+                  CROSS JOIN LATERAL (SELECT k.ctid AS place, k.due_at FROM wakeups k
+                                       WHERE k.tenant_id = u.t AND k.run_id = u.i AND k.ready_at <= now() OFFSET 0) AS o) AS x
+          WHERE w.ctid = x.place AND x.due_at > x.lease_until",
     )
     .bind(tenants)
     .bind(runs)

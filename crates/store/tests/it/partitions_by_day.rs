@@ -92,6 +92,76 @@ async fn an_old_day_goes_but_for_what_belongs_to_open_runs() -> anyhow::Result<(
     Ok(())
 }
 
+/// A run of long ago with its event and one line of history, which ended just now.
+async fn a_run_that_ended_late(world: &World) -> anyhow::Result<()> {
+    let run = world.run("late").await?;
+    world
+        .database
+        .execute(&format!(
+            "UPDATE events SET event_id = lower_bound_id('2026-01-05 12:00Z') WHERE event_id = '{}';
+             INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
+             SELECT tenant_id, lower_bound_id('2026-01-05 12:00Z'), 1, now(), 'w', '[]' FROM runs_open;
+             INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
+                                        run_key, status, priority, epoch, received_at, state, finished_at)
+             SELECT tenant_id, lower_bound_id('2026-01-05 12:00Z'), workflow_id, version_id, trigger_id,
+                    lower_bound_id('2026-01-05 12:00Z'), contact_id, run_key, 'completed', priority, epoch, received_at,
+                    '{{}}', now() FROM runs_open;
+             DELETE FROM runs_open;",
+            run.event_id
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn a_run_that_waited_longer_than_the_retention_is_kept_from_its_end_on() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    a_run_that_ended_late(&world).await?;
+    let rows = async || -> anyhow::Result<[i64; 3]> {
+        let mut rows = [0; 3];
+        for (rows, table) in rows.iter_mut().zip(["runs_finished", "events", "workflow_run_logs"]) {
+            *rows = world.database.count(&format!("SELECT count(*) FROM {table}")).await?;
+        }
+        Ok(rows)
+    };
+    world.scheduler.tx(Scope::Unscoped, partitions::drop_retired).await?;
+    assert_eq!(rows().await?, [1, 1, 1]);
+    world.database.execute("UPDATE runs_finished SET finished_at = now() - interval '31 days'").await?;
+    world.scheduler.tx(Scope::Unscoped, partitions::drop_retired).await?;
+    assert_eq!(rows().await?, [0, 0, 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_retired_day_keeps_runs_that_ended_late() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let (low, high) = (bound("2026-01-05T00:00:00Z"), bound("2026-01-06T00:00:00Z"));
+    for table in ["runs_finished", "workflow_run_logs", "events"] {
+        world
+            .database
+            .execute(&format!(
+                "CREATE TABLE {table}_20260105 (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+                 ALTER TABLE {table}_20260105 OWNER TO automation_owner;
+                 ALTER TABLE {table} ATTACH PARTITION {table}_20260105 FOR VALUES FROM ('{low}') TO ('{high}');"
+            ))
+            .await?;
+    }
+    a_run_that_ended_late(&world).await?;
+    let mut retired = Vec::new();
+    while let Some(day) = world.scheduler.tx(Scope::Unscoped, partitions::retire).await? {
+        retired.push(day);
+    }
+    assert_eq!(retired, ["runs_finished_20260105", "events_20260105", "workflow_run_logs_20260105"]);
+    assert_eq!(world.scheduler.tx(Scope::Unscoped, partitions::drop_retired).await?, 3);
+    for table in ["runs_finished", "workflow_run_logs", "events"] {
+        assert_eq!(
+            world.database.count(&format!("SELECT count(*) FROM {table}_default")).await?,
+            1,
+            "{table}"
+        );
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_busy_table_is_left_for_later() -> anyhow::Result<()> {
     use sqlx::Executor;
