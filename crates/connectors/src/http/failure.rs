@@ -1,0 +1,189 @@
+//! Why a try did not succeed, and what that means. Sentences are ours: nothing of an answer or an address is in them.
+
+use crate::UnusableSecret;
+use crate::guard::{Refusal, ResolveFailed, Target};
+use automation_domain::effect::Outcome;
+use automation_domain::interpreter::StepError;
+use reqwest::StatusCode;
+use std::error::Error;
+use std::time::Duration;
+
+/// A try that did not succeed.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Failure {
+    error: StepError,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    Retry { after: Option<Duration>, reached: bool },
+    Final,
+}
+
+impl Failure {
+    fn last(code: &str, message: impl Into<String>) -> Self {
+        Self { error: StepError { code: code.to_owned(), message: message.into() }, kind: Kind::Final }
+    }
+
+    fn retry(code: &str, message: impl Into<String>, reached: bool) -> Self {
+        let error = StepError { code: code.to_owned(), message: message.into() };
+        Self { error, kind: Kind::Retry { after: None, reached } }
+    }
+
+    pub(super) fn into_outcome(self) -> Outcome {
+        match self.kind {
+            Kind::Retry { after, reached } => Outcome::Retry { error: self.error, after, reached },
+            Kind::Final => Outcome::Failed { error: self.error },
+        }
+    }
+
+    /// The same, of a hop after the first.
+    pub(super) fn after_an_answer(self) -> Self {
+        let kind = match self.kind {
+            Kind::Retry { after, .. } => Kind::Retry { after, reached: true },
+            Kind::Final => Kind::Final,
+        };
+        Self { kind, ..self }
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self::last("outbound_refused", format!("the request may not be sent: {refusal}"))
+    }
+
+    pub(super) fn refused_redirect(refusal: Refusal) -> Self {
+        Self::last("outbound_refused", format!("the server's redirect may not be followed: {refusal}"))
+    }
+
+    pub(super) fn bad_redirect(status: StatusCode) -> Self {
+        Self::last("bad_redirect", format!("the server answered {} without saying where to", status.as_u16()))
+    }
+
+    pub(super) fn too_many_redirects(status: StatusCode, allowed: u8) -> Self {
+        let status = status.as_u16();
+        Self::last(
+            "too_many_redirects",
+            format!("the server answered {status}, and {allowed} redirects are allowed"),
+        )
+    }
+
+    pub(super) fn invalid(what: &str) -> Self {
+        Self::last("invalid_request", format!("the request cannot be sent: {what}"))
+    }
+
+    pub(super) fn credential_host(key: &str, target: &Target) -> Self {
+        let scheme = target.url().scheme();
+        Self::last(
+            "credential_host",
+            format!(
+                "the credential \"{key}\" may not be sent to {scheme}://{}:{}",
+                target.host(),
+                target.port()
+            ),
+        )
+    }
+
+    pub(super) fn unusable_secret(unusable: &UnusableSecret) -> Self {
+        Self::last("credential_unreadable", unusable.to_string())
+    }
+
+    pub(super) fn final_status(status: StatusCode) -> Self {
+        Self::last(&format!("http_{}", status.as_u16()), answered(status))
+    }
+
+    pub(super) fn retry_status(status: StatusCode, after: Option<Duration>) -> Self {
+        let failure = Self::retry(&format!("http_{}", status.as_u16()), answered(status), true);
+        Self { kind: Kind::Retry { after, reached: true }, ..failure }
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::last("response_too_large", format!("the answer has more than {limit} bytes"))
+    }
+
+    pub(super) fn output_too_large(limit: usize) -> Self {
+        Self::last(
+            "output_too_large",
+            format!("what is to be saved of the answer has more than {limit} bytes"),
+        )
+    }
+
+    pub(super) fn timed_out() -> Self {
+        Self::retry("timeout", "the server did not answer in time", true)
+    }
+
+    pub(super) fn broken() -> Self {
+        Self::retry("bad_response", "the answer broke off, or is not valid HTTP", true)
+    }
+
+    /// What an error of the client means: found by the types in its chain, never by its text.
+    pub(super) fn of_sending(error: &reqwest::Error) -> Self {
+        if let Some(refusal) = find::<Refusal>(error) {
+            return Self::refused(*refusal);
+        }
+        if find::<ResolveFailed>(error).is_some() {
+            return Self::retry("dns_failed", ResolveFailed.to_string(), false);
+        }
+        if let Some(tls) = find::<rustls::Error>(error) {
+            return Self::of_tls(tls, error.is_connect());
+        }
+        if error.is_connect() {
+            let how = if error.is_timeout() {
+                "no connection to the server in time"
+            } else {
+                "no connection to the server"
+            };
+            return Self::retry("connect_failed", how, false);
+        }
+        match find::<hyper::Error>(error) {
+            Some(http) if http.is_parse_too_large() => {
+                Self::last("response_too_large", "the headers of the answer are too large or too many")
+            }
+            Some(http) if http.is_parse() => Self::broken(),
+            _ if error.is_builder() => Self::invalid("the client does not accept it"),
+            _ => Self::retry("connection_lost", "the connection broke before the server answered", true),
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a foreign enum that grows; what is unknown may be passing"
+    )]
+    fn of_tls(error: &rustls::Error, connecting: bool) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(_)
+            | rustls::Error::NoCertificatesPresented
+            | rustls::Error::UnsupportedNameType
+            | rustls::Error::InvalidCertRevocationList(_) => {
+                Self::last("tls_certificate", "the server's certificate is not valid for its host")
+            }
+            _ => Self::retry(
+                "tls_failed",
+                "no encrypted connection to the server could be agreed on",
+                !connecting,
+            ),
+        }
+    }
+}
+
+fn answered(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("the server answered {} {reason}", status.as_u16()),
+        None => format!("the server answered {}", status.as_u16()),
+    }
+}
+
+/// The first error of this type in the chain. An `io::Error` leaves what it wraps out of its own chain.
+fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}

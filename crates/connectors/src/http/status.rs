@@ -1,0 +1,34 @@
+//! What an answer means for the step: done, worth another try, or failed for good.
+
+use super::answer::{Answer, Ended};
+use super::failure::Failure;
+use super::retry_after;
+use reqwest::StatusCode;
+use std::time::SystemTime;
+
+/// `Ok` when the other side did it. What the status says counts first; only a success needs its whole body.
+pub(super) fn verdict(answer: &Answer) -> Result<(), Failure> {
+    let status = answer.status;
+    if status.is_success() {
+        return match answer.ended {
+            Ended::Complete => Ok(()),
+            Ended::TooLarge { limit } => Err(Failure::too_large(limit)),
+            Ended::TimedOut => Err(Failure::timed_out()),
+            Ended::Broken => Err(Failure::broken()),
+        };
+    }
+    if is_worth_another_try(status) {
+        let names_a_time = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let after = names_a_time.then(|| retry_after::read(&answer.headers, SystemTime::now())).flatten();
+        return Err(Failure::retry_status(status, after));
+    }
+    Err(Failure::final_status(status))
+}
+
+fn is_worth_another_try(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        )
+}
