@@ -154,7 +154,8 @@ async fn set_state(engine: &Engine, state: &str) -> anyhow::Result<()> {
         .tx(Scope::Tenant(engine.tenant), async |connection| {
             let workflow =
                 workflows::by_key(connection, engine.tenant, "later").await?.expect("it was applied");
-            workflows::set_state(connection, engine.tenant, workflow.workflow_id, state).await
+            workflows::set_state(connection, engine.tenant, workflow.workflow_id, state).await?;
+            workflows::release_held(connection, engine.tenant, workflow.workflow_id, None, 1_000).await
         })
         .await?;
     Ok(())

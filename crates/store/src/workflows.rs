@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::tenants::touch;
-use automation_domain::id::{TenantId, VersionId, WorkflowId};
+use automation_domain::id::{RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::workflow::Workflow;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -195,7 +195,7 @@ pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec
 
 /// Pauses (`paused`) or resumes (`active`) a workflow; `false` when it was so already. Role api.
 ///
-/// Resuming wakes the runs that were held.
+/// After resuming, [`release_held`] wakes the runs that were held.
 ///
 /// # Errors
 ///
@@ -211,11 +211,7 @@ pub async fn set_state(
         .bind(tenant.0)
         .execute(&mut *connection)
         .await?;
-    // Whoever holds a run because its workflow is paused does so before this, and is seen below, or after, and sees it.
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
-        .bind(workflow.0)
-        .execute(&mut *connection)
-        .await?;
+    lock_state(connection, workflow).await?;
     let changed = sqlx::query(
         "UPDATE workflows SET state = $3, updated_at = now()
           WHERE tenant_id = $1 AND workflow_id = $2 AND state <> $3",
@@ -230,20 +226,54 @@ pub async fn set_state(
         return Ok(false);
     }
     touch(connection, tenant).await?;
-    if state == "active" {
-        sqlx::query(
-            "WITH held AS (
-                 UPDATE runs_open SET status = CASE WHEN state IS NULL THEN 'queued' ELSE 'waiting' END
-                  WHERE tenant_id = $1 AND workflow_id = $2 AND status = 'paused' RETURNING tenant_id, run_id)
+    Ok(true)
+}
+
+/// Wakes up to `limit` runs that were held while their workflow was paused, those after `after`; role api. Returns the last
+/// of them, to go on from in the next transaction, or `None` when no more are held or the workflow is paused again.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn release_held(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    workflow: WorkflowId,
+    after: Option<RunId>,
+    limit: i64,
+) -> Result<Option<RunId>, Error> {
+    lock_state(connection, workflow).await?;
+    let last: Option<Uuid> = sqlx::query_scalar(
+        "WITH held AS (
+             UPDATE runs_open SET status = CASE WHEN state IS NULL THEN 'queued' ELSE 'waiting' END
+              WHERE tenant_id = $1 AND run_id = ANY (ARRAY(
+                    SELECT run_id FROM runs_open
+                     WHERE tenant_id = $1 AND run_id > $3 AND workflow_id = $2 AND status = 'paused'
+                     ORDER BY run_id LIMIT $4))
+                AND status = 'paused'
+                AND EXISTS (SELECT 1 FROM workflows WHERE tenant_id = $1 AND workflow_id = $2 AND state = 'active')
+          RETURNING tenant_id, run_id),
+         woken AS (
              UPDATE wakeups w SET ready_at = now(), due_at = now(), sweeps = 0, reason = 'resume' FROM held
-              WHERE w.tenant_id = held.tenant_id AND w.run_id = held.run_id AND w.ready_at = 'infinity'",
-        )
-        .bind(tenant.0)
+              WHERE w.tenant_id = held.tenant_id AND w.run_id = held.run_id AND w.ready_at = 'infinity')
+         SELECT run_id FROM held ORDER BY run_id DESC LIMIT 1",
+    )
+    .bind(tenant.0)
+    .bind(workflow.0)
+    .bind(after.map_or(Uuid::nil(), |run| run.0))
+    .bind(limit)
+    .fetch_optional(connection)
+    .await?;
+    Ok(last.map(RunId))
+}
+
+/// Whoever holds a run because its workflow is paused does so before this, and is seen after it, or sees what follows it.
+async fn lock_state(connection: &mut PgConnection, workflow: WorkflowId) -> Result<(), Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
         .bind(workflow.0)
         .execute(connection)
         .await?;
-    }
-    Ok(true)
+    Ok(())
 }
 
 /// The versions with these ids, and which workflows are paused; role worker.

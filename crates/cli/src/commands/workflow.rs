@@ -198,6 +198,23 @@ async fn find(session: &Session, key: &str) -> anyhow::Result<StoredWorkflow> {
         .ok_or_else(|| exit::not_found(format!("there is no workflow \"{key}\""), "automation workflow list"))
 }
 
+/// Wakes the runs that were held, a bounded number in each transaction.
+async fn release_held(session: &Session, workflow: WorkflowId) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let last = session
+            .db
+            .tx(session.scope(), async |connection| {
+                workflows::release_held(connection, session.tenant, workflow, after, 1_000).await
+            })
+            .await?;
+        if last.is_none() {
+            return Ok(());
+        }
+        after = last;
+    }
+}
+
 async fn set_state(session: &Session, key: &str, state: &str, output: &Output) -> anyhow::Result<()> {
     let stored = find(session, key).await?;
     let changed = session
@@ -206,6 +223,10 @@ async fn set_state(session: &Session, key: &str, state: &str, output: &Output) -
             workflows::set_state(connection, session.tenant, stored.workflow_id, state).await
         })
         .await?;
+    // Also when it was active already: an earlier resume may have been interrupted here.
+    if state == "active" {
+        release_held(session, stored.workflow_id).await?;
+    }
     output.one(&json!({ "key": key, "state": state, "changed": changed }), || match changed {
         true => format!("workflow {key} is {state}"),
         false => format!("workflow {key} was {state} already"),

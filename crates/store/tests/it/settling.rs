@@ -138,7 +138,11 @@ async fn a_paused_run_sleeps_until_its_workflow_is_resumed() -> anyhow::Result<(
         world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                workflows::set_state(connection, world.tenant, world.workflow.workflow_id, state).await
+                let workflow = world.workflow.workflow_id;
+                let changed = workflows::set_state(connection, world.tenant, workflow, state).await?;
+                let released = workflows::release_held(connection, world.tenant, workflow, None, 10).await?;
+                assert!(released.is_none() || state == "active");
+                Ok::<_, automation_store::Error>(changed)
             })
             .await
     };
