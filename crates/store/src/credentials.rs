@@ -12,6 +12,9 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
+/// The field of a credential that its secret is sealed for.
+pub const SECRET_FIELD: &str = "secret";
+
 /// A secret as stored: opaque here.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSecret {

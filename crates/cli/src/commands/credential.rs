@@ -16,9 +16,6 @@ use clap::{Args, Subcommand};
 use secret::SecretArgs;
 use serde_json::{Value, json};
 
-/// The field that a credential's secret is sealed for.
-pub const SECRET_FIELD: &str = "secret";
-
 /// What to do with credentials.
 #[derive(Subcommand, Debug)]
 pub enum CredentialCommand {
@@ -163,7 +160,8 @@ async fn set(args: SetArgs, output: &Output) -> anyhow::Result<()> {
         .tx(session.scope(), async |connection| {
             let known = credentials::lock(connection, session.tenant, &key).await?;
             let credential_id = known.unwrap_or(fresh);
-            let place = Place { tenant: session.tenant, credential: credential_id, field: SECRET_FIELD };
+            let place =
+                Place { tenant: session.tenant, credential: credential_id, field: credentials::SECRET_FIELD };
             let secret = secret::stored(ring.seal(place, plain.as_bytes())?);
             let setting = Setting {
                 tenant_id: session.tenant,
@@ -192,7 +190,11 @@ async fn rotate(
     let ring = keys.ring()?;
     let credential = find(session, key).await?;
     let plain = secret.read(&credential.scheme)?;
-    let place = Place { tenant: session.tenant, credential: credential.credential_id, field: SECRET_FIELD };
+    let place = Place {
+        tenant: session.tenant,
+        credential: credential.credential_id,
+        field: credentials::SECRET_FIELD,
+    };
     let sealed = secret::stored(ring.seal(place, plain.as_bytes())?);
     let version = session
         .db

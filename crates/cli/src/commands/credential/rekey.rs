@@ -1,6 +1,6 @@
 //! `automation credential rekey`: from one encryption key to the next.
 
-use super::{KeysArgs, SECRET_FIELD, secret};
+use super::{KeysArgs, secret};
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
@@ -96,7 +96,11 @@ fn rewrap(
     tenant: &Tenant,
     wrapped: &Wrapped,
 ) -> Result<Option<Sealed>, automation_vault::Error> {
-    let place = Place { tenant: tenant.tenant_id, credential: wrapped.credential_id, field: SECRET_FIELD };
+    let place = Place {
+        tenant: tenant.tenant_id,
+        credential: wrapped.credential_id,
+        field: credentials::SECRET_FIELD,
+    };
     let stored = wrapped.secret.clone();
     let sealed =
         Sealed { key_id: stored.key_id, wrapped_key: stored.wrapped_key, ciphertext: stored.ciphertext };
