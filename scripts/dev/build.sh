@@ -1,13 +1,15 @@
 # The programs, built for release: speed is part of what is shown.
 
 TARGET="${CARGO_TARGET_DIR:-$ROOT/target}"
+case $TARGET in /*) ;; *) TARGET="$ROOT/$TARGET" ;; esac
 AUTOMATION="$TARGET/release/automation"
 DEMO_SHOP="$TARGET/release/demo-shop"
 
 build() {
     require_cargo
+    require_compiler
     if [ ! -x "$AUTOMATION" ]; then step "Building; the first time takes some minutes"; fi
-    (cd "$ROOT" && cargo build --release --locked -p automation-cli -p automation-demo >&2 9>&-)
+    (cd "$ROOT" && unset CARGO_BUILD_TARGET && cargo build --release --locked --target-dir "$TARGET" -p automation-cli -p automation-demo >&2 9>&-)
 }
 
 # Changes whenever the binary is built anew.

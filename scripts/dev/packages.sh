@@ -70,6 +70,15 @@ fi
 ROOT_SCRIPT
 }
 
+# Rust links with the C compiler, also where somebody else runs the servers.
+require_compiler() {
+    if ! has cc; then
+        install_packages "gcc libc6-dev"
+        hash -r
+        has cc || die "still missing after the installation: a C compiler"
+    fi
+}
+
 require_cargo() {
     # A login shell has it in PATH, `sudo -u` and cron do not.
     if ! has cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH="$HOME/.cargo/bin:$PATH"; fi

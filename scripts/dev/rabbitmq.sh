@@ -122,19 +122,21 @@ management() { # method path [json]
         "http://127.0.0.1:$PORT_AMQP_MANAGEMENT$2"
 }
 
-management_put() { # path json
+management_do() { # method path json
     local code
-    code=$(management PUT "$1" "$2") || die "RabbitMQ's management API does not answer on port $PORT_AMQP_MANAGEMENT."
+    code=$(management "$@") || die "RabbitMQ's management API does not answer on port $PORT_AMQP_MANAGEMENT."
     case $code in
     201 | 204) ;;
-    *) die "RabbitMQ answered $code to PUT $1; ./dev reset begins from nothing." ;;
+    *) die "RabbitMQ answered $code to $1 $2; ./dev reset begins from nothing." ;;
     esac
 }
 
-# PUT is idempotent throughout.
+management_put() { management_do PUT "$@"; } # path json
+
+# PUT and the import are idempotent throughout.
 rabbitmq_prepare() {
-    local fingerprint all='{"configure":".*","write":".*","read":".*"}'
-    fingerprint=$(cat "$STATE/secrets.env" "$ROOT/scripts/dev/rabbitmq.sh" | cksum)
+    local fingerprint permissions="$ROOT/rabbitmq/permissions.json" all='{"configure":".*","write":".*","read":".*"}'
+    fingerprint=$(cat "$STATE/secrets.env" "$ROOT/scripts/dev/rabbitmq.sh" "$permissions" | cksum)
     if [ "$(cat "$STATE/rabbitmq/prepared" 2>/dev/null)" = "$fingerprint" ]; then return; fi
     management_put /api/vhosts/automation '{}'
     management_put /api/users/admin "{\"password\":\"$SECRET_AMQP_ADMIN\",\"tags\":\"administrator\"}"
@@ -143,8 +145,8 @@ rabbitmq_prepare() {
     management_put /api/users/demo-publisher "{\"password\":\"$SECRET_AMQP_DEMO\",\"tags\":\"\"}"
     management_put /api/permissions/%2F/admin "$all"
     management_put /api/permissions/automation/admin "$all"
-    management_put /api/permissions/automation/automation-engine \
-        '{"configure":"^automation\\..*","write":"^automation\\..*","read":"^automation\\..*"}'
+    # What `automation topology export --permissions` prints: a role that needs more than it may shows it here first.
+    management_do POST /api/definitions "$(cat "$permissions")"
     management_put /api/permissions/automation/demo-publisher \
         '{"configure":"^$","write":"^automation\\.events$","read":"^$"}'
     echo "$fingerprint" | write_file "$STATE/rabbitmq/prepared"

@@ -9,6 +9,8 @@
 
 # Tests that kill servers have some of their own, in another folder.
 STATE="${AUTOMATION_HOME:-$ROOT/.automation}"
+# Servers are started from `/`, where a relative path would mean another folder.
+case $STATE in /*) ;; *) STATE="$PWD/$STATE" ;; esac
 
 open_state() {
     umask 077

@@ -41,6 +41,8 @@ run_tests() {
         esac
     done
     require_cargo
+    # Before clippy, which links build scripts.
+    if test_servers_given; then require_compiler; else require_packages; fi
     if [ ${#filters[@]} -eq 0 ]; then check_sources; fi
     borrow_servers
     if [ "$keep" = yes ]; then servers_want; fi
@@ -78,5 +80,6 @@ check_sources() {
 bench() {
     require_cargo
     borrow_servers
+    require_compiler
     in_test_env cargo run --release --locked --quiet -p automation-bench -- "$@"
 }

@@ -37,9 +37,16 @@ prepare() {
     automation migrate >&2
     automation topology apply >&2
     automation tenant create demo --if-not-exists >&2
+    example_once
+}
+
+# Once per data directory, like the demo: what was changed since then stays changed.
+example_once() {
+    if [ -e "$STATE/run/examples-done" ]; then return; fi
     automation tenant grant demo --user demo-publisher --types '*' >&2
     set -- "$ROOT"/examples/*.yaml
     if [ -e "$1" ]; then automation workflow apply "$@" --tenant demo >&2; fi
+    : >"$STATE/run/examples-done"
 }
 
 # Shows the logs until Ctrl-C, and then stops what `up` started. A role that ends is reported, never restarted.
