@@ -113,11 +113,14 @@ impl Session {
     }
 
     async fn send(&self, user: &str, message: &Message) -> lapin::Result<PublisherConfirm> {
-        let properties = BasicProperties::default()
+        let mut properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type(message.content_type.into())
-            .with_message_id(ShortString::from(message.id.as_str()))
             .with_user_id(user.into());
+        // For people who look at queues: what counts is the id in the body, which may be a byte longer than AMQP's.
+        if let Ok(id) = ShortString::try_new(message.id.as_str()) {
+            properties = properties.with_message_id(id);
+        }
         let routing_key = ShortString::from(message.event_type.as_str());
         self.channel.basic_publish(EXCHANGE.into(), routing_key, MANDATORY, &message.body, properties).await
     }

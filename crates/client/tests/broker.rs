@@ -112,6 +112,16 @@ async fn an_event_is_a_persistent_structured_message_with_the_urls_user() {
     assert_eq!(body(&messages[0]), serde_json::to_value(&event).unwrap());
 }
 
+#[tokio::test]
+async fn an_id_that_is_too_long_for_a_property_of_amqp_is_in_the_body_alone() {
+    let broker = Broker::start().await;
+    let event = EventBuilder::new("acme", "shop", "order.created").id(&"i".repeat(256)).build().unwrap();
+    broker.publisher().await.publish(&event).await.unwrap();
+    let messages = broker.messages().await;
+    assert_eq!(*messages[0].delivery.properties.message_id(), None);
+    assert_eq!(body(&messages[0])["id"], event.id());
+}
+
 fn user_of(url: &str) -> String {
     url.parse::<lapin::uri::AMQPUri>().unwrap().authority.userinfo.username
 }

@@ -21,7 +21,7 @@ pub struct Message {
     /// Headers. Those that begin with `x-` are the broker's own and are left out: a copied `x-death` makes the broker
     /// take a retry for a loop, and drop the message.
     pub headers: BTreeMap<String, String>,
-    /// The same at every try.
+    /// The same at every try; left out when it is longer than the 255 bytes that AMQP has room for.
     pub message_id: String,
     /// Seconds since the epoch.
     pub timestamp: Option<u64>,
@@ -56,8 +56,10 @@ impl Message {
         let mut properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type(short("content type", self.content_type)?)
-            .with_message_id(short("message id", self.message_id)?)
             .with_headers(headers);
+        if let Ok(id) = ShortString::try_new(self.message_id) {
+            properties = properties.with_message_id(id);
+        }
         if let Some(timestamp) = self.timestamp {
             properties = properties.with_timestamp(timestamp);
         }
@@ -89,6 +91,15 @@ mod tests {
         let frames = message.into_frames().unwrap();
         let sent = frames.properties.headers().as_ref().unwrap().inner().keys().map(ToString::to_string);
         assert_eq!(sent.collect::<Vec<_>>(), ["traceparent"]);
+    }
+
+    #[test]
+    fn an_event_id_that_is_too_long_for_amqp_is_left_out() {
+        for (length, is_sent) in [(255, true), (256, false)] {
+            let message = Message { message_id: "i".repeat(length), ..Message::default() };
+            let frames = message.into_frames().unwrap();
+            assert_eq!(frames.properties.message_id().is_some(), is_sent, "{length}");
+        }
     }
 
     #[test]
