@@ -20,6 +20,9 @@ static BASE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     // A missing field is empty, however deep; names that cannot exist are refused when a template is compiled.
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    // The library's own acts on what is missing alone; null is as good as missing, wherever it stands.
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
     // Would print every fact there is.
     environment.remove_global("debug");
     let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
@@ -123,6 +126,12 @@ impl Program {
         let message = format!("{at}: the template comes to more than {} bytes", self.output_bytes);
         RenderError { code: "template_failed".to_owned(), message }
     }
+}
+
+/// `value`, or `other` (nothing without one) where it is missing or null; with `lax`, where it is false or empty too.
+fn default(value: minijinja::Value, other: Option<minijinja::Value>, lax: Option<bool>) -> minijinja::Value {
+    let is_nothing = value.is_undefined() || value.is_none() || (lax == Some(true) && !value.is_true());
+    if is_nothing { other.unwrap_or_else(|| minijinja::Value::from("")) } else { value }
 }
 
 /// One expression, if what stands between the first `{{` and the last `}}` is one.

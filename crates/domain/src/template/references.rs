@@ -15,14 +15,18 @@ static UNREPORTED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\{%[-+]?\s*(filter|autoescape)\b").expect("the expression is fixed and tested")
 });
 
-/// A root's name taken for a variable, which would hide the facts below it.
-static HIDES_ROOT: LazyLock<Regex> = LazyLock::new(|| {
-    let roots = ROOTS.join("|");
-    Regex::new(&format!(
-        r"\{{%[-+]?\s*(?:set|with|for)\b[^%]*?\b(?:{roots})\s*(?:=[^=]|,[^%]*\bin\b|\bin\b|%\}})"
-    ))
-    .expect("the expression is fixed and tested")
+/// A tag that gives names to values, and what stands behind its first word.
+static NAMES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?s)^\{%[-+]?\s*(set|with|for)\b(.*)[-+]?%\}$").expect("the expression is fixed and tested")
 });
+
+/// What ends the names that a `for` gives.
+static IN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\bin\b").expect("the expression is fixed and tested"));
+
+/// A name by itself, not a member of something (`list.event`).
+static NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?:^|[^.\w])([A-Za-z_]\w*)").expect("the expression is fixed and tested"));
 
 /// Strings inside of tags, whose words mean nothing.
 static QUOTED: LazyLock<Regex> =
@@ -63,11 +67,49 @@ pub(super) fn check_tags(text: &str, at: &str) -> Result<(), Problem> {
         let message = format!("the tag {} is not supported; use filters in expressions", tag.as_str());
         return Err(Problem::new("bad_template", at, message));
     }
-    if HIDES_ROOT.is_match(text) {
+    if hides_root(text) {
         let message = format!("a variable of a template cannot be called {}", ROOTS.join(", "));
         return Err(Problem::new("bad_template", at, message));
     }
     Ok(())
+}
+
+/// Whether a root's name is given to a value, which would hide the facts below it.
+fn hides_root(text: &str) -> bool {
+    TAG.find_iter(text).any(|tag| {
+        let tag = QUOTED.replace_all(tag.as_str(), "");
+        let Some(found) = NAMES.captures(&tag) else { return false };
+        let rest = &found[2];
+        let names: Vec<&str> = match &found[1] {
+            "for" => IN.splitn(rest, 2).take(1).collect(),
+            "with" => assignments(rest).iter().map(|one| before_sign(one)).collect(),
+            _ => vec![before_sign(rest)],
+        };
+        names.iter().any(|names| NAME.captures_iter(names).any(|name| ROOTS.contains(&&name[1])))
+    })
+}
+
+/// What stands before the `=`, or before the filters of a block that is given a name.
+fn before_sign(assignment: &str) -> &str {
+    assignment.split(['=', '|']).next().unwrap_or_default()
+}
+
+/// The assignments of a `with`: commas inside of brackets part other things.
+fn assignments(list: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut begin) = (Vec::new(), 0_usize, 0);
+    for (at, character) in list.char_indices() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&list[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&list[begin..]);
+    parts
 }
 
 /// Turns the names that a template uses and does not define into fields: the shortest of each branch.

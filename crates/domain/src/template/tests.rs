@@ -5,7 +5,7 @@ use serde_json::json;
 fn sample() -> Sample {
     let mut sample = Sample::default();
     sample.event.event.data = json!({
-        "total": 80, "rate": 1.5, "whole": 3.0, "items": [{ "sku": "a", "n": 2 }, { "sku": "b", "n": 1 }],
+        "total": 80, "rate": 1.5, "whole": 3.0, "items": [{ "sku": "a", "n": 2, "label": null }, { "sku": "b", "n": 1, "label": "b" }],
         "none": null, "paid": true, "name": "Ada \"Lovelace\"",
     });
     sample.contact.score = 80.0;
@@ -33,7 +33,10 @@ fn templates_come_to_what_people_expect() {
         ("{{ event.data.total * 2 }}", json!(160)),
         ("{{ event.data.rate }}", json!(1.5)),
         ("{{ event.data.paid }}", json!(true)),
-        ("{{ event.data.items }}", json!([{ "n": 2, "sku": "a" }, { "n": 1, "sku": "b" }])),
+        (
+            "{{ event.data.items }}",
+            json!([{ "n": 2, "sku": "a", "label": null }, { "n": 1, "sku": "b", "label": "b" }]),
+        ),
         ("{{ event.data.items[1].sku }}", json!("b")),
         ("{{ event.data['items'][0].sku }}", json!("a")),
         ("{{ contact.phone }}", json!(null)),
@@ -54,13 +57,28 @@ fn templates_come_to_what_people_expect() {
         ("{{ contact.first_name }} {{ contact.score }}", json!("Ada 80")),
         ("a {{ event.data.whole }}", json!("a 3")),
         ("a {{ event.data.paid }}", json!("a true")),
-        ("a {{ event.data.items[0] }}", json!("a {\"n\":2,\"sku\":\"a\"}")),
+        ("a {{ event.data.items[0] }}", json!("a {\"label\":null,\"n\":2,\"sku\":\"a\"}")),
         ("{% for item in event.data.items %}{{ item.sku }};{% endfor %}", json!("a;b;")),
         ("{% for item in contact.fields.list %}{{ item }}{% endfor %}", json!("")),
         ("{% set n = event.data.name %}<{{ n }}>", json!("<Ada \"Lovelace\">")),
         ("{% if contact.phone %}call{% else %}mail{% endif %}", json!("mail")),
         ("{{ now.time }} {{ tenant.key }} {{ workflow.key }}\n", json!("23:30 acme welcome\n")),
         ("{{ range(3) | list }}", json!([0, 1, 2])),
+        ("{% for item in event.data.items %}{{ item.label | default('?') }}{% endfor %}", json!("?b")),
+        ("{{ event.data.items[0].label | default('?') }}", json!("?")),
+        ("{{ event.data.items[0].label | d('?') }}", json!("?")),
+        ("{{ '' | default('?') }}{{ 0 | default('?') }}", json!("0")),
+        ("{{ '' | default('?', true) }}", json!("?")),
+        // A root's name as a value, as a part of a name or of a text, or as a member.
+        ("{% for s in steps %}{{ s }}{% endfor %}", json!("")),
+        ("{% set c = contact %}{{ c.first_name }}", json!("Ada")),
+        ("{% set r = event.data.run %}{{ r }}", json!("")),
+        ("{% for w in event.data.workflow %}{{ w }}{% endfor %}", json!("")),
+        ("{% set full = 100 if contact %}{% set x = 5 % event.data.total %}{{ full }}", json!("100")),
+        ("{% set contacts = 1 %}{{ contacts }}", json!("1")),
+        ("{% set text = 'contact = 1' %}{{ text }}", json!("contact = 1")),
+        ("{% with a = event.id, b = contact %}{{ a }}{{ b.first_name }}{% endwith %}", json!("1Ada")),
+        ("{% with a = dict(event=1) %}{{ a.event }}{% endwith %}", json!("1")),
     ] {
         assert_eq!(render(text), expected, "{text}");
     }
@@ -85,6 +103,11 @@ fn what_cannot_be_right_is_refused_when_read() {
         "{% filter default(contact.email) %}x{% endfilter %}",
         "{% set contact = 1 %}{{ contact }}",
         "{% for event in vars.list %}{{ event }}{% endfor %}",
+        "{% for (key, contact) in event.data.list %}x{% endfor %}",
+        "{% set x = 5 % 2 %}{% set contact = 1 %}",
+        "{% set a, contact = event.data.pair %}",
+        "{% set now | upper %}x{% endset %}",
+        "{% with a = (1, 2), run = 1 %}x{% endwith %}",
     ];
     let problems: Vec<String> = texts.iter().map(|text| format!("{text}\n    {}", render(text))).collect();
     insta::assert_snapshot!(problems.join("\n"), @r#"
@@ -119,6 +142,16 @@ fn what_cannot_be_right_is_refused_when_read() {
     {% set contact = 1 %}{{ contact }}
         {"problem":"with.text: a variable of a template cannot be called event, contact, vars, steps, run, workflow, tenant, now [bad_template]"}
     {% for event in vars.list %}{{ event }}{% endfor %}
+        {"problem":"with.text: a variable of a template cannot be called event, contact, vars, steps, run, workflow, tenant, now [bad_template]"}
+    {% for (key, contact) in event.data.list %}x{% endfor %}
+        {"problem":"with.text: a variable of a template cannot be called event, contact, vars, steps, run, workflow, tenant, now [bad_template]"}
+    {% set x = 5 % 2 %}{% set contact = 1 %}
+        {"problem":"with.text: a variable of a template cannot be called event, contact, vars, steps, run, workflow, tenant, now [bad_template]"}
+    {% set a, contact = event.data.pair %}
+        {"problem":"with.text: a variable of a template cannot be called event, contact, vars, steps, run, workflow, tenant, now [bad_template]"}
+    {% set now | upper %}x{% endset %}
+        {"problem":"with.text: a variable of a template cannot be called event, contact, vars, steps, run, workflow, tenant, now [bad_template]"}
+    {% with a = (1, 2), run = 1 %}x{% endwith %}
         {"problem":"with.text: a variable of a template cannot be called event, contact, vars, steps, run, workflow, tenant, now [bad_template]"}
     "#);
 }
