@@ -104,12 +104,14 @@ impl Db {
     ///
     /// [`Error::Refused`] when `url` is not a Postgres URL.
     pub fn new(url: &str, role: DbRole, size: PoolSize) -> Result<Self, Error> {
-        let options = PgConnectOptions::from_str(url)?.application_name(role.name());
-        // Settings of a role do not come with SET ROLE, so each connection gets them here.
+        // A login that may not have the role is refused by the server while it connects, with the reason. A statement
+        // afterwards would be repeated by the pool until time is up, and the reason lost.
+        let options =
+            PgConnectOptions::from_str(url)?.application_name(role.name()).options([("role", role.name())]);
+        // Settings of a role come with a login alone, so each connection gets them here.
         let settings = format!(
-            "SET ROLE {}; SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '{}'; \
+            "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '{}'; \
              SET lock_timeout = '10s'; SET timezone = 'UTC'; SET jit = off; {}",
-            role.name(),
             if role == DbRole::Owner { "0" } else { "30s" },
             if role == DbRole::Worker {
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; \

@@ -33,6 +33,16 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Transient(_) | Self::Unprepared(_))
     }
+
+    /// The database's own code (SQLSTATE), where it gave one.
+    pub fn sqlstate(&self) -> Option<String> {
+        match self {
+            Self::Transient(error) | Self::Unprepared(error) | Self::Refused(error) => {
+                error.as_database_error()?.code().map(|code| code.into_owned())
+            }
+            Self::Unreadable { .. } => None,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
