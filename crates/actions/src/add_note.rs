@@ -26,6 +26,12 @@ pub(crate) fn contract() -> ActionContract {
             "additionalProperties": false,
         }),
         needs_contact: true,
+        uses_contact: true,
+        check: |literal| {
+            config::check(literal, "text", |config| {
+                config::text(config, "text", Max::Bytes(TEXT_BYTES)).map(drop)
+            })
+        },
     }
 }
 

@@ -26,6 +26,12 @@ pub(crate) fn contract() -> ActionContract {
             "additionalProperties": false,
         }),
         needs_contact: true,
+        uses_contact: true,
+        check: |literal| {
+            config::check(literal, "tag", |config| {
+                config::text(config, "tag", Max::Chars(TAG_CHARS)).map(drop)
+            })
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use crate::StepContext;
 use automation_domain::contact::Contact;
 use automation_domain::interpreter::StepError;
 use automation_domain::json;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// Longest tag, in characters.
@@ -49,6 +49,19 @@ pub(crate) fn optional_text<'a>(
         return Err(invalid(format!("{key} contains the character U+0000, which cannot be stored")));
     }
     Ok(Some(text))
+}
+
+/// What `read` says against a member that holds no template; nothing where it is missing or a template.
+pub(crate) fn check(
+    literal: &Map<String, Value>,
+    key: &'static str,
+    read: impl FnOnce(&Value) -> Result<(), StepError>,
+) -> Vec<(&'static str, String)> {
+    if !literal.contains_key(key) {
+        return Vec::new();
+    }
+    let config = Value::Object(literal.clone());
+    read(&config).err().map(|error| (key, error.message)).into_iter().collect()
 }
 
 /// The contact that the step is about.

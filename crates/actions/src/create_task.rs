@@ -6,14 +6,11 @@ use automation_domain::duration;
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{RecordChange, Task};
 use automation_domain::workflow::ActionContract;
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use chrono::TimeDelta;
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
 pub(crate) const KEY: &str = "create_task";
-
-/// Latest due time: what is later is a mistake in a template.
-const MAX_DUE_DAYS: i64 = 3_660;
 
 pub(crate) fn contract() -> ActionContract {
     ActionContract {
@@ -44,29 +41,51 @@ pub(crate) fn contract() -> ActionContract {
             "additionalProperties": false,
         }),
         needs_contact: false,
+        uses_contact: true,
+        check,
     }
+}
+
+fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
+    let title = config::check(literal, "title", |config| title(config).map(drop));
+    let description = config::check(literal, "description", |config| description(config).map(drop));
+    let due = config::check(literal, "due", |config| due(config).map(drop));
+    let assignee = config::check(literal, "assignee", |config| assignee(config).map(drop));
+    [title, description, due, assignee].concat()
 }
 
 pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let task = Task {
         task_id: step.record_id,
         contact_id: step.facts.contact.map(|contact| contact.contact_id),
-        title: config::text(config, "title", Max::Chars(TITLE_CHARS))?.into_owned(),
-        description: config::optional_text(config, "description", Max::Bytes(TEXT_BYTES))?
-            .map(Cow::into_owned),
-        due_at: due_at(config, step.facts.now)?,
-        assignee: config::optional_text(config, "assignee", Max::Chars(TITLE_CHARS))?.map(Cow::into_owned),
+        title: title(config)?.into_owned(),
+        description: description(config)?.map(Cow::into_owned),
+        due_at: due(config)?.map(|due| step.facts.now + due),
+        assignee: assignee(config)?.map(Cow::into_owned),
     };
     let output = json!({ "task_id": task.task_id, "title": task.title, "due_at": task.due_at });
     Ok(Prepared::Changes { changes: vec![RecordChange::CreateTask(task)], output })
 }
 
-fn due_at(config: &Value, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StepError> {
+fn title(config: &Value) -> Result<Cow<'_, str>, StepError> {
+    config::text(config, "title", Max::Chars(TITLE_CHARS))
+}
+
+fn description(config: &Value) -> Result<Option<Cow<'_, str>>, StepError> {
+    config::optional_text(config, "description", Max::Bytes(TEXT_BYTES))
+}
+
+fn assignee(config: &Value) -> Result<Option<Cow<'_, str>>, StepError> {
+    config::optional_text(config, "assignee", Max::Chars(TITLE_CHARS))
+}
+
+fn due(config: &Value) -> Result<Option<TimeDelta>, StepError> {
     let Some(due) = config::optional_text(config, "due", Max::Chars(64))? else { return Ok(None) };
-    match duration::parse(&due).filter(|due| *due <= TimeDelta::days(MAX_DUE_DAYS)) {
-        Some(due) => Ok(Some(now + due)),
+    match duration::parse(&due) {
+        Some(due) => Ok(Some(due)),
         None => Err(config::invalid(format!(
-            "due is \"{due}\", which is not a duration such as 30m, 4h or 1d of at most {MAX_DUE_DAYS} days"
+            "due is \"{due}\", which is not a duration such as 30m, 4h or 1d of at most {} days",
+            duration::LONGEST.num_days()
         ))),
     }
 }

@@ -139,6 +139,35 @@ fn steps_about_a_contact_need_one() {
         assert!(contracts()[action].needs_contact);
     }
     assert!(!contracts()["create_task"].needs_contact);
+    assert!(contracts()["create_task"].uses_contact);
+}
+
+#[test]
+fn what_would_fail_every_run_is_known_before_the_first() {
+    for (action, config, wrong) in [
+        ("update_field", json!({"field": "emial", "value": "x"}), vec!["field"]),
+        ("update_field", json!({"field": "emial"}), vec!["field"]),
+        ("update_field", json!({"field": "timezone", "value": "Mars/Base"}), vec!["value"]),
+        ("update_field", json!({"field": "score", "value": "high"}), vec!["value"]),
+        ("update_field", json!({"field": "phone", "value": 123}), vec![]),
+        ("update_field", json!({"field": "fields.plan", "value": {"a": 1}}), vec![]),
+        // One of the two is a template: the other is checked as far as it goes.
+        ("update_field", json!({"field": "score"}), vec![]),
+        ("update_field", json!({"value": "high"}), vec![]),
+        ("update_field", json!({"value": "x".repeat(70_000)}), vec!["value"]),
+        ("create_task", json!({"due": "tomorrow"}), vec!["due"]),
+        ("create_task", json!({"title": "t", "due": "1d", "assignee": "ada"}), vec![]),
+        ("create_task", json!({"title": "t".repeat(513), "due": "9999d"}), vec!["title", "due"]),
+        ("add_tag", json!({"tag": "t".repeat(200)}), vec!["tag"]),
+        ("add_tag", json!({"tag": "t".repeat(128)}), vec![]),
+        ("remove_tag", json!({"tag": " "}), vec!["tag"]),
+        ("add_note", json!({"text": "t".repeat(70_000)}), vec!["text"]),
+        ("add_note", json!({}), vec![]),
+    ] {
+        let found = (contracts()[action].check)(config.as_object().unwrap());
+        let keys: Vec<&str> = found.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, wrong, "{action} {config}: {found:?}");
+    }
 }
 
 #[test]

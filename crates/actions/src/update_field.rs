@@ -6,7 +6,8 @@ use automation_domain::contact::field;
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{ContactChange, RecordChange};
 use automation_domain::workflow::ActionContract;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 pub(crate) const KEY: &str = "update_field";
 
@@ -30,23 +31,48 @@ pub(crate) fn contract() -> ActionContract {
             "additionalProperties": false,
         }),
         needs_contact: true,
+        uses_contact: true,
+        check,
     }
+}
+
+fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
+    let problems = config::check(literal, "field", |config| {
+        field::check(&field(config)?, &Value::Null).map_err(config::invalid)
+    });
+    if !problems.is_empty() {
+        return problems;
+    }
+    config::check(literal, "value", |config| match config.get("field") {
+        Some(_) => value(config, &field(config)?).map(drop),
+        // Which field it is for is known when the template is rendered.
+        None => config::check_value(&config["value"], "value"),
+    })
 }
 
 pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let contact_id = config::contact(step)?.contact_id;
-    let field = config::text(config, "field", Max::Chars(128))?.into_owned();
+    let field = field(config)?.into_owned();
+    let value = value(config, &field)?;
+    let output = json!({ "field": field, "value": value });
+    let change = ContactChange::SetField { field, value };
+    Ok(Prepared::Changes { changes: vec![RecordChange::Contact { contact_id, change }], output })
+}
+
+fn field(config: &Value) -> Result<Cow<'_, str>, StepError> {
+    config::text(config, "field", Max::Chars(128))
+}
+
+fn value(config: &Value, field: &str) -> Result<Value, StepError> {
     let value = match config.get("value") {
         // A phone number may well be written as a number, and comes out of a template as one.
-        Some(Value::Number(number)) if is_text(&field) => Value::String(number.to_string()),
+        Some(Value::Number(number)) if is_text(field) => Value::String(number.to_string()),
         Some(value) => value.clone(),
         None => return Err(config::invalid("value is missing; null clears the field".to_owned())),
     };
     config::check_value(&value, "value")?;
-    field::check(&field, &value).map_err(config::invalid)?;
-    let output = json!({ "field": field, "value": value });
-    let change = ContactChange::SetField { field, value };
-    Ok(Prepared::Changes { changes: vec![RecordChange::Contact { contact_id, change }], output })
+    field::check(field, &value).map_err(config::invalid)?;
+    Ok(value)
 }
 
 fn is_text(field: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 
-/// What is longer is a mistake, not a plan: ten years.
-const LONGEST: TimeDelta = TimeDelta::days(3_660);
+/// Longest duration: what is longer is a mistake, not a plan. Ten years.
+pub const LONGEST: TimeDelta = TimeDelta::days(3_660);
 
 /// Reads `30s`, `15m`, `1h`, `7d`, or several in a row from the longest unit to the shortest (`1h30m`).
 ///

@@ -7,6 +7,7 @@ use crate::exit;
 use crate::output::{Output, table, time};
 use crate::session::{Session, TenantArgs};
 use automation_domain::id::{ContactId, RunId};
+use automation_service_kit::config::LimitsConfig;
 use automation_store::run_cancel::{self, Cancelled};
 use automation_store::run_lists::{self, RunDetail, RunFilter, RunStatus, RunSummary};
 use automation_store::workflows;
@@ -30,6 +31,8 @@ pub enum RunCommand {
     Explain {
         /// Its id
         id: RunId,
+        #[command(flatten)]
+        limits: LimitsConfig,
         #[command(flatten)]
         tenant: TenantArgs,
     },
@@ -84,10 +87,10 @@ pub async fn run(command: RunCommand, output: &Output) -> anyhow::Result<()> {
             output.one(&detail_json(&detail), || show(&detail));
             Ok(())
         }
-        RunCommand::Explain { id, tenant } => {
+        RunCommand::Explain { id, limits, tenant } => {
             let session = tenant.open().await?;
             let detail = find(&session, id).await?;
-            explain::explain(&session, &detail, output).await
+            explain::explain(&session, &detail, &limits.limits, output).await
         }
         RunCommand::Cancel { id, reason, tenant } => cancel(&tenant.open().await?, id, &reason, output).await,
         RunCommand::Stats(args) => stats::run(args, output).await,

@@ -6,6 +6,7 @@ use crate::session::{Session, TenantArgs};
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow::{Workflow, json_schema, parse};
+use automation_service_kit::config::LimitsConfig;
 use automation_service_kit::ids;
 use automation_store::workflows::{self, Applied, StoredWorkflow};
 use clap::{Subcommand, ValueEnum};
@@ -20,12 +21,16 @@ pub enum WorkflowCommand {
         /// YAML or JSON files
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        limits: LimitsConfig,
     },
     /// Publish files; one that is published as it is stays
     Apply {
         /// YAML or JSON files
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        limits: LimitsConfig,
         #[command(flatten)]
         tenant: TenantArgs,
     },
@@ -74,16 +79,16 @@ pub enum Format {
 /// Runs the command.
 pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()> {
     match command {
-        WorkflowCommand::Validate { files } => {
-            let checked = check(&files, output)?;
+        WorkflowCommand::Validate { files, limits } => {
+            let checked = check(&files, &limits.limits, output)?;
             output.one(&json!({ "valid": checked.len(), "problems": [] }), || match checked.len() {
                 1 => "1 file is valid".to_owned(),
                 count => format!("{count} files are valid"),
             });
             Ok(())
         }
-        WorkflowCommand::Apply { files, tenant } => {
-            apply(check(&files, output)?, &tenant.open().await?, output).await
+        WorkflowCommand::Apply { files, limits, tenant } => {
+            apply(check(&files, &limits.limits, output)?, &tenant.open().await?, output).await
         }
         WorkflowCommand::List { tenant } => {
             let session = tenant.open().await?;
@@ -130,13 +135,13 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
 }
 
 /// Compiles every file; prints all problems of all of them.
-fn check(files: &[PathBuf], output: &Output) -> anyhow::Result<Vec<Workflow>> {
+fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<Vec<Workflow>> {
     let (mut compiled, mut problems) = (Vec::new(), Vec::new());
     for file in files {
         let text = std::fs::read_to_string(file).map_err(|error| {
             exit::usage(format!("cannot read {}: {error}", file.display()), "name files that exist, in UTF-8")
         })?;
-        match parse(&text, automation_actions::contracts(), &Limits::default()) {
+        match parse(&text, automation_actions::contracts(), limits) {
             Ok(workflow) => {
                 for warning in &workflow.warnings {
                     eprintln!("{}: warning: {warning}", file.display());

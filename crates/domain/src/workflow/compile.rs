@@ -22,7 +22,7 @@ use crate::limits::Limits;
 use crate::problem::Problem;
 pub(in crate::workflow) use document::API_VERSION;
 use reader::Reader;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What an available action tells the compiler.
@@ -34,6 +34,11 @@ pub struct ActionContract {
     pub config_schema: Value,
     /// Whether it needs a contact.
     pub needs_contact: bool,
+    /// Whether it works with the run's contact where there is one, needed or not.
+    pub uses_contact: bool,
+    /// What the schema cannot say. It gets those members of `with` that hold no template, and answers with the key and
+    /// a sentence for each that will fail every run.
+    pub check: fn(&Map<String, Value>) -> Vec<(&'static str, String)>,
 }
 
 /// The actions that have a handler, by key.
@@ -46,7 +51,8 @@ pub type Contracts = BTreeMap<&'static str, ActionContract>;
 /// Every problem found, each with its path.
 pub fn parse(text: &str, contracts: &Contracts, limits: &Limits) -> Result<Workflow, Vec<Problem>> {
     let definition = text::read(text, limits).map_err(|problem| vec![problem])?;
-    compile(&definition, contracts, limits)
+    // As JSON it may be larger than the file, and as JSON it is stored and compiled again.
+    parse_value(&definition, contracts, limits)
 }
 
 /// Compiles a definition that is JSON already: a stored version.

@@ -49,6 +49,12 @@ pub fn flow_contracts() -> Vec<ActionContract> {
     let stop = json!({ "type": "object", "properties": {}, "additionalProperties": false });
     [(DELAY, delay), (BRANCH, branch), (STOP, stop)]
         .into_iter()
-        .map(|(key, config_schema)| ActionContract { key, config_schema, needs_contact: false })
+        .map(|(key, config_schema)| ActionContract {
+            key,
+            config_schema,
+            needs_contact: false,
+            uses_contact: false,
+            check: |_| Vec::new(),
+        })
         .collect()
 }

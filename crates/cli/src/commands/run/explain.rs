@@ -30,8 +30,13 @@ struct Entry {
 }
 
 /// Prints the story.
-pub(super) async fn explain(session: &Session, detail: &RunDetail, output: &Output) -> anyhow::Result<()> {
-    let sources = read(session, detail).await?;
+pub(super) async fn explain(
+    session: &Session,
+    detail: &RunDetail,
+    limits: &Limits,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let sources = read(session, detail, limits).await?;
     let entries = entries(&sources, detail, &session.key);
     let mut value = super::detail_json(detail);
     value["contact_record"] = json!(sources.contact);
@@ -44,7 +49,7 @@ pub(super) async fn explain(session: &Session, detail: &RunDetail, output: &Outp
     Ok(())
 }
 
-async fn read(session: &Session, detail: &RunDetail) -> anyhow::Result<Sources> {
+async fn read(session: &Session, detail: &RunDetail, limits: &Limits) -> anyhow::Result<Sources> {
     let (tenant, run) = (session.tenant, &detail.summary);
     let (event, contact, definition) = session
         .db
@@ -60,7 +65,7 @@ async fn read(session: &Session, detail: &RunDetail) -> anyhow::Result<Sources> 
         })
         .await?;
     let workflow = definition
-        .and_then(|text| parse_value(&text, automation_actions::contracts(), &Limits::default()).ok());
+        .and_then(|definition| parse_value(&definition, automation_actions::contracts(), limits).ok());
     Ok(Sources { event, contact, workflow })
 }
 

@@ -8,8 +8,7 @@ use crate::workflow::{Node, NodeIndex};
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::{Value, json};
 
-/// Longest delay: what is longer is a mistake in a template, not a plan.
-const MAX_DAYS: i64 = 3_660;
+const MAX_DAYS: i64 = duration::LONGEST.num_days();
 
 impl Walk<'_> {
     pub(super) fn delay(

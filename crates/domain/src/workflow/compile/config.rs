@@ -23,6 +23,11 @@ impl Schemas {
         with: &Value,
         at: &str,
     ) {
+        let Some(members) = with.as_object() else {
+            let message = "must be an object: a template can stand for its values, not for all of it";
+            reader.problem::<()>("wrong_type", at, message);
+            return;
+        };
         let validator = self
             .by_action
             .entry(contract.key)
@@ -32,11 +37,29 @@ impl Schemas {
             reader.problem::<()>("bad_schema", at, message);
             return;
         };
+        let before = reader.problems.len();
         for error in validator.iter_errors(with) {
             if !is_excused(&error) {
                 report(reader, &error, contract, with, at);
             }
         }
+        if reader.problems.len() > before {
+            return;
+        }
+        let literal = members.iter().filter(|(_, value)| !has_template(value));
+        let literal = literal.map(|(key, value)| (key.clone(), value.clone())).collect();
+        for (key, message) in (contract.check)(&literal) {
+            reader.problem::<()>("bad_value", format!("{at}.{key}"), message);
+        }
+    }
+}
+
+fn has_template(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_template(text),
+        Value::Array(items) => items.iter().any(has_template),
+        Value::Object(members) => members.values().any(has_template),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

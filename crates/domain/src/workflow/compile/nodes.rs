@@ -42,9 +42,19 @@ pub(super) struct DraftNode {
 
 /// What a node does.
 pub(super) enum DraftKind {
-    Action { action: String, config: ValueTemplate, needs_contact: bool, sending: Sending },
-    Delay { duration: ValueTemplate },
-    Branch { cases: Vec<DraftCase> },
+    Action {
+        action: String,
+        config: ValueTemplate,
+        needs_contact: bool,
+        uses_contact: bool,
+        sending: Sending,
+    },
+    Delay {
+        duration: ValueTemplate,
+    },
+    Branch {
+        cases: Vec<DraftCase>,
+    },
     Stop,
 }
 
@@ -59,8 +69,8 @@ impl DraftNode {
     /// Whether it reads a field below this root, or works on the contact.
     pub(super) fn reads(&self, root: &str) -> bool {
         match &self.kind {
-            Some(DraftKind::Action { config, needs_contact, .. }) => {
-                config.reads(root) || (root == "contact" && *needs_contact)
+            Some(DraftKind::Action { config, needs_contact, uses_contact, .. }) => {
+                config.reads(root) || (root == "contact" && (*needs_contact || *uses_contact))
             }
             Some(DraftKind::Delay { duration }) => duration.reads(root),
             Some(DraftKind::Branch { cases }) => cases.iter().any(|case| case.condition.reads(root)),
@@ -117,6 +127,7 @@ fn kind(reader: &mut Reader<'_>, section: Section<'_>, schemas: &mut config::Sch
                 action: action.to_owned(),
                 config,
                 needs_contact: contract.needs_contact,
+                uses_contact: contract.uses_contact,
                 sending,
             })
         }

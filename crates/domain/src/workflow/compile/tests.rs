@@ -65,8 +65,16 @@ pub(super) fn contracts() -> Contracts {
         key,
         config_schema,
         needs_contact,
+        uses_contact: true,
+        check: check_rank,
     });
     flow_contracts().into_iter().chain(actions).map(|contract| (contract.key, contract)).collect()
+}
+
+/// A rule that the schema does not have.
+fn check_rank(literal: &serde_json::Map<String, Value>) -> Vec<(&'static str, String)> {
+    let is_unlucky = literal.get("rank") == Some(&json!(13));
+    if is_unlucky { vec![("rank", "13 is bad luck".to_owned())] } else { Vec::new() }
 }
 
 fn compile(text: &str) -> Result<Workflow, Vec<Problem>> {
@@ -135,9 +143,11 @@ fn only_what_nodes_read_is_loaded() {
         (workflow.reads_event, workflow.reads_contact)
     };
     assert_eq!(reads("action: stop_workflow"), (false, false));
-    assert_eq!(reads("action: create_task, with: { title: plain }"), (false, false));
-    assert_eq!(reads("action: create_task, with: { title: '{{ event.id }}' }"), (true, false));
-    assert_eq!(reads("action: create_task, with: { title: '{{ now.time }}' }"), (false, true));
+    assert_eq!(reads("action: delay, with: { for: 1h }"), (false, false));
+    assert_eq!(reads("action: delay, with: { for: '{{ event.data.pause }}' }"), (true, false));
+    assert_eq!(reads("action: delay, with: { for: '{{ now.time }}' }"), (false, true));
+    // It works without a contact, and with the run's where there is one.
+    assert_eq!(reads("action: create_task, with: { title: plain }"), (false, true));
     assert_eq!(reads("action: add_tag, with: { tag: vip }"), (false, true));
 }
 
@@ -225,6 +235,27 @@ edges:
     triggers[2].where: "steps.x.case" does not exist here: there is no run yet [unknown_field]
     nodes[10].with: "steps.zz.output" refers to the node "zz", which does not exist (did you mean "z"?) [unknown_node]
     "#);
+}
+
+#[test]
+fn what_the_schema_cannot_say_is_checked_where_no_template_stands() {
+    let task = |with: &str| graph(&format!("{{ id: a, action: create_task, with: {with} }}"), "[go, a]");
+    let texts = [
+        "{ title: x, rank: 13 }",
+        "{ title: '{{ event.id }}', rank: 13 }",
+        "{ rank: 13 }",
+        "'{{ event.data.with }}'",
+        "[x]",
+    ];
+    let problems: Vec<String> = texts.iter().map(|with| problems(&task(with))).collect();
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    nodes[0].with.rank: 13 is bad luck [bad_value]
+    nodes[0].with.rank: 13 is bad luck [bad_value]
+    nodes[0].with: create_task needs "title" [missing_key]
+    nodes[0].with: must be an object: a template can stand for its values, not for all of it [wrong_type]
+    nodes[0].with: must be an object: a template can stand for its values, not for all of it [wrong_type]
+    "#);
+    assert!(compile(&task("{ title: x, rank: '{{ 13 }}' }")).is_ok());
 }
 
 #[test]
@@ -328,6 +359,17 @@ fn documents_are_bounded_and_strict() {
 }
 
 #[test]
+fn a_file_whose_json_is_too_large_is_refused_as_the_roles_would_refuse_it() {
+    let text = graph("{ id: a, action: stop_workflow }", "[go, a]");
+    let json = compile(&text).unwrap().definition.to_string();
+    assert!(text.len() < json.len());
+    let limits = Limits { definition_bytes: json.len() - 1, ..Limits::default() };
+    assert_eq!(parse(&text, &contracts(), &limits).unwrap_err()[0].code, "definition_too_large");
+    let limits = Limits { definition_bytes: json.len(), ..Limits::default() };
+    assert!(parse(&text, &contracts(), &limits).is_ok());
+}
+
+#[test]
 fn a_chain_of_a_thousand_nodes_compiles() {
     let nodes: Vec<_> =
         (0..1000).map(|n| format!("{{ id: n{n}, action: add_tag, with: {{ tag: t }} }}")).collect();
@@ -397,23 +439,40 @@ proptest! {
         let _ = compile(&text);
     }
 
-    /// Whatever edges a graph has, it is refused, or every walk through it ends.
+    /// Edges that only lead onward compile, whichever they are; one that leads back to where it came by makes a cycle.
     #[test]
-    fn compiled_graphs_have_no_cycles(edges in prop::collection::vec((0usize..6, 0usize..6), 0..8)) {
-        let nodes: Vec<_> = (0..6).map(|n| format!("{{ id: n{n}, action: add_tag, with: {{ tag: t }} }}")).collect();
-        let edges: Vec<_> = edges.iter().map(|(from, to)| format!("[n{from}, n{to}]")).collect();
-        let text = graph(&nodes.join(", "), &format!("[go, n0], {}", edges.join(", ")));
-        if let Ok(workflow) = compile(&text) {
-            let mut at = Some(0);
-            let mut steps = 0;
-            while let Some(node) = at {
-                at = workflow.nodes[node].next;
-                steps += 1;
-                prop_assert!(steps <= workflow.nodes.len());
-            }
-            prop_assert_eq!(steps, workflow.nodes.len());
-        }
+    fn a_graph_is_refused_exactly_when_an_edge_leads_back(
+        steps in prop::collection::vec(0usize..4, 6),
+        start in 0usize..6,
+        back in any::<prop::sample::Index>(),
+    ) {
+        // A step of 0 ends the way; so does one beyond the last node.
+        let mut next: Vec<Option<usize>> =
+            steps.iter().enumerate().map(|(n, step)| Some(n + step).filter(|to| *step > 0 && *to < 6)).collect();
+        let onward = compile(&chain(&next));
+        prop_assert!(onward.is_ok(), "{:?}", onward.err());
+        let way: Vec<usize> = std::iter::successors(Some(start), |node| next[*node]).collect();
+        next[way[way.len() - 1]] = Some(way[back.index(way.len())]);
+        let codes: Vec<String> =
+            compile(&chain(&next)).unwrap_err().into_iter().map(|problem| problem.code).collect();
+        prop_assert_eq!(codes, ["cycle"]);
     }
+}
+
+/// A graph with a trigger for each node, and at most one edge from each.
+fn chain(next: &[Option<usize>]) -> String {
+    let all = || 0..next.len();
+    let triggers = all().map(|n| format!("  - {{ id: t{n}, event: form.submitted }}\n")).collect::<String>();
+    let nodes: Vec<_> =
+        all().map(|n| format!("{{ id: n{n}, action: add_tag, with: {{ tag: t }} }}")).collect();
+    let starts = all().map(|n| format!("[t{n}, n{n}]"));
+    let ways = all().filter_map(|n| next[n].map(|to| format!("[n{n}, n{to}]")));
+    let edges: Vec<_> = starts.chain(ways).collect();
+    format!(
+        "apiVersion: automation/v1\nkey: test\ntriggers:\n{triggers}nodes: [{}]\nedges: [{}]\n",
+        nodes.join(", "),
+        edges.join(", ")
+    )
 }
 
 #[test]

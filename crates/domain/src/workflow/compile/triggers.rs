@@ -3,6 +3,7 @@
 use super::reader::{Keys, Reader, Section};
 use crate::catalogue;
 use crate::condition::Condition;
+use crate::event::is_type;
 use crate::problem::nearest_hint;
 
 const TRIGGER: Keys = Keys { what: "a trigger", known: &["id", "event", "where"], later: &["schedule"] };
@@ -45,7 +46,8 @@ fn event(reader: &mut Reader<'_>, section: Section<'_>) -> Option<String> {
     if event.starts_with("schedule.") {
         return reader.problem("not_available", at, "schedules are not available yet");
     }
-    if !is_event_type(event) {
+    // What ingest would park can start nothing.
+    if !is_type(event) {
         let message =
             "an event type is words of a-z, 0-9, _ and - with single dots between them, at most 128 bytes";
         return reader.problem("bad_name", at, message);
@@ -59,12 +61,4 @@ fn event(reader: &mut Reader<'_>, section: Section<'_>) -> Option<String> {
         }
     }
     Some(event.to_owned())
-}
-
-/// Whether events can have this type: what ingest would park can start nothing.
-fn is_event_type(text: &str) -> bool {
-    let is_word = |word: &str| {
-        !word.is_empty() && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
-    };
-    text.len() <= 128 && text.split('.').all(is_word)
 }
