@@ -57,6 +57,27 @@ impl Event {
     }
 }
 
+/// Longest type, in bytes.
+const TYPE_BYTES: usize = 128;
+
+/// Whether events can have this type: at most 128 bytes of words of `a-z 0-9 _ -` with single dots between them.
+///
+/// Dots separate the words of a routing key, so an empty word would be a type that no binding can name.
+pub fn is_type(text: &str) -> bool {
+    text.len() <= TYPE_BYTES && text.split('.').all(|word| !word.is_empty() && is_word(word))
+}
+
+/// Whether it names one type, or with a trailing `*` every type that begins like this: `form.submitted`, `form.*`, `*`.
+pub fn is_type_pattern(text: &str) -> bool {
+    let Some(prefix) = text.strip_suffix('*') else { return is_type(text) };
+    let (words, last) = prefix.rsplit_once('.').map_or((None, prefix), |(words, last)| (Some(words), last));
+    prefix.len() <= TYPE_BYTES && words.is_none_or(is_type) && is_word(last)
+}
+
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+}
+
 /// An event as recorded: what runs refer to.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RecordedEvent {
@@ -66,4 +87,21 @@ pub struct RecordedEvent {
     pub received_at: DateTime<Utc>,
     /// The event.
     pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_can_match_types_or_are_none() {
+        for pattern in ["form.submitted", "form.*", "form*", "*", "a.b.c.*", "f*"] {
+            assert!(is_type_pattern(pattern), "{pattern}");
+        }
+        for pattern in
+            ["", ".", ".*", "form..*", "form*submitted", "**", "Order.*", "form.* ", "form .*", "form.*.x"]
+        {
+            assert!(!is_type_pattern(pattern), "{pattern}");
+        }
+    }
 }

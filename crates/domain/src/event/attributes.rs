@@ -1,7 +1,7 @@
 //! The rules for each attribute of an event, whichever way it came.
 
 use super::envelope::Refusal;
-use super::{Event, body_hash};
+use super::{Event, body_hash, is_type};
 use crate::id::EventKey;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -117,13 +117,6 @@ fn optional(
         return Err(invalid(name, "has no control characters"));
     }
     Ok(Some(text))
-}
-
-/// Dots separate the words of a routing key, so an empty word would be a type that no binding can name.
-fn is_type(text: &str) -> bool {
-    text.split('.').all(|word| {
-        !word.is_empty() && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
-    })
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, Refusal> {

@@ -68,10 +68,8 @@ fn contact<'a>(contact: &'a Contact, rest: &[&str]) -> Found<'a> {
         ["segments"] => owned(json!(contact.segments)),
         ["fields"] => owned(Value::Object(contact.fields.clone())),
         ["fields", name, rest @ ..] => below(contact.fields.get(*name)?, rest),
-        ["consent"] => owned(Value::Object(contact.consent.clone())),
-        ["consent", name, rest @ ..] => below(contact.consent.get(*name)?, rest),
         [] => {
-            const NAMES: [&str; 12] = [
+            const NAMES: [&str; 11] = [
                 "id",
                 "email",
                 "phone",
@@ -83,7 +81,6 @@ fn contact<'a>(contact: &'a Contact, rest: &[&str]) -> Found<'a> {
                 "tags",
                 "segments",
                 "fields",
-                "consent",
             ];
             owned(Value::Object(members(&NAMES, |name| self::contact(contact, &[name]))))
         }

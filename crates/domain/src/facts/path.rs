@@ -25,8 +25,10 @@ enum Members {
     OneOf(&'static [(&'static str, Members)]),
     /// Any name, then this.
     Named(&'static Members, &'static str),
+    /// The format knows it, and this version has no facts for it.
+    Later,
 }
-use Members::{Json, Leaf, Named, OneOf};
+use Members::{Json, Later, Leaf, Named, OneOf};
 
 const EVENT: Members = OneOf(&[
     ("id", Leaf),
@@ -49,7 +51,7 @@ const CONTACT: Members = OneOf(&[
     ("tags", Leaf),
     ("segments", Leaf),
     ("fields", Json),
-    ("consent", Json),
+    ("consent", Later),
 ]);
 
 const STEP: Members =
@@ -102,7 +104,7 @@ impl FieldPath {
         let mut parent = root;
         for segment in &segments[1..] {
             members = match members {
-                Json => break,
+                Json | Later => break,
                 Leaf => return unknown(format!("\"{text}\" is not a field: {parent} has no members")),
                 Named(inner, _) => inner,
                 OneOf(known) => match known.iter().find(|(name, _)| name == segment) {
@@ -118,10 +120,15 @@ impl FieldPath {
             parent = segment;
         }
         match members {
+            Later => {
+                let message = format!("fields of {root}.{parent} are not available yet");
+                Err(Problem::new("not_available", at, message))
+            }
             Leaf | Json => Ok(Self { segments, text: text.to_owned() }),
             Named(_, what) => unknown(format!("\"{text}\" needs the name of {what} after it")),
             OneOf(known) => {
-                let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+                let known = known.iter().filter(|(_, members)| !matches!(members, Later));
+                let names: Vec<_> = known.map(|(name, _)| *name).collect();
                 unknown(format!("\"{text}\" needs a member after it: {}", names.join(", ")))
             }
         }
@@ -179,7 +186,6 @@ mod tests {
             "event.data.items.0.sku",
             "contact.email",
             "contact.fields.plan",
-            "contact.consent.offers",
             "vars.total",
             "steps.mail.output.id",
             "steps.mail.error.code",
@@ -206,6 +212,8 @@ mod tests {
             "steps.mail.error.reason",
             "vars",
             "deal.amount",
+            "contact.consent",
+            "contact.consent.offers",
             "contact..email",
             "",
         ]
@@ -222,6 +230,8 @@ mod tests {
         at: "steps.mail.error.reason" is not a field: error has no reason [unknown_field]
         at: "vars" needs the name of a variable after it [unknown_field]
         at: fields of deal are not available yet [not_available]
+        at: fields of contact.consent are not available yet [not_available]
+        at: fields of contact.consent are not available yet [not_available]
         at: "contact..email" is not a field: a name is missing before or after a dot [unknown_field]
         at: "" is not a field: a name is missing before or after a dot [unknown_field]
         "#);
