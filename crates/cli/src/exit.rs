@@ -1,6 +1,9 @@
 //! How a command that did not succeed ends: one line what, one line what to do, and a code that programs can tell apart.
 
+use automation_broker::management;
 use automation_broker::publisher::PublishError;
+use automation_broker::topology::ApplyError;
+use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -34,23 +37,87 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(failure.code);
     }
     eprintln!("error: {error:#}");
-    if is_unreachable(error) {
-        eprintln!("next: check that the servers run and that the URLs are right: automation doctor");
-        return ExitCode::from(4);
+    let (code, next) = error.chain().find_map(verdict).unwrap_or((1, None));
+    if let Some(next) = next {
+        eprintln!("next: {next}");
     }
-    ExitCode::FAILURE
+    ExitCode::from(code)
 }
 
-fn is_unreachable(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<automation_store::Error>().is_some_and(automation_store::Error::is_transient)
-            || matches!(
-                cause.downcast_ref::<PublishError>(),
-                Some(PublishError::Unavailable(_) | PublishError::Blocked)
-            )
-            || cause.downcast_ref::<automation_broker::management::Error>().is_some()
-            || cause.downcast_ref::<automation_broker::topology::ApplyError>().is_some()
-    })
+/// An exit code, and what to do.
+type Verdict = (u8, Option<&'static str>);
+
+const UNREACHABLE: Verdict =
+    (4, Some("check that the servers run and that the URLs are right: automation doctor"));
+
+/// What a failure of the database or the broker comes to; `None` for any other.
+fn verdict(cause: &(dyn Error + 'static)) -> Option<Verdict> {
+    if let Some(error) = cause.downcast_ref() {
+        return Some(database(error));
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(publishing(error));
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return Some(management(error));
+    }
+    cause.downcast_ref().map(applying)
+}
+
+fn database(error: &automation_store::Error) -> Verdict {
+    match error.sqlstate().as_deref() {
+        // No such table, schema, column or function.
+        Some("42P01" | "3F000" | "42703" | "42883") => {
+            (1, Some("bring the schema up to date: automation migrate"))
+        }
+        Some("42501") => (
+            2,
+            Some("log in as a member of the database role that is missing: docs/configuration.md, Servers"),
+        ),
+        Some("3D000") => (2, Some("make the database, or correct its name in the URL")),
+        Some(code) if code.starts_with("28") => (2, Some("correct the user and the password in the URL")),
+        Some(_) | None => match error {
+            automation_store::Error::Transient(_) => UNREACHABLE,
+            automation_store::Error::Unprepared(_) => (1, Some("automation doctor")),
+            automation_store::Error::Refused(_) | automation_store::Error::Unreadable { .. } => (1, None),
+        },
+    }
+}
+
+fn publishing(error: &PublishError) -> Verdict {
+    match error {
+        PublishError::Unavailable(_) | PublishError::Blocked => UNREACHABLE,
+        PublishError::Invalid { .. } => (2, Some("shorten it")),
+        PublishError::Unconfirmed(which) if !which.returned.is_empty() => {
+            (1, Some("declare what is missing: automation topology apply"))
+        }
+        PublishError::Unconfirmed(_) => {
+            (1, Some("publish again with the same --id: an event that arrived already acts once"))
+        }
+    }
+}
+
+fn management(error: &management::Error) -> Verdict {
+    match error {
+        management::Error::Url => (2, Some("write http://user:password@host:port")),
+        management::Error::Http(_) => UNREACHABLE,
+        management::Error::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => {
+            (2, Some("name a user in AUTOMATION_AMQP_MANAGEMENT_URL who may do this; an administrator may"))
+        }
+        management::Error::Status { .. } => (1, Some("automation topology check; docs/topology.md")),
+    }
+}
+
+fn applying(error: &ApplyError) -> Verdict {
+    match error {
+        ApplyError::Connect(_) => UNREACHABLE,
+        ApplyError::Declare { .. } => (
+            1,
+            Some(
+                "apply as a user who may declare; drain what differs, delete it, and apply again: docs/topology.md",
+            ),
+        ),
+    }
 }
 
 impl fmt::Display for Failure {
@@ -63,4 +130,4 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {}

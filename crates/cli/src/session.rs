@@ -38,9 +38,16 @@ pub struct Session {
 impl DatabaseArgs {
     /// The database, under `role`.
     pub fn db(&self, role: DbRole) -> anyhow::Result<Db> {
-        let size = PoolSize { max: 2, acquire_timeout: Duration::from_secs(5) };
-        Ok(Db::new(self.database.database_url.expose(), role, size)?)
+        open(self.database.database_url.expose(), role)
     }
+}
+
+/// The few connections that a command needs.
+pub fn open(url: &str, role: DbRole) -> anyhow::Result<Db> {
+    let size = PoolSize { max: 2, acquire_timeout: Duration::from_secs(5) };
+    Db::new(url, role, size).map_err(|_| {
+        exit::usage("the database's URL cannot be read", "write postgres://user:password@host:port/name")
+    })
 }
 
 impl TenantArgs {

@@ -166,10 +166,22 @@ async fn tenants_are_made_granted_and_listed() -> anyhow::Result<()> {
         shell.call(&["tenant", "grant", "shop", "--user", "crm", "--types", "form.*,cart.abandoned"]).code(),
         0
     );
+    let version = "SELECT catalogue_version FROM tenants";
+    let before = shell.database.count(version).await?;
+    let grant = |types| shell.call(&["tenant", "grant", "shop", "--user", "crm", "--types", types]);
+    assert_eq!(grant("form.*,cart.abandoned").code(), 0);
+    assert_eq!(shell.database.count(version).await?, before, "the same grant changes nothing");
+    for wrong in ["form*submitted", "Order.*", "form.* ", "form.*,order..created"] {
+        grant(wrong).fails(2, "no event has a type like");
+    }
     shell.call(&["tenant", "grant", "none", "--user", "crm", "--types", "*"]).fails(3, "no tenant \"none\"");
     let listed = shell.call(&["tenant", "list", "--json"]).json();
     assert_eq!(listed["data"][0]["name"], "The Shop");
-    assert!(listed["data"][0]["grants"].to_string().contains("form.*"), "{listed}");
+    assert_eq!(
+        listed["data"][0]["grants"],
+        json!([{ "user": "crm", "types": ["form.*", "cart.abandoned"] }])
+    );
+    assert!(shell.call(&["tenant", "list"]).out().contains("crm: form.* cart.abandoned"));
     assert_eq!(listed["next_cursor"], Value::Null);
     Ok(())
 }
@@ -190,6 +202,27 @@ async fn every_problem_of_a_file_is_a_line_with_its_place_and_code() -> anyhow::
     );
     assert!(lines.iter().any(|line| line.contains("did you mean \"add_tag\"?")), "{lines:?}");
     assert!(lines.iter().any(|line| line.ends_with("[unknown_operator]")), "{lines:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_limits_of_the_roles_hold_for_files_too() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    assert_eq!(shell.call(&["tenant", "create", "shop"]).code(), 0);
+    let two = WORKFLOW
+        .replace("tag: seen } }", "tag: seen } }\n  - { id: end, action: stop_workflow }")
+        .replace("[start, tag]", "[start, tag]\n  - [tag, end]");
+    let file = shell.file("two.yaml", &two)?;
+    for arguments in [["workflow", "validate", &file], ["workflow", "apply", &file]] {
+        let variables = |nodes| {
+            let url = ("DATABASE_URL", shell.database.url());
+            [url, ("AUTOMATION_TENANT", "shop"), ("AUTOMATION_MAX_NODES", nodes)]
+        };
+        let called = shell.call_with(&arguments, &variables("1"));
+        called.fails(1, "1 problem");
+        assert!(called.out().contains("at most 1 nodes"), "{}", called.out());
+        assert_eq!(shell.call_with(&arguments, &variables("2")).code(), 0);
+    }
     Ok(())
 }
 
@@ -336,6 +369,65 @@ async fn nobody_at_home_is_a_code_of_its_own() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn what_stands_in_the_way_is_told_by_code_and_next_step() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    let own = shell.database.url();
+    let (server, _) = own.rsplit_once('/').unwrap();
+    let (_, place) = server.rsplit_once('@').unwrap();
+    // A login that may not have the role is told so, and not that the server is away.
+    let login = format!("{}_login", shell.database.name());
+    shell.database.execute(&format!("CREATE ROLE {login} LOGIN PASSWORD 'secret'")).await?;
+    let stranger = format!("postgres://{login}:secret@{place}/{}", shell.database.name());
+    let called = shell.call_with(&["tenant", "list"], &[("DATABASE_URL", &*stranger)]);
+    shell.database.execute(&format!("DROP ROLE {login}")).await?;
+    called.fails(2, "permission denied to set role");
+    // A database that nobody migrated, and one that is not there.
+    let empty = [("DATABASE_URL", &*format!("{server}/postgres"))];
+    let called = shell.call_with(&["tenant", "list"], &empty);
+    called.fails(1, "tenants");
+    assert!(called.error().contains("automation migrate"), "{}", called.error());
+    let nowhere = [("DATABASE_URL", &*format!("{server}/no_such_database"))];
+    shell.call_with(&["tenant", "list"], &nowhere).fails(2, "no_such_database");
+    let wrong = [("DATABASE_URL", "postgres://u:secret@host:notaport/x")];
+    let called = shell.call_with(&["tenant", "list"], &wrong);
+    assert_eq!(called.code(), 2);
+    assert!(called.error().contains("port") && !called.error().contains("secret"), "{}", called.error());
+    // The management API says no.
+    let management = std::env::var("AUTOMATION_TEST_AMQP_MANAGEMENT_URL")?;
+    let (_, place) = management.rsplit_once('@').unwrap();
+    let stranger = format!("http://nobody:wrong@{place}");
+    let broker = [("AMQP_URL", "amqp://u:p@127.0.0.1:1/x"), ("AUTOMATION_AMQP_MANAGEMENT_URL", &*stranger)];
+    shell.call_with(&["topology", "check"], &broker).fails(2, "401");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_would_be_parked_is_not_sent() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    // Nothing listens on port 1: what is refused was refused before anything was sent.
+    let publish = |arguments: &[&str]| {
+        let arguments: Vec<&str> = ["event", "publish"].iter().chain(arguments).copied().collect();
+        let broker = [("AMQP_URL", "amqp://u:p@127.0.0.1:1/x"), ("AUTOMATION_TENANT", "shop")];
+        shell.call_with(&arguments, &broker)
+    };
+    let form = ["--type", "form.submitted"];
+    for (more, code) in [
+        (["--data", "[1]"], "data_not_object"),
+        (["--data", "{\"a\":1,\"a\":2}"], "stands twice"),
+        (["--subject", ""], "attribute_invalid"),
+        (["--source", "automation"], "reserved_source"),
+        (["--tenant", "Shop"], "attribute_invalid"),
+        (["--id", &"i".repeat(257)], "attribute_too_long"),
+    ] {
+        publish(&[form, more].concat()).fails(2, code);
+    }
+    publish(&["--type", "Order.Created"]).fails(2, "attribute_invalid");
+    publish(&form).fails(4, "broker");
+    publish(&[form, ["--id", &"i".repeat(256)]].concat()).fails(4, "broker");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_catalogue_tells_what_is_available() -> anyhow::Result<()> {
     let shell = Shell::new().await?;
     let actions = shell.call_with(&["catalog", "actions", "--json"], &[]).json();
@@ -343,12 +435,18 @@ async fn the_catalogue_tells_what_is_available() -> anyhow::Result<()> {
         let mut all = actions["data"].as_array().unwrap().iter();
         all.find(|entry| entry["key"] == key).unwrap()["available"].clone()
     };
-    assert_eq!((available("add_tag"), available("send_email")), (json!("yes"), json!("not yet")));
-    for part in ["triggers", "conditions", "permissions"] {
-        assert!(
-            !shell.call_with(&["catalog", part, "--json"], &[]).json()["data"].as_array().unwrap().is_empty()
-        );
-    }
+    assert_eq!((available("add_tag"), available("send_email")), (json!(true), json!(false)));
+    let conditions = shell.call_with(&["catalog", "conditions", "--json"], &[]).json();
+    let of = |is: bool| {
+        let all = conditions["data"].as_array().unwrap().iter().filter(move |entry| entry["available"] == is);
+        all.map(|entry| entry["key"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(true).len(), 18, "{conditions}");
+    assert_eq!(of(false), ["behavior", "crm", "subscription", "aggregate"]);
+    let triggers = shell.call_with(&["catalog", "triggers", "--json"], &[]).json();
+    let order = triggers["data"].as_array().unwrap().iter().find(|entry| entry["key"] == "order.created");
+    assert_eq!(order.unwrap()["available"], true);
+    assert!(shell.call_with(&["catalog", "permissions"], &[]).out().contains("workflow.create"));
     Ok(())
 }
 

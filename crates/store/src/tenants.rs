@@ -75,13 +75,14 @@ pub async fn list(connection: &mut PgConnection) -> Result<Vec<Tenant>, Error> {
     rows.iter().map(tenant).collect()
 }
 
-/// Lets a broker user publish these event types for a tenant, in place of what it was let before.
+/// Lets a broker user publish these event types for a tenant, in place of what it was let before. Nothing changes, and no
+/// ingest reads anything anew, where that is the same.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn grant(connection: &mut PgConnection, grant: &Grant) -> Result<(), Error> {
-    sqlx::query(
+    let granted = sqlx::query(
         "INSERT INTO publisher_grants (tenant_id, amqp_user, event_types) VALUES ($1, $2, $3)
          ON CONFLICT (tenant_id, amqp_user) DO UPDATE SET event_types = excluded.event_types, granted_at = now()
          WHERE publisher_grants.event_types IS DISTINCT FROM excluded.event_types",
@@ -91,7 +92,10 @@ pub async fn grant(connection: &mut PgConnection, grant: &Grant) -> Result<(), E
     .bind(&grant.event_types)
     .execute(&mut *connection)
     .await?;
-    touch(connection, grant.tenant_id).await
+    if granted.rows_affected() > 0 {
+        touch(connection, grant.tenant_id).await?;
+    }
+    Ok(())
 }
 
 /// The grants that the transaction's scope shows.

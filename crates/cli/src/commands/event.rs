@@ -4,12 +4,16 @@ use crate::exit;
 use crate::output::{Output, time};
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::EVENTS;
+use automation_domain::event::ENGINE_SOURCE;
 use automation_domain::event::encode::STRUCTURED;
-use automation_service_kit::config::BrokerConfig;
+use automation_domain::event::envelope::{self, Envelope};
+use automation_domain::json;
+use automation_domain::limits::Limits;
+use automation_service_kit::config::{BrokerConfig, LimitsConfig};
 use automation_service_kit::ids;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// What to do with events.
 #[derive(Subcommand, Debug)]
@@ -43,6 +47,8 @@ pub struct PublishArgs {
     #[arg(long, env = "AUTOMATION_TENANT", value_name = "KEY")]
     tenant: String,
     #[command(flatten)]
+    limits: LimitsConfig,
+    #[command(flatten)]
     broker: BrokerConfig,
 }
 
@@ -55,8 +61,9 @@ pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
         })?,
         None => args.data.clone(),
     };
-    let data: Value = serde_json::from_str(&data).map_err(|error| {
-        exit::usage(format!("--data is not JSON: {error}"), "give a JSON object, or @FILE")
+    let limits = &args.limits.limits;
+    let data = json::parse(data.as_bytes(), limits.json_depth).map_err(|error| {
+        exit::usage(format!("--data is not acceptable: {error}"), "give a JSON object, or @FILE")
     })?;
     let id = args.id.unwrap_or_else(|| ids::new_id().to_string());
     let happened = args.time.unwrap_or_else(ids::wall_clock);
@@ -67,11 +74,13 @@ pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
     if let Some(subject) = &args.subject {
         event["subject"] = subject.as_str().into();
     }
+    let body = event.to_string().into_bytes();
+    check(&args.event_type, &args.source, &body, limits)?;
     let publisher = Publisher::connect(args.broker.amqp_url.expose(), "automation event publish").await?;
     let message = Message {
         exchange: EVENTS.to_owned(),
         routing_key: args.event_type.clone(),
-        body: event.to_string().into_bytes(),
+        body,
         content_type: STRUCTURED.to_owned(),
         message_id: id.clone(),
         user_id: Some(args.broker.amqp_user()),
@@ -85,5 +94,19 @@ pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
             args.event_type, args.source, args.source
         )
     });
+    Ok(())
+}
+
+/// Refuses what ingest would park for its form, before it is sent.
+fn check(event_type: &str, source: &str, body: &[u8], limits: &Limits) -> anyhow::Result<()> {
+    let next = "docs/errors.md explains the code";
+    if source == ENGINE_SOURCE {
+        let what = format!("only the engine publishes as source \"{ENGINE_SOURCE}\" [reserved_source]");
+        return Err(exit::usage(what, next));
+    }
+    let envelope =
+        Envelope { content_type: Some(STRUCTURED), routing_key: event_type, body, ..Envelope::default() };
+    let read = envelope::read(&envelope, limits);
+    read.map_err(|refusal| exit::usage(format!("{} [{}]", refusal.detail, refusal.code), next))?;
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use crate::exit;
 use crate::output::Output;
-
-use automation_store::{Db, DbRole, PoolSize, migrate, migration_status};
+use crate::session;
+use automation_store::{Db, DbRole, Error, migrate, migration_status};
 use clap::Args;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -33,9 +33,7 @@ pub async fn run(args: MigrateArgs, output: &Output) -> anyhow::Result<()> {
             "set AUTOMATION_OWNER_DATABASE_URL to postgres://automation_owner:password@host:port/name",
         ));
     };
-    let size = PoolSize { max: 2, acquire_timeout: Duration::from_secs(5) };
-    let db = Db::new(&url, DbRole::Owner, size)
-        .map_err(|_| exit::usage("the database's URL is not one of Postgres", "begin it with postgres://"))?;
+    let db = session::open(&url, DbRole::Owner)?;
     wait_for(&db, Duration::from_secs(args.wait)).await?;
     let status = migration_status(&db).await?;
     if args.check {
@@ -61,7 +59,7 @@ async fn wait_for(db: &Db, patience: Duration) -> anyhow::Result<()> {
     loop {
         match db.ping().await {
             Ok(()) => return Ok(()),
-            Err(error) if error.is_transient() && begun.elapsed() < patience => {
+            Err(error @ Error::Transient(_)) if begun.elapsed() < patience => {
                 eprintln!("waiting for the database: {error}");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }

@@ -3,12 +3,13 @@
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
+use automation_domain::event::is_type_pattern;
 use automation_domain::id::TenantId;
 use automation_service_kit::ids;
 use automation_store::tenants::{self, Grant};
 use automation_store::{DbRole, Scope};
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What to do with tenants.
 #[derive(Subcommand, Debug)]
@@ -75,6 +76,12 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
             Ok(())
         }
         TenantCommand::Grant { key, user, types, database } => {
+            if let Some(pattern) = types.iter().find(|pattern| !is_type_pattern(pattern)) {
+                return Err(exit::usage(
+                    format!("no event has a type like \"{pattern}\""),
+                    "write types as form.submitted, all that begin alike as form.*, or * for every type",
+                ));
+            }
             let db = database.db(DbRole::Operator)?;
             let keys = [key.clone()];
             let granted = db
@@ -116,9 +123,14 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
                 .into_iter()
                 .map(|tenant| {
                     let of_tenant = grants.iter().filter(|grant| grant.tenant_id == tenant.tenant_id);
-                    let grants: Vec<_> = of_tenant
-                        .map(|grant| format!("{}: {}", grant.amqp_user, grant.event_types.join(" ")))
-                        .collect();
+                    let grants: Vec<Value> = match output.is_json() {
+                        true => of_tenant
+                            .map(|grant| json!({ "user": grant.amqp_user, "types": grant.event_types }))
+                            .collect(),
+                        false => of_tenant
+                            .map(|grant| format!("{}: {}", grant.amqp_user, grant.event_types.join(" ")).into())
+                            .collect(),
+                    };
                     json!({ "key": tenant.key, "name": tenant.name, "id": tenant.tenant_id, "grants": grants })
                 })
                 .collect();

@@ -1,6 +1,7 @@
 //! The engine's limits as flags.
 
 use super::{flattened, rule};
+use automation_domain::json::MAX_DEPTH;
 use automation_domain::limits::Limits;
 use clap::Args;
 use std::str::FromStr;
@@ -25,7 +26,7 @@ struct LimitsArgs {
     #[arg(long, env = "AUTOMATION_MAX_BATCH_EVENTS", value_name = "EVENTS", default_value = "500", value_parser = rule(positive::<usize>))]
     max_batch_events: usize,
     /// Deepest nesting of JSON, in levels
-    #[arg(long, env = "AUTOMATION_MAX_JSON_DEPTH", value_name = "LEVELS", default_value = "64", value_parser = rule(positive::<usize>))]
+    #[arg(long, env = "AUTOMATION_MAX_JSON_DEPTH", value_name = "LEVELS", default_value = "64", value_parser = rule(depth))]
     max_json_depth: usize,
     /// Largest workflow definition, in bytes
     #[arg(long, env = "AUTOMATION_MAX_DEFINITION_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = rule(positive::<usize>))]
@@ -78,6 +79,14 @@ impl From<LimitsArgs> for LimitsConfig {
 }
 
 flattened!(LimitsConfig, LimitsArgs);
+
+/// Beyond [`MAX_DEPTH`] the parser's own guard would decide.
+fn depth(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(levels) if (1..=MAX_DEPTH).contains(&levels) => Ok(levels),
+        Ok(_) | Err(_) => Err(format!("must be a whole number from 1 to {MAX_DEPTH}")),
+    }
+}
 
 fn positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     match text.parse() {

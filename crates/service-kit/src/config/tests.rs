@@ -73,6 +73,7 @@ fn a_wrong_value_is_refused_with_flag_variable_value_and_rule() {
         ("--log-format=xml", "must be json or text"),
         ("--log-filter=info,=", "must be a filter"),
         ("--engine-users=a,,b", "none of them empty"),
+        ("--max-json-depth=127", "must be a whole number from 1 to 126"),
         ("--max-nodes=0", "must be a whole number, at least 1"),
         ("--max-causation-depth=70000", "must be a whole number, at least 1"),
     ] {
@@ -92,6 +93,29 @@ fn a_wrong_url_is_refused_without_showing_it() {
     let message = refusal(&["automation", SERVERS[1], "--amqp-url=hunter2"]);
     assert!(message.contains("--amqp-url (AMQP_URL): must be a URL that begins with amqp:// or amqps://"));
     assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn a_url_whose_port_is_no_number_is_refused_before_anything_connects() {
+    for url in [
+        "postgres://me:hunter2@host:notaport/x",
+        "postgres://me:hunter#2@host/x",
+        "postgres://host:0/x",
+        "postgres://host:70000/x",
+        "postgres://me@[::1]5432/x",
+        "postgres://me@[::1/x",
+    ] {
+        let message = refusal(&["automation", &format!("--database-url={url}"), SERVERS[2]]);
+        assert!(message.contains("(DATABASE_URL): must have a number from 1 to 65535 as port"), "{message}");
+        assert!(!message.contains("hunter"), "{message}");
+    }
+    for url in
+        ["postgres://h", "postgres://u:p%40@h:5432/x", "postgres:///x?host=/run", "postgres://[::1]:5432/x"]
+    {
+        assert!(
+            parse_without_variables(&["automation", &format!("--database-url={url}"), SERVERS[2]]).is_ok()
+        );
+    }
 }
 
 #[test]

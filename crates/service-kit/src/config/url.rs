@@ -33,11 +33,32 @@ pub(super) fn user(url: &str) -> String {
 fn with_scheme(text: &str, schemes: &[&str]) -> Result<Secret, String> {
     let expected = || schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
     match text.split_once("://") {
-        Some((scheme, rest)) if schemes.contains(&scheme) && !rest.is_empty() => Ok(Secret::new(text)),
+        Some((scheme, rest)) if schemes.contains(&scheme) && !rest.is_empty() => {
+            check_port(rest)?;
+            Ok(Secret::new(text))
+        }
         Some((scheme, _)) if !schemes.contains(&scheme) && is_scheme(scheme) => {
             Err(format!("must begin with {}, not {scheme}://", expected()))
         }
         Some(_) | None => Err(format!("must be a URL that begins with {} and names a host", expected())),
+    }
+}
+
+/// The port is where a URL breaks first: behind a character of a password that should have been escaped, too.
+fn check_port(rest: &str) -> Result<(), String> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let behind_host = match place.strip_prefix('[') {
+        Some(address) => address.split_once(']').map(|(_, behind)| behind),
+        None => Some(place.find(':').map_or("", |colon| &place[colon..])),
+    };
+    let is_port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+    match behind_host {
+        Some("" | ":") => Ok(()),
+        Some(behind) if behind.strip_prefix(':').is_some_and(is_port) => Ok(()),
+        Some(_) | None => Err("must have a number from 1 to 65535 as port; in a password, write / ? # @ as \
+                               %2F %3F %23 %40"
+            .to_owned()),
     }
 }
 
