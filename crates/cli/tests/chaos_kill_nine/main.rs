@@ -60,7 +60,11 @@ async fn every_event_becomes_one_completed_run_whatever_is_killed_how_often() ->
     }
     closing.cancel();
     let events = publishing.await??;
-    println!("{:>4} s: {events} events were accepted", begun.elapsed().as_secs());
+    let published_for = begun.elapsed().as_secs_f64();
+    println!(
+        "{published_for:>4.0} s: {events} events were accepted, {:.0} a second",
+        events as f64 / published_for
+    );
     let counted = ledger::settle_and_count(&servers.database_url(), events).await;
     println!("{:>4} s: all is quiet", begun.elapsed().as_secs());
     let counted = counted?;
