@@ -202,6 +202,14 @@ async fn every_problem_of_a_file_is_a_line_with_its_place_and_code() -> anyhow::
     );
     assert!(lines.iter().any(|line| line.contains("did you mean \"add_tag\"?")), "{lines:?}");
     assert!(lines.iter().any(|line| line.ends_with("[unknown_operator]")), "{lines:?}");
+    let odd = shell.file("odd.yaml", &WORKFLOW.replace("form.submitted", "form.submited"))?;
+    let checked = shell.call_with(&["workflow", "validate", &odd, "--json"], &[]).json();
+    assert_eq!((&checked["valid"], &checked["problems"]), (&json!(1), &json!([])));
+    let warning = &checked["warnings"][0];
+    assert_eq!(
+        (&warning["file"], &warning["path"], &warning["code"]),
+        (&json!(odd), &json!("triggers[0].event"), &json!("unknown_event"))
+    );
     Ok(())
 }
 
@@ -279,6 +287,9 @@ async fn runs_are_listed_page_by_page_with_the_members_that_programs_rely_on() -
         4
     );
 
+    let slashed = shell.queued("orders/5").await?;
+    let found = shell.call(&["run", "list", "--event", "test/orders/5", "--json"]).json();
+    assert_eq!(found["data"][0]["id"], slashed.run_id.to_string());
     shell.call(&["run", "list", "--workflow", "none"]).fails(3, "no workflow");
     shell.call(&["run", "list", "--event", "test/9"]).fails(3, "test/9");
     shell.call(&["run", "list", "--status", "done"]).fails(2, "not a status");

@@ -110,10 +110,13 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
     };
     let event = match &args.event {
         None => None,
-        // A source may hold slashes, an id rarely does: the last one parts them.
-        Some(event) => Some(event.rsplit_once('/').ok_or_else(|| {
-            exit::usage(format!("\"{event}\" does not name an event"), "write --event <source>/<id>")
-        })?),
+        Some(event) if !event.contains('/') => {
+            return Err(exit::usage(
+                format!("\"{event}\" does not name an event"),
+                "write --event <source>/<id>",
+            ));
+        }
+        Some(event) => Some(event),
     };
     let mut runs = session
         .db
@@ -131,14 +134,17 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
                     None => return Ok(Err(format!("there is no workflow \"{key}\""))),
                 }
             }
-            if let Some((source, id)) = event {
-                match run_lists::ids_of_event(connection, session.tenant, source, id).await? {
-                    Some(ids) => filter.ids = Some(ids),
-                    None => {
-                        return Ok(Err(format!(
-                            "event {source}/{id} is not known, or was received too long ago"
-                        )));
+            if let Some(event) = event {
+                // Both parts may hold slashes; a source is more likely to, so the last one is tried first.
+                for (at, _) in event.rmatch_indices('/') {
+                    let (source, id) = (&event[..at], &event[at + 1..]);
+                    filter.ids = run_lists::ids_of_event(connection, session.tenant, source, id).await?;
+                    if filter.ids.is_some() {
+                        break;
                     }
+                }
+                if filter.ids.is_none() {
+                    return Ok(Err(format!("event {event} is not known, or was received too long ago")));
                 }
             }
             run_lists::list(connection, session.tenant, &filter, i64::from(args.limit) + 1).await.map(Ok)

@@ -5,6 +5,7 @@ use crate::output::{Output, print};
 use crate::session::{Session, TenantArgs};
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::limits::Limits;
+use automation_domain::problem::Problem;
 use automation_domain::workflow::{Workflow, json_schema, parse};
 use automation_service_kit::config::LimitsConfig;
 use automation_service_kit::ids;
@@ -81,7 +82,9 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
     match command {
         WorkflowCommand::Validate { files, limits } => {
             let checked = check(&files, &limits.limits, output)?;
-            output.one(&json!({ "valid": checked.len(), "problems": [] }), || match checked.len() {
+            let warnings: Vec<Value> = checked.iter().flat_map(Checked::warnings).collect();
+            let all = json!({ "valid": checked.len(), "problems": [], "warnings": warnings });
+            output.one(&all, || match checked.len() {
                 1 => "1 file is valid".to_owned(),
                 count => format!("{count} files are valid"),
             });
@@ -134,9 +137,26 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
     }
 }
 
+/// A file that can be published.
+struct Checked {
+    file: String,
+    workflow: Workflow,
+}
+
+impl Checked {
+    fn warnings(&self) -> impl Iterator<Item = Value> + '_ {
+        self.workflow.warnings.iter().map(|warning| found(&self.file, warning))
+    }
+}
+
+/// A problem or warning for programs.
+fn found(file: &str, problem: &Problem) -> Value {
+    json!({ "file": file, "path": problem.path, "code": problem.code, "message": problem.message })
+}
+
 /// Compiles every file; prints all problems of all of them.
-fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<Vec<Workflow>> {
-    let (mut compiled, mut problems) = (Vec::new(), Vec::new());
+fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<Vec<Checked>> {
+    let (mut checked, mut problems) = (Vec::new(), Vec::new());
     for file in files {
         let text = std::fs::read_to_string(file).map_err(|error| {
             exit::usage(format!("cannot read {}: {error}", file.display()), "name files that exist, in UTF-8")
@@ -146,24 +166,18 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
                 for warning in &workflow.warnings {
                     eprintln!("{}: warning: {warning}", file.display());
                 }
-                compiled.push(workflow);
+                checked.push(Checked { file: file.display().to_string(), workflow });
             }
-            Err(found) => {
-                problems.extend(found.into_iter().map(|problem| (file.display().to_string(), problem)))
-            }
+            Err(all) => problems.extend(all.into_iter().map(|problem| (file.display().to_string(), problem))),
         }
     }
     if problems.is_empty() {
-        return Ok(compiled);
+        return Ok(checked);
     }
     if output.is_json() {
-        let rows: Vec<Value> = problems
-            .iter()
-            .map(|(file, problem)| {
-                json!({ "file": file, "path": problem.path, "code": problem.code, "message": problem.message })
-            })
-            .collect();
-        print(&json!({ "valid": compiled.len(), "problems": rows }).to_string());
+        let rows: Vec<Value> = problems.iter().map(|(file, problem)| found(file, problem)).collect();
+        let warnings: Vec<Value> = checked.iter().flat_map(Checked::warnings).collect();
+        print(&json!({ "valid": checked.len(), "problems": rows, "warnings": warnings }).to_string());
     } else {
         for (file, problem) in &problems {
             print(&format!("{file}: {problem}"));
@@ -174,9 +188,9 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
     Err(exit::wrong(what, "mend what is listed; docs/errors.md explains each code"))
 }
 
-async fn apply(compiled: Vec<Workflow>, session: &Session, output: &Output) -> anyhow::Result<()> {
+async fn apply(checked: Vec<Checked>, session: &Session, output: &Output) -> anyhow::Result<()> {
     let mut rows = Vec::new();
-    for workflow in &compiled {
+    for Checked { workflow, .. } in &checked {
         let (workflow_id, version_id) = (WorkflowId(ids::new_id()), VersionId(ids::new_id()));
         let applied = session
             .db
