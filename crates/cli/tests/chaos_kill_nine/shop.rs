@@ -10,14 +10,16 @@ use automation_store::tenants::{self, Grant};
 use automation_store::{Db, DbRole, PoolSize, Scope, migrate, workflows};
 use automation_test_support::builders;
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const USER: &str = "demo-publisher";
-/// Every tenth of a second: 500 events a second.
-const AT_ONCE: usize = 50;
+/// Events that happen in the shop each second, whether the broker takes them or not.
+const PER_SECOND: f64 = 500.0;
+/// What piled up during an outage is published this many at once, so that it does not become a storm.
+const AT_ONCE: usize = 250;
 
 pub struct Shop {
     publisher: Publisher,
@@ -44,15 +46,17 @@ impl Shop {
     /// Publishes until the shop closes and everything is confirmed; gives how many events there were.
     pub async fn publish_until(self, closing: CancellationToken) -> anyhow::Result<i64> {
         let mut ticks = interval(Duration::from_millis(100));
-        // No rush after an outage: the rate stays what it is.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let opened = Instant::now();
         let mut events = 0;
         let mut unconfirmed: Vec<Message> = Vec::new();
         while !closing.is_cancelled() || !unconfirmed.is_empty() {
             ticks.tick().await;
             if unconfirmed.is_empty() {
-                unconfirmed.extend((events..events + AT_ONCE).map(message));
-                events += AT_ONCE;
+                let happened = (opened.elapsed().as_secs_f64() * PER_SECOND) as usize;
+                let next = happened.min(events + AT_ONCE);
+                unconfirmed.extend((events..next).map(message));
+                events = next;
             }
             if let Err(error) = self.publisher.publish_all(unconfirmed.clone()).await {
                 let again = error.unconfirmed(unconfirmed.len());
