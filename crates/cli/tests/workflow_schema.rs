@@ -1,7 +1,5 @@
 //! The JSON Schema of workflow files, as committed for editors.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use automation_domain::workflow::json_schema;
 use serde_json::Value;
 use std::path::PathBuf;

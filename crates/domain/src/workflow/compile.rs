@@ -38,8 +38,11 @@ pub struct ActionContract {
     pub uses_contact: bool,
     /// What the schema cannot say. It gets those members of `with` that hold no template, and answers with the key and
     /// a sentence for each that will fail every run.
-    pub check: fn(&Map<String, Value>) -> Vec<(&'static str, String)>,
+    pub check: Check,
 }
+
+/// Finds faults in literal options: each with its key and a sentence.
+pub type Check = fn(&Map<String, Value>) -> Vec<(&'static str, String)>;
 
 /// The actions that have a handler, by key.
 pub type Contracts = BTreeMap<&'static str, ActionContract>;
