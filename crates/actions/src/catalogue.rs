@@ -1,6 +1,6 @@
 //! The list of actions that have a handler: a new one is a file and a line here.
 
-use crate::{Prepared, StepContext, add_note, add_tag, create_task, remove_tag, update_field};
+use crate::{Prepared, StepContext, add_note, add_tag, create_task, http_request, remove_tag, update_field};
 use automation_domain::interpreter::StepError;
 use automation_domain::workflow::{ActionContract, Contracts, flow_contracts};
 use serde_json::Value;
@@ -18,6 +18,7 @@ fn handler(action: &str) -> Option<Handler> {
         add_note::KEY => Handler { contract: add_note::contract, prepare: add_note::prepare },
         add_tag::KEY => Handler { contract: add_tag::contract, prepare: add_tag::prepare },
         create_task::KEY => Handler { contract: create_task::contract, prepare: create_task::prepare },
+        http_request::KEY => Handler { contract: http_request::contract, prepare: http_request::prepare },
         remove_tag::KEY => Handler { contract: remove_tag::contract, prepare: remove_tag::prepare },
         update_field::KEY => Handler { contract: update_field::contract, prepare: update_field::prepare },
         _ => return None,
@@ -26,11 +27,11 @@ fn handler(action: &str) -> Option<Handler> {
 }
 
 static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
-    let records = automation_domain::catalogue::actions()
+    let handled = automation_domain::catalogue::actions()
         .iter()
         .filter_map(|entry| handler(entry.key))
         .map(|handler| (handler.contract)());
-    flow_contracts().into_iter().chain(records).map(|contract| (contract.key, contract)).collect()
+    flow_contracts().into_iter().chain(handled).map(|contract| (contract.key, contract)).collect()
 });
 
 /// The contracts of every action that has a handler, the flow actions included.
@@ -66,17 +67,26 @@ mod tests {
     }
 
     #[test]
-    fn every_handler_is_listed_and_every_record_contract_has_one() {
+    fn every_handler_is_listed_and_every_contract_but_those_of_flow_has_one() {
         for entry in actions() {
             let listed = contracts().contains_key(entry.key);
             match entry.effect {
-                Effect::Record => assert_eq!(listed, handler(entry.key).is_some(), "{}", entry.key),
-                Effect::External | Effect::Directive | Effect::Flow => {
-                    assert!(handler(entry.key).is_none(), "{}", entry.key);
+                Effect::Record | Effect::External => {
+                    assert_eq!(listed, handler(entry.key).is_some(), "{}", entry.key);
                 }
+                Effect::Directive | Effect::Flow => assert!(handler(entry.key).is_none(), "{}", entry.key),
             }
         }
-        for key in ["add_tag", "remove_tag", "update_field", "create_task", "add_note", "delay", "branch"] {
+        for key in [
+            "add_tag",
+            "remove_tag",
+            "update_field",
+            "create_task",
+            "add_note",
+            "http_request",
+            "delay",
+            "branch",
+        ] {
             assert!(contracts().contains_key(key), "{key}");
         }
     }

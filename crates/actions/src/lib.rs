@@ -5,6 +5,7 @@ mod add_tag;
 mod catalogue;
 mod config;
 mod create_task;
+mod http_request;
 mod remove_tag;
 mod update_field;
 mod walk;

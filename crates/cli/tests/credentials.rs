@@ -251,3 +251,68 @@ async fn keys_are_changed_in_three_steps_without_touching_a_secret() -> anyhow::
     shell.call(&["credential", "rekey"], NEW, "").fails(1, "could not be opened");
     Ok(())
 }
+
+const WORKFLOW: &str = "
+apiVersion: automation/v1
+key: deals
+triggers: [{ id: start, event: form.submitted }]
+nodes:
+  - { id: wait, action: delay, with: { for: 1m } }
+  - id: call
+    action: http_request
+    with:
+      method: POST
+      url: https://api.example.com/deals
+      query: { tag: [a, '{{ event.data.tag }}'] }
+      headers: { X-Region: eu }
+      body: { json: { total: '{{ event.data.total }}', lines: [1, 2] } }
+      credential: crm
+      redirects: 1
+      save: { deal: body.id, page: headers.x-page }
+edges: [[start, wait], [wait, call]]
+";
+
+#[tokio::test]
+async fn a_workflow_that_names_a_missing_credential_is_published_with_a_warning() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    let file = std::env::temp_dir().join(format!("{}.yaml", shell.database.name()));
+    std::fs::write(&file, WORKFLOW)?;
+    let apply = ["workflow", "apply", file.to_str().unwrap()];
+    let first = shell.call(&apply, "", "");
+    first.succeeds();
+    let warning = "warning: nodes[1].with.credential: there is no credential \"crm\" [unknown_credential]";
+    assert!(first.all().contains(warning), "{}", first.all());
+    shell.set("crm", OLD, CANARY).succeeds();
+    let second = shell.call(&apply, "", "");
+    second.succeeds();
+    assert!(!second.all().contains("warning"), "{}", second.all());
+    std::fs::remove_file(&file)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_request_cannot_have_is_found_before_it_is_published() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    let file = std::env::temp_dir().join(format!("{}-bad.yaml", shell.database.name()));
+    for (good, bad, place) in [
+        ("method: POST", "method: TRACE", "nodes[1].with.method"),
+        ("headers: { X-Region: eu }", "headers: { Authorization: x }", "nodes[1].with.headers"),
+        ("headers: { X-Region: eu }", "headers: { aUTHORIZATION: x }", "nodes[1].with.headers"),
+        ("url: https://api.example.com/deals", "url: ftp://api.example.com/", "nodes[1].with.url"),
+        ("credential: crm", "credential: The CRM", "nodes[1].with.credential"),
+        ("redirects: 1", "redirects: 11", "nodes[1].with.redirects"),
+        ("deal: body.id", "deal: cookies.id", "nodes[1].with.save.deal"),
+        ("deal: body.id", "'a b': body.id", "nodes[1].with.save"),
+        ("body: { json: {", "body: { text: a, json: {", "nodes[1].with.body"),
+        ("credential: crm", "credentials: crm", "nodes[1].with.credentials"),
+        ("url: https://api.example.com/deals", "verb: GET", "nodes[1].with: http_request needs"),
+    ] {
+        let text = WORKFLOW.replace(good, bad);
+        assert_ne!(text, WORKFLOW, "{good}");
+        std::fs::write(&file, text)?;
+        let called = shell.call(&["workflow", "validate", file.to_str().unwrap()], "", "");
+        called.fails(1, place);
+    }
+    std::fs::remove_file(&file)?;
+    Ok(())
+}

@@ -1,5 +1,7 @@
 //! `automation workflow`: files and published workflows.
 
+mod credentials;
+
 use crate::exit;
 use crate::output::{Output, print};
 use crate::session::{Session, TenantArgs};
@@ -189,6 +191,7 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
 }
 
 async fn apply(checked: Vec<Checked>, session: &Session, output: &Output) -> anyhow::Result<()> {
+    credentials::warn_of_missing(&checked, session).await?;
     let mut rows = Vec::new();
     for Checked { workflow, .. } in &checked {
         let (workflow_id, version_id) = (WorkflowId(ids::new_id()), VersionId(ids::new_id()));

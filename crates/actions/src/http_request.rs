@@ -1,0 +1,177 @@
+//! `http_request`: calls a service of someone else, and maps its answer into variables.
+
+mod body;
+mod contract;
+mod url;
+
+pub(crate) use contract::contract;
+
+use crate::config::{self, Max, invalid};
+use crate::{Prepared, StepContext};
+use automation_domain::credential;
+use automation_domain::effect::{HttpRequest, Request};
+use automation_domain::http::{check_header_name, check_header_value};
+use automation_domain::interpreter::StepError;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) const KEY: &str = "http_request";
+
+/// How long an exchange may take, in milliseconds, unless the node says otherwise.
+const TIMEOUT_MS: u32 = 30_000;
+/// Most redirects that can be asked for.
+const MAX_REDIRECTS: u8 = 10;
+/// Most headers, parameters or variables of a request.
+const MAX_MEMBERS: usize = 64;
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Headers that carry secrets: those belong into credentials, which are not stored with the request.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+/// The header by which a receiver tells that it had a request before.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
+    let method = method(config)?;
+    let body = body::read(config)?;
+    if body.is_some() && matches!(method.as_str(), "GET" | "HEAD") {
+        return Err(invalid(format!("a {method} request has no body")));
+    }
+    let mut headers = headers(config)?;
+    let mut text = None;
+    if let Some(body) = body {
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            headers.push(("Content-Type".to_owned(), body.content_type.to_owned()));
+        }
+        text = Some(body.text);
+    }
+    headers.push((IDEMPOTENCY_KEY.to_owned(), step.idempotency_key.to_string()));
+    Ok(Prepared::Request(Request::Http(HttpRequest {
+        method,
+        url: url::read(config)?,
+        headers,
+        body: text,
+        credential: credential(config)?,
+        timeout_ms: TIMEOUT_MS,
+        redirects: redirects(config)?,
+        save: save(config)?,
+    })))
+}
+
+/// What will fail every run whatever its templates come to.
+fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
+    [
+        config::check(literal, "method", |config| method(config).map(drop)),
+        config::check(literal, "url", |config| url::read(config).map(drop)),
+        config::check(literal, "headers", |config| headers(config).map(drop)),
+        config::check(literal, "body", |config| body::read(config).map(drop)),
+        config::check(literal, "credential", |config| credential(config).map(drop)),
+        config::check(literal, "redirects", |config| redirects(config).map(drop)),
+        config::check(literal, "save", |config| save(config).map(drop)),
+    ]
+    .concat()
+}
+
+fn method(config: &Value) -> Result<String, StepError> {
+    let method = config::optional_text(config, "method", Max::Chars(16))?.unwrap_or(Cow::Borrowed("GET"));
+    let method = method.to_ascii_uppercase();
+    if METHODS.contains(&method.as_str()) {
+        return Ok(method);
+    }
+    Err(invalid(format!("method is \"{method}\", which is none of {}", METHODS.join(", "))))
+}
+
+/// In the order of their names; a header without a value is left out.
+fn headers(config: &Value) -> Result<Vec<(String, String)>, StepError> {
+    let (mut headers, mut seen) = (Vec::new(), BTreeSet::new());
+    for (name, value) in members(config, "headers")? {
+        let Some(value) = scalar(value, &format!("headers.{name}"))? else { continue };
+        check_header_name(name).map_err(|rule| invalid(format!("the header \"{name}\" {rule}")))?;
+        check_header_value(&value)
+            .map_err(|rule| invalid(format!("the value of the header \"{name}\" {rule}")))?;
+        let lower = name.to_ascii_lowercase();
+        if SECRET_HEADERS.contains(&lower.as_str()) {
+            return Err(invalid(format!(
+                "the header \"{name}\" carries a secret; name a credential instead"
+            )));
+        }
+        if name.eq_ignore_ascii_case(IDEMPOTENCY_KEY) {
+            return Err(invalid(format!("the header \"{name}\" is set by the engine")));
+        }
+        if !seen.insert(lower) {
+            return Err(invalid(format!("the header \"{name}\" stands twice, in different case")));
+        }
+        headers.push((name.clone(), value.into_owned()));
+    }
+    Ok(headers)
+}
+
+fn credential(config: &Value) -> Result<Option<String>, StepError> {
+    match config::optional_text(config, "credential", Max::Chars(64))? {
+        Some(key) if !credential::is_key(&key) => {
+            Err(invalid(format!("credential is \"{key}\", which is not a key")))
+        }
+        key => Ok(key.map(Cow::into_owned)),
+    }
+}
+
+fn redirects(config: &Value) -> Result<u8, StepError> {
+    let Some(text) = config::optional_text(config, "redirects", Max::Chars(8))? else { return Ok(0) };
+    text.parse().ok().filter(|number| *number <= MAX_REDIRECTS).ok_or_else(|| {
+        invalid(format!("redirects is {text}, which is not a whole number from 0 to {MAX_REDIRECTS}"))
+    })
+}
+
+fn save(config: &Value) -> Result<BTreeMap<String, String>, StepError> {
+    let mut save = BTreeMap::new();
+    for (name, path) in members(config, "save")? {
+        let Some(path) = path.as_str().filter(|path| contract::is_path(path)) else {
+            return Err(invalid(format!(
+                "save.{name} is not a path in the response: status, headers.<name>, body or body.<path>"
+            )));
+        };
+        if !contract::is_variable(name) {
+            return Err(invalid(format!("save.{name} is not the name of a variable: letters, digits and _")));
+        }
+        save.insert(name.clone(), path.to_owned());
+    }
+    Ok(save)
+}
+
+/// The members of an object that may be missing.
+fn members<'a>(
+    config: &'a Value,
+    key: &str,
+) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, StepError> {
+    static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+    let members = match config.get(key) {
+        None | Some(Value::Null) => &*NONE,
+        Some(Value::Object(members)) => members,
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            return Err(invalid(format!("{key} must be an object")));
+        }
+    };
+    if members.len() > MAX_MEMBERS {
+        return Err(invalid(format!(
+            "{key} has {} members; at most {MAX_MEMBERS} are allowed",
+            members.len()
+        )));
+    }
+    Ok(members.iter())
+}
+
+/// A text, number or boolean as text; `None` for null.
+fn scalar<'a>(value: &'a Value, at: &str) -> Result<Option<Cow<'a, str>>, StepError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(Cow::Borrowed(text))),
+        Value::Number(number) => Ok(Some(Cow::Owned(number.to_string()))),
+        Value::Bool(value) => Ok(Some(Cow::Owned(value.to_string()))),
+        Value::Array(_) | Value::Object(_) => {
+            Err(invalid(format!("{at} must be text, not a list or an object")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

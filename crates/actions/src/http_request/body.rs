@@ -1,0 +1,51 @@
+//! The body: one of three forms, as the bytes that go over the wire.
+
+use super::url;
+use crate::config::invalid;
+use automation_domain::interpreter::StepError;
+use serde_json::Value;
+
+/// Largest body, in bytes.
+const BODY_BYTES: usize = 1024 * 1024;
+
+pub(super) struct Body {
+    pub(super) text: String,
+    pub(super) content_type: &'static str,
+}
+
+pub(super) fn read(config: &Value) -> Result<Option<Body>, StepError> {
+    let members = match config.get("body") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(members)) => members,
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            return Err(invalid("body must be an object with json, text or form".to_owned()));
+        }
+    };
+    let mut forms = members.iter();
+    let (Some((form, value)), None) = (forms.next(), forms.next()) else {
+        return Err(invalid("body must have exactly one of json, text and form".to_owned()));
+    };
+    let (text, content_type) = match form.as_str() {
+        "json" => (value.to_string(), "application/json"),
+        "text" => (text(value)?, "text/plain; charset=utf-8"),
+        "form" => (url::encode_pairs(value, "body.form")?, "application/x-www-form-urlencoded"),
+        _ => return Err(invalid(format!("body has no \"{form}\"; it takes json, text or form"))),
+    };
+    if text.len() > BODY_BYTES {
+        return Err(invalid(format!("body has {} bytes; at most {BODY_BYTES} are allowed", text.len())));
+    }
+    Ok(Some(Body { text, content_type }))
+}
+
+/// A template that is one expression keeps its type; as text, everything is text.
+fn text(value: &Value) -> Result<String, StepError> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    if text.contains('\0') {
+        return Err(invalid("body.text contains the character U+0000, which cannot be stored".to_owned()));
+    }
+    Ok(text)
+}
