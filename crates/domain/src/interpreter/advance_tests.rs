@@ -171,11 +171,15 @@ fn step(
 
 /// Three attempts, and at most two deferrals or a hundred seconds of them.
 fn ladder() -> Ladder {
+<<<<<<< ours
     Ladder {
         rungs: [0, 60, 300].map(Duration::from_secs).to_vec(),
         max_deferrals: 2,
         max_deferred: Duration::from_secs(100),
     }
+=======
+    Ladder { rungs: "1m,5m".parse().unwrap(), max_deferrals: 2, max_deferred: Duration::from_secs(100) }
+>>>>>>> theirs
 }
 
 fn play(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>) -> String {
@@ -744,7 +748,9 @@ proptest! {
         let (state, _) = drive(&workflow, &answers, Treatment { reload: true, repeat: false });
         if let Some(End::Failed { node: Some(failed), .. }) = &state.end {
             for key in [ReplayKey::Same, ReplayKey::New] {
-                let mut revived = state.clone();
+                let mut revived: RunState =
+                    serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+                prop_assert_eq!(&revived, &state);
                 revived.revive(key, start()).unwrap();
                 let visit = state.steps[failed].visits;
                 let expected = match key { ReplayKey::Same => visit, ReplayKey::New => visit + 1 };

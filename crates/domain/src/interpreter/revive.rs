@@ -116,6 +116,7 @@ mod tests {
     fn same_key_keeps_visit_and_request_and_begins_counting_anew() {
         let nap = token("nap", Waits::Timer { until: at(9_000) });
         let mut state = failed(Some("call"), [token("call", retry(5, 6, true)), nap.clone()]);
+        state = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
         state.revive(ReplayKey::Same, at(100)).unwrap();
         assert_eq!(state.end, None);
         let expected = BTreeMap::from([(0, token("call", retry(100, 1, true))), (1, nap)]);

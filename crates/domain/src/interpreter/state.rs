@@ -158,7 +158,7 @@ pub enum End {
         /// Why.
         error: StepError,
         /// The branches as they stood, the failed one among them: what a replay brings back.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pairs")]
         tokens: BTreeMap<u16, Token>,
     },
     /// A person or a rule ended it.
@@ -166,6 +166,26 @@ pub enum End {
         /// Why, in a sentence.
         reason: String,
     },
+}
+
+/// Tokens as a list of pairs: inside a tagged enum, serde does not read numbers back from the keys of an object.
+mod pairs {
+    use super::Token;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<S: Serializer>(
+        tokens: &BTreeMap<u16, Token>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(tokens)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<u16, Token>, D::Error> {
+        Vec::<(u16, Token)>::deserialize(deserializer).map(|tokens| tokens.into_iter().collect())
+    }
 }
 
 /// Something that happened to a run.
