@@ -49,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) versions: versions::Versions,
     pub(crate) metrics: metrics::ExecutorMetrics,
+    /// Whether the last batch could be claimed and committed.
     pub(crate) database: Component,
 }
 
@@ -77,14 +78,13 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         db,
         versions: versions::Versions::default(),
         metrics: metrics::ExecutorMetrics::new(),
-        database: health.component("executor.database"),
+        database: health.component("executor.work"),
         config,
     });
-    match shared.db.ping().await {
-        Ok(()) => shared.database.ready(),
-        Err(error) => shared.database.failing(error.to_string()),
-    }
+    shared.database.ready();
     let mut tasks = tokio::task::JoinSet::new();
+    let (db, stop, database) = (shared.db.clone(), drain.clone(), health.component("executor.database"));
+    tasks.spawn(async move { database.watch(stop, || db.ping()).await });
     for _ in 0..workers {
         tasks.spawn(worker::work(shared.clone(), receiver.clone(), drain.clone()));
     }

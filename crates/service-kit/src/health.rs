@@ -3,7 +3,7 @@
 //! | path | answers |
 //! |---|---|
 //! | `/livez` | 200 while the process can answer at all |
-//! | `/readyz` | 200 when every component is well and the process does not drain, else 503; `?verbose` lists components |
+//! | `/readyz` | 200 when there are components, all are well, and the process does not drain, else 503; `?verbose` lists components |
 //! | `/metrics` | Prometheus's text format |
 
 use crate::metrics::Metrics;
@@ -18,9 +18,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Between two looks of [`Component::watch`].
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+/// The longest that one of its looks may take.
+const WATCH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers at once: `Err` says in one sentence what is wrong. It must not wait or call anyone.
 pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -81,9 +87,9 @@ impl Health {
         component
     }
 
-    /// Whether the process may be given work.
+    /// Whether the process may be given work; one that has not named its components yet may not.
     pub fn is_ready(&self) -> bool {
-        !self.draining.is_cancelled() && self.states().iter().all(|(_, state)| state.is_ok())
+        !self.draining.is_cancelled() && is_well(&self.states())
     }
 
     fn states(&self) -> Vec<(String, Result<(), String>)> {
@@ -102,6 +108,26 @@ impl Component {
     /// The component is well.
     pub fn ready(&self) {
         self.set(Ok(()));
+    }
+
+    /// Asks `check` again and again, and reports what it says, until `drain` is cancelled.
+    ///
+    /// For what a role finds out only by working: an idle one would otherwise keep its last impression for ever.
+    pub async fn watch<E: fmt::Display, C>(self, drain: CancellationToken, check: impl Fn() -> C)
+    where
+        C: Future<Output = Result<(), E>>,
+    {
+        loop {
+            match tokio::time::timeout(WATCH_PATIENCE, check()).await {
+                Ok(Ok(())) => self.ready(),
+                Ok(Err(error)) => self.failing(error.to_string()),
+                Err(_) => self.failing("no answer in time"),
+            }
+            tokio::select! {
+                () = drain.cancelled() => return,
+                () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            }
+        }
     }
 
     /// The component is not well, and why.
@@ -151,6 +177,10 @@ impl AdminServer {
     }
 }
 
+fn is_well(states: &[(String, Result<(), String>)]) -> bool {
+    !states.is_empty() && states.iter().all(|(_, state)| state.is_ok())
+}
+
 async fn livez() -> Response {
     json(StatusCode::OK, &Readiness { status: "ok", components: None })
 }
@@ -159,10 +189,10 @@ async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> Resp
     let states = health.states();
     let (code, status) = if health.draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
-    } else if states.iter().any(|(_, state)| state.is_err()) {
-        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
-    } else {
+    } else if is_well(&states) {
         (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
     let components =
         is_verbose(query.as_deref()).then(|| states.into_iter().map(ComponentState::from).collect());

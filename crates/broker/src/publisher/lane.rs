@@ -6,7 +6,8 @@ use crate::connection;
 use backoff::{ExponentialBuilder, Retryable};
 use deadpool_lapin::{Object, Pool};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Confirmation, ConnectionStatus, PublisherConfirm};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::{Channel, Confirmation, ConnectionStatus, ErrorKind, PublisherConfirm};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -89,6 +90,7 @@ impl Lane {
             match timeout_at(deadline, send(channel, message)).await {
                 Ok(Ok(confirm)) => confirms.push(confirm),
                 Ok(Err(error)) => {
+                    failed.over_content |= is_over_content(&error);
                     stopped_by = Some(error.to_string());
                     break;
                 }
@@ -107,6 +109,7 @@ impl Lane {
                 Ok(Ok(Confirmation::Nack(_))) => failed.nacked.push(index),
                 Ok(Ok(Confirmation::NotRequested)) => failed.unknown.push(index),
                 Ok(Err(error)) => {
+                    failed.over_content |= is_over_content(&error);
                     failed.cause.get_or_insert(error.to_string());
                     failed.unknown.push(index);
                 }
@@ -143,6 +146,12 @@ impl Lane {
             discard(connection);
         }
     }
+}
+
+/// 406: the broker closed the channel because of what a message says of itself.
+fn is_over_content(error: &lapin::Error) -> bool {
+    let precondition = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == precondition)
 }
 
 /// Takes a connection out of the pool, which would hand it out again; dropping it closes it.

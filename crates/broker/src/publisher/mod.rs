@@ -69,6 +69,23 @@ impl PublishError {
             Self::Unconfirmed(unconfirmed) => unconfirmed.indexes(),
         }
     }
+
+    /// The indexes of which nothing is known, out of a batch of `count`: the connection failed, not a queue.
+    pub fn unanswered(&self, count: usize) -> Vec<usize> {
+        match self {
+            Self::Invalid { .. } | Self::Unavailable(_) | Self::Blocked => (0..count).collect(),
+            Self::Unconfirmed(unconfirmed) => unconfirmed.unknown.clone(),
+        }
+    }
+
+    /// Whether a message of the batch is at fault: published again as it is, it fails again.
+    pub fn blames_a_message(&self) -> bool {
+        match self {
+            Self::Invalid { .. } => true,
+            Self::Unconfirmed(unconfirmed) => unconfirmed.over_content,
+            Self::Unavailable(_) | Self::Blocked => false,
+        }
+    }
 }
 
 /// The messages of a batch that were not confirmed, by index; all others were.
@@ -87,6 +104,8 @@ pub struct Unconfirmed {
     pub unknown: Vec<usize>,
     /// What went wrong with the channel, if something did.
     pub cause: Option<String>,
+    /// Whether that was about a message itself: it is larger than the broker takes, or names another user.
+    pub over_content: bool,
 }
 
 impl Unconfirmed {
@@ -128,6 +147,8 @@ struct Inner {
     /// A stack, so that little traffic keeps to one connection.
     idle: Mutex<Vec<Lane>>,
     statuses: Mutex<Vec<Option<ConnectionStatus>>>,
+    /// What the broker said of the last messages, if it refused them.
+    refused: Mutex<Option<String>>,
 }
 
 impl Publisher {
@@ -138,8 +159,19 @@ impl Publisher {
 
     /// A publisher; fails when the broker cannot be reached in time.
     pub async fn connect_with(config: PublisherConfig) -> Result<Self, PublishError> {
+        let publisher = Self::unconnected(config)?;
+        publisher.probe().await?;
+        Ok(publisher)
+    }
+
+    /// A publisher that connects when it is first used; fails when `url` cannot be one.
+    pub fn lazy(url: &str, name: &str) -> Result<Self, PublishError> {
+        Self::unconnected(PublisherConfig::new(url, name))
+    }
+
+    fn unconnected(config: PublisherConfig) -> Result<Self, PublishError> {
         let lanes = config.lanes.max(1);
-        let publisher = Self {
+        Ok(Self {
             inner: Arc::new(Inner {
                 pool: pool(&config, lanes).map_err(|error| PublishError::Unavailable(error.to_string()))?,
                 timeout: config.timeout,
@@ -147,10 +179,9 @@ impl Publisher {
                 free: Semaphore::new(lanes),
                 idle: Mutex::new((0..lanes).rev().map(Lane::new).collect()),
                 statuses: Mutex::new(vec![None; lanes]),
+                refused: Mutex::new(None),
             }),
-        };
-        publisher.probe().await?;
-        Ok(publisher)
+        })
     }
 
     /// Publishes all messages and waits until the broker has confirmed each of them.
@@ -180,7 +211,12 @@ impl Publisher {
         }
         if failed.is_empty() {
             lane.keep();
+            *lock(&self.inner.refused) = None;
             return Ok(());
+        }
+        // What the connection did is seen in its state; what a queue does, only here.
+        if !(failed.returned.is_empty() && failed.nacked.is_empty()) {
+            *lock(&self.inner.refused) = Some(failed.to_string());
         }
         Err(failed.into())
     }
@@ -203,6 +239,18 @@ impl Publisher {
             PublisherState::Blocked
         } else {
             PublisherState::Connected
+        }
+    }
+
+    /// Whether what is published arrives, as far as is known without asking the broker; else what is in the way.
+    ///
+    /// What was refused for want of a queue, or by one, counts until something is published again.
+    pub fn health(&self) -> Result<(), String> {
+        match self.state() {
+            PublisherState::Connected => lock(&self.inner.refused).clone().map_or(Ok(()), Err),
+            PublisherState::Blocked => Err("the broker is refusing messages (alarm)".to_owned()),
+            PublisherState::Disconnected => Err("no connection to the broker".to_owned()),
+            PublisherState::Closed => Err("closed".to_owned()),
         }
     }
 
