@@ -1,7 +1,7 @@
 //! Places where a fault test may kill the process.
 //!
-//! [`crash_point!`](macro@crate::crash_point) does nothing unless this crate is built with the feature
-//! `crash-points` and the environment names the point: `AUTOMATION_CRASH_POINT=ingest.after_commit` aborts at the first hit, `…=ingest.after_commit:3`
+//! [`crash_point!`](macro@crate::crash_point) is compiled into debug builds only, and does nothing there unless the
+//! environment names the point: `AUTOMATION_CRASH_POINT=ingest.after_commit` aborts at the first hit, `…=ingest.after_commit:3`
 //! at the third. The process dies as by `kill -9`: no destructor, no flush, no goodbye to the broker.
 
 /// Every crash point, with what has and has not happened when it is hit. A test compares it with the sources.
@@ -28,12 +28,12 @@ macro_rules! crash_point {
 }
 
 /// What [`crash_point!`](macro@crate::crash_point) calls.
-#[cfg(not(feature = "crash-points"))]
+#[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn hit(_name: &str) {}
 
 /// What [`crash_point!`](macro@crate::crash_point) calls.
-#[cfg(feature = "crash-points")]
+#[cfg(debug_assertions)]
 pub fn hit(name: &str) {
     use std::sync::LazyLock;
     static ARMED: LazyLock<Option<armed::Armed>> = LazyLock::new(|| {
@@ -49,7 +49,7 @@ pub fn hit(name: &str) {
 }
 
 /// Which point is armed, and how many hits are left.
-#[cfg(any(feature = "crash-points", test))]
+#[cfg(any(debug_assertions, test))]
 mod armed {
     use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,0 +1,107 @@
+//! The process dies at each of its crash points in turn, under load: every event still becomes exactly one completed
+//! run. Each point stands between two steps that must come in that order; were they swapped, events would be lost.
+#![cfg(debug_assertions)]
+
+mod engine;
+#[path = "chaos_kill_nine/ledger.rs"]
+mod ledger;
+
+use anyhow::{Context, bail};
+use automation_service_kit::crash_point::CRASH_POINTS;
+use engine::{Engine, event};
+use serde_json::json;
+use std::fs::{File, OpenOptions};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::process::{Child, Command};
+
+const SIGABRT: i32 = 6;
+/// How long a process may take to come to its crash point.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Events published at once.
+const AT_ONCE: i64 = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_step_the_process_dies_after_nothing_is_lost_and_nothing_happens_twice() -> anyhow::Result<()>
+{
+    let engine = Engine::start(0).await?;
+    engine
+        .apply(json!({
+            "apiVersion": "automation/v1", "key": "crash", "name": "Crash",
+            "triggers": [{ "id": "form", "event": "form.submitted" }],
+            "nodes": [
+                { "id": "note", "action": "add_note", "with": { "text": "Wrote." } },
+                { "id": "wait", "action": "delay", "with": { "for": "1s" } },
+                { "id": "tag", "action": "add_tag", "with": { "tag": "seen" } },
+            ],
+            "edges": [["form", "note"], ["note", "wait"], ["wait", "tag"]],
+        }))
+        .await?;
+    let mut events = 0;
+    for (point, _) in CRASH_POINTS {
+        // Not at the first hit: what came before it must be safe as well.
+        let mut process = start(&engine, Some(&format!("{point}:3")))?;
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = process.try_wait()? {
+                break status;
+            }
+            if begun.elapsed() > PATIENCE {
+                bail!("no work came to {point}: this test's load has to be one that does");
+            }
+            engine.publish((events..events + AT_ONCE).map(form).collect()).await?;
+            events += AT_ONCE;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        if status.signal() != Some(SIGABRT) {
+            bail!("{point}: the process ended with {status}; see {}", log_path().display());
+        }
+        println!("died at {point} after {} ms", begun.elapsed().as_millis());
+    }
+    let mut process = start(&engine, None)?;
+    let counted = ledger::settle_and_count(engine.database.url(), events).await?;
+    println!("{events} events, {counted:?}");
+    assert_eq!(counted, ledger::Count { completed: events, lost: 0, twice: 0 });
+    engine.until("SELECT count(*) FROM outbox", 0).await?;
+    assert_eq!(engine.count("SELECT count(*) FROM enrolments WHERE open").await?, 0);
+    let pid = process.id().context("it runs")?;
+    Command::new("kill").arg(pid.to_string()).status().await?;
+    let status = process.wait().await?;
+    assert!(status.success(), "{status}");
+    engine.stop().await
+}
+
+fn form(number: i64) -> serde_json::Value {
+    event("form.submitted", &format!("e-{number}"), &format!("contact-{number}"), json!({}))
+}
+
+/// All roles in one process, armed or not.
+fn start(engine: &Engine, armed: Option<&str>) -> anyhow::Result<Child> {
+    let log = log()?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
+    command
+        .arg("serve")
+        .env("DATABASE_URL", engine.database.url())
+        .env("AMQP_URL", engine.vhost.amqp_url())
+        .env("AUTOMATION_ENGINE_USERS", engine.engine_user())
+        .env("AUTOMATION_ADMIN_ADDR", "127.0.0.1:0")
+        .env("AUTOMATION_LEASE_MS", "2000")
+        .env("AUTOMATION_FIRST_LOOK_MS", "500")
+        .env_remove("AUTOMATION_CRASH_POINT")
+        .envs(armed.map(|point| ("AUTOMATION_CRASH_POINT", point)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true);
+    command.spawn().context("starting the engine")
+}
+
+fn log_path() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("crash-points.log")
+}
+
+fn log() -> anyhow::Result<File> {
+    Ok(OpenOptions::new().create(true).append(true).open(log_path())?)
+}
