@@ -150,3 +150,32 @@ async fn entry_rules_let_a_key_in_once_or_one_at_a_time() -> anyhow::Result<()> 
     assert_eq!(engine.count("SELECT count(*) FROM enrolments WHERE open").await?, 3);
     engine.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_any_length_lets_in_once_and_takes_the_event_from_nobody() -> anyhow::Result<()> {
+    let engine = Engine::start(1).await?;
+    engine
+        .apply(json!({
+            "apiVersion": "automation/v1", "key": "pages", "name": "pages",
+            "enrolment": { "key": "{{ event.data.url }}", "reentry": { "mode": "once" } },
+            "triggers": [{ "id": "start", "event": "form.submitted" }],
+            "nodes": [{ "id": "note", "action": "add_note", "with": { "text": "once" } }],
+            "edges": [["start", "note"]],
+        }))
+        .await?;
+    engine.apply(note_forms("notes")).await?;
+    // Different hashes of digits: nothing that an index could hold compressed.
+    let digits: String =
+        (0..200).map(|n| uuid::Uuid::from_u128(n * 0x9e37_79b9_7f4a_7c15_f39c).to_string()).collect();
+    let form = |id: &str, end: &str| {
+        let data = json!({ "form_id": "contact", "url": format!("https://{digits}/{end}") });
+        event("form.submitted", id, "ada", data)
+    };
+    engine.publish(vec![form("1", "a"), form("2", "a"), form("3", "b")]).await?;
+    engine.until("SELECT count(*) FROM events", 3).await?;
+    engine.until("SELECT count(*) FROM runs_open", 0).await?;
+    assert_eq!(engine.count("SELECT count(*) FROM notes WHERE body = 'once'").await?, 2);
+    assert_eq!(engine.count("SELECT count(*) FROM runs_finished").await?, 5);
+    assert_eq!(engine.count("SELECT count(*) FROM parked_events").await?, 0);
+    engine.stop().await
+}

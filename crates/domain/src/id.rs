@@ -120,6 +120,22 @@ pub fn digest(parts: &[&[u8]]) -> Uuid {
     hashed(&hash(parts))
 }
 
+/// Longest key that a run is told from others by, in bytes: it is indexed, and must fit there whatever it holds.
+const LONGEST_KEY: usize = 256;
+/// What is kept of a longer one, for people.
+const KEPT_OF_KEY: usize = 200;
+
+/// The key under which runs are kept: the text itself, or, when it is longer than 256 bytes, its beginning and a hash of
+/// the whole. U+0000, which cannot be stored, is replaced.
+pub fn run_key(text: String) -> String {
+    let text = if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text };
+    if text.len() <= LONGEST_KEY {
+        return text;
+    }
+    let kept = &text[..text.floor_char_boundary(KEPT_OF_KEY)];
+    format!("{kept}#{}", digest(&[b"run key", text.as_bytes()]).simple())
+}
+
 fn millis(at: DateTime<Utc>) -> u64 {
     u64::try_from(at.timestamp_millis()).unwrap_or(0)
 }
@@ -166,6 +182,16 @@ mod tests {
     #[test]
     fn parts_are_told_apart() {
         assert_ne!(EventKey::derive("ab", "c"), EventKey::derive("a", "bc"));
+    }
+
+    #[test]
+    fn long_keys_keep_their_beginning_and_stay_apart() {
+        let (fits, long) = ("k".repeat(256), "ü".repeat(150));
+        assert_eq!(run_key(fits.clone()), fits);
+        let (one, other) = (run_key(format!("{long}1")), run_key(format!("{long}2")));
+        assert!(one.len() <= 256 && one.starts_with(&"ü".repeat(100)), "{one}");
+        assert_ne!(one, other);
+        assert_eq!(run_key("a\0b".to_owned()), "a\u{fffd}b");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::trigger_index::TriggerRef;
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
-use automation_domain::id::{ContactId, RunId};
+use automation_domain::id::{self, ContactId, RunId};
 use automation_store::runs::NewRun;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -58,9 +58,11 @@ pub(crate) fn matches(
                 trigger_id: trigger.id.clone(),
                 event_id: recorded.event_id,
                 contact_id,
-                run_key: run_key(workflow, &facts)
-                    .or_else(|| event.subject.clone())
-                    .unwrap_or_else(|| event.id.clone()),
+                run_key: id::run_key(
+                    key_of(workflow, &facts)
+                        .or_else(|| event.subject.clone())
+                        .unwrap_or_else(|| event.id.clone()),
+                ),
                 priority: workflow
                     .priority
                     .unwrap_or_else(|| automation_domain::catalogue::priority_of(&event.event_type)),
@@ -71,7 +73,7 @@ pub(crate) fn matches(
 }
 
 /// What the workflow says its runs are unique by; a key that cannot be rendered, or is empty, falls back to the default.
-fn run_key(workflow: &automation_domain::workflow::Workflow, facts: &Facts<'_>) -> Option<String> {
+fn key_of(workflow: &automation_domain::workflow::Workflow, facts: &Facts<'_>) -> Option<String> {
     match workflow.enrolment.key.as_ref()?.render(facts).ok()? {
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(text),

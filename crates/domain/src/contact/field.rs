@@ -6,6 +6,11 @@ use serde_json::Value;
 /// The built-in fields, by the names used in `contact.<name>`.
 pub const BUILT_IN: [&str; 7] = ["email", "phone", "first_name", "last_name", "timezone", "owner", "score"];
 
+/// Most characters of an e-mail address: 64 before the @ and 255 behind it (RFC 5321).
+const EMAIL_CHARS: usize = 320;
+/// Most characters of the other built-in fields. What is indexed must fit a page of the index, whatever it holds.
+const TEXT_CHARS: usize = 512;
+
 /// Checks that `field` can be set to `value`; null clears and always fits.
 ///
 /// # Errors
@@ -31,6 +36,9 @@ pub fn check(field: &str, value: &Value) -> Result<(), String> {
         ("score", _) => Err("score takes a number".to_owned()),
         ("timezone", Value::String(zone)) if !is_timezone(zone) => {
             Err(format!("\"{zone}\" is not an IANA time zone"))
+        }
+        (_, Value::String(text)) if !fits(field, text) => {
+            Err(format!("{field} takes at most {} characters", most_chars(field)))
         }
         (_, Value::String(_)) => Ok(()),
         (_, Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
@@ -58,6 +66,7 @@ pub(crate) fn replace(contact: &mut Contact, field: &str, value: &Value) -> Opti
     };
     let new = match value {
         Value::Null => None,
+        Value::String(text) if !fits(field, text) => return None,
         Value::String(text) => Some(text),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return None,
     };
@@ -72,6 +81,14 @@ pub(crate) fn replace(contact: &mut Contact, field: &str, value: &Value) -> Opti
 pub(crate) fn is_own_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn most_chars(field: &str) -> usize {
+    if field == "email" { EMAIL_CHARS } else { TEXT_CHARS }
+}
+
+fn fits(field: &str, text: &str) -> bool {
+    text.len() <= most_chars(field) || text.chars().count() <= most_chars(field)
 }
 
 fn is_timezone(text: &str) -> bool {

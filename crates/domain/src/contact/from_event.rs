@@ -129,7 +129,7 @@ mod tests {
         })
         .to_string();
         let envelope = Envelope { routing_key: event_type, body: body.as_bytes(), ..Envelope::default() };
-        read(&envelope, &Limits::default()).unwrap().remove(0).unwrap()
+        read(&envelope, &Limits::default()).unwrap().remove(0).outcome.unwrap()
     }
 
     fn contact() -> Contact {
@@ -160,6 +160,16 @@ mod tests {
         assert_eq!((contact.first_name.as_deref(), contact.timezone), (Some("Ada"), None));
         assert_eq!(contact.tags, ["a", "b", "old"]);
         assert_eq!(Value::Object(contact.fields), json!({"plan": "pro", "source": "import"}));
+    }
+
+    #[test]
+    fn text_that_is_longer_than_its_field_is_ignored() {
+        let long = "ü".repeat(320);
+        let contact =
+            after("contact.created", json!({"email": long, "first_name": "ü".repeat(513), "phone": long}));
+        assert_eq!((contact.email.as_ref(), contact.first_name), (Some(&long), None));
+        let longer = json!({"changes": {"email": {"to": "ü".repeat(321)}, "phone": {"to": "1"}}});
+        assert_eq!(after("contact.updated", longer).email, None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{ContactChange, EmittedEvent};
 use crate::contact::{Contact, field, insert_sorted, remove_sorted};
+use crate::json;
 use serde_json::{Map, Value, json};
 
 pub(super) fn apply(change: &ContactChange, contact: &mut Contact) -> Option<EmittedEvent> {
@@ -13,9 +14,18 @@ pub(super) fn apply(change: &ContactChange, contact: &mut Contact) -> Option<Emi
             remove_sorted(&mut contact.tags, tag).then(|| ("contact.tag_removed", json!({ "tag": tag })))
         }
         ContactChange::SetField { field, value } => field::replace(contact, field, value)
-            .map(|from| ("contact.updated", json!({ "changes": nested(field, from, value) }))),
+            .map(|from| ("contact.updated", json!({ "changes": nested(field, told(from), value) }))),
     }?;
     Some(EmittedEvent { event_type: event_type.to_owned(), subject: Some(contact.subject.clone()), data })
+}
+
+/// Largest old value that is told, in bytes of JSON. An event must stay within what ingest takes, and what a field held
+/// may have come with an event of any size.
+const MOST_OF_FROM: usize = 64 * 1024;
+
+/// The old value, null when it is too large to be told.
+fn told(from: Value) -> Value {
+    if json::size_bytes(&from) > MOST_OF_FROM { Value::Null } else { from }
 }
 
 /// `{field: {from, to}}`, one level per segment, so that a condition on `event.data.changes.fields.plan.to` finds it.
@@ -57,6 +67,14 @@ mod tests {
     }
 
     #[test]
+    fn an_old_value_that_is_too_large_is_not_told() {
+        let mut contact = contact();
+        contact.fields.insert("plan".to_owned(), json!("x".repeat(70_000)));
+        let event = apply(&set("fields.plan", json!("pro")), &mut contact).unwrap();
+        assert_eq!(event.data, json!({"changes": {"fields": {"plan": {"from": null, "to": "pro"}}}}));
+    }
+
+    #[test]
     fn a_field_that_changes_tells_both_sides() {
         let mut contact = contact();
         let cases = [
@@ -79,6 +97,7 @@ mod tests {
             (set("fields.plan", Value::Null), None),
             (set("subject", json!("x")), None),
             (set("phone", json!(5)), None),
+            (set("phone", json!("5".repeat(513))), None),
         ];
         for (change, changes) in cases {
             let event = apply(&change, &mut contact);
