@@ -1,7 +1,8 @@
 //! One batch, one transaction: receipts, enrolments, runs, events, contacts, in the order in which locks are taken.
 
+use crate::directory::{Current, Known};
 use crate::parking::Refused;
-use crate::reading::{Arrival, original_bytes};
+use crate::reading::Arrival;
 use crate::{Shared, admission, enrol, matching};
 use automation_broker::consumer::Delivery;
 use automation_domain::contact::Contact;
@@ -30,6 +31,16 @@ pub(crate) struct Outcome {
     pub(crate) repeated: usize,
 }
 
+impl Outcome {
+    /// Adds what another part of the batch came to.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.runs.extend(other.runs);
+        self.refused.extend(other.refused);
+        self.recorded += other.recorded;
+        self.repeated += other.repeated;
+    }
+}
+
 /// An event whose tenant is known.
 struct Admitted<'a> {
     tenant_id: TenantId,
@@ -53,14 +64,24 @@ pub(crate) async fn commit(
     };
     let by_id: BTreeMap<TenantId, String> = ids.iter().map(|(key, id)| (*id, key.clone())).collect();
     let scope: Vec<TenantId> = by_id.keys().copied().collect();
-    shared
-        .db
-        .tx(Scope::Tenants(&scope), async |connection| {
-            let mut batch = Batch { shared, deliveries, outcome: Outcome::default() };
-            batch.write(connection, arrivals, &ids, &by_id).await?;
-            Ok(batch.outcome)
-        })
-        .await
+    loop {
+        let written = shared
+            .db
+            .tx(Scope::Tenants(&scope), async |connection| {
+                let tenants = match shared.directory.current(connection, &scope).await? {
+                    Current::All(tenants) => tenants,
+                    Current::Stale(stale) => return Ok(Err(stale)),
+                };
+                let mut batch = Batch { shared, deliveries, outcome: Outcome::default() };
+                batch.write(connection, arrivals, &ids, &tenants).await?;
+                Ok::<_, Error>(Ok(batch.outcome))
+            })
+            .await?;
+        match written {
+            Ok(outcome) => return Ok(outcome),
+            Err(stale) => shared.directory.reload(&shared.db, &stale, &by_id, &shared.config.limits).await?,
+        }
+    }
 }
 
 struct Batch<'a> {
@@ -75,10 +96,9 @@ impl Batch<'_> {
         connection: &mut PgConnection,
         arrivals: &[Arrival],
         ids: &BTreeMap<String, TenantId>,
-        by_id: &BTreeMap<TenantId, String>,
+        tenants: &Known,
     ) -> Result<(), Error> {
         let limits = &self.shared.config.limits;
-        let tenants = self.shared.directory.current(connection, by_id, limits).await?;
         let mut admitted = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
             let known = ids.get(&arrival.event.tenant).and_then(|id| tenants.get(id));
@@ -264,7 +284,7 @@ impl Batch<'_> {
     }
 
     fn refuse(&mut self, arrival: &Arrival, tenant: Option<TenantId>, code: &str, detail: String) {
-        let bytes = original_bytes(self.deliveries, arrival, &self.shared.config.limits);
+        let bytes = arrival.original_bytes(self.deliveries);
         let refused = Refused::new(&self.deliveries[arrival.delivery], code, detail, bytes);
         self.outcome.refused.push(match tenant {
             Some(id) => refused.of_tenant(id.to_string()),

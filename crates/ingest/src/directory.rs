@@ -6,7 +6,7 @@ use automation_domain::limits::Limits;
 use automation_domain::workflow;
 use automation_store::catalogue::{self, ActiveWorkflow};
 use automation_store::tenants::{self, Grant};
-use automation_store::{Error, PgConnection};
+use automation_store::{Db, Error, PgConnection, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -33,11 +33,26 @@ impl KnownTenant {
     }
 }
 
+/// What is known of some tenants.
+pub(crate) type Known = BTreeMap<TenantId, Arc<KnownTenant>>;
+
+/// What is known of the tenants of a transaction.
+#[derive(Debug)]
+pub(crate) enum Current {
+    /// All of it is what the transaction sees.
+    All(Known),
+    /// These have to be loaded before.
+    Stale(Vec<TenantId>),
+}
+
+/// Tenants loaded in one transaction: each may have many workflows of up to 1 MiB.
+const AT_ONCE: usize = 20;
+
 /// Ids of tenants by key, and what was loaded of them.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     ids: RwLock<BTreeMap<String, TenantId>>,
-    loaded: RwLock<BTreeMap<TenantId, Arc<KnownTenant>>>,
+    loaded: RwLock<Known>,
 }
 
 impl Directory {
@@ -62,41 +77,58 @@ impl Directory {
         Ok(resolved)
     }
 
-    /// The tenants in the transaction's scope, as of the catalogue version that this transaction sees.
+    /// The tenants of the transaction's scope, if what was loaded of each is what this transaction sees.
     pub(crate) async fn current(
         &self,
         connection: &mut PgConnection,
+        scope: &[TenantId],
+    ) -> Result<Current, Error> {
+        let versions = catalogue::versions(connection, scope).await?;
+        let known = self.loaded(scope);
+        let is_stale = |(id, version): &(&TenantId, &i64)| {
+            known.get(id).map(|tenant| tenant.catalogue_version) != Some(**version)
+        };
+        let stale: Vec<TenantId> = versions.iter().filter(is_stale).map(|(id, _)| *id).collect();
+        Ok(if stale.is_empty() { Current::All(known) } else { Current::Stale(stale) })
+    }
+
+    /// Loads these tenants, in transactions of their own that see nobody else's workflows.
+    pub(crate) async fn reload(
+        &self,
+        db: &Db,
+        stale: &[TenantId],
         keys: &BTreeMap<TenantId, String>,
         limits: &Limits,
-    ) -> Result<BTreeMap<TenantId, Arc<KnownTenant>>, Error> {
-        let ids: Vec<TenantId> = keys.keys().copied().collect();
-        let versions = catalogue::versions(connection, &ids).await?;
-        let mut known: BTreeMap<TenantId, Arc<KnownTenant>> = {
-            let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-            ids.iter().filter_map(|id| Some((*id, loaded.get(id)?.clone()))).collect()
-        };
-        let is_stale =
-            |id: &TenantId| known.get(id).map(|tenant| tenant.catalogue_version) != versions.get(id).copied();
-        let stale: BTreeSet<TenantId> = ids.into_iter().filter(is_stale).collect();
-        if stale.is_empty() {
-            return Ok(known);
+    ) -> Result<(), Error> {
+        for few in stale.chunks(AT_ONCE) {
+            let (versions, workflows, grants) = db
+                .tx(Scope::Tenants(few), async |connection| {
+                    // The versions first: what changes meanwhile is loaded again.
+                    let versions = catalogue::versions(connection, few).await?;
+                    let (workflows, grants) = catalogue::load(connection).await?;
+                    Ok::<_, Error>((versions, workflows, grants))
+                })
+                .await?;
+            let before = self.loaded(few);
+            for (id, version) in versions {
+                let tenant = build(
+                    id,
+                    keys.get(&id).cloned().unwrap_or_default(),
+                    version,
+                    workflows.iter().filter(|workflow| workflow.tenant_id == id),
+                    grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
+                    before.get(&id).map(Arc::as_ref),
+                    limits,
+                );
+                self.loaded.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(tenant));
+            }
         }
-        let (workflows, grants) = catalogue::load(connection).await?;
-        for id in stale {
-            let Some(version) = versions.get(&id) else { continue };
-            let tenant = Arc::new(build(
-                id,
-                keys.get(&id).cloned().unwrap_or_default(),
-                *version,
-                workflows.iter().filter(|workflow| workflow.tenant_id == id),
-                grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
-                known.get(&id).map(Arc::as_ref),
-                limits,
-            ));
-            self.loaded.write().unwrap_or_else(PoisonError::into_inner).insert(id, tenant.clone());
-            known.insert(id, tenant);
-        }
-        Ok(known)
+        Ok(())
+    }
+
+    fn loaded(&self, ids: &[TenantId]) -> Known {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().filter_map(|id| Some((*id, loaded.get(id)?.clone()))).collect()
     }
 }
 

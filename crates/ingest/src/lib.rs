@@ -6,6 +6,7 @@
 
 mod admission;
 mod batch;
+mod bisect;
 mod directory;
 mod enrol;
 mod matching;
@@ -28,6 +29,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+
+/// Most unacknowledged messages per queue. They lie in memory, and each may be a batch of 4 MiB; more than this is not
+/// needed to keep workers busy.
+const MOST_PREFETCHED: u16 = 200;
+/// How often to look whether the broker is there.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How ingest is set up.
 #[derive(Clone, Debug)]
@@ -55,7 +62,8 @@ pub(crate) struct Shared {
     pub(crate) publisher: Publisher,
     pub(crate) directory: directory::Directory,
     pub(crate) metrics: metrics::IngestMetrics,
-    pub(crate) database: automation_service_kit::health::Component,
+    /// Whether the last batch could be committed.
+    pub(crate) work: automation_service_kit::health::Component,
 }
 
 /// Runs until `drain` is cancelled, then finishes the batches under way.
@@ -66,14 +74,19 @@ pub(crate) struct Shared {
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
     let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 1, ..PoolSize::default() };
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
-    let Some(publisher) = connect(&config.amqp_url, &drain).await else { return Ok(()) };
-    let prefetch = config.batch_messages.saturating_mul(u16::try_from(config.workers + 1).unwrap_or(2));
+    // Connects when it is used: whoever asks meanwhile is told that this process is not ready.
+    let publisher = Publisher::lazy(&config.amqp_url, "ingest")?;
+    let wanted = config.batch_messages.saturating_mul(u16::try_from(config.workers + 1).unwrap_or(2));
+    let prefetch = wanted.min(MOST_PREFETCHED);
     let queues = Priority::ALL
         .map(|priority| QueueSpec { queue: ingest_queue(priority).to_owned(), prefetch })
         .to_vec();
     let (consumer, inputs) =
         Consumer::spawn(ConsumerConfig::new(&config.amqp_url, "ingest", queues), drain.clone());
     register(&health, &consumer, &publisher);
+    let database = health.component("ingest.database");
+    let work = health.component("ingest.work");
+    work.ready();
     let receiver = Arc::new(Mutex::new(WeightedReceiver::new(inputs, PRIORITY_WEIGHTS)));
     let workers = config.workers;
     let shared = Arc::new(Shared {
@@ -81,14 +94,13 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         publisher: publisher.clone(),
         directory: directory::Directory::default(),
         metrics: metrics::IngestMetrics::new(),
-        database: health.component("ingest.database"),
+        work,
         config,
     });
-    match shared.db.ping().await {
-        Ok(()) => shared.database.ready(),
-        Err(error) => shared.database.failing(error.to_string()),
-    }
     let mut tasks = tokio::task::JoinSet::new();
+    let (db, stop) = (shared.db.clone(), drain.clone());
+    tasks.spawn(async move { database.watch(stop, || db.ping()).await });
+    tasks.spawn(keep_connected(publisher.clone(), drain.clone()));
     for _ in 0..workers {
         tasks.spawn(worker::work(shared.clone(), receiver.clone(), drain.clone()));
     }
@@ -101,16 +113,18 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     Ok(())
 }
 
-/// Waits for the broker; `None` when the process drains first.
-async fn connect(url: &str, drain: &CancellationToken) -> Option<Publisher> {
-    loop {
-        match Publisher::connect(url, "ingest").await {
-            Ok(publisher) => return Some(publisher),
-            Err(error) => tracing::warn!(%error, "waiting for the broker"),
+/// Connects the publisher at the start, and again after an outage: an idle role would otherwise not know whether it can.
+async fn keep_connected(publisher: Publisher, drain: CancellationToken) {
+    while !drain.is_cancelled() {
+        tokio::select! {
+            () = drain.cancelled() => return,
+            probed = publisher.probe() => if let Err(error) = probed {
+                tracing::warn!(%error, "waiting for the broker");
+            }
         }
         tokio::select! {
-            () = drain.cancelled() => return None,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = drain.cancelled() => return,
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
 }
@@ -123,11 +137,5 @@ fn register(health: &Health, consumer: &Consumer, publisher: &Publisher) {
         ConsumerHealth::Draining | ConsumerHealth::Closed => Err("draining".to_owned()),
     });
     let publisher = publisher.clone();
-    health.register("ingest.publisher", move || {
-        if publisher.is_blocked() {
-            Err("the broker is refusing messages (alarm)".to_owned())
-        } else {
-            Ok(())
-        }
-    });
+    health.register("ingest.publisher", move || publisher.health());
 }

@@ -77,17 +77,31 @@ impl Refused {
     }
 }
 
-/// The original headers, each cut to what fits; those that do not fit any more are left out.
+/// The original headers, each cut to what fits; those that do not fit any more are left out. What says which event it
+/// was comes first: in binary mode, without it the event could not be published again.
 fn fitting(headers: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut headers: Vec<_> = headers.into_iter().map(|(name, value)| (name, cut(value))).collect();
+    headers.sort_by_key(|(name, _)| importance(name));
     let mut bytes = 0;
-    headers
-        .into_iter()
-        .map(|(name, value)| (name, cut(value)))
-        .take_while(|(name, value)| {
+    headers.retain(|(name, value)| {
+        let fits = bytes + name.len() + value.len() <= MOST_OF_HEADERS;
+        if fits {
             bytes += name.len() + value.len();
-            bytes <= MOST_OF_HEADERS
-        })
-        .collect()
+        }
+        fits
+    });
+    headers.into_iter().collect()
+}
+
+/// 0 for the attributes that an event is known by, 1 for other attributes, 2 for headers of any other kind.
+fn importance(header: &str) -> u8 {
+    let attribute =
+        ["cloudevents:", "cloudevents_", "ce-"].iter().find_map(|prefix| header.strip_prefix(prefix));
+    match attribute {
+        Some("specversion" | "id" | "source" | "type" | "subject" | "time" | "tenantid") => 0,
+        Some(_) => 1,
+        None => 2,
+    }
 }
 
 /// The text, or as much of its beginning as fits a header, at a boundary of characters.
@@ -102,6 +116,18 @@ fn cut(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_says_which_event_it_was_is_kept_before_all_else() {
+        let mut headers: BTreeMap<_, _> =
+            (0..9).map(|number| (format!("a{number}"), "x".repeat(2_000))).collect();
+        headers.insert("cloudevents:id".to_owned(), "e-1".to_owned());
+        headers.insert("cloudevents:source".to_owned(), "shop".to_owned());
+        let kept = fitting(headers);
+        assert_eq!(kept["cloudevents:id"], "e-1");
+        assert_eq!(kept["cloudevents:source"], "shop");
+        assert!(kept.contains_key("a0") && !kept.contains_key("a8"));
+    }
 
     #[test]
     fn what_a_publisher_wrote_fits_the_headers_of_a_parked_message_however_long_it_is() {

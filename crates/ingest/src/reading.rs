@@ -3,8 +3,10 @@
 use crate::parking::Refused;
 use automation_broker::consumer::Delivery;
 use automation_domain::event::Event;
-use automation_domain::event::envelope::{self, Envelope};
+use automation_domain::event::envelope::{self, Envelope, Members, Refusal};
 use automation_domain::limits::Limits;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An event as it arrived.
 #[derive(Clone, Debug)]
@@ -13,36 +15,72 @@ pub(crate) struct Arrival {
     pub(crate) event: Event,
     /// Index of its delivery in the batch.
     pub(crate) delivery: usize,
-    /// Index of the event in its message.
-    pub(crate) member: usize,
+    /// Where in its message it stands.
+    bytes: Range<usize>,
 }
 
-/// Reads every delivery; what cannot be read is refused at once.
-pub(crate) fn read(deliveries: &[Delivery], limits: &Limits) -> (Vec<Arrival>, Vec<Refused>) {
-    let (mut arrivals, mut refused) = (Vec::with_capacity(deliveries.len()), Vec::new());
+impl Arrival {
+    /// The bytes it came as.
+    pub(crate) fn original_bytes(&self, deliveries: &[Delivery]) -> Vec<u8> {
+        deliveries[self.delivery].body[self.bytes.clone()].to_vec()
+    }
+}
+
+/// What the first few of many deliveries hold.
+#[derive(Debug, Default)]
+pub(crate) struct Portion {
+    /// How many deliveries were read.
+    pub(crate) deliveries: usize,
+    /// Their events.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// What could not be read.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// Reads deliveries until they hold `enough` events; a delivery is read whole. What cannot be read is refused at once.
+///
+/// Events take several times the room of their bytes, so that not all of a backlog is read before the first is done.
+pub(crate) fn read(deliveries: &[Delivery], enough: usize, limits: &Limits) -> Portion {
+    let mut portion = Portion::default();
     for (index, delivery) in deliveries.iter().enumerate() {
-        match envelope::read(&envelope_of(delivery), limits) {
+        if portion.arrivals.len() + portion.refused.len() >= enough {
+            break;
+        }
+        portion.deliveries += 1;
+        match guarded(delivery, || envelope::read(&envelope_of(delivery), limits)) {
             Ok(members) => {
-                for (member, outcome) in members.into_iter().enumerate() {
-                    match outcome {
-                        Ok(event) => arrivals.push(Arrival { event, delivery: index, member }),
-                        Err((refusal, bytes)) => {
-                            refused.push(Refused::new(delivery, &refusal.code, refusal.detail, bytes));
+                for member in members {
+                    match member.outcome {
+                        Ok(event) => {
+                            portion.arrivals.push(Arrival { event, delivery: index, bytes: member.bytes });
+                        }
+                        Err(refusal) => {
+                            let bytes = delivery.body[member.bytes].to_vec();
+                            portion.refused.push(Refused::new(
+                                delivery,
+                                &refusal.code,
+                                refusal.detail,
+                                bytes,
+                            ));
                         }
                     }
                 }
             }
             Err(refusal) => {
-                refused.push(Refused::new(delivery, &refusal.code, refusal.detail, delivery.body.clone()));
+                let bytes = delivery.body.clone();
+                portion.refused.push(Refused::new(delivery, &refusal.code, refusal.detail, bytes));
             }
         }
     }
-    (arrivals, refused)
+    portion
 }
 
-/// The bytes of an event that is refused after it could be read.
-pub(crate) fn original_bytes(deliveries: &[Delivery], arrival: &Arrival, limits: &Limits) -> Vec<u8> {
-    envelope::original_bytes(&envelope_of(&deliveries[arrival.delivery]), arrival.member, limits)
+/// A message that makes the reader panic is parked: it would come back to each replica in turn and take them all down.
+fn guarded(delivery: &Delivery, read: impl FnOnce() -> Result<Members, Refusal>) -> Result<Members, Refusal> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_panic| {
+        tracing::error!(message.id = delivery.message_id, "reading a message panicked; it is parked");
+        Err(Refusal::new("internal_error", "the engine failed while it read the message"))
+    })
 }
 
 fn envelope_of(delivery: &Delivery) -> Envelope<'_> {

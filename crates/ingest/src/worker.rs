@@ -2,8 +2,9 @@
 
 use crate::Shared;
 use crate::batch::{self, Outcome};
+use crate::bisect::{Failure, Part, bisect};
 use crate::parking::Refused;
-use crate::reading::{self, Arrival, original_bytes};
+use crate::reading::{self, Arrival, Portion};
 use automation_broker::consumer::{Acker, Delivery, WeightedReceiver};
 use automation_broker::nudge;
 use automation_broker::publisher::Message;
@@ -17,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Most events in a transaction: beyond it each row gets dearer and the slowest waits longer.
 const MOST_EVENTS: usize = 500;
+/// Where a batch of messages ends, in bytes of their bodies: two messages of the largest size that a batch of events
+/// may have.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Works until `drain` is cancelled; the batch under way is finished first.
 pub(crate) async fn work(
@@ -25,83 +29,85 @@ pub(crate) async fn work(
     drain: CancellationToken,
 ) {
     loop {
-        let batch = receiver.lock().await.recv_batch(usize::from(shared.config.batch_messages)).await;
-        let Some(deliveries) = batch else { return };
-        take(&shared, deliveries, &drain).await;
+        let batch =
+            receiver.lock().await.recv_batch_of(usize::from(shared.config.batch_messages), MOST_BYTES).await;
+        let Some(mut deliveries) = batch else { return };
+        while !deliveries.is_empty() {
+            let portion = reading::read(&deliveries, MOST_EVENTS, &shared.config.limits);
+            let later = deliveries.split_off(portion.deliveries);
+            if !take(&shared, deliveries, portion, &drain).await {
+                return;
+            }
+            deliveries = later;
+        }
     }
 }
 
-/// Takes in one batch of messages. When the process drains before it is done, nothing is acknowledged, and the broker
-/// delivers the batch again.
-async fn take(shared: &Shared, deliveries: Vec<Delivery>, drain: &CancellationToken) {
+/// Takes in what was read of these messages; `false` when the process drains before it is done. Nothing is acknowledged
+/// then, and the broker delivers the messages again.
+async fn take(
+    shared: &Shared,
+    deliveries: Vec<Delivery>,
+    portion: Portion,
+    drain: &CancellationToken,
+) -> bool {
     let begun = Instant::now();
-    let (arrivals, refused) = reading::read(&deliveries, &shared.config.limits);
-    let mut total = Outcome { refused, ..Outcome::default() };
-    for chunk in arrivals.chunks(MOST_EVENTS) {
-        let Some(outcome) = commit_all(shared, &deliveries, chunk, drain).await else { return };
-        total.runs.extend(outcome.runs);
-        total.refused.extend(outcome.refused);
-        total.recorded += outcome.recorded;
-        total.repeated += outcome.repeated;
+    let mut total = Outcome { refused: portion.refused, ..Outcome::default() };
+    for chunk in portion.arrivals.chunks(MOST_EVENTS) {
+        let committed = bisect(chunk, |part| commit(shared, &deliveries, part, drain)).await;
+        let Some(parts) = committed else { return false };
+        for part in parts {
+            match part {
+                Part::Done(outcome) => total.add(outcome),
+                Part::Culprit(culprit, failure) => total.refused.push(refuse(&deliveries, culprit, &failure)),
+            }
+        }
     }
     crash_point!("ingest.after_commit");
     let (parked, runs) = (total.refused.len(), total.runs.len());
     if !publish(shared, total.refused, &total.runs, drain).await {
-        return;
+        return false;
     }
     crash_point!("ingest.before_ack");
     Acker::ack_all(deliveries).await;
     shared.metrics.batch(total.recorded, total.repeated, parked, runs, begun.elapsed().as_secs_f64());
+    true
 }
 
-/// Commits a chunk, for as long as it takes; `None` when the process drains first.
-///
-/// What the database refuses is halved until the culprit stands alone, which is then parked.
-async fn commit_all(
+/// Commits events, for as long as it takes; `None` when the process drains first, an error when the database refuses
+/// them.
+async fn commit(
     shared: &Shared,
     deliveries: &[Delivery],
-    chunk: &[Arrival],
+    part: &[Arrival],
     drain: &CancellationToken,
-) -> Option<Outcome> {
-    let mut total = Outcome::default();
-    let mut parts = vec![chunk];
-    while let Some(part) = parts.pop() {
+) -> Option<Result<Outcome, Error>> {
+    loop {
         match batch::commit(shared, deliveries, part).await {
             Ok(outcome) => {
-                shared.database.ready();
-                total.runs.extend(outcome.runs);
-                total.refused.extend(outcome.refused);
-                total.recorded += outcome.recorded;
-                total.repeated += outcome.repeated;
+                shared.work.ready();
+                return Some(Ok(outcome));
             }
             Err(error) if error.is_transient() => {
-                shared.database.failing(error.to_string());
+                shared.work.failing(error.to_string());
                 tracing::warn!(%error, events = part.len(), "trying the batch again");
-                parts.push(part);
-                tokio::select! {
-                    () = drain.cancelled() => return None,
-                    () = tokio::time::sleep(Duration::from_millis(200)) => {}
-                }
             }
-            Err(error) => match part {
-                [] => {}
-                [culprit] => total.refused.push(refuse(shared, deliveries, culprit, &error)),
-                _ => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    parts.push(second);
-                    parts.push(first);
-                }
-            },
+            Err(error) => return Some(Err(error)),
+        }
+        tokio::select! {
+            () = drain.cancelled() => return None,
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
     }
-    Some(total)
 }
 
-fn refuse(shared: &Shared, deliveries: &[Delivery], culprit: &Arrival, error: &Error) -> Refused {
-    tracing::error!(%error, event.id = culprit.event.id, "the database refused an event, which is parked");
-    let bytes = original_bytes(deliveries, culprit, &shared.config.limits);
-    let detail = format!("the event could not be stored: {error}");
-    Refused::new(&deliveries[culprit.delivery], "store_refused", detail, bytes)
+fn refuse(deliveries: &[Delivery], culprit: &Arrival, failure: &Failure<Error>) -> Refused {
+    let (code, detail) = match failure {
+        Failure::Refused(error) => ("store_refused", format!("the event could not be stored: {error}")),
+        Failure::Panicked => ("internal_error", "the engine failed while it took the event in".to_owned()),
+    };
+    tracing::error!(event.id = culprit.event.id, code, detail, "an event cannot be taken in, and is parked");
+    Refused::new(&deliveries[culprit.delivery], code, detail, culprit.original_bytes(deliveries))
 }
 
 /// Publishes parked messages, for as long as it takes, and nudges; `false` when the process drains before it could

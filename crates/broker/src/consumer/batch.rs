@@ -55,13 +55,20 @@ impl WeightedReceiver {
     ///
     /// `None` once the consumer is drained. Nothing is lost when the future is dropped.
     pub async fn recv_batch(&mut self, max: usize) -> Option<Vec<Delivery>> {
+        self.recv_batch_of(max, usize::MAX).await
+    }
+
+    /// Like [`Self::recv_batch`], but takes nothing more once the bodies have `bytes` or more.
+    pub async fn recv_batch_of(&mut self, max: usize, bytes: usize) -> Option<Vec<Delivery>> {
         let mut batch = Vec::new();
+        let mut taken = 0;
         // What made it ready may have become stale by the time it is taken.
         while batch.is_empty() {
             self.ready().await?;
-            while batch.len() < max.max(1) {
+            while batch.len() < max.max(1) && taken < bytes.max(1) {
                 let next = self.turns.next(|input| !self.inputs[input].look());
                 let Some(delivery) = next.and_then(|input| self.inputs[input].ahead.take()) else { break };
+                taken += delivery.body.len();
                 batch.push(delivery);
             }
         }

@@ -1,13 +1,13 @@
 //! Batch mode: one message, many events of one type.
 
 use super::Event;
-use super::envelope::{Members, Refusal, check_size, structured};
+use super::envelope::{Member, Members, Refusal, check_size, structured};
 use crate::limits::Limits;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// Splits a batch and reads every member; a bad one is refused alone, with exactly the bytes it had in the array.
+/// Splits a batch and reads every member; a bad one is refused alone. Each remembers exactly the bytes it had in the array.
 pub(super) fn read(body: &[u8], routing_key: Option<&str>, limits: &Limits) -> Result<Members, Refusal> {
     if body.len() > limits.batch_bytes {
         return Err(Refusal::new(
@@ -20,14 +20,11 @@ pub(super) fn read(body: &[u8], routing_key: Option<&str>, limits: &Limits) -> R
         .into_iter()
         .map(|member| {
             let bytes = member.get().as_bytes();
-            read_member(bytes, routing_key, limits).map_err(|refusal| (refusal, bytes.to_vec()))
+            // A raw value borrows from the body.
+            let begin = bytes.as_ptr().addr() - body.as_ptr().addr();
+            Member { bytes: begin..begin + bytes.len(), outcome: read_member(bytes, routing_key, limits) }
         })
         .collect())
-}
-
-/// The exact bytes of one member of a batch that could be read.
-pub(super) fn member(body: &[u8], index: usize, limits: &Limits) -> Option<Vec<u8>> {
-    split(body, limits.batch_events).ok()?.get(index).map(|member| member.get().as_bytes().to_vec())
 }
 
 fn read_member(bytes: &[u8], routing_key: Option<&str>, limits: &Limits) -> Result<Event, Refusal> {

@@ -7,6 +7,7 @@ use crate::json::{self, JsonError};
 use crate::limits::Limits;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A message as it came from a transport.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +38,17 @@ impl Refusal {
     }
 }
 
-/// What a message holds: each member is an event, or the reason and the original bytes of one that is not.
-pub type Members = Vec<Result<Event, (Refusal, Vec<u8>)>>;
+/// What a message holds.
+pub type Members = Vec<Member>;
+
+/// An event of a message, or the reason why it is none.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Member {
+    /// Where in the body it stands: what is parked when it is refused, here or later.
+    pub bytes: Range<usize>,
+    /// The event.
+    pub outcome: Result<Event, Refusal>,
+}
 
 /// Reads a message whose routing key must be the type of every event in it.
 ///
@@ -59,14 +69,6 @@ pub fn read(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Refusal
 /// As [`read`].
 pub fn read_unrouted(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Refusal> {
     read_routed(envelope, None, limits)
-}
-
-/// The original bytes of the member at `index` of a message that [`read`] accepted: what is parked if the event is
-/// refused later, for a reason that its bytes do not show.
-pub fn original_bytes(envelope: &Envelope<'_>, index: usize, limits: &Limits) -> Vec<u8> {
-    let is_batch = envelope.content_type.map(media_type).is_some_and(|mode| mode.eq_ignore_ascii_case(BATCH));
-    let member = if is_batch { batch::member(envelope.body, index, limits) } else { None };
-    member.unwrap_or_else(|| envelope.body.to_vec())
 }
 
 fn read_routed(
@@ -98,7 +100,7 @@ fn read_routed(
             format!("the routing key \"{key}\" is not the event's type \"{}\"", event.event_type),
         ));
     }
-    Ok(vec![Ok(event)])
+    Ok(vec![Member { bytes: 0..envelope.body.len(), outcome: Ok(event) }])
 }
 
 /// Reads one event in structured mode: a JSON object with the attributes and `data`.
