@@ -20,6 +20,30 @@ use uuid::Uuid;
 type Entry = (String, Option<String>, String, Vec<u8>, i32);
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_events_leave_and_one_that_the_broker_does_not_take_is_parked() -> anyhow::Result<()> {
+    let mut engine = Engine::start(0).await?;
+    // Sixty of 64 KiB would be more than one message may hold; one is larger than the broker takes at all.
+    let rows = format!(
+        "INSERT INTO outbox (tenant_id, run_id, event_type, body)
+         SELECT '{}', gen_random_uuid(), 'contact.updated', convert_to(json_build_object(
+                    'specversion', '1.0', 'id', 'o-' || n, 'source', 'automation', 'type', 'contact.updated',
+                    'time', '2026-11-24T08:00:00Z', 'tenantid', 'acme', 'subject', 'ada',
+                    'data', json_build_object('text', repeat('x', CASE n WHEN 30 THEN 17 * 1048576 ELSE 65536 END))
+                )::text, 'UTF8')
+           FROM generate_series(1, 60) AS n",
+        engine.tenant
+    );
+    engine.database.execute(&rows).await?;
+    engine.start_roles();
+    engine.until("SELECT count(*) FROM events WHERE source = 'automation'", 59).await?;
+    engine.until("SELECT count(*) FROM outbox", 0).await?;
+    let parked = "SELECT count(*) FROM parked_events WHERE reason = 'event_unpublishable' AND length(body) > 17 * 1048576";
+    assert_eq!(engine.count(parked).await?, 1);
+    assert_eq!(engine.count("SELECT count(*) FROM parked_events").await?, 1);
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_bad_event_is_parked_once_with_its_reason_and_bytes_and_every_good_one_is_done()
 -> anyhow::Result<()> {
     let mut engine = Engine::start(2).await?;

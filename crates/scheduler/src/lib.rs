@@ -3,6 +3,7 @@
 //! Any number of schedulers may run: rows are taken with locks that others skip, and everything may happen twice.
 
 mod metrics;
+mod outbox_pack;
 mod outbox_relay;
 mod parking_recorder;
 mod partitions;
@@ -16,6 +17,9 @@ use automation_store::{Db, DbRole, Error, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// Most parked messages in memory: each may have 16 MiB.
+const MOST_PREFETCHED: u16 = 16;
 
 /// How a scheduler is set up.
 #[derive(Clone, Debug)]
@@ -42,7 +46,8 @@ pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) publisher: Publisher,
     pub(crate) metrics: metrics::SchedulerMetrics,
-    pub(crate) database: Component,
+    /// Whether the last transaction of some task could be committed.
+    pub(crate) work: Component,
     pub(crate) drain: CancellationToken,
 }
 
@@ -51,15 +56,30 @@ impl Shared {
     pub(crate) fn note<T>(&self, what: &str, outcome: Result<T, Error>) -> Option<T> {
         match outcome {
             Ok(done) => {
-                self.database.ready();
+                self.work.ready();
                 Some(done)
             }
             Err(error) => {
-                self.database.failing(error.to_string());
+                self.work.failing(error.to_string());
                 tracing::warn!(%error, "{what} failed and is tried again");
                 None
             }
         }
+    }
+
+    /// Whether something can be published; else waits until the broker may be back, so that the caller looks again.
+    ///
+    /// Asked before rows are taken: taken rows that cannot be published would come back later than the broker does.
+    pub(crate) async fn can_publish(&self) -> bool {
+        let probed = tokio::select! {
+            () = self.drain.cancelled() => return false,
+            probed = self.publisher.probe() => probed,
+        };
+        if let Err(error) = &probed {
+            tracing::warn!(%error, "waiting for the broker");
+            self.pause(Duration::from_millis(500)).await;
+        }
+        probed.is_ok()
     }
 
     /// Waits, or less long when the process drains; `false` then.
@@ -78,8 +98,11 @@ impl Shared {
 /// When the configuration is refused. A broker or database that is away is waited for.
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
     let db = Db::new(&config.database_url, DbRole::Scheduler, PoolSize { max: 5, ..PoolSize::default() })?;
-    let Some(publisher) = connect(&config.amqp_url, &drain).await else { return Ok(()) };
-    let queues = [PARKING, DEAD].map(|queue| QueueSpec { queue: queue.to_owned(), prefetch: 50 }).to_vec();
+    // Connects when it is used: whoever asks meanwhile is told that this process is not ready.
+    let publisher = Publisher::lazy(&config.amqp_url, "scheduler")?;
+    let queues = [PARKING, DEAD]
+        .map(|queue| QueueSpec { queue: queue.to_owned(), prefetch: MOST_PREFETCHED })
+        .to_vec();
     let (consumer, inputs) =
         Consumer::spawn(ConsumerConfig::new(&config.amqp_url, "scheduler", queues), drain.clone());
     let consuming = consumer.health();
@@ -88,24 +111,15 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         ConsumerHealth::Connecting => Err("not consuming: connecting to the broker".to_owned()),
         ConsumerHealth::Draining | ConsumerHealth::Closed => Err("draining".to_owned()),
     });
-    let blocked = publisher.clone();
-    health.register("scheduler.publisher", move || {
-        if blocked.is_blocked() { Err("the broker is refusing messages (alarm)".to_owned()) } else { Ok(()) }
-    });
-    let database = health.component("scheduler.database");
-    match db.ping().await {
-        Ok(()) => database.ready(),
-        Err(error) => database.failing(error.to_string()),
-    }
-    let shared = Arc::new(Shared {
-        config,
-        db,
-        publisher,
-        metrics: metrics::SchedulerMetrics::new(),
-        database,
-        drain,
-    });
+    let publishing = publisher.clone();
+    health.register("scheduler.publisher", move || publishing.health());
+    let (database, work) = (health.component("scheduler.database"), health.component("scheduler.work"));
+    work.ready();
+    let shared =
+        Arc::new(Shared { config, db, publisher, metrics: metrics::SchedulerMetrics::new(), work, drain });
     let mut tasks = tokio::task::JoinSet::new();
+    let (db, stop) = (shared.db.clone(), shared.drain.clone());
+    tasks.spawn(async move { database.watch(stop, || db.ping()).await });
     tasks.spawn(sweep::run(shared.clone()));
     tasks.spawn(outbox_relay::run(shared.clone()));
     tasks.spawn(partitions::run(shared.clone()));
@@ -119,18 +133,4 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     shared.publisher.close().await;
     shared.db.close().await;
     Ok(())
-}
-
-/// Waits for the broker; `None` when the process drains first.
-async fn connect(url: &str, drain: &CancellationToken) -> Option<Publisher> {
-    loop {
-        match Publisher::connect(url, "scheduler").await {
-            Ok(publisher) => return Some(publisher),
-            Err(error) => tracing::warn!(%error, "waiting for the broker"),
-        }
-        tokio::select! {
-            () = drain.cancelled() => return None,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-    }
 }

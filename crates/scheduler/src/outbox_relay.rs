@@ -1,12 +1,14 @@
 //! The outbox relay: lease, commit, publish with confirms, delete.
 
 use crate::Shared;
-use automation_broker::publisher::Message;
-use automation_broker::topology::EVENTS;
-use automation_domain::event::encode::{BATCH, STRUCTURED};
-use automation_service_kit::{crash_point, ids};
+use crate::outbox_pack::{MOST_BYTES, Packed, pack};
+use automation_domain::event::encode::STRUCTURED;
+use automation_domain::id::{TenantId, digest};
+use automation_service_kit::crash_point;
 use automation_store::outbox::{self, Leased};
-use automation_store::{Error, Scope};
+use automation_store::parked::{self, Parked};
+use automation_store::{Error, PgConnection, Scope, receipts};
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,18 +18,19 @@ const LEASE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_millis(20);
 /// Sleep after a failure.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
-/// Most events in one message, well within what ingest takes.
-const MOST_IN_MESSAGE: usize = 100;
-
 pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
-        let wait = match shared.note("leasing from the outbox", lease(&shared).await) {
-            None => AFTER_FAILURE,
-            Some(leased) if leased.is_empty() => IDLE,
-            Some(leased) => {
-                crash_point!("outbox.after_lease");
-                if relay(&shared, leased).await { Duration::ZERO } else { AFTER_FAILURE }
+        let wait = if shared.can_publish().await {
+            match shared.note("leasing from the outbox", lease(&shared).await) {
+                None => AFTER_FAILURE,
+                Some(leased) if leased.is_empty() => IDLE,
+                Some(leased) => {
+                    crash_point!("outbox.after_lease");
+                    if relay(&shared, leased).await { Duration::ZERO } else { AFTER_FAILURE }
+                }
             }
+        } else {
+            Duration::ZERO
         };
         if !shared.pause(wait).await {
             return;
@@ -42,85 +45,108 @@ async fn lease(shared: &Shared) -> Result<Vec<Leased>, Error> {
         .await
 }
 
-/// Publishes and then deletes; whether both succeeded. If not, the lease runs out and the events are published again,
-/// under the same ids.
-async fn relay(shared: &Shared, leased: Vec<Leased>) -> bool {
-    let ids: Vec<_> = leased.iter().map(|event| (event.tenant_id, event.outbox_id)).collect();
-    if let Err(error) = shared.publisher.publish_all(pack(leased, &shared.config.amqp_user)).await {
-        tracing::warn!(%error, events = ids.len(), "events were not published; they stay in the outbox");
-        return false;
-    }
-    crash_point!("outbox.after_publish");
-    let deleted =
-        shared.db.tx(Scope::Unscoped, async |connection| outbox::delete(connection, &ids).await).await;
-    shared.metrics.relayed.add(ids.len() as u64, &[]);
-    shared.note("deleting from the outbox", deleted).is_some()
+/// What became of leased events.
+#[derive(Default)]
+struct Relayed {
+    confirmed: Vec<(TenantId, i64)>,
+    given_back: Vec<(TenantId, i64)>,
+    set_aside: Vec<SetAside>,
 }
 
-/// Packs neighbours of one type into one message, so that the order stays as it is.
-fn pack(leased: Vec<Leased>, user: &str) -> Vec<Message> {
-    let mut messages: Vec<Message> = Vec::new();
-    let mut packed = 0;
-    let mut previous = None;
-    for event in leased {
-        let joins = packed > 0 && packed < MOST_IN_MESSAGE && previous.as_ref() == Some(&event.event_type);
-        match messages.last_mut().filter(|_| joins) {
-            Some(message) => {
-                if packed == 1 {
-                    message.body.insert(0, b'[');
-                    message.content_type = BATCH.to_owned();
-                } else {
-                    message.body.pop();
-                }
-                message.body.push(b',');
-                message.body.extend_from_slice(&event.body);
-                message.body.push(b']');
-                packed += 1;
-            }
-            None => {
-                packed = 1;
-                messages.push(Message {
-                    exchange: EVENTS.to_owned(),
-                    routing_key: event.event_type.clone(),
-                    body: event.body,
-                    content_type: STRUCTURED.to_owned(),
-                    message_id: ids::new_id().to_string(),
-                    user_id: Some(user.to_owned()),
-                    ..Message::default()
-                });
+/// An event that cannot be published.
+struct SetAside {
+    row: (TenantId, i64),
+    event_type: String,
+    body: Vec<u8>,
+    detail: String,
+}
+
+/// Publishes, and then deletes what was confirmed; whether all of it was, and is gone. What was not is given back, to be
+/// published again under the same ids.
+async fn relay(shared: &Shared, leased: Vec<Leased>) -> bool {
+    let packed = pack(leased, &shared.config.amqp_user);
+    let mut relayed = Relayed::default();
+    let messages = packed.iter().map(|packed| packed.message.clone()).collect();
+    match shared.publisher.publish_all(messages).await {
+        Ok(()) => relayed.confirmed.extend(packed.into_iter().flat_map(|packed| packed.rows)),
+        Err(error) if error.blames_a_message() => {
+            tracing::warn!(%error, "events were not published; each message is tried by itself");
+            for message in packed {
+                alone(shared, message, &mut relayed).await;
             }
         }
-        previous = Some(event.event_type);
+        Err(error) => {
+            tracing::warn!(%error, messages = packed.len(), "events were not published; they stay in the outbox");
+            let again = error.unconfirmed(packed.len());
+            for (index, message) in packed.into_iter().enumerate() {
+                let rows = if again.binary_search(&index).is_ok() {
+                    &mut relayed.given_back
+                } else {
+                    &mut relayed.confirmed
+                };
+                rows.extend(message.rows);
+            }
+        }
     }
-    messages
+    crash_point!("outbox.after_publish");
+    let settled = shared.db.tx(Scope::Unscoped, async |connection| settle(connection, &relayed).await).await;
+    shared.metrics.relayed.add(relayed.confirmed.len() as u64, &[]);
+    shared.note("deleting from the outbox", settled).is_some() && relayed.given_back.is_empty()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use automation_domain::id::TenantId;
-    use uuid::Uuid;
-
-    fn leased(event_type: &str, body: &str) -> Leased {
-        let tenant_id = TenantId(Uuid::nil());
-        Leased { tenant_id, outbox_id: 0, event_type: event_type.to_owned(), body: body.as_bytes().to_vec() }
+/// Publishes one message by itself, so that one which cannot be published holds up no other: it is set aside.
+async fn alone(shared: &Shared, packed: Packed, relayed: &mut Relayed) {
+    let Err(error) = shared.publisher.publish_all(vec![packed.message.clone()]).await else {
+        relayed.confirmed.extend(packed.rows);
+        return;
+    };
+    match packed.rows[..] {
+        // Only its size is the event's own fault; were it the name of the user, no event could be published.
+        [row] if error.blames_a_message() && packed.message.body.len() > MOST_BYTES => {
+            let (event_type, body) = (packed.message.routing_key, packed.message.body);
+            relayed.set_aside.push(SetAside { row, event_type, body, detail: error.to_string() });
+        }
+        _ => {
+            tracing::warn!(%error, events = packed.rows.len(), "events were not published; they stay in the outbox");
+            relayed.given_back.extend(packed.rows);
+        }
     }
+}
 
-    #[test]
-    fn neighbours_of_one_type_share_a_message_and_order_is_kept() {
-        let events =
-            [leased("a", "1"), leased("a", "2"), leased("a", "3"), leased("b", "4"), leased("a", "5")];
-        let messages = pack(events.to_vec(), "engine");
-        let seen: Vec<_> = messages
-            .iter()
-            .map(|message| {
-                (
-                    message.routing_key.as_str(),
-                    std::str::from_utf8(&message.body).unwrap(),
-                    message.content_type.as_str(),
-                )
-            })
-            .collect();
-        assert_eq!(seen, [("a", "[1,2,3]", BATCH), ("b", "4", STRUCTURED), ("a", "5", STRUCTURED)]);
+/// Writes down what became of leased events: what is set aside is parked with its bytes.
+async fn settle(connection: &mut PgConnection, relayed: &Relayed) -> Result<(), Error> {
+    let mut gone = relayed.confirmed.clone();
+    if !relayed.set_aside.is_empty() {
+        let now = receipts::now(connection).await?;
+        for event in &relayed.set_aside {
+            parked::record(connection, &event.parked(now)).await?;
+            gone.push(event.row);
+        }
+    }
+    if !relayed.given_back.is_empty() {
+        outbox::give_back(connection, &relayed.given_back).await?;
+    }
+    outbox::delete(connection, &gone).await
+}
+
+impl SetAside {
+    fn parked(&self, now: DateTime<Utc>) -> Parked {
+        let (tenant_id, outbox_id) = self.row;
+        tracing::error!(tenant.id = %tenant_id, outbox.id = outbox_id, detail = self.detail, "an event cannot be published; it is parked");
+        Parked {
+            parked_id: digest(&[b"outbox", tenant_id.0.as_bytes(), &outbox_id.to_be_bytes()]),
+            tenant_id: Some(tenant_id),
+            reason: "event_unpublishable".to_owned(),
+            detail: self.detail.clone(),
+            queue: String::new(),
+            routing_key: self.event_type.clone(),
+            content_type: Some(STRUCTURED.to_owned()),
+            amqp_user: None,
+            headers: serde_json::Map::new(),
+            body: self.body.clone(),
+            occurrences: 1,
+            first_seen_at: now,
+            last_seen_at: now,
+        }
     }
 }

@@ -59,9 +59,20 @@ fn row(delivery: &Delivery, now: DateTime<Utc>) -> Parked {
     let routing_key = header("automation-routing-key")
         .or_else(|| death.and_then(|death| death.routing_keys.first().cloned()))
         .unwrap_or_else(|| delivery.routing_key.clone());
+    let headers: Map<String, Value> =
+        headers.into_iter().map(|(name, value)| (storable(&name), clean(value))).collect();
+    let tenant = header("automation-tenant-id");
+    let user = header("automation-user").or_else(|| delivery.user_id.clone());
     Parked {
-        parked_id: id(&reason, &routing_key, &delivery.body),
-        tenant_id: header("automation-tenant-id").and_then(|id| id.parse().ok()).map(TenantId),
+        parked_id: id(&[
+            reason.as_bytes(),
+            routing_key.as_bytes(),
+            tenant.as_deref().unwrap_or_default().as_bytes(),
+            user.as_deref().unwrap_or_default().as_bytes(),
+            Value::Object(headers.clone()).to_string().as_bytes(),
+            &delivery.body,
+        ]),
+        tenant_id: tenant.and_then(|id| id.parse().ok()).map(TenantId),
         reason: storable(&reason),
         detail: storable(&detail),
         queue: header("automation-queue")
@@ -71,8 +82,8 @@ fn row(delivery: &Delivery, now: DateTime<Utc>) -> Parked {
         content_type: header("automation-content-type")
             .or_else(|| delivery.content_type.clone())
             .map(|text| storable(&text)),
-        amqp_user: header("automation-user").or_else(|| delivery.user_id.clone()).map(|text| storable(&text)),
-        headers: headers.into_iter().map(|(name, value)| (storable(&name), clean(value))).collect(),
+        amqp_user: user.map(|text| storable(&text)),
+        headers,
         body: delivery.body.clone(),
         occurrences: 1,
         first_seen_at: now,
@@ -80,10 +91,10 @@ fn row(delivery: &Delivery, now: DateTime<Utc>) -> Parked {
     }
 }
 
-/// The same message parked twice for one reason is one row.
-fn id(reason: &str, routing_key: &str, body: &[u8]) -> Uuid {
-    use automation_domain::id::digest;
-    digest(&[b"parked", reason.as_bytes(), routing_key.as_bytes(), body])
+/// The same message parked twice for one reason is one row. Whose it is and its headers are part of it: in binary mode,
+/// they say which event it is.
+fn id(parts: &[&[u8]]) -> Uuid {
+    automation_domain::id::digest(&[&[b"parked".as_slice()], parts].concat())
 }
 
 /// Postgres cannot hold U+0000 in text.

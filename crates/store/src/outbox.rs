@@ -122,3 +122,24 @@ pub async fn delete(connection: &mut PgConnection, published: &[(TenantId, i64)]
     .await?;
     Ok(())
 }
+
+/// Gives up the lease of events that could not be published; role scheduler.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn give_back(connection: &mut PgConnection, leased: &[(TenantId, i64)]) -> Result<(), Error> {
+    let (tenants, ids): (Vec<Uuid>, Vec<i64>) = leased.iter().map(|(tenant, id)| (tenant.0, *id)).unzip();
+    sqlx::query(
+        "UPDATE outbox o SET leased_until = '-infinity'
+           FROM (SELECT l.place FROM unnest($1::uuid[], $2::int8[]) AS u (t, i)
+                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM outbox c
+                                       WHERE c.tenant_id = u.t AND c.outbox_id = u.i FOR UPDATE) AS l) AS x
+          WHERE o.ctid = x.place",
+    )
+    .bind(tenants)
+    .bind(ids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

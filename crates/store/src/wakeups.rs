@@ -16,6 +16,10 @@ pub struct Due {
     pub run_id: RunId,
     /// Its queue.
     pub priority: Priority,
+    /// Which of the run's wakeups.
+    pub token: i16,
+    /// When it falls due again.
+    pub again_at: DateTime<Utc>,
 }
 
 /// Takes up to `limit` wakeups that are due, the longest due first.
@@ -40,7 +44,7 @@ pub async fn take_due(
             SET due_at = now() + $2 * power(2, least(w.sweeps, 8)), sweeps = least(w.sweeps + 1, 100)
            FROM due
           WHERE w.ctid = due.place
-      RETURNING w.tenant_id, w.run_id, w.priority",
+      RETURNING w.tenant_id, w.run_id, w.priority, w.token, w.due_at",
     )
     .bind(limit)
     .bind(first_look)
@@ -50,9 +54,39 @@ pub async fn take_due(
         .map(|row| {
             let run_id = RunId(row.try_get("run_id")?);
             let priority = crate::runs::priority(row, "wakeups", run_id)?;
-            Ok(Due { tenant_id: TenantId(row.try_get("tenant_id")?), run_id, priority })
+            Ok(Due {
+                tenant_id: TenantId(row.try_get("tenant_id")?),
+                run_id,
+                priority,
+                token: row.try_get("token")?,
+                again_at: row.try_get("due_at")?,
+            })
         })
         .collect()
+}
+
+/// Makes wakeups due again that were taken for nothing, as if they had not been. One that somebody has moved meanwhile
+/// stays where it is.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn give_back(connection: &mut PgConnection, taken: &[Due]) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE wakeups w SET due_at = now(), sweeps = greatest(w.sweeps - 1, 0)
+           FROM (SELECT l.place FROM unnest($1::uuid[], $2::uuid[], $3::int2[], $4::timestamptz[]) AS u (t, r, k, a)
+                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM wakeups c
+                                       WHERE c.tenant_id = u.t AND c.run_id = u.r AND c.token = u.k
+                                         AND c.due_at = u.a FOR UPDATE) AS l) AS x
+          WHERE w.ctid = x.place",
+    )
+    .bind(taken.iter().map(|due| due.tenant_id.0).collect::<Vec<_>>())
+    .bind(taken.iter().map(|due| due.run_id.0).collect::<Vec<_>>())
+    .bind(taken.iter().map(|due| due.token).collect::<Vec<_>>())
+    .bind(taken.iter().map(|due| due.again_at).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// How long until the next wakeup falls due; zero when one is due already, `None` when nothing is owed.

@@ -44,6 +44,26 @@ async fn a_due_wakeup_is_taken_once_and_falls_due_again_later_each_time() -> any
 }
 
 #[tokio::test]
+async fn what_was_taken_for_nothing_is_due_as_if_it_had_not_been() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let (given, moved) = (world.run("1").await?.run_id, world.run("2").await?.run_id);
+    world.make_wakeups_due().await?;
+    let taken = take(&world, 10).await?;
+    assert_eq!(taken.len(), 2);
+    // Meanwhile a worker has got hold of the second run.
+    world.claim(&[moved]).await?;
+    let held = format!("UPDATE wakeups SET due_at = now() + interval '1 hour' WHERE run_id = '{moved}'");
+    world.database.execute(&held).await?;
+    world
+        .scheduler
+        .tx(Scope::Unscoped, async |connection| wakeups::give_back(connection, &taken).await)
+        .await?;
+    assert_eq!(world.database.count("SELECT count(*) FROM wakeups WHERE sweeps = 0").await?, 1);
+    assert_eq!(take(&world, 10).await?.iter().map(|due| due.run_id).collect::<Vec<_>>(), [given]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn two_schedulers_do_not_take_the_same_wakeup() -> anyhow::Result<()> {
     let world = World::new().await?;
     for id in 0..40 {
