@@ -8,7 +8,7 @@ mod ledger;
 
 use anyhow::{Context, bail};
 use automation_service_kit::crash_point::CRASH_POINTS;
-use engine::{Engine, event};
+use engine::{Engine, event, note_forms};
 use serde_json::json;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
@@ -27,18 +27,14 @@ const AT_ONCE: i64 = 20;
 async fn whatever_step_the_process_dies_after_nothing_is_lost_and_nothing_happens_twice() -> anyhow::Result<()>
 {
     let engine = Engine::start(0).await?;
-    engine
-        .apply(json!({
-            "apiVersion": "automation/v1", "key": "crash", "name": "Crash",
-            "triggers": [{ "id": "form", "event": "form.submitted" }],
-            "nodes": [
-                { "id": "note", "action": "add_note", "with": { "text": "Wrote." } },
-                { "id": "wait", "action": "delay", "with": { "for": "1s" } },
-                { "id": "tag", "action": "add_tag", "with": { "tag": "seen" } },
-            ],
-            "edges": [["form", "note"], ["note", "wait"], ["wait", "tag"]],
-        }))
-        .await?;
+    let mut workflow = note_forms("crash");
+    workflow["nodes"] = json!([
+        { "id": "note", "action": "add_note", "with": { "text": "Wrote." } },
+        { "id": "wait", "action": "delay", "with": { "for": "1s" } },
+        { "id": "tag", "action": "add_tag", "with": { "tag": "seen" } },
+    ]);
+    workflow["edges"] = json!([["form", "note"], ["note", "wait"], ["wait", "tag"]]);
+    engine.apply(workflow).await?;
     let mut events = 0;
     for (point, _) in CRASH_POINTS {
         // Not at the first hit: what came before it must be safe as well.
@@ -74,7 +70,12 @@ async fn whatever_step_the_process_dies_after_nothing_is_lost_and_nothing_happen
 }
 
 fn form(number: i64) -> serde_json::Value {
-    event("form.submitted", &format!("e-{number}"), &format!("contact-{number}"), json!({}))
+    event(
+        "form.submitted",
+        &format!("e-{number}"),
+        &format!("contact-{number}"),
+        json!({ "form_id": "contact" }),
+    )
 }
 
 /// All roles in one process, armed or not.
