@@ -171,15 +171,11 @@ fn step(
 
 /// Three attempts, and at most two deferrals or a hundred seconds of them.
 fn ladder() -> Ladder {
-<<<<<<< ours
     Ladder {
         rungs: [0, 60, 300].map(Duration::from_secs).to_vec(),
         max_deferrals: 2,
         max_deferred: Duration::from_secs(100),
     }
-=======
-    Ladder { rungs: "1m,5m".parse().unwrap(), max_deferrals: 2, max_deferred: Duration::from_secs(100) }
->>>>>>> theirs
 }
 
 fn play(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>) -> String {
