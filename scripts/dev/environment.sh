@@ -37,6 +37,10 @@ AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url automation-engine "$SECRET_AMQP_
 AUTOMATION_ENGINE_USERS=automation-engine
 ENV
     fi
+    # Of the roles, the executor alone uses secrets.
+    if [ "$1" = executor ]; then
+        echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}"
+    fi
     cat <<ENV
 AUTOMATION_ADMIN_ADDR=127.0.0.1:$(role_port "$1")
 RUST_LOG=${RUST_LOG:-info}
