@@ -12,6 +12,7 @@ mod db;
 pub mod enrolments;
 mod error;
 pub mod events;
+pub mod lag;
 mod migrate;
 pub mod outbox;
 pub mod parked;

@@ -8,6 +8,7 @@ mod cancelling;
 mod claiming;
 mod credentials;
 mod enrolling;
+mod lagging;
 mod listing;
 mod looking_up;
 mod outbox_order;
