@@ -7,6 +7,7 @@ pub mod management;
 pub mod nudge;
 pub mod permissions;
 pub mod publisher;
+pub mod retry;
 pub mod topology;
 
 mod connection;

@@ -70,6 +70,9 @@ pub struct Queue {
     /// Arguments.
     #[serde(default, deserialize_with = "object_or_nothing")]
     pub arguments: Map<String, Value>,
+    /// Messages waiting or delivered; `None` while the broker has not counted them, or the queue is down.
+    #[serde(default)]
+    pub messages: Option<u64>,
     /// Messages waiting.
     #[serde(default)]
     pub messages_ready: u64,
@@ -84,6 +87,13 @@ pub struct Queue {
     pub consumers: u64,
 }
 
+impl Queue {
+    /// Whether it is known to hold nothing, dead letters on their way included.
+    pub fn is_empty(&self) -> bool {
+        self.messages == Some(0) && self.messages_dlx == 0
+    }
+}
+
 /// A binding as the broker knows it.
 #[derive(Debug, Deserialize)]
 pub struct Binding {
@@ -93,6 +103,12 @@ pub struct Binding {
     pub destination: String,
     /// Routing key.
     pub routing_key: String,
+    /// Arguments: headers to compare.
+    #[serde(default, deserialize_with = "object_or_nothing")]
+    pub arguments: Map<String, Value>,
+    /// What tells it from other bindings of the same two objects.
+    #[serde(default)]
+    pub properties_key: String,
 }
 
 /// A policy, or an operator's policy: arguments for all objects that match a pattern.
@@ -129,21 +145,6 @@ pub struct Connection {
     pub vhost: Option<String>,
 }
 
-/// A node of the broker.
-#[derive(Debug, Deserialize)]
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// Whether it runs.
-    pub running: bool,
-    /// Whether it is out of memory, and takes no messages.
-    #[serde(default)]
-    pub mem_alarm: bool,
-    /// Whether it is out of disk, and takes no messages.
-    #[serde(default)]
-    pub disk_free_alarm: bool,
-}
-
 #[derive(Deserialize)]
 struct Overview {
     rabbitmq_version: String,
@@ -163,11 +164,6 @@ impl Management {
     /// The broker's version: `3.10.8`.
     pub async fn version(&self) -> Result<String, Error> {
         Ok(self.get::<Overview>(&["overview"]).await?.rabbitmq_version)
-    }
-
-    /// The broker's nodes, with their alarms.
-    pub async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        self.get(&["nodes"]).await
     }
 
     /// Makes a virtual host; no change when it exists.
@@ -230,6 +226,17 @@ impl Management {
     /// The bindings of a virtual host.
     pub async fn bindings(&self, vhost: &str) -> Result<Vec<Binding>, Error> {
         self.get(&["bindings", vhost]).await
+    }
+
+    /// Removes a binding of a queue.
+    pub async fn unbind(&self, vhost: &str, binding: &Binding) -> Result<(), Error> {
+        let (source, queue) = (&binding.source, &binding.destination);
+        self.delete(&["bindings", vhost, "e", source, "q", queue, &binding.properties_key]).await
+    }
+
+    /// Deletes a queue with everything in it.
+    pub async fn delete_queue(&self, vhost: &str, queue: &str) -> Result<(), Error> {
+        self.delete(&["queues", vhost, queue]).await
     }
 
     /// The policies of a virtual host, operators' policies too.

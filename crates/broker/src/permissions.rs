@@ -33,7 +33,7 @@ pub struct TopicPermissions {
 pub fn engine() -> (Permissions, TopicPermissions) {
     let permissions = Permissions {
         configure: "^$".to_owned(),
-        write: r"^automation\.(events|work|dlx)$".to_owned(),
+        write: r"^automation\.(events|work|retry|commands|dlx)$".to_owned(),
         read: r"^automation\.((ingest|work)\.(high|medium|low)|dead|parking)$".to_owned(),
     };
     (permissions, events_topic(".*"))

@@ -2,7 +2,7 @@
 
 use automation_broker::management;
 use automation_broker::publisher::PublishError;
-use automation_broker::topology::ApplyError;
+use automation_broker::topology::{ApplyError, RetireError};
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
@@ -61,7 +61,10 @@ fn verdict(cause: &(dyn Error + 'static)) -> Option<Verdict> {
     if let Some(error) = cause.downcast_ref() {
         return Some(management(error));
     }
-    cause.downcast_ref().map(applying)
+    if let Some(error) = cause.downcast_ref() {
+        return Some(applying(error));
+    }
+    cause.downcast_ref().map(retiring)
 }
 
 fn database(error: &automation_store::Error) -> Verdict {
@@ -117,6 +120,13 @@ fn applying(error: &ApplyError) -> Verdict {
                 "apply as a user who may declare; drain what differs, delete it, and apply again: docs/topology.md",
             ),
         ),
+    }
+}
+
+fn retiring(error: &RetireError) -> Verdict {
+    match error {
+        RetireError::Management(error) => management(error),
+        RetireError::Connection(_) => UNREACHABLE,
     }
 }
 

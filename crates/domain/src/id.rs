@@ -49,6 +49,8 @@ id!(/// What an effect outside is known by to whoever receives it: a function of
     IdempotencyKey);
 id!(/// A credential: what authorizes requests to the world outside.
     CredentialId);
+id!(/// A dead letter: time of death, and a function of run and epoch.
+    DeadLetterId);
 
 impl EventKey {
     /// Derives the key from `source` and `id`.
@@ -102,6 +104,13 @@ impl IdempotencyKey {
     /// Derives the key of what a step sends outside: the same on every try, crash, takeover and replay.
     pub fn derive(run: RunId, node: &str, visit: u32) -> Self {
         Self(hashed(&hash(&[b"effect", run.0.as_bytes(), node.as_bytes(), &visit.to_be_bytes()])))
+    }
+}
+
+impl DeadLetterId {
+    /// Derives the id of the dead letter of the claim `epoch` of a run: a claim gives up once.
+    pub fn derive(died_at: DateTime<Utc>, run: RunId, epoch: i32) -> Self {
+        Self(time_ordered(millis(died_at), &hash(&[b"dead letter", run.0.as_bytes(), &epoch.to_be_bytes()])))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, rolls dice or waits: every function of this crate gives the same answer
 //! for the same arguments, which is what lets the executor, a dry run and a simulator share it.
 
+pub mod audit;
 pub mod catalogue;
 pub mod condition;
 pub mod contact;
@@ -21,5 +22,7 @@ pub mod priority;
 pub mod problem;
 pub mod record;
 pub mod retry;
+pub mod rungs;
+pub mod signature;
 pub mod template;
 pub mod workflow;

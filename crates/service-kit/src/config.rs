@@ -4,6 +4,7 @@
 //! a secret's value is never named.
 
 mod encryption;
+mod ladder;
 mod limits;
 mod outbound;
 mod rule;
@@ -11,6 +12,7 @@ mod secret;
 mod url;
 
 pub use encryption::EncryptionConfig;
+pub use ladder::LadderConfig;
 pub use limits::LimitsConfig;
 pub use outbound::OutboundConfig;
 pub use rule::{Rule, rule, secret_rule};

@@ -57,30 +57,31 @@ async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), 
     let kind = match exchange.kind {
         ExchangeKind::Direct => lapin::ExchangeKind::Direct,
         ExchangeKind::Fanout => lapin::ExchangeKind::Fanout,
+        ExchangeKind::Headers => lapin::ExchangeKind::Headers,
         ExchangeKind::Topic => lapin::ExchangeKind::Topic,
     };
-    let name = short(exchange.name)?;
+    let name = short(&exchange.name)?;
     within(PATIENCE, channel.exchange_declare(name, kind, options, table(&exchange.arguments)?)).await
 }
 
 async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), connection::Error> {
     let options = QueueDeclareOptions::durable();
-    within(PATIENCE, channel.queue_declare(short(queue.name)?, options, table(&queue.arguments)?)).await?;
+    within(PATIENCE, channel.queue_declare(short(&queue.name)?, options, table(&queue.arguments)?)).await?;
     Ok(())
 }
 
 async fn bind(channel: &Channel, binding: &Binding) -> Result<(), connection::Error> {
-    let (queue, exchange) = (short(binding.queue)?, short(binding.exchange)?);
-    let key = short(binding.routing_key)?;
+    let (queue, exchange) = (short(&binding.queue)?, short(&binding.exchange)?);
+    let key = short(&binding.routing_key)?;
     let options = QueueBindOptions::default();
-    within(PATIENCE, channel.queue_bind(queue, exchange, key, options, FieldTable::default())).await
+    within(PATIENCE, channel.queue_bind(queue, exchange, key, options, table(&binding.arguments)?)).await
 }
 
 fn table(arguments: &Arguments) -> Result<FieldTable, connection::Error> {
     let mut table = FieldTable::default();
     for (name, value) in arguments {
         let value = match value {
-            Argument::Text(text) => AMQPValue::LongString((*text).into()),
+            Argument::Text(text) => AMQPValue::LongString(text.as_ref().into()),
             Argument::Number(number) => AMQPValue::LongLongInt(*number),
         };
         table.insert(short(name)?, value);

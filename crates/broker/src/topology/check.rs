@@ -1,6 +1,6 @@
 //! Compares the table with what the broker has in effect.
 
-use super::{Arguments, Topology};
+use super::{Arguments, COMMANDS, Topology};
 use crate::management::{self, Management};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +91,7 @@ impl Topology {
             .collect();
         for expected in self.exchanges() {
             let object = format!("exchange {}", expected.name);
-            let Some(actual) = actual.remove(expected.name) else {
+            let Some(actual) = actual.remove(expected.name.as_ref()) else {
                 report.missing.push(object);
                 continue;
             };
@@ -113,7 +113,7 @@ impl Topology {
             .collect();
         for expected in self.queues() {
             let object = format!("queue {}", expected.name);
-            let Some(actual) = actual.remove(expected.name) else {
+            let Some(actual) = actual.remove(expected.name.as_ref()) else {
                 report.missing.push(object);
                 continue;
             };
@@ -126,18 +126,28 @@ impl Topology {
     }
 
     fn check_bindings(&self, report: &mut Report, actual: Vec<management::Binding>) {
-        let line = |source: &str, key: &str, to: &str| format!("binding {source} -[{key}]-> {to}");
         let expected: BTreeSet<_> = self.bindings().map(ToString::to_string).collect();
         let actual: BTreeSet<_> = actual
             .iter()
             // Every queue is bound to the nameless default exchange, which is not ours to declare.
             .filter(|binding| !binding.source.is_empty())
             .filter(|binding| binding.source.starts_with(PREFIX) || binding.destination.starts_with(PREFIX))
-            .map(|binding| line(&binding.source, &binding.routing_key, &binding.destination))
+            // Modules take their commands into queues of their own.
+            .filter(|binding| binding.source != COMMANDS || binding.destination.starts_with(PREFIX))
+            .map(line)
             .collect();
         report.missing.extend(expected.difference(&actual).cloned());
         report.unexpected.extend(actual.difference(&expected).cloned());
     }
+}
+
+/// In the words of [`super::Binding`].
+fn line(binding: &management::Binding) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let arguments: Vec<_> =
+        binding.arguments.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
+    let by = [binding.routing_key.clone(), arguments.join(" ")].join("");
+    format!("binding {} -[{by}]-> {}", binding.source, binding.destination)
 }
 
 /// A policy adds arguments that the queue itself does not show. Which objects it matches is for the broker to say, and

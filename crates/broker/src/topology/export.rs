@@ -36,7 +36,8 @@ impl Topology {
             .map(|binding| {
                 json!({
                     "source": binding.exchange, "vhost": vhost, "destination": binding.queue,
-                    "destination_type": "queue", "routing_key": binding.routing_key, "arguments": {},
+                    "destination_type": "queue", "routing_key": binding.routing_key,
+                    "arguments": binding.arguments,
                 })
             })
             .collect();

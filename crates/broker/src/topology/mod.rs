@@ -3,14 +3,19 @@
 mod apply;
 mod check;
 mod export;
+mod retire;
 mod standard;
 
 pub use apply::ApplyError;
 pub use check::{Difference, Report};
+pub use retire::{RetireError, Retired};
 
 use automation_domain::priority::Priority;
+use automation_domain::rungs::Rungs;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The topic exchange that events come in through; the routing key is the event's type.
 pub const EVENTS: &str = "automation.events";
@@ -18,6 +23,13 @@ pub const EVENTS: &str = "automation.events";
 pub const CUSTOM: &str = "automation.custom";
 /// The direct exchange for nudges; the routing key is the priority.
 pub const WORK: &str = "automation.work";
+/// The headers exchange for nudges that are due later: the header [`crate::retry::DELAY_HEADER`] chooses the wait queue,
+/// and the routing key stays free for the priority.
+pub const RETRY: &str = "automation.retry";
+/// The topic exchange for commands to the modules that own a screen.
+pub const COMMANDS: &str = "automation.commands";
+/// The alternate of [`COMMANDS`], and the queue behind it: commands that no module took.
+pub const UNCLAIMED: &str = "automation.commands.unclaimed";
 /// The direct exchange for what was given up on.
 pub const DLX: &str = "automation.dlx";
 /// The inbox of dead nudges.
@@ -48,15 +60,27 @@ pub fn work_queue(priority: Priority) -> &'static str {
     }
 }
 
-/// Arguments of an exchange or queue, by name.
+/// What the names of all wait queues begin with.
+pub const WAIT_PREFIX: &str = "automation.wait.";
+
+/// The queue that nudges wait in for this long, in whole milliseconds: the delay is in the name, because arguments are
+/// immutable.
+pub fn wait_queue(delay: Duration) -> String {
+    format!("{WAIT_PREFIX}{}", delay.as_millis())
+}
+
+/// Name of an exchange or queue.
+pub type Name = Cow<'static, str>;
+
+/// Arguments of an exchange, queue or binding, by name.
 pub type Arguments = BTreeMap<&'static str, Argument>;
 
 /// The value of an argument.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Argument {
     /// A word.
-    Text(&'static str),
+    Text(Name),
     /// A whole number.
     Number(i64),
 }
@@ -68,6 +92,8 @@ pub enum ExchangeKind {
     Direct,
     /// To every bound queue.
     Fanout,
+    /// By equal headers.
+    Headers,
     /// By pattern of the routing key.
     Topic,
 }
@@ -78,6 +104,7 @@ impl ExchangeKind {
         match self {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
+            Self::Headers => "headers",
             Self::Topic => "topic",
         }
     }
@@ -87,7 +114,7 @@ impl ExchangeKind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exchange {
     /// Name.
-    pub name: &'static str,
+    pub name: Name,
     /// How it routes.
     pub kind: ExchangeKind,
     /// Arguments.
@@ -98,20 +125,22 @@ pub struct Exchange {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Queue {
     /// Name.
-    pub name: &'static str,
+    pub name: Name,
     /// Arguments.
     pub arguments: Arguments,
 }
 
 /// A binding of a queue to an exchange.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Binding {
     /// The exchange.
-    pub exchange: &'static str,
+    pub exchange: Name,
     /// The queue.
-    pub queue: &'static str,
-    /// The routing key; empty for a fanout exchange.
-    pub routing_key: &'static str,
+    pub queue: Name,
+    /// The routing key; empty for a fanout or headers exchange.
+    pub routing_key: Name,
+    /// Arguments: the headers that have to be equal.
+    pub arguments: Arguments,
 }
 
 /// One line of the table.
@@ -123,6 +152,15 @@ pub enum Object {
     Queue(Queue),
     /// A binding.
     Binding(Binding),
+}
+
+impl std::fmt::Display for Argument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
 }
 
 impl std::fmt::Display for Object {
@@ -137,7 +175,10 @@ impl std::fmt::Display for Object {
 
 impl std::fmt::Display for Binding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "binding {} -[{}]-> {}", self.exchange, self.routing_key, self.queue)
+        let arguments: Vec<_> =
+            self.arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let by = [self.routing_key.to_string(), arguments.join(" ")].join("");
+        write!(f, "binding {} -[{by}]-> {}", self.exchange, self.queue)
     }
 }
 
@@ -149,9 +190,14 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// The engine's topology.
+    /// The engine's topology with the default rungs: what `rabbitmq/definitions.json` holds.
     pub fn standard() -> Self {
-        Self { objects: standard::objects() }
+        Self::with_rungs(&Rungs::default())
+    }
+
+    /// The engine's topology with a wait queue for each of these rungs.
+    pub fn with_rungs(rungs: &Rungs) -> Self {
+        Self { objects: standard::objects(rungs) }
     }
 
     /// A topology of one's own.

@@ -4,5 +4,6 @@
 mod consuming;
 mod permissions;
 mod publishing;
+mod retrying;
 mod support;
 mod topology;

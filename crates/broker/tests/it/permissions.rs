@@ -4,8 +4,10 @@ use crate::support::{Fixture, PATIENCE, nudge};
 use automation_broker::consumer::{Acker, Consumer, ConsumerConfig, QueueSpec};
 use automation_broker::permissions;
 use automation_broker::publisher::{Message, Publisher};
-use automation_broker::topology::{DEAD, EVENTS, PARKING, Topology, ingest_queue};
+use automation_broker::retry::DELAY_HEADER;
+use automation_broker::topology::{DEAD, EVENTS, PARKING, RETRY, Topology, ingest_queue};
 use automation_domain::priority::Priority;
+use std::collections::BTreeMap;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +61,8 @@ async fn a_publisher_may_send_its_own_events_and_nothing_else() {
     for (exchange, routing_key) in [
         (EVENTS, "order.created"),
         ("automation.work", "high"),
+        ("automation.retry", "high"),
+        ("automation.commands", "popup.show"),
         ("automation.custom", ""),
         ("automation.dlx", "parking"),
         ("", "automation.ingest.high"),
@@ -75,8 +79,15 @@ async fn the_engine_may_publish_and_consume_but_not_declare() {
     let fixture = Fixture::new().await;
     let user = User::new(&fixture, permissions::engine()).await;
     let publisher = Publisher::connect(&user.url, "test user").await.unwrap();
-    let messages = [(EVENTS, "deal.won"), ("automation.work", "high"), ("automation.dlx", "parking")];
+    let messages = [
+        (EVENTS, "deal.won"),
+        ("automation.work", "high"),
+        ("automation.dlx", "parking"),
+        ("automation.commands", "popup.show"),
+    ];
     publisher.publish_all(messages.map(|(exchange, key)| to(exchange, key)).to_vec()).await.unwrap();
+    let minute = BTreeMap::from([(DELAY_HEADER.to_owned(), "60000".to_owned())]);
+    publisher.publish_all(vec![Message { headers: minute, ..to(RETRY, "high") }]).await.unwrap();
     publisher.close().await;
 
     let queues = ["automation.ingest.high", "automation.work.high", DEAD, PARKING]

@@ -26,8 +26,12 @@ pub struct Fixture {
 
 impl Fixture {
     pub async fn new() -> Self {
+        Self::with(&Topology::standard()).await
+    }
+
+    pub async fn with(topology: &Topology) -> Self {
         let vhost = TestVhost::create().await.unwrap();
-        Topology::standard().apply(vhost.amqp_url()).await.unwrap();
+        topology.apply(vhost.amqp_url()).await.unwrap();
         let management = Management::new(vhost.management_url()).unwrap();
         let connection =
             Connection::connect(vhost.amqp_url(), ConnectionProperties::default()).await.unwrap();

@@ -3,18 +3,15 @@
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
-use automation_broker::management::{Management, Node};
+use automation_broker::management::Management;
 use automation_broker::publisher::Publisher;
 use automation_broker::topology::{Topology, ingest_queue, work_queue};
 use automation_domain::priority::Priority;
-use automation_service_kit::config::BrokerConfig;
+use automation_domain::rungs::Rungs;
+use automation_service_kit::config::{BrokerConfig, LadderConfig};
 use automation_store::{Db, DbRole, Scope, migration_status, partitions};
-use chrono::DateTime;
 use clap::Args;
 use serde_json::{Value, json};
-use std::time::SystemTime;
-
-mod lag;
 
 /// Arguments of `automation doctor`.
 #[derive(Args, Debug)]
@@ -23,6 +20,8 @@ pub struct DoctorArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     broker: BrokerConfig,
+    #[command(flatten)]
+    ladder: LadderConfig,
     /// Virtual host
     #[arg(long, default_value = automation_broker::VHOST)]
     vhost: String,
@@ -41,7 +40,7 @@ pub async fn run(args: DoctorArgs, output: &Output) -> anyhow::Result<()> {
     findings.push(broker(args.broker.amqp_url.expose()).await);
     // Without the management API, topology and queues are not looked at.
     if let Some(url) = &args.broker.amqp_management_url {
-        findings.extend(management(url.expose(), &args.vhost).await);
+        findings.extend(management(url.expose(), &args.vhost, &args.ladder.retry_rungs).await);
     }
     let wrong = findings.iter().filter(|finding| finding.result.is_err()).count();
     let rows: Vec<Value> = findings.iter().map(row).collect();
@@ -85,19 +84,11 @@ async fn database(db: &Db) -> Vec<Finding> {
         )),
         Err(error) => Err((error.to_string(), "automation migrate")),
     };
-    let mut findings = vec![
+    vec![
         Finding { check: "database", result: Ok("answers".to_owned()) },
         Finding { check: "migrations", result: migrations },
         Finding { check: "partitions", result: partitions },
-    ];
-    match db.tx(Scope::Unscoped, automation_store::lag::read).await {
-        Ok(lag) => findings.extend(lag::findings(&lag, DateTime::from(SystemTime::now()))),
-        Err(error) => {
-            findings
-                .push(Finding { check: "wakeups", result: Err((error.to_string(), "automation migrate")) });
-        }
-    }
-    findings
+    ]
 }
 
 async fn broker(url: &str) -> Finding {
@@ -118,16 +109,15 @@ async fn broker(url: &str) -> Finding {
 /// The queue of a priority.
 type QueueName = fn(Priority) -> &'static str;
 
-async fn management(url: &str, vhost: &str) -> Vec<Finding> {
-    let found = async {
+async fn management(url: &str, vhost: &str, rungs: &Rungs) -> Vec<Finding> {
+    let queues = async {
         let management = Management::new(url)?;
         Ok::<_, automation_broker::management::Error>((
-            Topology::standard().check(&management, vhost).await?,
+            Topology::with_rungs(rungs).check(&management, vhost).await?,
             management.queues(vhost).await?,
-            management.nodes().await?,
         ))
     };
-    let (report, queues, nodes) = match found.await {
+    let (report, queues) = match queues.await {
         Ok(found) => found,
         Err(error) => {
             let next = "correct AUTOMATION_AMQP_MANAGEMENT_URL, or enable RabbitMQ's management plugin";
@@ -141,7 +131,7 @@ async fn management(url: &str, vhost: &str) -> Vec<Finding> {
             "automation topology apply; automation topology check",
         )),
     };
-    let mut findings = vec![alarms(&nodes), Finding { check: "topology", result: topology }];
+    let mut findings = vec![Finding { check: "topology", result: topology }];
     let roles: [(&'static str, QueueName, &'static str); 2] = [
         ("ingest queues", ingest_queue, "automation serve --roles ingest"),
         ("work queues", work_queue, "automation serve --roles executor"),
@@ -163,29 +153,6 @@ async fn management(url: &str, vhost: &str) -> Vec<Finding> {
         findings.push(Finding { check, result });
     }
     findings
-}
-
-fn alarms(nodes: &[Node]) -> Finding {
-    let mut wrong = Vec::new();
-    for node in nodes {
-        for (is, what) in [
-            (!node.running, "is down"),
-            (node.mem_alarm, "is out of memory"),
-            (node.disk_free_alarm, "is out of disk"),
-        ] {
-            if is {
-                wrong.push(format!("{} {what}", node.name));
-            }
-        }
-    }
-    let result = match wrong.is_empty() {
-        true => Ok(format!("{} run, without an alarm", nodes.len())),
-        false => Err((
-            wrong.join("; "),
-            "start the node, or free its memory or disk: rabbitmq-diagnostics status says how much is missing",
-        )),
-    };
-    Finding { check: "broker nodes", result }
 }
 
 fn row(finding: &Finding) -> Value {

@@ -3,8 +3,8 @@
 use crate::exit;
 use crate::output::{Output, print};
 use automation_broker::management::Management;
-use automation_broker::topology::Topology;
-use automation_service_kit::config::BrokerConfig;
+use automation_broker::topology::{Retired, Topology};
+use automation_service_kit::config::{BrokerConfig, LadderConfig};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -17,6 +17,8 @@ pub enum TopologyCommand {
         #[arg(long, default_value = automation_broker::VHOST)]
         vhost: String,
         #[command(flatten)]
+        ladder: LadderConfig,
+        #[command(flatten)]
         broker: BrokerConfig,
     },
     /// Compare what the broker has with what it should have
@@ -24,6 +26,8 @@ pub enum TopologyCommand {
         /// Virtual host
         #[arg(long, default_value = automation_broker::VHOST)]
         vhost: String,
+        #[command(flatten)]
+        ladder: LadderConfig,
         #[command(flatten)]
         broker: BrokerConfig,
     },
@@ -35,25 +39,34 @@ pub enum TopologyCommand {
         /// Print the permissions instead, for users that exist already
         #[arg(long)]
         permissions: bool,
+        #[command(flatten)]
+        ladder: LadderConfig,
     },
 }
 
 /// Runs the command.
 pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()> {
-    let topology = Topology::standard();
     match command {
-        TopologyCommand::Apply { vhost, broker } => {
-            match &broker.amqp_management_url {
+        TopologyCommand::Apply { vhost, ladder, broker } => {
+            let topology = Topology::with_rungs(&ladder.retry_rungs);
+            let retired = match &broker.amqp_management_url {
                 // The engine's own users may not declare: an administrator's management API comes first.
-                Some(url) => import(&topology, &Management::new(url.expose())?, &vhost).await?,
-                None => topology.apply(broker.amqp_url.expose()).await?,
-            }
-            output.one(&json!({ "objects": topology.objects().len() }), || {
-                format!("the topology's {} objects are declared", topology.objects().len())
-            });
+                Some(url) => {
+                    let management = Management::new(url.expose())?;
+                    import(&topology, &management, &vhost).await?;
+                    topology.retire(&management, &vhost, broker.amqp_url.expose()).await?
+                }
+                None => {
+                    topology.apply(broker.amqp_url.expose()).await?;
+                    Retired::default()
+                }
+            };
+            let objects = topology.objects().len();
+            output.one(&json!({ "objects": objects, "retired": retired }), || applied(objects, &retired));
             Ok(())
         }
-        TopologyCommand::Check { vhost, broker } => {
+        TopologyCommand::Check { vhost, ladder, broker } => {
+            let topology = Topology::with_rungs(&ladder.retry_rungs);
             let Some(url) = &broker.amqp_management_url else {
                 return Err(exit::usage(
                     "the management API's address is not known",
@@ -73,13 +86,25 @@ pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()
                 )),
             }
         }
-        TopologyCommand::Export { vhost, permissions } => {
+        TopologyCommand::Export { vhost, permissions, ladder } => {
+            let topology = Topology::with_rungs(&ladder.retry_rungs);
             let exported =
                 if permissions { topology.export_permissions(&vhost) } else { topology.export(&vhost) };
             print(&serde_json::to_string_pretty(&exported)?);
             Ok(())
         }
     }
+}
+
+fn applied(objects: usize, retired: &Retired) -> String {
+    let mut lines = vec![format!("the topology's {objects} objects are declared")];
+    for queue in &retired.draining {
+        lines.push(format!(
+            "{queue} is no rung any more and drains; apply again to delete it when it is empty"
+        ));
+    }
+    lines.extend(retired.deleted.iter().map(|queue| format!("{queue} was no rung any more and is deleted")));
+    lines.join("\n")
 }
 
 /// An import leaves what exists with other arguments as it is, without a word: hence the look afterwards.

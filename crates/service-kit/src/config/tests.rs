@@ -14,6 +14,8 @@ struct Cli {
     outbound: OutboundConfig,
     #[command(flatten)]
     encryption: EncryptionConfig,
+    #[command(flatten)]
+    ladder: LadderConfig,
 }
 
 const SERVERS: [&str; 3] = [
@@ -40,7 +42,7 @@ fn refusal(arguments: &[&str]) -> String {
 
 #[test]
 fn defaults_are_those_of_the_documentation() {
-    let Cli { common, limits, outbound, encryption } = parse_without_variables(&SERVERS).unwrap();
+    let Cli { common, limits, outbound, encryption, ladder } = parse_without_variables(&SERVERS).unwrap();
     assert_eq!(common.admin_addr.to_string(), "127.0.0.1:9600");
     assert_eq!(common.drain(), Duration::from_secs(25));
     assert_eq!(common.log_filter, "info");
@@ -48,6 +50,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(format!("{:?}", limits.limits), format!("{:?}", Limits::default()));
     assert_eq!(format!("{:?}", outbound.outbound), format!("{:?}", Outbound::default()));
     assert_eq!(encryption.encryption_keys, None);
+    assert_eq!(ladder.retry_rungs.to_string(), "1m,5m,15m,1h,6h");
 }
 
 #[test]
@@ -76,6 +79,8 @@ fn a_wrong_value_is_refused_with_flag_variable_value_and_rule() {
         ("--max-json-depth=127", "must be a whole number from 1 to 126"),
         ("--max-nodes=0", "must be a whole number, at least 1"),
         ("--max-causation-depth=70000", "must be a whole number, at least 1"),
+        ("--retry-rungs=1m,soon", "(\"soon\" is not a delay"),
+        ("--retry-rungs=0s", "must be delays separated by commas"),
     ] {
         let error = parse(&[argument]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
