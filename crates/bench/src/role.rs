@@ -93,6 +93,7 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 first_look: Duration::from_secs(5),
                 partitions_ahead: 3,
                 dedupe_days: 7,
+                dead_letter_days: 90,
             };
             automation_scheduler::run(config, health, drain).await
         }

@@ -7,7 +7,8 @@ mod session;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    catalog, contact, credential, doctor, event, migrate, parked, run, serve, tenant, topology, workflow,
+    audit, catalog, contact, credential, dead, doctor, event, migrate, parked, run, serve, tenant, topology,
+    workflow,
 };
 use output::Output;
 use std::process::ExitCode;
@@ -61,6 +62,12 @@ enum Command {
     /// Events that were refused
     #[command(subcommand)]
     Parked(parked::ParkedCommand),
+    /// Runs that failed for good, and what to do about them
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
+    /// What people did
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
 }
 
 fn main() -> ExitCode {
@@ -94,5 +101,7 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Contact(command) => contact::run(command, output).await,
         Command::Credential(command) => credential::run(command, output).await,
         Command::Parked(command) => parked::run(command, output).await,
+        Command::Dead(command) => dead::run(command, output).await,
+        Command::Audit(command) => audit::run(command, output).await,
     }
 }

@@ -51,6 +51,11 @@ pub fn open(url: &str, role: DbRole) -> anyhow::Result<Db> {
 }
 
 impl TenantArgs {
+    /// The tenant with this key.
+    pub fn new(tenant: String, database: DatabaseArgs) -> Self {
+        Self { tenant, database }
+    }
+
     /// Looks the tenant up.
     pub async fn open(&self) -> anyhow::Result<Session> {
         let operator = self.database.db(DbRole::Operator)?;
@@ -67,6 +72,12 @@ impl TenantArgs {
         let db = self.database.db(DbRole::Api)?;
         Ok(Session { db, tenant: tenant.tenant_id, key: self.tenant.clone() })
     }
+}
+
+/// Who gives this command, for histories and the audit log.
+pub fn actor() -> String {
+    let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    user.unwrap_or_else(|| "operator".to_owned())
 }
 
 impl Session {

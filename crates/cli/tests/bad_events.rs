@@ -8,8 +8,9 @@ use automation_broker::management::{Management, Queue};
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::{nudge, permissions, topology};
 use automation_domain::id::{RunId, TenantId};
+use automation_store::parked::{self, ParkedFilter};
 use automation_store::tenants::{self, Grant};
-use automation_store::{DbRole, Scope, parked};
+use automation_store::{DbRole, Scope};
 use bad_messages::{Bad, Speaker};
 use engine::{Engine, event, note_forms};
 use serde_json::json;
@@ -89,7 +90,9 @@ async fn each_bad_event_is_parked_once_with_its_reason_and_bytes_and_every_good_
 
     let operator = engine.database.store(DbRole::Operator);
     let parked = operator
-        .tx(Scope::Unscoped, async |connection| parked::list(connection, None, None, 1_000).await)
+        .tx(Scope::Unscoped, async |connection| {
+            parked::list(connection, &ParkedFilter::default(), None, 1_000).await
+        })
         .await?;
     let mut found: Vec<Entry> = parked
         .into_iter()

@@ -85,6 +85,7 @@ fn scheduler(database_url: String, amqp_url: String, amqp_user: &str) -> automat
         first_look: Duration::from_millis(100),
         partitions_ahead: 3,
         dedupe_days: 7,
+        dead_letter_days: 90,
     }
 }
 

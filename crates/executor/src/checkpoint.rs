@@ -6,6 +6,7 @@ use crate::emit::{Cause, outbox_event, task_created};
 use automation_domain::id::{ContactId, RunId, TenantId};
 use automation_domain::record::{Note, RecordChange, Task};
 use automation_store::checkpoints::{self, Checkpoint, Held, Next};
+use automation_store::dead_letters::{self, NewDeadLetter};
 use automation_store::enrolments::{self, EnrolmentKey};
 use automation_store::outbox::NewOutboxEvent;
 use automation_store::records::{self, Made};
@@ -22,6 +23,8 @@ pub(crate) struct Settlement<'a> {
     pub(crate) changes: Vec<RecordChange>,
     /// Whether the workflow has entry rules that need to know when runs end.
     pub(crate) enrolled: bool,
+    /// What is left for a person when the run failed.
+    pub(crate) dead_letter: Option<NewDeadLetter>,
 }
 
 /// Commits the settlements; says which claims still held.
@@ -72,6 +75,9 @@ async fn write(
     let logged: Vec<&Checkpoint> = valid.iter().map(|settlement| &settlement.checkpoint).collect();
     checkpoints::log(connection, now, &shared.config.name, &logged).await?;
     outbox::insert(connection, &events).await?;
+    let dead: Vec<NewDeadLetter> =
+        valid.iter().filter_map(|settlement| settlement.dead_letter.clone()).collect();
+    dead_letters::insert(connection, now, &dead).await?;
     Ok(held.into_iter().chain(resumed).collect())
 }
 

@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod claim;
+mod death;
 mod emit;
 mod metrics;
 mod versions;

@@ -3,6 +3,7 @@
 use crate::Shared;
 use crate::checkpoint::{self, Settlement};
 use crate::claim::{self, Claimed};
+use crate::death::dead_letter;
 use automation_actions::{RunInput, Walked, walk};
 use automation_broker::consumer::{Acker, Delivery, WeightedReceiver};
 use automation_broker::nudge;
@@ -225,6 +226,7 @@ fn settlement<'a>(claimed: &Claimed, run: &'a ClaimedRun, outcome: &Option<Walke
             checkpoint: checkpoint(Next::Paused, state, Vec::new()),
             changes: Vec::new(),
             enrolled: false,
+            dead_letter: None,
         };
     };
     let next = match &walked.state.end {
@@ -244,6 +246,7 @@ fn settlement<'a>(claimed: &Claimed, run: &'a ClaimedRun, outcome: &Option<Walke
         checkpoint: checkpoint(next, encode(&walked.state), steps),
         changes: walked.changes.clone(),
         enrolled,
+        dead_letter: dead_letter(run, walked),
     }
 }
 

@@ -27,7 +27,9 @@ pub(crate) fn check(
     };
     let is_engine = engine_users.contains(user);
     let on_behalf_of = delivery.headers.get(ON_BEHALF_OF);
-    if !is_engine && event.source == ENGINE_SOURCE {
+    // Whoever speaks for somebody else has that one's rights, and no more.
+    let speaks_for_itself = is_engine && on_behalf_of.is_none();
+    if !speaks_for_itself && event.source == ENGINE_SOURCE {
         return Err(("reserved_source", format!("only the engine publishes as source \"{ENGINE_SOURCE}\"")));
     }
     if !is_engine && on_behalf_of.is_some() {

@@ -1,7 +1,9 @@
-//! The clock of the fleet: the sweep over what is owed, the outbox relay, the recorder of parked events, partitions.
+//! The clock of the fleet: the sweep over what is owed, the outbox relay, the recorders of what was parked and of dead
+//! work messages, partitions.
 //!
 //! Any number of schedulers may run: rows are taken with locks that others skip, and everything may happen twice.
 
+mod dead_work;
 mod metrics;
 mod outbox_pack;
 mod outbox_relay;
@@ -38,6 +40,8 @@ pub struct Config {
     pub partitions_ahead: i32,
     /// Days for which an event is known after it was received; 7 at least.
     pub dedupe_days: i32,
+    /// Days for which dead letters are kept; 7 at least.
+    pub dead_letter_days: i32,
 }
 
 /// What the tasks share.
@@ -124,7 +128,10 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     tasks.spawn(outbox_relay::run(shared.clone()));
     tasks.spawn(partitions::run(shared.clone()));
     for input in inputs {
-        tasks.spawn(parking_recorder::run(shared.clone(), input));
+        match input.queue() == DEAD {
+            true => tasks.spawn(dead_work::run(shared.clone(), input)),
+            false => tasks.spawn(parking_recorder::run(shared.clone(), input)),
+        };
     }
     while let Some(ended) = tasks.join_next().await {
         ended?;

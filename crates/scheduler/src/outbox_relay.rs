@@ -6,7 +6,7 @@ use automation_domain::event::encode::STRUCTURED;
 use automation_domain::id::{TenantId, digest};
 use automation_service_kit::crash_point;
 use automation_store::outbox::{self, Leased};
-use automation_store::parked::{self, Parked};
+use automation_store::parked::{self, Parked, ParkedStatus};
 use automation_store::{Error, PgConnection, Scope, receipts};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -119,7 +119,7 @@ async fn settle(connection: &mut PgConnection, relayed: &Relayed) -> Result<(), 
     if !relayed.set_aside.is_empty() {
         let now = receipts::now(connection).await?;
         for event in &relayed.set_aside {
-            parked::record(connection, &event.parked(now)).await?;
+            parked::record(connection, &[event.parked(now)]).await?;
             gone.push(event.row);
         }
     }
@@ -147,6 +147,10 @@ impl SetAside {
             occurrences: 1,
             first_seen_at: now,
             last_seen_at: now,
+            status: ParkedStatus::Open,
+            changed_at: None,
+            changed_by: None,
+            note: None,
         }
     }
 }

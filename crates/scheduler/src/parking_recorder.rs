@@ -1,10 +1,9 @@
 //! The recorder: what the broker holds for people goes into the database, where people can find it.
 
 use crate::Shared;
-use automation_broker::consumer::{Acker, Deliveries, Delivery};
-use automation_broker::topology::DEAD;
+use automation_broker::consumer::{Acker, Batch, Deliveries, Delivery};
 use automation_domain::id::TenantId;
-use automation_store::parked::{self, Parked};
+use automation_store::parked::{self, Parked, ParkedStatus};
 use automation_store::{Error, Scope, receipts};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -12,44 +11,63 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Most messages in a transaction.
+const MOST_MESSAGES: usize = 50;
+/// Most bytes in a transaction, unless one message alone has more.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
 /// Records one queue until the process drains: commit, then acknowledge.
 pub(crate) async fn run(shared: Arc<Shared>, mut input: Deliveries) {
-    while let Some(delivery) = input.recv().await {
-        if delivery.queue == DEAD {
-            // A dead work message is only a lost nudge: the sweep makes up for it.
-            tracing::warn!(routing_key = delivery.routing_key, "the broker gave up on a work message");
-            shared.metrics.dead_nudges.add(1, &[]);
-            Acker::ack_all(vec![delivery]).await;
-            continue;
-        }
-        while shared.note("recording a parked message", record(&shared, &delivery).await).is_none() {
-            if !shared.pause(Duration::from_millis(500)).await {
-                return;
+    while let Some(mut deliveries) = Batch::collect(&mut input, MOST_MESSAGES, Duration::ZERO).await {
+        while !deliveries.is_empty() {
+            let rest = deliveries.split_off(fitting(&deliveries));
+            while shared.note("recording parked messages", record(&shared, &deliveries).await).is_none() {
+                if !shared.pause(Duration::from_millis(500)).await {
+                    return;
+                }
             }
+            shared.metrics.parked.add(deliveries.len() as u64, &[]);
+            Acker::ack_all(deliveries).await;
+            deliveries = rest;
         }
-        shared.metrics.parked.add(1, &[]);
-        Acker::ack_all(vec![delivery]).await;
     }
 }
 
-async fn record(shared: &Shared, delivery: &Delivery) -> Result<(), Error> {
+/// How many of the first deliveries go into one transaction; at least one.
+fn fitting(deliveries: &[Delivery]) -> usize {
+    let mut bytes = 0;
+    let fitting = deliveries.iter().take_while(|delivery| {
+        bytes += delivery.body.len();
+        bytes <= MOST_BYTES
+    });
+    fitting.count().max(1)
+}
+
+async fn record(shared: &Shared, deliveries: &[Delivery]) -> Result<(), Error> {
     shared
         .db
         .tx(Scope::Unscoped, async |connection| {
             let now = receipts::now(connection).await?;
-            parked::record(connection, &row(delivery, now)).await
+            let rows: Vec<Parked> = deliveries.iter().map(|delivery| row(delivery, None, now)).collect();
+            parked::record(connection, &rows).await
         })
         .await
 }
 
-/// What ingest parked carries its reason; what the broker parked by itself says so in its `x-death`.
-fn row(delivery: &Delivery, now: DateTime<Utc>) -> Parked {
+/// What ingest parked carries its reason; what the broker parked by itself says so in its `x-death`. `why` has a reason
+/// and a sentence that are known better.
+pub(crate) fn row(delivery: &Delivery, why: Option<(&str, &str)>, now: DateTime<Utc>) -> Parked {
     let header = |name: &str| delivery.headers.get(name).cloned();
     let death = delivery.deaths.first();
     let by_broker = || death.map_or("unknown", |death| death.reason.as_str());
-    let reason = header("automation-reason").unwrap_or_else(|| format!("broker_{}", by_broker()));
-    let detail = header("automation-detail")
-        .unwrap_or_else(|| format!("the broker took the message out of its queue: {}", by_broker()));
+    let (reason, detail) = match why {
+        Some((reason, detail)) => (reason.to_owned(), detail.to_owned()),
+        None => (
+            header("automation-reason").unwrap_or_else(|| format!("broker_{}", by_broker())),
+            header("automation-detail")
+                .unwrap_or_else(|| format!("the broker took the message out of its queue: {}", by_broker())),
+        ),
+    };
     let headers: Map<String, Value> = match header("automation-headers") {
         Some(original) => serde_json::from_str(&original).unwrap_or_default(),
         None => {
@@ -88,6 +106,10 @@ fn row(delivery: &Delivery, now: DateTime<Utc>) -> Parked {
         occurrences: 1,
         first_seen_at: now,
         last_seen_at: now,
+        status: ParkedStatus::Open,
+        changed_at: None,
+        changed_by: None,
+        note: None,
     }
 }
 

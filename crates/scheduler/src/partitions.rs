@@ -1,7 +1,7 @@
-//! Partitions made ahead, retention, and receipts past the dedupe window.
+//! Partitions made ahead, retention, receipts past the dedupe window, and dead letters past theirs.
 
 use crate::Shared;
-use automation_store::{Error, Scope, partitions};
+use automation_store::{Error, Scope, dead_letters, partitions};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ const INTERVAL: Duration = Duration::from_secs(600);
 const SOON: Duration = Duration::from_secs(5);
 /// Receipts forgotten at once: tens of milliseconds.
 const RECEIPTS_AT_ONCE: i32 = 20_000;
+/// Dead letters forgotten at once: each may have a request and a response.
+const DEAD_LETTERS_AT_ONCE: i32 = 2_000;
 
 pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
@@ -52,5 +54,13 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
             })
             .await?;
     }
-    Ok(retired.is_some())
+    let forgotten = db
+        .tx(Scope::Unscoped, async |connection| {
+            dead_letters::expire(connection, config.dead_letter_days, DEAD_LETTERS_AT_ONCE).await
+        })
+        .await?;
+    if forgotten > 0 {
+        tracing::info!(forgotten, "forgot dead letters past their retention");
+    }
+    Ok(retired.is_some() || forgotten == DEAD_LETTERS_AT_ONCE)
 }

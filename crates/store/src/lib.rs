@@ -4,15 +4,16 @@
 //! as arrays. Statements are written for key look-ups over small arrays: [`Db`] switches off the join methods that
 //! would read whole tables once they are small enough to tempt the planner.
 
+pub mod audit;
 pub mod catalogue;
 pub mod checkpoints;
 pub mod contacts;
 pub mod credentials;
 mod db;
+pub mod dead_letters;
 pub mod enrolments;
 mod error;
 pub mod events;
-pub mod lag;
 mod migrate;
 pub mod outbox;
 pub mod parked;

@@ -1,13 +1,38 @@
 //! Parked events: what ingest refused, with its original bytes.
 
 use crate::Error;
+use crate::audit::{self, Deed};
+use crate::dead_letters::DeadLetterStatus;
 use automation_domain::id::TenantId;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use std::collections::BTreeMap;
 use uuid::Uuid;
+
+/// What became of a parked message; the words are those of dead letters.
+pub type ParkedStatus = DeadLetterStatus;
+
+/// Which parked messages are looked for. Every part that is given has to fit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ParkedFilter {
+    /// With one of these ids.
+    pub ids: Option<Vec<Uuid>>,
+    /// With this reason.
+    pub reason: Option<String>,
+    /// Of this broker user.
+    pub user: Option<String>,
+    /// With this routing key.
+    pub event_type: Option<String>,
+    /// In this state.
+    pub status: Option<ParkedStatus>,
+    /// Last parked at or after this moment.
+    pub since: Option<DateTime<Utc>>,
+    /// Last parked before this moment.
+    pub until: Option<DateTime<Utc>>,
+}
 
 /// A message, or a member of a batch, that was refused.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,32 +63,122 @@ pub struct Parked {
     pub first_seen_at: DateTime<Utc>,
     /// When it was last parked.
     pub last_seen_at: DateTime<Utc>,
+    /// What became of it.
+    pub status: ParkedStatus,
+    /// Since when, if anybody did something.
+    pub changed_at: Option<DateTime<Utc>>,
+    /// Who did it.
+    pub changed_by: Option<String>,
+    /// Why.
+    pub note: Option<String>,
 }
 
-/// Records a parked message; role scheduler.
+/// A change of state by a person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change<'a> {
+    /// The state before, without which nothing is changed.
+    pub from: ParkedStatus,
+    /// The state after.
+    pub to: ParkedStatus,
+    /// Who.
+    pub who: &'a str,
+    /// Why.
+    pub note: Option<&'a str>,
+}
+
+/// Changes the state of a parked message that was parked `occurrences` times, and writes the deed to the audit log of
+/// its tenant; `false` when it is in another state, or was parked again meanwhile. Role operator, with that tenant in
+/// scope, or the nil UUID where there is none.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn record(connection: &mut PgConnection, parked: &Parked) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO parked_events (parked_id, tenant_id, reason, detail, queue, routing_key, content_type, amqp_user,
-                                    headers, body, first_seen_at, last_seen_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-         ON CONFLICT (parked_id) DO UPDATE SET occurrences = parked_events.occurrences + 1, last_seen_at = $12",
+pub async fn change(
+    connection: &mut PgConnection,
+    parked: &Parked,
+    change: Change<'_>,
+    detail: Value,
+) -> Result<bool, Error> {
+    let changed = sqlx::query(
+        "UPDATE parked_events SET status = $4, changed_at = now(), changed_by = $5, note = coalesce($6, note)
+          WHERE parked_id = $1 AND occurrences = $2 AND status = $3",
     )
     .bind(parked.parked_id)
-    .bind(parked.tenant_id.map(|id| id.0))
-    .bind(&parked.reason)
-    .bind(&parked.detail)
-    .bind(&parked.queue)
-    .bind(&parked.routing_key)
-    .bind(&parked.content_type)
-    .bind(&parked.amqp_user)
-    .bind(Json(&parked.headers))
-    .bind(&parked.body)
-    .bind(parked.first_seen_at)
-    .bind(parked.last_seen_at)
+    .bind(parked.occurrences)
+    .bind(change.from.as_str())
+    .bind(change.to.as_str())
+    .bind(change.who)
+    .bind(change.note)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if changed == 0 {
+        return Ok(false);
+    }
+    let action = match change.to {
+        ParkedStatus::Open => "parked_event.restore",
+        ParkedStatus::Replayed => "parked_event.replay",
+        ParkedStatus::Discarded => "parked_event.discard",
+    };
+    let deed = Deed {
+        actor: change.who.to_owned(),
+        action,
+        subject: format!("parked_event {}", parked.parked_id),
+        detail,
+    };
+    audit::append(connection, parked.audited_under(), &[deed]).await?;
+    Ok(true)
+}
+
+impl Parked {
+    /// Whose audit log has what is done about it: the tenant's, or that of no tenant.
+    pub fn audited_under(&self) -> TenantId {
+        self.tenant_id.unwrap_or(TenantId(Uuid::nil()))
+    }
+}
+
+/// Records parked messages, each once however often it is among them; role scheduler.
+///
+/// What was replayed and comes again is open again; what was discarded stays discarded, and counts.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn record(connection: &mut PgConnection, parked: &[Parked]) -> Result<(), Error> {
+    let mut once: BTreeMap<Uuid, (&Parked, i32)> = BTreeMap::new();
+    for one in parked {
+        once.entry(one.parked_id)
+            .and_modify(|(_, occurrences)| *occurrences += one.occurrences)
+            .or_insert((one, one.occurrences));
+    }
+    macro_rules! column {
+        ($parked:ident => $value:expr) => {
+            once.values().map(|($parked, _)| $value).collect::<Vec<_>>()
+        };
+    }
+    sqlx::query(
+        "INSERT INTO parked_events AS p (parked_id, tenant_id, reason, detail, queue, routing_key, content_type,
+                                         amqp_user, headers, body, first_seen_at, last_seen_at, occurrences)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                              $8::text[], $9::jsonb[], $10::bytea[], $11::timestamptz[], $12::timestamptz[],
+                              $13::int4[])
+         ON CONFLICT (parked_id) DO UPDATE
+            SET occurrences = p.occurrences + excluded.occurrences, last_seen_at = excluded.last_seen_at,
+                status = CASE p.status WHEN 'replayed' THEN 'open' ELSE p.status END",
+    )
+    .bind(column!(parked => parked.parked_id))
+    .bind(column!(parked => parked.tenant_id.map(|id| id.0)))
+    .bind(column!(parked => parked.reason.as_str()))
+    .bind(column!(parked => parked.detail.as_str()))
+    .bind(column!(parked => parked.queue.as_str()))
+    .bind(column!(parked => parked.routing_key.as_str()))
+    .bind(column!(parked => parked.content_type.as_deref()))
+    .bind(column!(parked => parked.amqp_user.as_deref()))
+    .bind(column!(parked => Json(&parked.headers)))
+    .bind(column!(parked => parked.body.as_slice()))
+    .bind(column!(parked => parked.first_seen_at))
+    .bind(column!(parked => parked.last_seen_at))
+    .bind(once.values().map(|(_, occurrences)| *occurrences).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
@@ -76,23 +191,57 @@ pub async fn record(connection: &mut PgConnection, parked: &Parked) -> Result<()
 /// [`Error`] of the database.
 pub async fn list(
     connection: &mut PgConnection,
-    reason: Option<&str>,
+    filter: &ParkedFilter,
     cursor: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Parked>, Error> {
-    let rows = sqlx::query(
-        "SELECT * FROM parked_events
-          WHERE ($1::text IS NULL OR reason = $1)
-            AND ($2::timestamptz IS NULL OR (last_seen_at, parked_id) < ($2, $3))
-          ORDER BY last_seen_at DESC, parked_id DESC LIMIT $4",
-    )
-    .bind(reason)
-    .bind(cursor.map(|(at, _)| at))
-    .bind(cursor.map(|(_, id)| id))
-    .bind(limit)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(parked).collect()
+    let mut query = QueryBuilder::<Postgres>::new("SELECT p.* FROM parked_events p");
+    push_filter(&mut query, filter);
+    if let Some((at, id)) = cursor {
+        query.push(" AND (p.last_seen_at, p.parked_id) < (").push_bind(at).push(", ").push_bind(id).push(")");
+    }
+    query.push(" ORDER BY p.last_seen_at DESC, p.parked_id DESC LIMIT ").push_bind(limit);
+    query.build().fetch_all(connection).await?.iter().map(parked).collect()
+}
+
+/// The ids of parked messages, the oldest first, `limit` at most: what comes later never joins them.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn snapshot(
+    connection: &mut PgConnection,
+    filter: &ParkedFilter,
+    limit: i64,
+) -> Result<Vec<Uuid>, Error> {
+    let mut query = QueryBuilder::<Postgres>::new("SELECT p.parked_id FROM parked_events p");
+    push_filter(&mut query, filter);
+    query.push(" ORDER BY p.last_seen_at, p.parked_id LIMIT ").push_bind(limit);
+    Ok(query.build_query_scalar().fetch_all(connection).await?)
+}
+
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &ParkedFilter) {
+    query.push(" WHERE true");
+    if let Some(ids) = &filter.ids {
+        query.push(" AND p.parked_id = ANY(").push_bind(ids.clone()).push(")");
+    }
+    let status = filter.status.map(|status| status.as_str().to_owned());
+    for (column, value) in [
+        ("reason", &filter.reason),
+        ("amqp_user", &filter.user),
+        ("routing_key", &filter.event_type),
+        ("status", &status),
+    ] {
+        if let Some(value) = value {
+            query.push(format_args!(" AND p.{column} = ")).push_bind(value.clone());
+        }
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND p.last_seen_at >= ").push_bind(since);
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND p.last_seen_at < ").push_bind(until);
+    }
 }
 
 /// Reads one parked message.
@@ -109,8 +258,16 @@ pub async fn by_id(connection: &mut PgConnection, parked_id: Uuid) -> Result<Opt
 }
 
 fn parked(row: &PgRow) -> Result<Parked, Error> {
+    let parked_id: Uuid = row.try_get("parked_id")?;
+    let word: String = row.try_get("status")?;
+    let status = ParkedStatus::from_key(&word).ok_or_else(|| Error::Unreadable {
+        table: "parked_events",
+        column: "status",
+        id: parked_id.to_string(),
+        reason: format!("{word} is not a state"),
+    })?;
     Ok(Parked {
-        parked_id: row.try_get("parked_id")?,
+        parked_id,
         tenant_id: row.try_get::<Option<Uuid>, _>("tenant_id")?.map(TenantId),
         reason: row.try_get("reason")?,
         detail: row.try_get("detail")?,
@@ -123,5 +280,9 @@ fn parked(row: &PgRow) -> Result<Parked, Error> {
         occurrences: row.try_get("occurrences")?,
         first_seen_at: row.try_get("first_seen_at")?,
         last_seen_at: row.try_get("last_seen_at")?,
+        status,
+        changed_at: row.try_get("changed_at")?,
+        changed_by: row.try_get("changed_by")?,
+        note: row.try_get("note")?,
     })
 }

@@ -89,6 +89,33 @@ pub async fn give_back(connection: &mut PgConnection, taken: &[Due]) -> Result<(
     Ok(())
 }
 
+/// Brings the next look at these runs to this moment, or to the moment they are ready: their nudges are lost. What is due
+/// before stays as it is, and what is not owed anything is left alone.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)]) -> Result<(), Error> {
+    let mut sorted = runs.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    // Locked in the order of their keys. A row that somebody holds is being looked at.
+    sqlx::query(
+        "WITH lost AS MATERIALIZED (
+             SELECT w.tenant_id, w.run_id, w.token FROM wakeups w
+               JOIN unnest($1::uuid[], $2::uuid[]) AS u (t, i) ON w.tenant_id = u.t AND w.run_id = u.i
+              WHERE w.due_at > greatest(now(), w.ready_at) AND w.ready_at < 'infinity'
+              ORDER BY w.tenant_id, w.run_id, w.token FOR UPDATE OF w SKIP LOCKED)
+         UPDATE wakeups w SET due_at = greatest(now(), w.ready_at) FROM lost
+          WHERE w.tenant_id = lost.tenant_id AND w.run_id = lost.run_id AND w.token = lost.token",
+    )
+    .bind(sorted.iter().map(|(tenant, _)| tenant.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, run)| run.0).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// How long until the next wakeup falls due; zero when one is due already, `None` when nothing is owed.
 ///
 /// # Errors

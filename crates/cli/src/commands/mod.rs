@@ -1,8 +1,11 @@
 //! One file per command.
 
+pub mod audit;
+mod bulk;
 pub mod catalog;
 pub mod contact;
 pub mod credential;
+pub mod dead;
 pub mod doctor;
 pub mod event;
 pub mod migrate;

@@ -1,12 +1,18 @@
 //! `automation parked`: events that were refused, with their reasons and original bytes.
 
+mod handle;
+mod message;
+mod replay;
+mod select;
+
 use crate::exit;
 use crate::output::{Output, time};
 use crate::session::DatabaseArgs;
 use automation_store::parked::{self, Parked};
-use automation_store::{DbRole, Scope};
+use automation_store::{Db, DbRole, Scope};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use select::FilterArgs;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use uuid::Uuid;
@@ -16,9 +22,11 @@ use uuid::Uuid;
 pub enum ParkedCommand {
     /// List parked events of all tenants and of none, the latest first
     List {
-        /// Only this reason
-        #[arg(long)]
-        reason: Option<String>,
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Only in this state: open, replayed, discarded, or all
+        #[arg(long, default_value = "open")]
+        status: String,
         /// At most this many
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
@@ -38,40 +46,38 @@ pub enum ParkedCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// Publish the original bytes again, on behalf of whoever published them
+    Replay(Box<replay::ReplayArgs>),
+    /// Put parked events into the archive: nothing is to be done about them
+    Discard(Box<handle::HandleArgs>),
+    /// Take parked events out of the archive
+    Restore(Box<handle::HandleArgs>),
 }
 
 /// Runs the command.
 pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> {
     match command {
-        ParkedCommand::List { reason, limit, cursor, database } => {
+        ParkedCommand::List { filter, status, limit, cursor, database } => {
             let cursor = cursor.as_deref().map(decode).transpose()?;
+            let filter = filter.with_status(select::status(&status)?);
             let mut rows = database
                 .db(DbRole::Operator)?
                 .tx(Scope::Unscoped, async |connection| {
-                    parked::list(connection, reason.as_deref(), cursor, i64::from(limit) + 1).await
+                    parked::list(connection, &filter, cursor, i64::from(limit) + 1).await
                 })
                 .await?;
             let more = rows.len() > usize::from(limit);
             rows.truncate(usize::from(limit));
             let next = rows.last().filter(|_| more).map(encode);
             output.list(
-                &["id", "reason", "type", "user", "bytes", "occurrences", "last_seen_at", "detail"],
+                &["id", "reason", "type", "user", "bytes", "occurrences", "last_seen_at", "status", "detail"],
                 rows.iter().map(summary).collect(),
                 next,
             );
             Ok(())
         }
         ParkedCommand::Show { id, body, database } => {
-            let found = database
-                .db(DbRole::Operator)?
-                .tx(Scope::Unscoped, async |connection| parked::by_id(connection, id).await)
-                .await?;
-            let Some(found) = found else {
-                return Err(exit::not_found(
-                    format!("there is no parked event {id}"),
-                    "automation parked list",
-                ));
-            };
+            let found = find(&database.db(DbRole::Operator)?, id).await?;
             if body {
                 std::io::stdout().write_all(&found.body)?;
                 return Ok(());
@@ -82,18 +88,31 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
             value["tenant_id"] = json!(found.tenant_id);
             value["first_seen_at"] = time(found.first_seen_at).into();
             value["headers"] = found.headers.clone().into();
+            value["changed_at"] = json!(found.changed_at.map(time));
+            value["changed_by"] = found.changed_by.clone().into();
+            value["note"] = found.note.clone().into();
             value["body"] = String::from_utf8_lossy(&found.body).into();
             output.one(&value, || yaml_serde::to_string(&value).unwrap_or_else(|_| value.to_string()));
             Ok(())
         }
+        ParkedCommand::Replay(args) => replay::run(*args, output).await,
+        ParkedCommand::Discard(args) => handle::discard(*args, output).await,
+        ParkedCommand::Restore(args) => handle::restore(*args, output).await,
     }
+}
+
+async fn find(db: &Db, id: Uuid) -> anyhow::Result<Parked> {
+    let found = db.tx(Scope::Unscoped, async |connection| parked::by_id(connection, id).await).await?;
+    found.ok_or_else(|| {
+        exit::not_found(format!("there is no parked event {id}"), "automation parked list --status all")
+    })
 }
 
 fn summary(parked: &Parked) -> Value {
     json!({
         "id": parked.parked_id, "reason": parked.reason, "detail": parked.detail, "type": parked.routing_key,
         "user": parked.amqp_user, "bytes": parked.body.len(), "occurrences": parked.occurrences,
-        "last_seen_at": time(parked.last_seen_at),
+        "last_seen_at": time(parked.last_seen_at), "status": parked.status.as_str(),
     })
 }
 

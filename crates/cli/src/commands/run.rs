@@ -5,7 +5,7 @@ mod stats;
 
 use crate::exit;
 use crate::output::{Output, table, time};
-use crate::session::{Session, TenantArgs};
+use crate::session::{Session, TenantArgs, actor};
 use automation_domain::id::{ContactId, RunId};
 use automation_service_kit::config::LimitsConfig;
 use automation_store::run_cancel::{self, Cancelled};
@@ -183,7 +183,7 @@ async fn find(session: &Session, id: RunId) -> anyhow::Result<RunDetail> {
 }
 
 async fn cancel(session: &Session, id: RunId, reason: &str, output: &Output) -> anyhow::Result<()> {
-    let who = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
+    let who = actor();
     let outcome = session
         .db
         .tx(session.scope(), async |connection| {

@@ -52,6 +52,10 @@ pub struct ServeArgs {
     #[arg(long, env = "AUTOMATION_DEDUPE_DAYS", value_name = "DAYS", default_value_t = 7)]
     #[arg(value_parser = clap::value_parser!(i32).range(7..=3650))]
     dedupe_days: i32,
+    /// Days for which dead letters are kept
+    #[arg(long, env = "AUTOMATION_DEAD_LETTER_DAYS", value_name = "DAYS", default_value_t = 90)]
+    #[arg(value_parser = clap::value_parser!(i32).range(7..=3650))]
+    dead_letter_days: i32,
     /// Days of partitions made ahead
     #[arg(long, env = "AUTOMATION_PARTITIONS_AHEAD", value_name = "DAYS", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(i32).range(1..=28))]
@@ -124,5 +128,6 @@ fn scheduler(args: &ServeArgs) -> automation_scheduler::Config {
         first_look: Duration::from_millis(args.first_look_ms),
         partitions_ahead: args.partitions_ahead,
         dedupe_days: args.dedupe_days,
+        dead_letter_days: args.dead_letter_days,
     }
 }

@@ -98,6 +98,7 @@ impl Engine {
             first_look: look,
             partitions_ahead: 3,
             dedupe_days: 7,
+            dead_letter_days: 90,
         };
         let health = Health::new(self.drain.clone());
         self.roles.push(tokio::spawn(automation_ingest::run(ingest, health.clone(), self.drain.clone())));

@@ -2,18 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod auditing;
 mod blaming;
 mod cancelled_futures;
 mod cancelling;
 mod claiming;
 mod credentials;
+mod dead_letters;
 mod enrolling;
-mod lagging;
 mod listing;
 mod looking_up;
 mod outbox_order;
+mod parking;
 mod partitions_by_day;
 mod receiving;
+mod replaying;
 mod row_level_security;
 mod settling;
 mod sweeping;

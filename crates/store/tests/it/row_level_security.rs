@@ -25,6 +25,12 @@ const ROWS: &str = "
              priority, 1, received_at, now(), '{}' FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO parked_events (parked_id, tenant_id, reason, detail, queue, routing_key, body, first_seen_at, last_seen_at)
       VALUES (gen_random_uuid(), '$T', 'malformed_json', '', 'q', 'k', '', now(), now());
+    INSERT INTO dead_letters (tenant_id, dead_letter_id, run_id, epoch, workflow_id, version_id, code, message, signature,
+                              event_id, run_key, died_at)
+      SELECT tenant_id, gen_random_uuid(), run_id, 1, workflow_id, version_id, 'http_status', '', '0123456789abcdef',
+             event_id, run_key, now() FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO audit_log VALUES ('$T', 1, now(), 'ada', 'dead_letter.discard', 'x', '{}',
+                                  decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'));
 ";
 
 /// Two tenants with a row in every table: the first is in scope, the second is not.

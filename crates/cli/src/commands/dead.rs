@@ -1,0 +1,137 @@
+//! `automation dead`: runs that failed for good.
+
+mod handle;
+mod replay;
+mod select;
+mod show;
+
+use crate::exit;
+use crate::output::{Output, time};
+use crate::session::{Session, TenantArgs};
+use automation_domain::id::DeadLetterId;
+use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterStatus};
+use clap::{Args, Subcommand};
+use select::FilterArgs;
+use serde_json::{Value, json};
+
+/// What to do with dead letters.
+#[derive(Subcommand, Debug)]
+pub enum DeadCommand {
+    /// List dead letters, the latest first, or groups of alike failures
+    List(Box<ListArgs>),
+    /// Show one dead letter: every attempt, what was sent, what came back
+    Show {
+        /// Its id
+        id: DeadLetterId,
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+    /// Bring runs back to the step that failed
+    Replay(Box<replay::ReplayArgs>),
+    /// Put dead letters into the archive: nothing is to be done about them
+    Discard(Box<handle::HandleArgs>),
+    /// Take dead letters out of the archive
+    Restore(Box<handle::HandleArgs>),
+}
+
+/// Arguments of `automation dead list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Count alike failures instead, by signature
+    #[arg(long, conflicts_with = "cursor")]
+    group: bool,
+    /// Only in this state: open, replayed, discarded, or all
+    #[arg(long, default_value = "open")]
+    status: String,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// At most this many
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Go on after an earlier page
+    #[arg(long)]
+    cursor: Option<DeadLetterId>,
+    #[command(flatten)]
+    tenant: TenantArgs,
+}
+
+/// Runs the command.
+pub async fn run(command: DeadCommand, output: &Output) -> anyhow::Result<()> {
+    match command {
+        DeadCommand::List(args) => list(*args, output).await,
+        DeadCommand::Show { id, tenant } => {
+            let session = tenant.open().await?;
+            let letter = find(&session, id).await?;
+            output.one(&show::json(&letter), || show::text(&letter));
+            Ok(())
+        }
+        DeadCommand::Replay(args) => replay::run(*args, output).await,
+        DeadCommand::Discard(args) => handle::discard(*args, output).await,
+        DeadCommand::Restore(args) => handle::restore(*args, output).await,
+    }
+}
+
+async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
+    let session = args.tenant.open().await?;
+    let status = match args.status.as_str() {
+        "all" => None,
+        word => Some(DeadLetterStatus::from_key(word).ok_or_else(|| {
+            exit::usage(format!("\"{word}\" is not a state"), "use open, replayed, discarded or all")
+        })?),
+    };
+    let filter = args.filter.resolve(&session, status).await?;
+    let limit = i64::from(args.limit);
+    if args.group {
+        let groups = groups(&session, &filter, limit).await?;
+        let columns =
+            ["signature", "count", "action", "code", "workflows", "first_seen_at", "last_seen_at", "message"];
+        output.list(&columns, groups.iter().map(group_json).collect(), None);
+        return Ok(());
+    }
+    let mut letters = session
+        .db
+        .tx(session.scope(), async |connection| {
+            dead_letters::list(connection, session.tenant, &filter, args.cursor, limit + 1).await
+        })
+        .await?;
+    let more = letters.len() > usize::from(args.limit);
+    letters.truncate(usize::from(args.limit));
+    let next = letters.last().filter(|_| more).map(|letter| letter.dead_letter_id.to_string());
+    output.list(
+        &["id", "workflow", "node", "action", "code", "contact", "died_at", "status", "signature", "message"],
+        letters.iter().map(show::line).collect(),
+        next,
+    );
+    Ok(())
+}
+
+async fn groups(
+    session: &Session,
+    filter: &DeadLetterFilter,
+    limit: i64,
+) -> anyhow::Result<Vec<DeadLetterGroup>> {
+    Ok(session
+        .db
+        .tx(session.scope(), async |connection| {
+            dead_letters::groups(connection, session.tenant, filter, limit).await
+        })
+        .await?)
+}
+
+fn group_json(group: &DeadLetterGroup) -> Value {
+    json!({
+        "signature": group.signature, "count": group.count, "workflows": group.workflows, "action": group.action,
+        "code": group.code, "message": group.message, "first_seen_at": time(group.first_seen_at),
+        "last_seen_at": time(group.last_seen_at), "latest": group.latest,
+    })
+}
+
+async fn find(session: &Session, id: DeadLetterId) -> anyhow::Result<DeadLetter> {
+    session
+        .db
+        .tx(session.scope(), async |connection| dead_letters::by_id(connection, session.tenant, id).await)
+        .await?
+        .ok_or_else(|| {
+            exit::not_found(format!("there is no dead letter {id}"), "automation dead list --status all")
+        })
+}

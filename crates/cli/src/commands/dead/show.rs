@@ -1,0 +1,84 @@
+//! A dead letter as a line, as JSON, and as text for a person who has to decide.
+
+use crate::output::{table, time};
+use automation_store::dead_letters::{DeadLetter, DeadLetterStatus};
+use serde_json::{Value, json};
+
+/// A line of the list.
+pub fn line(letter: &DeadLetter) -> Value {
+    json!({
+        "id": letter.dead_letter_id, "run": letter.run_id, "workflow": letter.workflow, "version": letter.version,
+        "node": letter.node, "visit": letter.visit, "action": letter.action, "code": letter.code,
+        "message": letter.message, "signature": letter.signature, "contact": letter.contact,
+        "key": letter.run_key, "attempts": letter.attempts.len(), "died_at": time(letter.died_at),
+        "event": letter.event.as_ref().map(|(source, id, event_type)| {
+            json!({ "source": source, "id": id, "type": event_type })
+        }),
+        "status": letter.status.as_str(), "changed_at": letter.changed_at.map(time),
+        "changed_by": letter.changed_by, "note": letter.note,
+    })
+}
+
+/// Everything.
+pub fn json(letter: &DeadLetter) -> Value {
+    let mut value = line(letter);
+    value["attempts"] = attempts(letter).into();
+    value["request"] = json!(letter.request);
+    value["response"] = json!(letter.response);
+    value["claim"] = letter.epoch.into();
+    value
+}
+
+/// Everything, to be read.
+pub fn text(letter: &DeadLetter) -> String {
+    let version = letter.version.map(|version| format!(" version {version}")).unwrap_or_default();
+    let mut lines = vec![
+        format!("dead letter {} is {}", letter.dead_letter_id, letter.status),
+        format!("run {} of {}{version} failed at {}", letter.run_id, letter.workflow, time(letter.died_at)),
+    ];
+    if let Some(node) = &letter.node {
+        let action = letter.action.as_deref().map(|action| format!(" ({action})")).unwrap_or_default();
+        lines.push(format!("at node {node}{action}, visit {}", letter.visit.unwrap_or(1)));
+    }
+    lines.push(format!("because: {} [{}]", letter.message, letter.code));
+    lines.push(format!("signature {}", letter.signature));
+    lines.push(match &letter.event {
+        Some((source, id, event_type)) => format!("event {event_type} from {source}, id {id}"),
+        None => "event not kept any more when it failed".to_owned(),
+    });
+    lines.push(format!("contact {}, key {}", letter.contact.as_deref().unwrap_or("none"), letter.run_key));
+    if let (Some(at), Some(who)) = (letter.changed_at, &letter.changed_by) {
+        let note = letter.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+        lines.push(format!("{} since {} by {who}{note}", letter.status, time(at)));
+    }
+    if !letter.attempts.is_empty() {
+        lines.push(String::new());
+        lines.push(table(&["attempt", "at", "code", "status", "message"], &attempts(letter)));
+    }
+    for (title, part) in [("request, as stored", &letter.request), ("last response", &letter.response)] {
+        if let Some(part) = part {
+            lines.push(format!("\n{title}:"));
+            lines.push(yaml_serde::to_string(part).unwrap_or_else(|_| part.to_string()));
+        }
+    }
+    lines.push(String::new());
+    let next = match letter.status {
+        DeadLetterStatus::Open => format!("automation dead replay {} --dry-run", letter.dead_letter_id),
+        DeadLetterStatus::Discarded => format!("automation dead restore {}", letter.dead_letter_id),
+        DeadLetterStatus::Replayed => format!("automation run explain {}", letter.run_id),
+    };
+    lines.push(format!("next: {next}; the whole story: automation run explain {}", letter.run_id));
+    lines.join("\n")
+}
+
+fn attempts(letter: &DeadLetter) -> Vec<Value> {
+    let numbered = letter.attempts.iter().enumerate();
+    numbered
+        .map(|(index, attempt)| {
+            json!({
+                "attempt": index + 1, "at": time(attempt.at), "code": attempt.code, "message": attempt.message,
+                "status": attempt.status,
+            })
+        })
+        .collect()
+}

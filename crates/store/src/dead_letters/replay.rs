@@ -1,0 +1,391 @@
+//! Bringing a failed run back: one transaction moves it to the open runs, wakes it, and keeps who did it; role api.
+
+use super::DeadLetterStatus;
+use crate::Error;
+use crate::audit::{self, Deed};
+use crate::run_lists::RunStatus;
+use automation_domain::id::{DeadLetterId, RunId, TenantId};
+use automation_domain::interpreter::{NotRevivable, ReplayKey, RunState, Step, StepOutcome, Waits};
+use automation_domain::priority::Priority;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How a run is to be brought back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replay<'a> {
+    /// Under which idempotency key the failed step is sent again.
+    pub key: ReplayKey,
+    /// Who brings it back.
+    pub who: &'a str,
+    /// Why.
+    pub note: Option<&'a str>,
+    /// How long after the commit the sweep looks whether the nudge was lost.
+    pub look_again: Duration,
+}
+
+/// What a replay came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Replayed {
+    /// The run is open again: to be nudged after the commit.
+    Now {
+        /// The run.
+        run_id: RunId,
+        /// Its queue.
+        priority: Priority,
+    },
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// Why a run is not brought back.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such dead letter.
+    #[error("there is no such dead letter")]
+    NotFound,
+    /// Somebody else was faster, or it is in the archive.
+    #[error("the dead letter is {0}")]
+    NotOpen(DeadLetterStatus),
+    /// The run is open: it was brought back already.
+    #[error("the run is open, and {0}")]
+    RunOpen(RunStatus),
+    /// The run ended otherwise, or failed again since: then a later dead letter stands for it.
+    #[error("the run ended later, as {0}")]
+    RunMovedOn(RunStatus),
+    /// The run is past its retention.
+    #[error("the run is no longer kept")]
+    RunGone,
+    /// The event that started it is past its retention: steps would see nothing of it.
+    #[error("the event that started the run is no longer kept")]
+    EventGone,
+    /// The workflow, or the version that the run is pinned to, is not there.
+    #[error("the workflow version that the run is pinned to is gone")]
+    WorkflowGone,
+    /// The workflow's entry rules let one run in at a time, and another one is in.
+    #[error("another run for the same key is open: {0}")]
+    OtherRunOpen(RunId),
+    /// The run's state cannot be brought back.
+    #[error(transparent)]
+    State(#[from] NotRevivable),
+}
+
+impl Refusal {
+    /// Stable code, listed in `docs/errors.md`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "dead_letter_not_found",
+            Self::NotOpen(_) => "dead_letter_not_open",
+            Self::RunOpen(_) => "run_open",
+            Self::RunMovedOn(_) => "run_moved_on",
+            Self::RunGone => "run_gone",
+            Self::EventGone => "event_gone",
+            Self::WorkflowGone => "workflow_gone",
+            Self::OtherRunOpen(_) => "other_run_open",
+            Self::State(_) => "run_not_revivable",
+        }
+    }
+}
+
+/// A run as it ended.
+struct Ended {
+    run_id: RunId,
+    workflow_id: Uuid,
+    run_key: String,
+    epoch: i32,
+    priority: Priority,
+    node: Option<String>,
+    visit: Option<u32>,
+    state: RunState,
+    /// Whether the workflow lets one run of a key in at a time.
+    is_exclusive: bool,
+}
+
+/// Why a dead letter could not be replayed at this moment, if so; nothing is changed.
+///
+/// # Errors
+///
+/// [`Error`] of the database, or an unreadable row.
+pub async fn obstacle(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: DeadLetterId,
+    key: ReplayKey,
+) -> Result<Option<Refusal>, Error> {
+    let now = crate::receipts::now(connection).await?;
+    let mut ended = match ended(connection, tenant, id).await? {
+        Ok(ended) => ended,
+        Err(refusal) => return Ok(Some(refusal)),
+    };
+    if let Err(reason) = ended.state.revive(key, now) {
+        return Ok(Some(reason.into()));
+    }
+    Ok(other_open_run(connection, tenant, &ended).await?.map(Refusal::OtherRunOpen))
+}
+
+/// Brings the run of an open dead letter back to where it failed: the same id, the next epoch.
+///
+/// Of several at once one wins. Everything before the failed step stays done. A refusal changes nothing.
+///
+/// # Errors
+///
+/// [`Error`] of the database, or an unreadable row.
+pub async fn replay(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: DeadLetterId,
+    replay: Replay<'_>,
+) -> Result<Replayed, Error> {
+    let now = crate::receipts::now(connection).await?;
+    // Whoever replays the same letter waits here, and finds it replayed. Nobody who holds another lock waits for it:
+    // executors only add letters.
+    sqlx::query("SELECT 1 FROM dead_letters WHERE tenant_id = $1 AND dead_letter_id = $2 FOR UPDATE")
+        .bind(tenant.0)
+        .bind(id.0)
+        .execute(&mut *connection)
+        .await?;
+    let mut ended = match ended(connection, tenant, id).await? {
+        Ok(ended) => ended,
+        Err(refusal) => return Ok(Replayed::Refused(refusal)),
+    };
+    if let Err(reason) = ended.state.revive(replay.key, now) {
+        return Ok(Replayed::Refused(reason.into()));
+    }
+    if let Some(other) = other_open_run(connection, tenant, &ended).await? {
+        return Ok(Replayed::Refused(Refusal::OtherRunOpen(other)));
+    }
+    if !reopen(connection, tenant, &ended).await? {
+        return Ok(Replayed::Refused(Refusal::RunGone));
+    }
+    enrol_again(connection, tenant, &ended).await?;
+    wake(connection, tenant, &ended, now, replay.look_again).await?;
+    remember(connection, tenant, id, &ended, replay, now).await?;
+    Ok(Replayed::Now { run_id: ended.run_id, priority: ended.priority })
+}
+
+/// Reads what a letter stands for, and whether it still does.
+async fn ended(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: DeadLetterId,
+) -> Result<Result<Ended, Refusal>, Error> {
+    let row = sqlx::query(
+        "SELECT d.status AS letter_status, d.run_id, d.epoch AS letter_epoch, d.node, d.visit, r.status, r.epoch,
+                r.workflow_id, r.run_key, r.priority, r.state,
+                EXISTS (SELECT 1 FROM events e WHERE e.tenant_id = d.tenant_id AND e.event_id = d.event_id) AS has_event,
+                EXISTS (SELECT 1 FROM workflows w WHERE w.tenant_id = d.tenant_id AND w.workflow_id = d.workflow_id)
+                    AND v.version_id IS NOT NULL AS has_version,
+                coalesce(v.definition #>> '{enrolment,on_conflict}' = 'ignore', false)
+                    OR coalesce(v.definition #>> '{enrolment,reentry,mode}' = 'after_exit', false) AS is_exclusive
+           FROM dead_letters d
+           LEFT JOIN workflow_runs r ON r.tenant_id = d.tenant_id AND r.run_id = d.run_id
+           LEFT JOIN workflow_versions v ON v.tenant_id = d.tenant_id AND v.version_id = d.version_id
+          WHERE d.tenant_id = $1 AND d.dead_letter_id = $2",
+    )
+    .bind(tenant.0)
+    .bind(id.0)
+    .fetch_optional(connection)
+    .await?;
+    match row {
+        Some(row) => read_ended(&row, id),
+        None => Ok(Err(Refusal::NotFound)),
+    }
+}
+
+fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Refusal>, Error> {
+    let unreadable = |column, word: &str| Error::Unreadable {
+        table: "dead_letters",
+        column,
+        id: id.to_string(),
+        reason: format!("{word} is not a state"),
+    };
+    let word: String = row.try_get("letter_status")?;
+    match DeadLetterStatus::from_key(&word).ok_or_else(|| unreadable("status", &word))? {
+        DeadLetterStatus::Open => {}
+        other @ (DeadLetterStatus::Replayed | DeadLetterStatus::Discarded) => {
+            return Ok(Err(Refusal::NotOpen(other)));
+        }
+    }
+    let Some(word) = row.try_get::<Option<String>, _>("status")? else { return Ok(Err(Refusal::RunGone)) };
+    let status = RunStatus::from_key(&word).ok_or_else(|| unreadable("run_id", &word))?;
+    if status.is_open() {
+        return Ok(Err(Refusal::RunOpen(status)));
+    }
+    let epoch: i32 = row.try_get("epoch")?;
+    if status != RunStatus::Failed || epoch != row.try_get::<i32, _>("letter_epoch")? {
+        return Ok(Err(Refusal::RunMovedOn(status)));
+    }
+    if !row.try_get::<bool, _>("has_version")? {
+        return Ok(Err(Refusal::WorkflowGone));
+    }
+    if !row.try_get::<bool, _>("has_event")? {
+        return Ok(Err(Refusal::EventGone));
+    }
+    let run_id = RunId(row.try_get("run_id")?);
+    Ok(Ok(Ended {
+        run_id,
+        workflow_id: row.try_get("workflow_id")?,
+        run_key: row.try_get("run_key")?,
+        epoch,
+        priority: crate::runs::priority(row, "runs_finished", run_id)?,
+        node: row.try_get("node")?,
+        visit: row.try_get::<Option<i32>, _>("visit")?.and_then(|visit| u32::try_from(visit).ok()),
+        state: crate::runs::decode_state(&row.try_get::<Vec<u8>, _>("state")?, run_id)?,
+        is_exclusive: row.try_get("is_exclusive")?,
+    }))
+}
+
+/// The other run of the same key that is open where only one may be. Locks what the entry rules know of the key.
+async fn other_open_run(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    ended: &Ended,
+) -> Result<Option<RunId>, Error> {
+    let row = sqlx::query(
+        "SELECT run_id, open FROM enrolments WHERE tenant_id = $1 AND workflow_id = $2 AND run_key = $3 FOR UPDATE",
+    )
+    .bind(tenant.0)
+    .bind(ended.workflow_id)
+    .bind(&ended.run_key)
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let latest = row.try_get::<Option<Uuid>, _>("run_id")?.map(RunId);
+    let is_other = ended.is_exclusive && row.try_get("open")? && latest != Some(ended.run_id);
+    Ok(latest.filter(|_| is_other))
+}
+
+/// Moves the run back, in one statement; `false` when it went past its retention this moment.
+async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) -> Result<bool, Error> {
+    // A run that never began has no state: it is started, not woken.
+    let (status, state) = match ended.state.tokens.is_empty() {
+        true => ("queued", None),
+        false => ("waiting", Some(super::encode(&ended.state, ended.run_id)?)),
+    };
+    let moved = sqlx::query(
+        "WITH back AS (
+             DELETE FROM runs_finished WHERE tenant_id = $1 AND run_id = $2 AND status = 'failed' AND epoch = $3
+          RETURNING tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key, priority,
+                    received_at)
+         INSERT INTO runs_open (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key,
+                                priority, received_at, status, epoch, state)
+         SELECT back.*, $4, $3 + 1, $5 FROM back",
+    )
+    .bind(tenant.0)
+    .bind(ended.run_id.0)
+    .bind(ended.epoch)
+    .bind(status)
+    .bind(state)
+    .execute(connection)
+    .await?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// For entry rules the run is open again: as the latest of its key, unless a later one is open.
+async fn enrol_again(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE enrolments SET open = true, run_id = $4
+          WHERE tenant_id = $1 AND workflow_id = $2 AND run_key = $3 AND (run_id = $4 OR NOT open)",
+    )
+    .bind(tenant.0)
+    .bind(ended.workflow_id)
+    .bind(&ended.run_key)
+    .bind(ended.run_id.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A wakeup for each branch: the failed step at once, a delay beside it when it is over.
+async fn wake(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    ended: &Ended,
+    now: DateTime<Utc>,
+    look_again: Duration,
+) -> Result<(), Error> {
+    let ready = |waits: &Waits| match waits {
+        Waits::Timer { until } | Waits::Retry { until, .. } => (*until).max(now),
+        Waits::Action { .. } | Waits::Turn => now,
+    };
+    let mut tokens: Vec<(i16, DateTime<Utc>)> = ended
+        .state
+        .tokens
+        .iter()
+        .map(|(number, token)| (i16::try_from(*number).unwrap_or(i16::MAX), ready(&token.waits)))
+        .collect();
+    if tokens.is_empty() {
+        tokens.push((0, now));
+    }
+    sqlx::query(
+        "INSERT INTO wakeups (tenant_id, run_id, token, ready_at, due_at, priority, reason)
+         SELECT $1, $2, u.k, u.a, u.a + $6, $5, CASE WHEN u.a > $7 THEN 'timer' ELSE 'replay' END
+           FROM unnest($3::int2[], $4::timestamptz[]) AS u (k, a)",
+    )
+    .bind(tenant.0)
+    .bind(ended.run_id.0)
+    .bind(tokens.iter().map(|(number, _)| *number).collect::<Vec<_>>())
+    .bind(tokens.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+    .bind(ended.priority.as_i16())
+    .bind(look_again)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Keeps who did it: on the letter, in the run's history, in the audit log.
+async fn remember(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: DeadLetterId,
+    ended: &Ended,
+    replay: Replay<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE dead_letters SET status = 'replayed', changed_at = $3, changed_by = $4, note = coalesce($5, note)
+          WHERE tenant_id = $1 AND dead_letter_id = $2",
+    )
+    .bind(tenant.0)
+    .bind(id.0)
+    .bind(now)
+    .bind(replay.who)
+    .bind(replay.note)
+    .execute(&mut *connection)
+    .await?;
+    let key = match replay.key {
+        ReplayKey::Same => "same",
+        ReplayKey::New => "new",
+    };
+    let detail = json!({ "dead_letter": id, "run": ended.run_id, "key": key, "note": replay.note });
+    let step = Step {
+        node: ended.node.clone().unwrap_or_default(),
+        action: "replay".to_owned(),
+        visit: ended.visit.unwrap_or(1),
+        outcome: StepOutcome::Completed,
+        detail: json!({ "dead_letter": id, "key": key, "note": replay.note }),
+    };
+    sqlx::query(
+        "INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(tenant.0)
+    .bind(ended.run_id.0)
+    .bind(ended.epoch + 1)
+    .bind(now)
+    .bind(replay.who)
+    .bind(super::encode(&[step], ended.run_id)?)
+    .execute(&mut *connection)
+    .await?;
+    let deed = Deed {
+        actor: replay.who.to_owned(),
+        action: "dead_letter.replay",
+        subject: format!("dead_letter {id}"),
+        detail,
+    };
+    audit::append(connection, tenant, &[deed]).await
+}

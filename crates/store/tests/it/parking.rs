@@ -1,0 +1,108 @@
+//! Parked events are recorded many at once, counted, and handled by people.
+
+use crate::world::World;
+use automation_store::parked::{self, Change, Parked, ParkedFilter, ParkedStatus};
+use automation_store::{Error, Scope, audit};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+fn parked(number: u128, at: DateTime<Utc>) -> Parked {
+    Parked {
+        parked_id: Uuid::from_u128(number),
+        tenant_id: None,
+        reason: "not_granted".to_owned(),
+        detail: "no grant".to_owned(),
+        queue: "automation.ingest.high".to_owned(),
+        routing_key: "form.submitted".to_owned(),
+        content_type: None,
+        amqp_user: Some("crm".to_owned()),
+        headers: json!({ "traceparent": "00-1" }).as_object().cloned().unwrap(),
+        body: vec![0, 159, 146, 150],
+        occurrences: 1,
+        first_seen_at: at,
+        last_seen_at: at,
+        status: ParkedStatus::Open,
+        changed_at: None,
+        changed_by: None,
+        note: None,
+    }
+}
+
+fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 0).unwrap() + TimeDelta::minutes(minute)
+}
+
+async fn record(world: &World, rows: &[Parked]) -> Result<(), Error> {
+    world.scheduler.tx(Scope::Unscoped, async |connection| parked::record(connection, rows).await).await
+}
+
+async fn read(world: &World, number: u128) -> anyhow::Result<Parked> {
+    let id = Uuid::from_u128(number);
+    let found =
+        world.operator.tx(Scope::Unscoped, async |connection| parked::by_id(connection, id).await).await?;
+    Ok(found.unwrap())
+}
+
+async fn change(world: &World, found: &Parked, from: ParkedStatus, to: ParkedStatus) -> Result<bool, Error> {
+    let change = Change { from, to, who: "ada", note: Some("mended") };
+    world
+        .operator
+        .tx(Scope::Tenant(found.audited_under()), async |connection| {
+            parked::change(connection, found, change, Value::Null).await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_batch_is_recorded_once_each_and_counted_together_with_what_was_there() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    record(&world, &[]).await?;
+    record(&world, &[parked(1, at(0)), parked(2, at(0)), parked(1, at(0))]).await?;
+    record(&world, &[parked(2, at(5)), parked(3, at(5))]).await?;
+    let (one, two, three) = (read(&world, 1).await?, read(&world, 2).await?, read(&world, 3).await?);
+    assert_eq!((one.occurrences, two.occurrences, three.occurrences), (2, 2, 1));
+    assert_eq!((two.first_seen_at, two.last_seen_at), (at(0), at(5)));
+    assert_eq!(
+        (one.body.as_slice(), one.headers["traceparent"].as_str()),
+        ([0, 159, 146, 150].as_slice(), Some("00-1"))
+    );
+    let list = async |filter: ParkedFilter| {
+        let found = world
+            .operator
+            .tx(Scope::Unscoped, async |connection| parked::list(connection, &filter, None, 10).await)
+            .await;
+        found.unwrap().into_iter().map(|one| one.parked_id.as_u128()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(ParkedFilter::default()).await, [3, 2, 1]);
+    assert_eq!(list(ParkedFilter { since: Some(at(5)), ..Default::default() }).await, [3, 2]);
+    assert_eq!(list(ParkedFilter { until: Some(at(5)), ..Default::default() }).await, [1]);
+    assert_eq!(list(ParkedFilter { reason: Some("no_user_id".to_owned()), ..Default::default() }).await, []);
+    assert_eq!(list(ParkedFilter { user: Some("crm".to_owned()), ..Default::default() }).await.len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_comes_again_after_its_replay_is_open_again_and_what_was_discarded_stays_so()
+-> anyhow::Result<()> {
+    let world = World::new().await?;
+    record(&world, &[parked(1, at(0)), parked(2, at(0))]).await?;
+    let (one, two) = (read(&world, 1).await?, read(&world, 2).await?);
+    assert!(change(&world, &one, ParkedStatus::Open, ParkedStatus::Replayed).await?);
+    assert!(!change(&world, &one, ParkedStatus::Open, ParkedStatus::Replayed).await?, "once");
+    assert!(change(&world, &two, ParkedStatus::Open, ParkedStatus::Discarded).await?);
+    assert_eq!(read(&world, 1).await?.changed_by.as_deref(), Some("ada"));
+    record(&world, &[parked(1, at(1)), parked(2, at(1))]).await?;
+    assert_eq!(read(&world, 1).await?.status, ParkedStatus::Open);
+    assert_eq!(read(&world, 2).await?.status, ParkedStatus::Discarded);
+    // What was parked again since it was read is not marked as done.
+    assert!(!change(&world, &one, ParkedStatus::Open, ParkedStatus::Replayed).await?);
+    assert_eq!(read(&world, 1).await?.status, ParkedStatus::Open);
+    let nobody = one.audited_under();
+    let head = world
+        .api
+        .tx(Scope::Tenant(nobody), async |connection| audit::verify(connection, nobody).await)
+        .await?;
+    assert_eq!(head.unwrap().seq, 2);
+    Ok(())
+}
