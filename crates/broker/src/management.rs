@@ -145,6 +145,21 @@ pub struct Connection {
     pub vhost: Option<String>,
 }
 
+/// A node of the broker.
+#[derive(Debug, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// Whether it is out of memory, and takes no messages.
+    #[serde(default)]
+    pub mem_alarm: bool,
+    /// Whether it is out of disk, and takes no messages.
+    #[serde(default)]
+    pub disk_free_alarm: bool,
+}
+
 #[derive(Deserialize)]
 struct Overview {
     rabbitmq_version: String,
@@ -164,6 +179,11 @@ impl Management {
     /// The broker's version: `3.10.8`.
     pub async fn version(&self) -> Result<String, Error> {
         Ok(self.get::<Overview>(&["overview"]).await?.rabbitmq_version)
+    }
+
+    /// The broker's nodes, with their alarms.
+    pub async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        self.get(&["nodes"]).await
     }
 
     /// Makes a virtual host; no change when it exists.

@@ -14,6 +14,7 @@ pub mod dead_letters;
 pub mod enrolments;
 mod error;
 pub mod events;
+pub mod lag;
 mod migrate;
 pub mod outbox;
 pub mod parked;

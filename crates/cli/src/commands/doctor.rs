@@ -3,15 +3,19 @@
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
-use automation_broker::management::Management;
+use automation_broker::management::{Management, Node};
 use automation_broker::publisher::Publisher;
 use automation_broker::topology::{Topology, ingest_queue, work_queue};
 use automation_domain::priority::Priority;
 use automation_domain::rungs::Rungs;
 use automation_service_kit::config::{BrokerConfig, LadderConfig};
 use automation_store::{Db, DbRole, Scope, migration_status, partitions};
+use chrono::DateTime;
 use clap::Args;
 use serde_json::{Value, json};
+use std::time::SystemTime;
+
+mod lag;
 
 /// Arguments of `automation doctor`.
 #[derive(Args, Debug)]
@@ -84,11 +88,19 @@ async fn database(db: &Db) -> Vec<Finding> {
         )),
         Err(error) => Err((error.to_string(), "automation migrate")),
     };
-    vec![
+    let mut findings = vec![
         Finding { check: "database", result: Ok("answers".to_owned()) },
         Finding { check: "migrations", result: migrations },
         Finding { check: "partitions", result: partitions },
-    ]
+    ];
+    match db.tx(Scope::Unscoped, automation_store::lag::read).await {
+        Ok(lag) => findings.extend(lag::findings(&lag, DateTime::from(SystemTime::now()))),
+        Err(error) => {
+            findings
+                .push(Finding { check: "wakeups", result: Err((error.to_string(), "automation migrate")) });
+        }
+    }
+    findings
 }
 
 async fn broker(url: &str) -> Finding {
@@ -110,14 +122,15 @@ async fn broker(url: &str) -> Finding {
 type QueueName = fn(Priority) -> &'static str;
 
 async fn management(url: &str, vhost: &str, rungs: &Rungs) -> Vec<Finding> {
-    let queues = async {
+    let found = async {
         let management = Management::new(url)?;
         Ok::<_, automation_broker::management::Error>((
             Topology::with_rungs(rungs).check(&management, vhost).await?,
             management.queues(vhost).await?,
+            management.nodes().await?,
         ))
     };
-    let (report, queues) = match queues.await {
+    let (report, queues, nodes) = match found.await {
         Ok(found) => found,
         Err(error) => {
             let next = "correct AUTOMATION_AMQP_MANAGEMENT_URL, or enable RabbitMQ's management plugin";
@@ -131,7 +144,7 @@ async fn management(url: &str, vhost: &str, rungs: &Rungs) -> Vec<Finding> {
             "automation topology apply; automation topology check",
         )),
     };
-    let mut findings = vec![Finding { check: "topology", result: topology }];
+    let mut findings = vec![alarms(&nodes), Finding { check: "topology", result: topology }];
     let roles: [(&'static str, QueueName, &'static str); 2] = [
         ("ingest queues", ingest_queue, "automation serve --roles ingest"),
         ("work queues", work_queue, "automation serve --roles executor"),
@@ -153,6 +166,29 @@ async fn management(url: &str, vhost: &str, rungs: &Rungs) -> Vec<Finding> {
         findings.push(Finding { check, result });
     }
     findings
+}
+
+fn alarms(nodes: &[Node]) -> Finding {
+    let mut wrong = Vec::new();
+    for node in nodes {
+        for (is, what) in [
+            (!node.running, "is down"),
+            (node.mem_alarm, "is out of memory"),
+            (node.disk_free_alarm, "is out of disk"),
+        ] {
+            if is {
+                wrong.push(format!("{} {what}", node.name));
+            }
+        }
+    }
+    let result = match wrong.is_empty() {
+        true => Ok(format!("{} run, without an alarm", nodes.len())),
+        false => Err((
+            wrong.join("; "),
+            "start the node, or free its memory or disk: rabbitmq-diagnostics status says how much is missing",
+        )),
+    };
+    Finding { check: "broker nodes", result }
 }
 
 fn row(finding: &Finding) -> Value {

@@ -1,0 +1,37 @@
+//! Operators see how far behind the fleet is, and nothing of what is behind.
+
+use crate::world::World;
+use automation_store::{Scope, lag};
+
+#[tokio::test]
+async fn what_is_overdue_is_counted_and_dated() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    world.run("1").await?;
+    world.run("2").await?;
+    let quiet = world.operator.tx(Scope::Unscoped, lag::read).await?;
+    assert_eq!((quiet.overdue_since, quiet.overdue, quiet.outbox), (None, 0, 0));
+    world.database.execute("UPDATE wakeups SET due_at = now() - interval '2 minutes' WHERE run_id = (SELECT min(run_id::text)::uuid FROM wakeups)").await?;
+    let late = world.operator.tx(Scope::Unscoped, lag::read).await?;
+    assert_eq!(late.overdue, 1);
+    assert!(late.overdue_since.is_some_and(|since| (late.now - since).num_seconds() >= 120));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operator_sees_the_numbers_and_none_of_the_rows() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    world.run("1").await?;
+    for sql in ["SELECT run_id FROM wakeups", "SELECT run_id FROM outbox"] {
+        let seen = world
+            .operator
+            .tx(Scope::Unscoped, async |connection| {
+                Ok::<_, automation_store::Error>(sqlx::query(sql).fetch_all(connection).await?.len())
+            })
+            .await;
+        assert!(!seen.is_ok_and(|rows| rows > 0), "{sql}");
+    }
+    for db in [&world.api, &world.worker, &world.scheduler] {
+        assert!(db.tx(Scope::Unscoped, lag::read).await.is_err());
+    }
+    Ok(())
+}
