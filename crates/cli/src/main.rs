@@ -7,8 +7,8 @@ mod session;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    audit, catalog, contact, credential, dead, doctor, event, migrate, parked, run, serve, tenant, topology,
-    workflow,
+    audit, catalog, contact, credential, dead, doctor, event, health, migrate, parked, run, serve, tenant,
+    topology, workflow,
 };
 use output::Output;
 use std::process::ExitCode;
@@ -39,6 +39,8 @@ enum Command {
     Topology(topology::TopologyCommand),
     /// Look whether everything is as it should be, and say what mends what is not
     Doctor(doctor::DoctorArgs),
+    /// Ask a role on this machine whether it is ready, as its container's health check does
+    Health(health::HealthArgs),
     /// List triggers, actions, conditions and permissions
     Catalog(catalog::CatalogArgs),
     /// Tenants, and who may publish for them
@@ -93,6 +95,7 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(args, output).await,
         Command::Topology(command) => topology::run(command, output).await,
         Command::Doctor(args) => doctor::run(args, output).await,
+        Command::Health(args) => health::run(&args).await,
         Command::Catalog(args) => catalog::run(&args, output),
         Command::Tenant(command) => tenant::run(command, output).await,
         Command::Event(command) => event::run(command, output).await,

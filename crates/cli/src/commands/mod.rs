@@ -8,6 +8,7 @@ pub mod credential;
 pub mod dead;
 pub mod doctor;
 pub mod event;
+pub mod health;
 pub mod migrate;
 pub mod parked;
 pub mod run;

@@ -79,6 +79,9 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let mut tasks = Tasks::new();
     for role in args.roles.iter().copied().collect::<BTreeSet<_>>() {
         let (health, drain) = (health.clone(), shutdown.token());
+        // A role registers its components when it has reached the broker, and a process without components would be
+        // called ready until then. The role replaces this one, which comes last of its own.
+        health.component(&format!("{}.database", name(role)));
         match role {
             Role::Ingest => tasks.spawn("ingest", automation_ingest::run(ingest(&args), health, drain)),
             Role::Executor => {
@@ -93,6 +96,15 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let outcome = shutdown.run_until_drained(tasks, args.common.drain()).await;
     admin.stop().await;
     outcome.context("serving")
+}
+
+/// What components of a role begin with.
+fn name(role: Role) -> &'static str {
+    match role {
+        Role::Ingest => "ingest",
+        Role::Executor => "executor",
+        Role::Scheduler => "scheduler",
+    }
 }
 
 fn ingest(args: &ServeArgs) -> automation_ingest::Config {
