@@ -79,8 +79,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let mut tasks = Tasks::new();
     for role in args.roles.iter().copied().collect::<BTreeSet<_>>() {
         let (health, drain) = (health.clone(), shutdown.token());
-        // A role registers its components when it has reached the broker, and a process without components would be
-        // called ready until then. The role replaces this one, which comes last of its own.
+        // A role registers its components when it has reached the broker. Until then this one stands for them, which the
+        // role replaces; else a process would be ready as soon as the first of its roles is.
         health.component(&format!("{}.database", name(role)));
         match role {
             Role::Ingest => tasks.spawn("ingest", automation_ingest::run(ingest(&args), health, drain)),
