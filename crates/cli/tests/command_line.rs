@@ -472,6 +472,17 @@ async fn the_topology_is_declared_by_an_administrators_management_api() -> anyho
     assert_eq!(call("apply").code(), 0);
     assert_eq!(call("apply").code(), 0);
     assert_eq!(call("check").code(), 0);
+    // Another ladder is other queues; those of the old one are taken out of use.
+    let shorter = [variables[0], variables[1], ("AUTOMATION_RETRY_RUNGS", "1m,5m")];
+    let applied = shell.call_with(&["topology", "apply", "--vhost", vhost.name(), "--json"], &shorter).json();
+    assert_eq!(applied["retired"]["draining"].as_array().unwrap().len(), 3, "{applied}");
+    let checked = shell.call_with(&["topology", "check", "--vhost", vhost.name()], &shorter);
+    checked.fails(1, "topology differs");
+    assert!(checked.out().contains("unexpected: queue automation.wait.900000"), "{}", checked.out());
+    let unreadable = [variables[0], ("AUTOMATION_RETRY_RUNGS", "1m,soon")];
+    let refused = shell.call_with(&["topology", "apply"], &unreadable);
+    assert_eq!(refused.code(), 2);
+    assert!(refused.error().contains("AUTOMATION_RETRY_RUNGS") && refused.error().contains("soon"));
     let exported = shell.call_with(&["topology", "export"], &[]).out();
     assert_eq!(serde_json::from_str::<Value>(&exported)?["vhosts"][0]["name"], "automation");
     assert!(!exported.contains("password") && !exported.contains("\"users\""));
