@@ -66,6 +66,7 @@ check_sources() {
     if has shellcheck; then shellcheck -x -S warning dev .ci/run scripts/dev/*.sh; fi
     step "Format"
     cargo fmt --all --check
+    check_asyncapi
     step "Clippy"
     cargo clippy --locked --workspace --all-targets -- -D warnings
     if cargo deny --version >/dev/null 2>&1; then

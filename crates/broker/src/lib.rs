@@ -2,6 +2,7 @@
 //!
 //! No other crate knows lapin. What travels is described in `docs/topology.md`.
 
+pub mod asyncapi;
 pub mod consumer;
 pub mod management;
 pub mod nudge;

@@ -1,12 +1,14 @@
 //! `automation catalog`: everything by key, and what of it can be used.
 
-use crate::output::Output;
-use automation_domain::catalogue::{self, Entry};
+use crate::exit;
+use crate::output::{Output, print};
+use automation_domain::catalogue::{self, Entry, payload};
 use automation_domain::condition::Condition;
 use automation_domain::limits::Limits;
+use automation_domain::problem::nearest_hint;
 use automation_domain::workflow::parse_value;
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Arguments of `automation catalog`.
 #[derive(Args, Debug)]
@@ -14,6 +16,12 @@ pub struct CatalogArgs {
     /// What to list
     #[arg(value_enum, default_value_t = Part::Actions)]
     part: Part,
+    /// Print the JSON Schemas of all triggers' payloads, or of one, each with an example
+    #[arg(long, value_name = "TYPE", num_args = 0..=1, default_missing_value = "", conflicts_with = "asyncapi")]
+    schemas: Option<String>,
+    /// Print the contract with publishers as an AsyncAPI document
+    #[arg(long)]
+    asyncapi: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -26,6 +34,14 @@ enum Part {
 
 /// Lists a part of the catalogue.
 pub fn run(args: &CatalogArgs, output: &Output) -> anyhow::Result<()> {
+    if args.asyncapi {
+        print(asyncapi()?.trim_end());
+        return Ok(());
+    }
+    if let Some(event_type) = &args.schemas {
+        print(&serde_json::to_string_pretty(&schemas(event_type)?)?);
+        return Ok(());
+    }
     let contracts = automation_actions::contracts();
     let (columns, rows): (&[&str], Vec<Value>) = match args.part {
         Part::Triggers => (
@@ -118,5 +134,42 @@ fn about(kind: &str) -> Value {
         _ => json!({
             "count": { "event": "page.visited", "within": "7d" }, "op": "greater_than", "value": 3,
         }),
+    }
+}
+
+fn schemas(event_type: &str) -> anyhow::Result<Value> {
+    if event_type.is_empty() {
+        return Ok(payload::schemas());
+    }
+    payload::schema(event_type).cloned().ok_or_else(|| {
+        let hint = nearest_hint(event_type, catalogue::triggers().iter().map(|entry| entry.key));
+        exit::not_found(
+            format!("the catalogue has no event type \"{event_type}\"{hint}"),
+            "automation catalog triggers; a custom event has no schema",
+        )
+    })
+}
+
+/// Part by part, because a map does not keep the order that people read in.
+fn asyncapi() -> anyhow::Result<String> {
+    let mut text =
+        "# Written by `automation catalog --asyncapi`; a test compares. AUTOMATION_BLESS=1 writes it anew.\n"
+            .to_owned();
+    for (name, part) in automation_broker::asyncapi::document() {
+        text.push_str(&yaml_serde::to_string(&Map::from_iter([(name.to_owned(), sorted(part))]))?);
+    }
+    Ok(text)
+}
+
+/// With the members of every object in order, whatever order the library keeps them in.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<(String, Value)> = members.into_iter().collect();
+            members.sort_by(|(one, _), (other, _)| one.cmp(other));
+            members.into_iter().map(|(key, member)| (key, sorted(member))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
 }

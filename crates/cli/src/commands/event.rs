@@ -4,6 +4,7 @@ use crate::exit;
 use crate::output::{Output, time};
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::EVENTS;
+use automation_domain::catalogue::payload;
 use automation_domain::event::ENGINE_SOURCE;
 use automation_domain::event::encode::STRUCTURED;
 use automation_domain::event::envelope::{self, Envelope};
@@ -13,7 +14,7 @@ use automation_service_kit::config::{BrokerConfig, LimitsConfig};
 use automation_service_kit::ids;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What to do with events.
 #[derive(Subcommand, Debug)]
@@ -43,6 +44,9 @@ pub struct PublishArgs {
     /// When it happened; now if it is left out
     #[arg(long)]
     time: Option<DateTime<Utc>>,
+    /// Publish nothing when the data does not follow the schema of its type
+    #[arg(long)]
+    check: bool,
     /// Key of the tenant
     #[arg(long, env = "AUTOMATION_TENANT", value_name = "KEY")]
     tenant: String,
@@ -65,6 +69,9 @@ pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
     let data = json::parse(data.as_bytes(), limits.json_depth).map_err(|error| {
         exit::usage(format!("--data is not acceptable: {error}"), "give a JSON object, or @FILE")
     })?;
+    if args.check {
+        check_schema(&args.event_type, &data)?;
+    }
     let id = args.id.unwrap_or_else(|| ids::new_id().to_string());
     let happened = args.time.unwrap_or_else(ids::wall_clock);
     let mut event = json!({
@@ -109,4 +116,16 @@ fn check(event_type: &str, source: &str, body: &[u8], limits: &Limits) -> anyhow
     let read = envelope::read(&envelope, limits);
     read.map_err(|refusal| exit::usage(format!("{} [{}]", refusal.detail, refusal.code), next))?;
     Ok(())
+}
+
+/// Refuses data that does not follow the schema of its type.
+fn check_schema(event_type: &str, data: &Value) -> anyhow::Result<()> {
+    let Err(mismatches) = payload::check(event_type, data) else { return Ok(()) };
+    for mismatch in &mismatches {
+        eprintln!("data{}: {} [schema_mismatch]", mismatch.at, mismatch.detail);
+    }
+    Err(exit::wrong(
+        format!("the data does not follow the schema of {event_type}; nothing was published"),
+        format!("automation catalog --schemas {event_type}"),
+    ))
 }

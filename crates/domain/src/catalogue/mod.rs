@@ -2,6 +2,8 @@
 
 use crate::priority::Priority;
 
+pub mod payload;
+
 mod actions;
 mod triggers;
 mod words;
