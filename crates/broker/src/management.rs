@@ -132,6 +132,26 @@ pub struct FeatureFlag {
     pub state: String,
 }
 
+/// A user as the broker knows it.
+#[derive(Debug, Deserialize)]
+pub struct User {
+    /// Name.
+    pub name: String,
+    /// Tags: `administrator`, `monitoring`, or words of a deployment's own.
+    #[serde(default, deserialize_with = "words")]
+    pub tags: Vec<String>,
+}
+
+/// What a user may do in one virtual host.
+#[derive(Debug, Deserialize)]
+pub struct UserPermissions {
+    /// The virtual host.
+    pub vhost: String,
+    /// The patterns.
+    #[serde(flatten)]
+    pub permissions: Permissions,
+}
+
 /// A client's connection.
 #[derive(Debug, Deserialize)]
 pub struct Connection {
@@ -199,6 +219,25 @@ impl Management {
     /// Makes a user without tags, or changes its password.
     pub async fn create_user(&self, name: &str, password: &str) -> Result<(), Error> {
         self.put(&["users", name], &json!({ "password": password, "tags": "" })).await
+    }
+
+    /// Makes a user with these tags, or changes the password and the tags of one that exists.
+    pub async fn create_tagged_user(&self, name: &str, password: &str, tags: &[&str]) -> Result<(), Error> {
+        self.put(&["users", name], &json!({ "password": password, "tags": tags.join(",") })).await
+    }
+
+    /// A user; `None` when there is no such user.
+    pub async fn user(&self, name: &str) -> Result<Option<User>, Error> {
+        match self.get(&["users", name]).await {
+            Ok(user) => Ok(Some(user)),
+            Err(Error::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a user may do, in every virtual host that it may enter.
+    pub async fn permissions_of(&self, user: &str) -> Result<Vec<UserPermissions>, Error> {
+        self.get(&["users", user, "permissions"]).await
     }
 
     /// Deletes a user.
@@ -318,6 +357,20 @@ impl Management {
         }
         url
     }
+}
+
+/// A list, or, from brokers before 3.9, words with commas between them.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Words {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Words::deserialize(deserializer)? {
+        Words::List(words) => words,
+        Words::Text(text) => text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+    })
 }
 
 /// The broker writes an empty table as `{}`, `[]`, `""` or null, depending on version and place.

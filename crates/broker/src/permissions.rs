@@ -2,10 +2,14 @@
 //!
 //! Users and their passwords belong to the deployment; the patterns belong here, because they follow the topology.
 
+use automation_domain::grant;
 use serde::{Deserialize, Serialize};
 
 /// The user of the engine's roles.
 pub const ENGINE_USER: &str = "automation-engine";
+/// The tag of users that the engine's command line made for publishers. It gives no right; without it, the command line
+/// changes and deletes no user.
+pub const PUBLISHER_TAG: &str = "automation-publisher";
 
 /// Patterns of the objects a user may configure, write to and read from; anchored by the pattern itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -50,6 +54,11 @@ pub fn publisher(event_types: &str) -> (Permissions, TopicPermissions) {
         read: "^$".to_owned(),
     };
     (permissions, events_topic(event_types))
+}
+
+/// A service that publishes events of these types, as granted: each exact, or with a trailing `*`.
+pub fn publisher_of(event_types: &[String]) -> (Permissions, TopicPermissions) {
+    publisher(&grant::regular_expression(event_types))
 }
 
 /// Whoever applies the topology: it may declare what is the engine's, and bind it.

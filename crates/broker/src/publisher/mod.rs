@@ -159,17 +159,18 @@ impl Publisher {
 
     /// A publisher; fails when the broker cannot be reached in time.
     pub async fn connect_with(config: PublisherConfig) -> Result<Self, PublishError> {
-        let publisher = Self::unconnected(config)?;
+        let publisher = Self::lazy_with(config)?;
         publisher.probe().await?;
         Ok(publisher)
     }
 
     /// A publisher that connects when it is first used; fails when `url` cannot be one.
     pub fn lazy(url: &str, name: &str) -> Result<Self, PublishError> {
-        Self::unconnected(PublisherConfig::new(url, name))
+        Self::lazy_with(PublisherConfig::new(url, name))
     }
 
-    fn unconnected(config: PublisherConfig) -> Result<Self, PublishError> {
+    /// The same, with settings of its own.
+    pub fn lazy_with(config: PublisherConfig) -> Result<Self, PublishError> {
         let lanes = config.lanes.max(1);
         Ok(Self {
             inner: Arc::new(Inner {

@@ -1,13 +1,16 @@
-//! `automation tenant`: tenants and publisher grants.
+//! `automation tenant`: tenants, and which users of the broker may publish for them.
+
+mod broker_user;
+pub(super) mod grant;
+pub(super) mod password;
 
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
-use automation_domain::event::is_type_pattern;
 use automation_domain::id::TenantId;
 use automation_service_kit::ids;
-use automation_store::tenants::{self, Grant};
-use automation_store::{DbRole, Scope};
+use automation_store::tenants::{self, Tenant};
+use automation_store::{Db, DbRole, Scope};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -27,16 +30,14 @@ pub enum TenantCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Let a broker user publish for a tenant, in place of what it was let before
-    Grant {
-        /// The tenant's key
-        key: String,
-        /// The broker's user
-        #[arg(long)]
-        user: String,
-        /// Event types, comma-separated, each exact or with a trailing `*`
-        #[arg(long, value_delimiter = ',', required = true)]
-        types: Vec<String>,
+    /// Let a user of the broker publish for a tenant, in place of what it was let before
+    Grant(Box<grant::GrantArgs>),
+    /// Take a user's grant for a tenant, and the user that --create-user made once it has no grant left
+    Revoke(Box<grant::RevokeArgs>),
+    /// List who may publish which events for whom
+    Grants {
+        /// Only of the tenant with this key
+        key: Option<String>,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -75,40 +76,9 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
             });
             Ok(())
         }
-        TenantCommand::Grant { key, user, types, database } => {
-            if let Some(pattern) = types.iter().find(|pattern| !is_type_pattern(pattern)) {
-                return Err(exit::usage(
-                    format!("no event has a type like \"{pattern}\""),
-                    "write types as form.submitted, all that begin alike as form.*, or * for every type",
-                ));
-            }
-            let db = database.db(DbRole::Operator)?;
-            let keys = [key.clone()];
-            let granted = db
-                .tx(Scope::Unscoped, async |connection| {
-                    let Some(tenant) = tenants::by_keys(connection, &keys).await?.pop() else {
-                        return Ok(false);
-                    };
-                    let grant = Grant {
-                        tenant_id: tenant.tenant_id,
-                        amqp_user: user.clone(),
-                        event_types: types.clone(),
-                    };
-                    tenants::grant(connection, &grant).await?;
-                    Ok::<_, automation_store::Error>(true)
-                })
-                .await?;
-            if !granted {
-                return Err(exit::not_found(
-                    format!("there is no tenant \"{key}\""),
-                    "automation tenant list",
-                ));
-            }
-            output.one(&json!({ "tenant": key, "user": user, "types": types }), || {
-                format!("user {user} may publish {} for tenant {key}", types.join(", "))
-            });
-            Ok(())
-        }
+        TenantCommand::Grant(args) => grant::grant(*args, output).await,
+        TenantCommand::Revoke(args) => grant::revoke(*args, output).await,
+        TenantCommand::Grants { key, database } => grant::list(key.as_deref(), &database, output).await,
         TenantCommand::List { database } => {
             let db = database.db(DbRole::Operator)?;
             let (all, grants) = db
@@ -138,6 +108,15 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
             Ok(())
         }
     }
+}
+
+async fn find(db: &Db, key: &str) -> anyhow::Result<Tenant> {
+    let keys = [key.to_owned()];
+    let found = db.tx(Scope::Unscoped, async |connection| tenants::by_keys(connection, &keys).await).await?;
+    found
+        .into_iter()
+        .next()
+        .ok_or_else(|| exit::not_found(format!("there is no tenant \"{key}\""), "automation tenant list"))
 }
 
 fn is_key(key: &str) -> bool {
