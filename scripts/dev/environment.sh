@@ -43,6 +43,7 @@ ENV
     fi
     cat <<ENV
 AUTOMATION_ADMIN_ADDR=127.0.0.1:$(role_port "$1")
+AUTOMATION_HTTP_ADDR=127.0.0.1:$PORT_INGEST_HTTP
 RUST_LOG=${RUST_LOG:-info}
 ENV
 }
@@ -87,6 +88,7 @@ publisher_env() {
 shell_env() {
     echo "AUTOMATION_DEV=1"
     publisher_env
+    echo "AUTOMATION_HTTP_URL=http://127.0.0.1:$PORT_INGEST_HTTP"
     echo "DATABASE_URL=$(postgres_url automation_api "$SECRET_PG_API" automation)"
     echo "AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url admin "$SECRET_AMQP_ADMIN")"
 }

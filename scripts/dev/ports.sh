@@ -1,6 +1,6 @@
 # Private ports on loopback: chosen once, kept in ports.env, exchanged only if something else took one meanwhile.
 
-PORT_NAMES="POSTGRES AMQP AMQP_MANAGEMENT AMQP_DIST EPMD AMQP_CTL INGEST_ADMIN EXECUTOR_ADMIN SCHEDULER_ADMIN API_ADMIN"
+PORT_NAMES="POSTGRES AMQP AMQP_MANAGEMENT AMQP_DIST EPMD AMQP_CTL INGEST_ADMIN INGEST_HTTP EXECUTOR_ADMIN SCHEDULER_ADMIN API_ADMIN"
 
 port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 

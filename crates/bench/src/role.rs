@@ -66,6 +66,7 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 workers: WORKERS,
                 batch_messages: BATCH,
                 first_look: Duration::from_secs(5),
+                http: None,
             };
             automation_ingest::run(config, health, drain).await
         }

@@ -7,8 +7,8 @@ mod session;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    audit, catalog, contact, credential, dead, doctor, event, health, migrate, parked, run, serve, tenant,
-    topology, workflow,
+    apikey, audit, catalog, contact, credential, dead, doctor, event, health, migrate, parked, run, serve,
+    tenant, topology, workflow,
 };
 use output::Output;
 use std::process::ExitCode;
@@ -46,6 +46,9 @@ enum Command {
     /// Tenants, and who may publish for them
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Keys by which publishers send events over HTTP
+    #[command(subcommand)]
+    Apikey(apikey::ApikeyCommand),
     /// Publish events
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -98,6 +101,7 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Health(args) => health::run(&args).await,
         Command::Catalog(args) => catalog::run(&args, output),
         Command::Tenant(command) => tenant::run(command, output).await,
+        Command::Apikey(command) => apikey::run(command, output).await,
         Command::Event(command) => event::run(command, output).await,
         Command::Workflow(command) => workflow::run(command, output).await,
         Command::Run(command) => run::run(command, output).await,

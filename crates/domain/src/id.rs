@@ -51,6 +51,10 @@ id!(/// A credential: what authorizes requests to the world outside.
     CredentialId);
 id!(/// A dead letter: time of death, and a function of run and epoch.
     DeadLetterId);
+id!(/// A key by which a publisher authenticates over HTTP.
+    ApiKeyId);
+id!(/// One of the secrets of a webhook.
+    HookSecretId);
 
 impl EventKey {
     /// Derives the key from `source` and `id`.

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, rolls dice or waits: every function of this crate gives the same answer
 //! for the same arguments, which is what lets the executor, a dry run and a simulator share it.
 
+pub mod api_key;
 pub mod audit;
 pub mod catalogue;
 pub mod condition;
@@ -12,6 +13,8 @@ pub mod duration;
 pub mod effect;
 pub mod event;
 pub mod facts;
+pub mod grant;
+pub mod hook;
 pub mod http;
 pub mod id;
 pub mod interpreter;

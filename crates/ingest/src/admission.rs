@@ -51,6 +51,11 @@ pub(crate) fn check(
             format!("user \"{speaker}\" has no grant for {} of tenant \"{}\"", event.event_type, tenant.key),
         ));
     }
+    check_depth(event, limits)
+}
+
+/// Checks the event's place in its chain of causes.
+pub(crate) fn check_depth(event: &Event, limits: &Limits) -> Result<(), Reason> {
     if event.causation_depth > limits.causation_depth {
         return Err((
             "causation_depth_exceeded",

@@ -1,6 +1,7 @@
 //! What ingest knows of tenants: ids, grants and triggers, as of the catalogue version that each batch reads.
 
 use crate::trigger_index::{Published, TriggerIndex};
+use automation_domain::grant;
 use automation_domain::id::{TenantId, VersionId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow;
@@ -24,12 +25,9 @@ pub(crate) struct KnownTenant {
 impl KnownTenant {
     /// Whether this broker user may publish this type for the tenant.
     pub(crate) fn allows(&self, user: &str, event_type: &str) -> bool {
-        self.grants.iter().filter(|grant| grant.amqp_user == user).flat_map(|grant| &grant.event_types).any(
-            |pattern| match pattern.strip_suffix('*') {
-                Some(prefix) => event_type.starts_with(prefix),
-                None => pattern == event_type,
-            },
-        )
+        self.grants
+            .iter()
+            .any(|grant| grant.amqp_user == user && grant::allows(&grant.event_types, event_type))
     }
 }
 

@@ -9,6 +9,7 @@ mod batch;
 mod bisect;
 mod directory;
 mod enrol;
+pub mod http;
 mod matching;
 mod metrics;
 mod parking;
@@ -53,6 +54,8 @@ pub struct Config {
     pub batch_messages: u16,
     /// How long after a run is made the sweep looks whether its nudge was lost.
     pub first_look: Duration,
+    /// The door for events over HTTP; `None` for a process without one.
+    pub http: Option<http::Config>,
 }
 
 /// What every worker shares.
@@ -74,6 +77,15 @@ pub(crate) struct Shared {
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
     let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 1, ..PoolSize::default() };
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+    let door = match config.http.clone() {
+        Some(http) => {
+            let limits = config.limits.clone();
+            let door = http::listen(http, &config.database_url, &config.amqp_url, limits).await?;
+            let (health, drain) = (health.clone(), drain.clone());
+            Some(tokio::spawn(async move { door.serve(&health, drain).await }))
+        }
+        None => None,
+    };
     // Connects when it is used: whoever asks meanwhile is told that this process is not ready.
     let publisher = Publisher::lazy(&config.amqp_url, "ingest")?;
     let wanted = config.batch_messages.saturating_mul(u16::try_from(config.workers + 1).unwrap_or(2));
@@ -110,6 +122,9 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     consumer.close().await;
     publisher.close().await;
     shared.db.close().await;
+    if let Some(door) = door {
+        door.await?;
+    }
     Ok(())
 }
 

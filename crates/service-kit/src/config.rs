@@ -4,6 +4,7 @@
 //! a secret's value is never named.
 
 mod encryption;
+mod http;
 mod ladder;
 mod limits;
 mod outbound;
@@ -12,6 +13,7 @@ mod secret;
 mod url;
 
 pub use encryption::EncryptionConfig;
+pub use http::HttpConfig;
 pub use ladder::LadderConfig;
 pub use limits::LimitsConfig;
 pub use outbound::OutboundConfig;
@@ -62,6 +64,13 @@ pub struct BrokerConfig {
     pub engine_users: Vec<String>,
 }
 
+/// How to reach RabbitMQ's management API, for commands that need nothing else of the broker.
+#[derive(Clone, Debug)]
+pub struct ManagementConfig {
+    /// From `AUTOMATION_AMQP_MANAGEMENT_URL` or the file that `AUTOMATION_AMQP_MANAGEMENT_URL_FILE` names.
+    pub amqp_management_url: Option<Secret>,
+}
+
 /// How a log line is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum LogFormat {
@@ -97,6 +106,16 @@ struct BrokerArgs {
     /// File that holds the URL of RabbitMQ
     #[arg(long, env = "AMQP_URL_FILE", value_name = "FILE", value_parser = rule(|file| url::in_file(file, url::amqp)))]
     amqp_url_file: Option<Secret>,
+    #[command(flatten)]
+    management: ManagementArgs,
+    /// Broker users who may speak as the engine, comma-separated [default: the user of AMQP_URL]
+    #[arg(long, env = "AUTOMATION_ENGINE_USERS", value_name = "USERS", value_delimiter = ',', value_parser = rule(user_name))]
+    engine_users: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Broker")]
+struct ManagementArgs {
     /// RabbitMQ's management API, as http://user:password@host:port [default: none]
     #[arg(long, env = "AUTOMATION_AMQP_MANAGEMENT_URL", hide_env_values = true, value_name = "URL", value_parser = secret_rule(url::http))]
     #[arg(conflicts_with = "amqp_management_url_file")]
@@ -104,9 +123,6 @@ struct BrokerArgs {
     /// File that holds the URL of RabbitMQ's management API
     #[arg(long, env = "AUTOMATION_AMQP_MANAGEMENT_URL_FILE", value_name = "FILE", value_parser = rule(|file| url::in_file(file, url::http)))]
     amqp_management_url_file: Option<Secret>,
-    /// Broker users who may speak as the engine, comma-separated [default: the user of AMQP_URL]
-    #[arg(long, env = "AUTOMATION_ENGINE_USERS", value_name = "USERS", value_delimiter = ',', value_parser = rule(user_name))]
-    engine_users: Vec<String>,
 }
 
 #[derive(Args)]
@@ -174,8 +190,14 @@ impl From<BrokerArgs> for BrokerConfig {
         let amqp_url = args.amqp_url.or(args.amqp_url_file).expect("clap requires one of the two");
         let engine_users =
             if args.engine_users.is_empty() { vec![url::user(amqp_url.expose())] } else { args.engine_users };
-        let amqp_management_url = args.amqp_management_url.or(args.amqp_management_url_file);
+        let ManagementConfig { amqp_management_url } = args.management.into();
         Self { amqp_url, amqp_management_url, engine_users }
+    }
+}
+
+impl From<ManagementArgs> for ManagementConfig {
+    fn from(args: ManagementArgs) -> Self {
+        Self { amqp_management_url: args.amqp_management_url.or(args.amqp_management_url_file) }
     }
 }
 
@@ -235,6 +257,7 @@ use flattened;
 flattened!(CommonConfig, CommonArgs);
 flattened!(DatabaseConfig, DatabaseArgs);
 flattened!(BrokerConfig, BrokerArgs);
+flattened!(ManagementConfig, ManagementArgs);
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()

@@ -25,6 +25,7 @@ pub mod crash_point;
 pub mod health;
 pub mod ids;
 pub mod metrics;
+pub mod random;
 pub mod shutdown;
 pub mod telemetry;
 

@@ -4,6 +4,7 @@
 //! as arrays. Statements are written for key look-ups over small arrays: [`Db`] switches off the join methods that
 //! would read whole tables once they are small enough to tempt the planner.
 
+pub mod api_keys;
 pub mod audit;
 pub mod catalogue;
 pub mod checkpoints;
@@ -14,6 +15,7 @@ pub mod dead_letters;
 pub mod enrolments;
 mod error;
 pub mod events;
+pub mod hooks;
 pub mod lag;
 mod migrate;
 pub mod outbox;

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use automation_domain::id::TenantId;
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
 /// A tenant.
@@ -98,24 +99,52 @@ pub async fn grant(connection: &mut PgConnection, grant: &Grant) -> Result<(), E
     Ok(())
 }
 
+/// Takes a publisher's grant; false when it had none.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn revoke(connection: &mut PgConnection, tenant: TenantId, publisher: &str) -> Result<bool, Error> {
+    let done = sqlx::query("DELETE FROM publisher_grants WHERE tenant_id = $1 AND amqp_user = $2")
+        .bind(tenant.0)
+        .bind(publisher)
+        .execute(&mut *connection)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    touch(connection, tenant).await?;
+    Ok(true)
+}
+
 /// The grants that the transaction's scope shows.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn grants(connection: &mut PgConnection) -> Result<Vec<Grant>, Error> {
+    Ok(dated_grants(connection).await?.into_iter().map(|(grant, _)| grant).collect())
+}
+
+/// The same, with the time at which each was given or last changed.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn dated_grants(connection: &mut PgConnection) -> Result<Vec<(Grant, DateTime<Utc>)>, Error> {
     let rows = sqlx::query(
-        "SELECT tenant_id, amqp_user, event_types FROM publisher_grants ORDER BY tenant_id, amqp_user",
+        "SELECT tenant_id, amqp_user, event_types, granted_at FROM publisher_grants ORDER BY tenant_id, amqp_user",
     )
     .fetch_all(connection)
     .await?;
     rows.iter()
         .map(|row| {
-            Ok(Grant {
+            let grant = Grant {
                 tenant_id: TenantId(row.try_get("tenant_id")?),
                 amqp_user: row.try_get("amqp_user")?,
                 event_types: row.try_get("event_types")?,
-            })
+            };
+            Ok((grant, row.try_get("granted_at")?))
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod apikey;
 pub mod audit;
 mod bulk;
 pub mod catalog;

@@ -1,13 +1,14 @@
 //! `automation serve`: one or more roles in this process.
 
 use anyhow::Context;
-use automation_service_kit::config::{CommonConfig, LimitsConfig};
+use automation_service_kit::config::{CommonConfig, HttpConfig, LimitsConfig};
 use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
 use automation_service_kit::shutdown::{Shutdown, Tasks};
 use automation_service_kit::{ids, telemetry};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A part of the engine that a process can play.
@@ -63,6 +64,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     common: CommonConfig,
     #[command(flatten)]
+    http: HttpConfig,
+    #[command(flatten)]
     limits: LimitsConfig,
 }
 
@@ -116,6 +119,15 @@ fn ingest(args: &ServeArgs) -> automation_ingest::Config {
         workers: args.workers,
         batch_messages: args.batch,
         first_look: Duration::from_millis(args.first_look_ms),
+        http: args.http.addr.map(|addr| automation_ingest::http::Config {
+            addr,
+            bound: Arc::default(),
+            amqp_user: args.common.amqp_user(),
+            events_per_second: args.http.events_per_second,
+            burst: args.http.burst,
+            requests: args.http.requests,
+            timeout: args.http.timeout,
+        }),
     }
 }
 

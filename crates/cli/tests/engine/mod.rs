@@ -80,6 +80,7 @@ impl Engine {
             workers: 2,
             batch_messages: 500,
             first_look: look,
+            http: None,
         };
         let executor = automation_executor::Config {
             database_url: database_url.clone(),

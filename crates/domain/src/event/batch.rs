@@ -9,6 +9,19 @@ use std::fmt;
 
 /// Splits a batch and reads every member; a bad one is refused alone. Each remembers exactly the bytes it had in the array.
 pub(super) fn read(body: &[u8], routing_key: Option<&str>, limits: &Limits) -> Result<Members, Refusal> {
+    let members = members(body, limits)?;
+    Ok(members
+        .into_iter()
+        .map(|bytes| {
+            // A member borrows from the body.
+            let begin = bytes.as_ptr().addr() - body.as_ptr().addr();
+            Member { bytes: begin..begin + bytes.len(), outcome: read_member(bytes, routing_key, limits) }
+        })
+        .collect())
+}
+
+/// The bytes of every member.
+pub(super) fn members<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<&'a [u8]>, Refusal> {
     if body.len() > limits.batch_bytes {
         return Err(Refusal::new(
             "batch_too_large",
@@ -16,15 +29,7 @@ pub(super) fn read(body: &[u8], routing_key: Option<&str>, limits: &Limits) -> R
         ));
     }
     let members = split(body, limits.batch_events)?;
-    Ok(members
-        .into_iter()
-        .map(|member| {
-            let bytes = member.get().as_bytes();
-            // A raw value borrows from the body.
-            let begin = bytes.as_ptr().addr() - body.as_ptr().addr();
-            Member { bytes: begin..begin + bytes.len(), outcome: read_member(bytes, routing_key, limits) }
-        })
-        .collect())
+    Ok(members.into_iter().map(|member| member.get().as_bytes()).collect())
 }
 
 fn read_member(bytes: &[u8], routing_key: Option<&str>, limits: &Limits) -> Result<Event, Refusal> {

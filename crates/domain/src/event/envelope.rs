@@ -71,6 +71,16 @@ pub fn read_unrouted(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members
     read_routed(envelope, None, limits)
 }
 
+/// The exact bytes of each member of a batch that came without a routing key; nothing inside them is checked but that
+/// they are JSON.
+///
+/// # Errors
+///
+/// A [`Refusal`] of the whole: too large, too many, or not a JSON array.
+pub fn batch_members<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<&'a [u8]>, Refusal> {
+    batch::members(body, limits)
+}
+
 fn read_routed(
     envelope: &Envelope<'_>,
     routing_key: Option<&str>,
@@ -146,7 +156,7 @@ fn header(headers: &BTreeMap<String, String>, name: &str) -> Option<String> {
 }
 
 /// Decodes `%20`; what is not an escape, or would not be UTF-8, stays as it is.
-fn percent_decoded(text: &str) -> String {
+pub fn percent_decoded(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }

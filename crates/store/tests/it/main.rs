@@ -10,6 +10,7 @@ mod claiming;
 mod credentials;
 mod dead_letters;
 mod enrolling;
+mod http_publishers;
 mod lagging;
 mod listing;
 mod looking_up;

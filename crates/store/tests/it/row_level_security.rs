@@ -10,6 +10,12 @@ const ROWS: &str = "
     INSERT INTO publisher_grants VALUES ('$T', 'crm', '{*}');
     INSERT INTO credentials (tenant_id, credential_id, key, kind, allowed_hosts, key_id, wrapped_key, ciphertext)
       VALUES ('$T', gen_random_uuid(), 'crm', 'bearer', '{api.example.com:443}', 'k1', 'wrapped', 'encrypted');
+    INSERT INTO api_keys (tenant_id, api_key_id, name, prefix, hash, event_types)
+      VALUES ('$T', gen_random_uuid(), 'shop', 'auto_live_abc', sha256(convert_to('$T', 'UTF8')), '{*}');
+    INSERT INTO hooks (tenant_id, hook_id, name, verification, headers)
+      VALUES ('$T', 'hk_' || left(replace('$T', '-', ''), 32), 'stripe', 'standard', '{}');
+    INSERT INTO hook_secrets (tenant_id, hook_id, secret_id, key_id, wrapped_key, ciphertext)
+      SELECT tenant_id, hook_id, gen_random_uuid(), 'k1', 'wrapped', 'encrypted' FROM hooks WHERE tenant_id = '$T';
     INSERT INTO workflow_schedules SELECT tenant_id, workflow_id, 'nightly', '0 2 * * *', NULL, 'UTC', now()
       FROM workflows WHERE tenant_id = '$T';
     INSERT INTO enrolments SELECT tenant_id, workflow_id, 'ada' FROM workflows WHERE tenant_id = '$T';

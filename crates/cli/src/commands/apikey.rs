@@ -1,0 +1,173 @@
+//! `automation apikey`: keys by which publishers send events over HTTP. A key is shown once, when it is made.
+
+use crate::commands::tenant::grant::check_patterns;
+use crate::commands::tenant::password::PasswordFile;
+use crate::exit;
+use crate::output::{Output, time};
+use crate::session::{TenantArgs, actor};
+use automation_domain::api_key::ApiKey;
+use automation_domain::duration;
+use automation_domain::grant::is_name;
+use automation_domain::id::ApiKeyId;
+use automation_service_kit::ids;
+use automation_service_kit::random::random_bytes;
+use automation_store::api_keys::{self, NewApiKey, StoredApiKey};
+use automation_store::audit::{self, Deed};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What to do with API keys.
+#[derive(Subcommand, Debug)]
+pub enum ApikeyCommand {
+    /// Make a key for a publisher, and show it once
+    Create(Box<CreateArgs>),
+    /// List a tenant's keys, without the keys themselves
+    List {
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+    /// Revoke a key; it works for some seconds more
+    Revoke {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+}
+
+/// Arguments of `automation apikey create`.
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// What people call it: lower-case letters, digits, - and _
+    name: String,
+    /// Event types it may publish, comma-separated, each exact or with a trailing `*`
+    #[arg(long, value_delimiter = ',', required = true)]
+    types: Vec<String>,
+    /// How long it is good: 90d, 12h [default: until it is revoked]
+    #[arg(long, value_name = "DURATION")]
+    expires_in: Option<String>,
+    /// New file for the key [default: standard output, once]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    #[command(flatten)]
+    tenant: TenantArgs,
+}
+
+/// Runs the command.
+pub async fn run(command: ApikeyCommand, output: &Output) -> anyhow::Result<()> {
+    match command {
+        ApikeyCommand::Create(args) => create(*args, output).await,
+        ApikeyCommand::List { tenant } => {
+            let session = tenant.open().await?;
+            let keys = session
+                .db
+                .tx(session.scope(), async |connection| api_keys::list(connection, session.tenant).await)
+                .await?;
+            let columns = ["name", "prefix", "types", "state", "created_at", "expires_at", "last_used_at"];
+            output.list(&columns, keys.iter().map(shown).collect(), None);
+            Ok(())
+        }
+        ApikeyCommand::Revoke { name, tenant } => {
+            let session = tenant.open().await?;
+            let revoked = session
+                .db
+                .tx(session.scope(), async |connection| {
+                    let revoked = api_keys::revoke(connection, session.tenant, &name).await?;
+                    if revoked {
+                        let deed = deed("api_key.revoke", &name, json!({}));
+                        audit::append(connection, session.tenant, &[deed]).await?;
+                    }
+                    Ok::<_, automation_store::Error>(revoked)
+                })
+                .await?;
+            if !revoked {
+                return Err(exit::not_found(format!("no key \"{name}\" is good"), "automation apikey list"));
+            }
+            output.one(&json!({ "name": name, "revoked": true }), || {
+                format!("key {name} is revoked; processes believe it for 5 seconds more at most")
+            });
+            Ok(())
+        }
+    }
+}
+
+async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
+    let CreateArgs { name, types, expires_in, key_file, tenant } = args;
+    if !is_name(&name) {
+        return Err(exit::usage(
+            format!("\"{name}\" is no name of a key"),
+            "use lower-case letters, digits, - and _, at most 64, a letter or digit first",
+        ));
+    }
+    check_patterns(&types)?;
+    let lifetime_seconds = expires_in.as_deref().map(lifetime).transpose()?;
+    let session = tenant.open().await?;
+    let file = key_file.as_deref().map(PasswordFile::create).transpose()?;
+    let key = ApiKey::from_random(&random_bytes()?);
+    let new = NewApiKey {
+        tenant_id: session.tenant,
+        api_key_id: ApiKeyId(ids::new_id()),
+        name: &name,
+        prefix: key.shown(),
+        hash: key.hash(),
+        event_types: &types,
+        lifetime_seconds,
+    };
+    let made = session
+        .db
+        .tx(session.scope(), async |connection| {
+            let made = api_keys::create(connection, &new).await?;
+            if made.is_some() {
+                let detail = json!({ "prefix": key.shown(), "types": types, "seconds": lifetime_seconds });
+                audit::append(connection, session.tenant, &[deed("api_key.create", &name, detail)]).await?;
+            }
+            Ok::<_, automation_store::Error>(made)
+        })
+        .await?;
+    let Some(made) = made else {
+        if let Some(file) = file {
+            file.discard();
+        }
+        return Err(exit::wrong(
+            format!("there is a key \"{name}\" already"),
+            "choose another name, or automation apikey revoke",
+        ));
+    };
+    let mut value = shown(&made);
+    let place = match file {
+        Some(file) => format!("it is in {}", file.write(key.expose())?),
+        None => {
+            value["key"] = key.expose().into();
+            format!("shown this once: {}", key.expose())
+        }
+    };
+    output.one(&value, || {
+        format!("key {name} may publish {} for tenant {}; {place}", types.join(", "), session.key)
+    });
+    Ok(())
+}
+
+fn deed(action: &'static str, name: &str, detail: Value) -> Deed {
+    Deed { actor: actor(), action, subject: format!("api_key {name}"), detail }
+}
+
+fn lifetime(text: &str) -> anyhow::Result<i64> {
+    duration::parse(text)
+        .map(|lifetime| lifetime.num_seconds())
+        .filter(|seconds| *seconds > 0)
+        .ok_or_else(|| exit::usage(format!("\"{text}\" is no duration"), "write 90d, 12h or 30m"))
+}
+
+fn shown(key: &StoredApiKey) -> Value {
+    let state = match (key.revoked_at, key.expires_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(at)) if at <= ids::wall_clock() => "expired",
+        (None, _) => "good",
+    };
+    json!({
+        "name": key.name, "id": key.api_key_id, "prefix": key.prefix, "types": key.event_types, "state": state,
+        "created_at": time(key.created_at), "expires_at": key.expires_at.map(time),
+        "revoked_at": key.revoked_at.map(time), "last_used_at": key.last_used_at.map(time),
+    })
+}

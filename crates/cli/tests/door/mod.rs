@@ -1,0 +1,158 @@
+//! An engine with a door for events over HTTP, and a client for it.
+
+mod gate;
+
+use crate::engine::Engine;
+use anyhow::Context;
+use automation_domain::limits::Limits;
+use automation_service_kit::health::Health;
+use gate::Gate;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::Value;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A running engine with a door.
+pub struct Door {
+    pub engine: Engine,
+    pub http: Client,
+    pub url: String,
+    /// The door's way to the broker.
+    pub gate: Gate,
+    drain: CancellationToken,
+    ingest: JoinHandle<anyhow::Result<()>>,
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Door {
+    pub async fn open() -> anyhow::Result<Self> {
+        Self::open_with(|config| config).await
+    }
+
+    pub async fn open_with(
+        change: impl FnOnce(automation_ingest::http::Config) -> automation_ingest::http::Config,
+    ) -> anyhow::Result<Self> {
+        let engine = Engine::start(1).await?;
+        let bound = Arc::<OnceLock<_>>::default();
+        let http = change(automation_ingest::http::Config {
+            addr: "127.0.0.1:0".parse()?,
+            bound: bound.clone(),
+            amqp_user: engine.engine_user().to_owned(),
+            events_per_second: 500,
+            burst: 5_000,
+            requests: 256,
+            timeout: Duration::from_secs(30),
+        });
+        let direct = reqwest::Url::parse(engine.vhost.amqp_url())?;
+        let (host, port) = (direct.host_str().unwrap_or("127.0.0.1"), direct.port().unwrap_or(5672));
+        let gate = Gate::to(format!("{host}:{port}")).await?;
+        let config = automation_ingest::Config {
+            database_url: engine.database.url().to_owned(),
+            amqp_url: gate.url(engine.vhost.amqp_url())?,
+            engine_users: vec![engine.engine_user().to_owned()],
+            limits: Limits::default(),
+            workers: 1,
+            batch_messages: 100,
+            first_look: Duration::from_millis(500),
+            http: Some(http),
+        };
+        let drain = CancellationToken::new();
+        let ingest = tokio::spawn(automation_ingest::run(config, Health::new(drain.clone()), drain.clone()));
+        let begun = Instant::now();
+        let addr = loop {
+            match bound.get() {
+                Some(addr) => break *addr,
+                None if begun.elapsed() > Duration::from_secs(30) => {
+                    anyhow::bail!("the door does not listen")
+                }
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
+        let door = Self { engine, http: Client::new(), url: format!("http://{addr}"), gate, drain, ingest };
+        door.wait_for_broker().await?;
+        Ok(door)
+    }
+
+    /// A door answers before it has reached the broker; tests want it to have.
+    async fn wait_for_broker(&self) -> anyhow::Result<()> {
+        let key = self.key("probe", "*", &[])?;
+        let begun = Instant::now();
+        loop {
+            let answer = send(self.batch(&key, "[]")).await?;
+            match answer.status {
+                202 => return Ok(()),
+                503 if begun.elapsed() < Duration::from_secs(30) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                other => anyhow::bail!("the door answers {other}: {}", answer.body),
+            }
+        }
+    }
+
+    /// Calls the command line as operator of the tenant `acme`.
+    pub fn cli(&self, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let output = Command::new(env!("CARGO_BIN_EXE_automation"))
+            .args(arguments)
+            .arg("--json")
+            .env_clear()
+            .env("DATABASE_URL", self.engine.database.url())
+            .env("AUTOMATION_TENANT", "acme")
+            .envs(variables.iter().copied())
+            .output()?;
+        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).context("what a command prints")
+    }
+
+    /// A new API key of the tenant `acme`.
+    pub fn key(&self, name: &str, types: &str, more: &[&str]) -> anyhow::Result<String> {
+        let made = self.cli(&[&["apikey", "create", name, "--types", types], more].concat(), &[])?;
+        Ok(made["key"].as_str().context("a key")?.to_owned())
+    }
+
+    /// A structured event.
+    pub fn event(&self, key: &str, body: impl ToString) -> RequestBuilder {
+        self.post(key, "application/cloudevents+json", body)
+    }
+
+    /// A batch.
+    pub fn batch(&self, key: &str, body: impl ToString) -> RequestBuilder {
+        self.post(key, "application/cloudevents-batch+json", body)
+    }
+
+    fn post(&self, key: &str, content_type: &str, body: impl ToString) -> RequestBuilder {
+        let url = format!("{}/v1/events", self.url);
+        self.http.post(url).bearer_auth(key).header("content-type", content_type).body(body.to_string())
+    }
+
+    /// Drains the door's process; a client's connections do not hold it up.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.drain.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.ingest).await;
+        ended.context("the door did not drain")???;
+        self.engine.stop().await
+    }
+}
+
+/// Sends a request; reads the answer.
+pub async fn send(request: RequestBuilder) -> anyhow::Result<Answer> {
+    let response = request.send().await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+    Ok(Answer { status: StatusCode::as_u16(&status), headers, body })
+}
+
+impl Answer {
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+}

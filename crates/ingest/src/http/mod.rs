@@ -1,0 +1,143 @@
+//! The door for events over HTTP: `POST /v1/events` with an API key, `POST /v1/hooks/{hook}` for other systems.
+//!
+//! What comes in is checked as ingest will check it, published on `automation.events` like everybody's events, on behalf
+//! of the key's or webhook's grant, and answered 202 once the broker has it on disk. TLS is a proxy's business.
+
+mod body;
+mod events;
+mod keys;
+mod middleware;
+mod problem;
+mod publish;
+mod rate;
+mod reading;
+mod server;
+
+use anyhow::Context;
+use automation_broker::publisher::{Publisher, PublisherConfig};
+use automation_domain::limits::Limits;
+use automation_service_kit::health::Health;
+use automation_service_kit::metrics::meter;
+use automation_store::{Db, DbRole, PoolSize};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
+use opentelemetry::metrics::Counter;
+use problem::Problem;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Connections to the database: each request needs one for a moment, if its key is not remembered.
+const DATABASE_CONNECTIONS: u32 = 4;
+/// Longest wait for one of them.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
+/// Messages that wait for their confirms at the same time, each on a channel of its own.
+const LANES: usize = 8;
+/// Longest wait for a channel, and for confirms: shorter than a client's patience.
+const BROKER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the door is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Where it listens, as soon as it does.
+    pub bound: Arc<OnceLock<SocketAddr>>,
+    /// The broker's user of the process: whom the broker vouches for.
+    pub amqp_user: String,
+    /// Events a second that a key or webhook may publish on average.
+    pub events_per_second: u32,
+    /// Events that it may publish at once.
+    pub burst: u32,
+    /// Requests under way at once; beyond it, 503.
+    pub requests: usize,
+    /// Longest time for a request, from its headers to the answer.
+    pub timeout: Duration,
+}
+
+/// What every request shares.
+struct Door {
+    config: Config,
+    limits: Limits,
+    db: Db,
+    publisher: Publisher,
+    keys: keys::Keys,
+    rates: rate::Rates,
+    slots: Semaphore,
+    requests: Counter<u64>,
+    accepted: Counter<u64>,
+}
+
+/// The door, listening.
+pub(crate) struct Listening {
+    listener: TcpListener,
+    door: Arc<Door>,
+}
+
+/// Begins to listen.
+///
+/// # Errors
+///
+/// When the address cannot be bound, or a URL is none.
+pub(crate) async fn listen(
+    config: Config,
+    database_url: &str,
+    broker_url: &str,
+    limits: Limits,
+) -> anyhow::Result<Listening> {
+    let listener = TcpListener::bind(config.addr)
+        .await
+        .with_context(|| format!("binding the HTTP address {} (AUTOMATION_HTTP_ADDR)", config.addr))?;
+    let addr = listener.local_addr().context("asking for the HTTP address")?;
+    // A second start with the same configuration would keep the first address; there is none.
+    let _ = config.bound.set(addr);
+    tracing::info!(%addr, "HTTP door listens");
+    let size = PoolSize { max: DATABASE_CONNECTIONS, acquire_timeout: DATABASE_PATIENCE };
+    let meter = meter();
+    let door = Door {
+        db: Db::new(database_url, DbRole::Worker, size)?,
+        publisher: Publisher::lazy_with(PublisherConfig {
+            lanes: LANES,
+            timeout: BROKER_PATIENCE,
+            ..PublisherConfig::new(broker_url, "ingest http")
+        })?,
+        keys: keys::Keys::default(),
+        rates: rate::Rates::new(config.events_per_second, config.burst),
+        slots: Semaphore::new(config.requests),
+        requests: meter.u64_counter("http.requests").with_description("Requests, by status").build(),
+        accepted: meter.u64_counter("http.events").with_description("Events accepted over HTTP").build(),
+        limits,
+        config,
+    };
+    Ok(Listening { listener, door: Arc::new(door) })
+}
+
+impl Listening {
+    /// Serves until `drain` is cancelled and the requests under way are answered.
+    pub(crate) async fn serve(self, health: &Health, drain: CancellationToken) {
+        let Self { listener, door } = self;
+        let publisher = door.publisher.clone();
+        health.register("ingest.http", move || publisher.health());
+        let connecting = tokio::spawn(crate::keep_connected(door.publisher.clone(), drain.clone()));
+        server::serve(listener, router(door.clone()), door.config.timeout, drain).await;
+        // It ends with the drain.
+        let _ended = connecting.await;
+        door.publisher.close().await;
+        door.db.close().await;
+    }
+}
+
+fn router(door: Arc<Door>) -> Router {
+    Router::new()
+        .route("/v1/events", post(events::receive))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        // Bodies are read by `body`, with limits that depend on what they are.
+        .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(door.clone(), middleware::guard))
+        .with_state(door)
+}

@@ -1,0 +1,202 @@
+//! API keys: made and revoked by the API's role; looked up by their hash, before any tenant is known.
+
+use crate::tenants::{self, Grant};
+use crate::{Db, Error, Scope};
+use automation_domain::grant::api_key_publisher;
+use automation_domain::id::{ApiKeyId, TenantId};
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+/// What may be shown of a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredApiKey {
+    /// The key.
+    pub api_key_id: ApiKeyId,
+    /// For people, and part of its publisher's name.
+    pub name: String,
+    /// The beginning of the key itself.
+    pub prefix: String,
+    /// What it may publish.
+    pub event_types: Vec<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// From when on it is not good any more.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When somebody revoked it.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// A key that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewApiKey<'a> {
+    /// Whose.
+    pub tenant_id: TenantId,
+    /// Its id.
+    pub api_key_id: ApiKeyId,
+    /// For people, and part of its publisher's name.
+    pub name: &'a str,
+    /// The beginning of the key itself.
+    pub prefix: &'a str,
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// What it may publish.
+    pub event_types: &'a [String],
+    /// How long it is good, in seconds from now; without end when it is `None`.
+    pub lifetime_seconds: Option<i64>,
+}
+
+/// Who shows a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyHolder {
+    /// Whose key it is.
+    pub tenant_id: TenantId,
+    /// The tenant's key, which its events carry.
+    pub tenant: String,
+    /// The key.
+    pub api_key_id: ApiKeyId,
+    /// Its name.
+    pub name: String,
+    /// What it may publish.
+    pub event_types: Vec<String>,
+}
+
+/// Makes a key, with the grant that its events are judged by; `None` when the name is in use. Role api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn create(
+    connection: &mut PgConnection,
+    key: &NewApiKey<'_>,
+) -> Result<Option<StoredApiKey>, Error> {
+    let row = sqlx::query(
+        "INSERT INTO api_keys (tenant_id, api_key_id, name, prefix, hash, event_types, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))
+         ON CONFLICT (tenant_id, name) WHERE revoked_at IS NULL DO NOTHING
+         RETURNING api_key_id, name, prefix, event_types, created_at, expires_at, revoked_at, last_used_at",
+    )
+    .bind(key.tenant_id.0)
+    .bind(key.api_key_id.0)
+    .bind(key.name)
+    .bind(key.prefix)
+    .bind(key.hash.as_slice())
+    .bind(key.event_types)
+    .bind(key.lifetime_seconds.map(|seconds| seconds as f64))
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let grant = Grant {
+        tenant_id: key.tenant_id,
+        amqp_user: api_key_publisher(key.name),
+        event_types: key.event_types.to_vec(),
+    };
+    tenants::grant(connection, &grant).await?;
+    stored(&row).map(Some)
+}
+
+/// A tenant's keys, revoked ones too, by name; role api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<StoredApiKey>, Error> {
+    let rows = sqlx::query(
+        "SELECT api_key_id, name, prefix, event_types, created_at, expires_at, revoked_at, last_used_at
+           FROM api_keys WHERE tenant_id = $1 ORDER BY name, created_at",
+    )
+    .bind(tenant.0)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(stored).collect()
+}
+
+/// Revokes the key of this name, and takes its grant; false when no key that is good has it. Role api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn revoke(connection: &mut PgConnection, tenant: TenantId, name: &str) -> Result<bool, Error> {
+    let done = sqlx::query(
+        "UPDATE api_keys SET revoked_at = now() WHERE tenant_id = $1 AND name = $2 AND revoked_at IS NULL",
+    )
+    .bind(tenant.0)
+    .bind(name)
+    .execute(&mut *connection)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    tenants::revoke(connection, tenant, &api_key_publisher(name)).await?;
+    Ok(true)
+}
+
+/// Whose key has this hash, if it is good now; says when it was used, to the minute. A pool of role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn holder(db: &Db, hash: [u8; 32]) -> Result<Option<KeyHolder>, Error> {
+    let found = db
+        .tx(Scope::Unscoped, async |connection| {
+            let row = sqlx::query(
+                "SELECT tenant_id, tenant_key, api_key_id, name, event_types,
+                        coalesce(last_used_at < now() - interval '1 minute', true) AS used_long_ago
+                   FROM api_key_by_hash($1)",
+            )
+            .bind(hash.as_slice())
+            .fetch_optional(connection)
+            .await?;
+            row.map(|row| Ok::<_, Error>((key_holder(&row)?, row.try_get::<bool, _>("used_long_ago")?)))
+                .transpose()
+        })
+        .await?;
+    let Some((holder, used_long_ago)) = found else { return Ok(None) };
+    if used_long_ago {
+        used(db, &holder).await?;
+    }
+    Ok(Some(holder))
+}
+
+/// Whoever is writing it already writes the same minute: nobody waits.
+async fn used(db: &Db, holder: &KeyHolder) -> Result<(), Error> {
+    db.tx(Scope::Tenants(&[holder.tenant_id]), async |connection| {
+        sqlx::query(
+            "UPDATE api_keys SET last_used_at = now()
+              WHERE (tenant_id, api_key_id) IN (
+                    SELECT tenant_id, api_key_id FROM api_keys
+                     WHERE tenant_id = $1 AND api_key_id = $2 FOR UPDATE SKIP LOCKED)",
+        )
+        .bind(holder.tenant_id.0)
+        .bind(holder.api_key_id.0)
+        .execute(connection)
+        .await?;
+        Ok(())
+    })
+    .await
+}
+
+fn key_holder(row: &PgRow) -> Result<KeyHolder, Error> {
+    Ok(KeyHolder {
+        tenant_id: TenantId(row.try_get("tenant_id")?),
+        tenant: row.try_get("tenant_key")?,
+        api_key_id: ApiKeyId(row.try_get("api_key_id")?),
+        name: row.try_get("name")?,
+        event_types: row.try_get("event_types")?,
+    })
+}
+
+fn stored(row: &PgRow) -> Result<StoredApiKey, Error> {
+    Ok(StoredApiKey {
+        api_key_id: ApiKeyId(row.try_get("api_key_id")?),
+        name: row.try_get("name")?,
+        prefix: row.try_get("prefix")?,
+        event_types: row.try_get("event_types")?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+        last_used_at: row.try_get("last_used_at")?,
+    })
+}
