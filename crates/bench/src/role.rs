@@ -1,6 +1,8 @@
 //! One role of the engine in a process of its own, so that its CPU can be told from the others'.
 
 use automation_domain::limits::Limits;
+use automation_domain::retry::Ladder;
+use automation_executor::Requests;
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::Metrics;
 use clap::{Args, ValueEnum};
@@ -79,6 +81,10 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 batch_runs: usize::from(BATCH),
                 lease: Duration::from_secs(15),
                 name: "executor-bench".to_owned(),
+                first_look: Duration::from_secs(5),
+                ladder: Ladder::default(),
+                requests: Requests::default(),
+                drain: Duration::from_secs(20),
             };
             let telling = tokio::spawn(tell_finished(metrics, drain.clone()));
             let ended = automation_executor::run(config, health, drain).await;

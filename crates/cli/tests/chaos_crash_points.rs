@@ -2,13 +2,19 @@
 //! run. Each point stands between two steps that must come in that order; were they swapped, events would be lost.
 #![cfg(debug_assertions)]
 
+#[expect(dead_code, reason = "this engine's roles are in a process of their own")]
 mod engine;
 #[path = "chaos_kill_nine/ledger.rs"]
 mod ledger;
+#[expect(dead_code, reason = "the tests of requests use the rest of it")]
+mod recorder;
 
 use anyhow::{Context, bail};
+use automation_domain::retry::Ladder;
+use automation_executor::Requests;
 use automation_service_kit::crash_point::CRASH_POINTS;
 use engine::{Engine, event, note_forms};
+use recorder::{Recorder, Reply};
 use serde_json::json;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
@@ -20,25 +26,35 @@ use tokio::process::{Child, Command};
 const SIGABRT: i32 = 6;
 /// How long a process may take to come to its crash point.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Short enough for a test.
+const RUNGS: &str = "300ms,600ms,1s,1s,1s";
+/// Requests that a process may have on their way.
+const MOST_UNDER_WAY: usize = 32;
 /// Events published at once.
 const AT_ONCE: i64 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_step_the_process_dies_after_nothing_is_lost_and_nothing_happens_twice() -> anyhow::Result<()>
 {
-    let engine = Engine::start(0).await?;
+    // What fails at first comes back by a wait queue.
+    let recorder = Recorder::start(|_, number| Reply::Status(if number == 1 { 503 } else { 200 })).await?;
+    let ladder = Ladder { rungs: RUNGS.parse()?, ..Ladder::default() };
+    let engine = Engine::prepare(ladder, Requests::default()).await?;
     let mut workflow = note_forms("crash");
     workflow["nodes"] = json!([
         { "id": "note", "action": "add_note", "with": { "text": "Wrote." } },
+        { "id": "call", "action": "http_request", "with": {
+            "method": "POST", "url": recorder.url("/"), "body": { "text": "{{ event.id }} {{ now.timestamp }}" },
+        } },
         { "id": "wait", "action": "delay", "with": { "for": "1s" } },
         { "id": "tag", "action": "add_tag", "with": { "tag": "seen" } },
     ]);
-    workflow["edges"] = json!([["form", "note"], ["note", "wait"], ["wait", "tag"]]);
+    workflow["edges"] = json!([["form", "note"], ["note", "call"], ["call", "wait"], ["wait", "tag"]]);
     engine.apply(workflow).await?;
     let mut events = 0;
     for (point, _) in CRASH_POINTS {
         // Not at the first hit: what came before it must be safe as well.
-        let mut process = start(&engine, Some(&format!("{point}:3")))?;
+        let mut process = start(&engine, &recorder, Some(&format!("{point}:3")))?;
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = process.try_wait()? {
@@ -56,10 +72,20 @@ async fn whatever_step_the_process_dies_after_nothing_is_lost_and_nothing_happen
         }
         println!("died at {point} after {} ms", begun.elapsed().as_millis());
     }
-    let mut process = start(&engine, None)?;
+    let mut process = start(&engine, &recorder, None)?;
     let counted = ledger::settle_and_count(engine.database.url(), events).await?;
     println!("{events} events, {counted:?}");
     assert_eq!(counted, ledger::Count { completed: events, lost: 0, twice: 0 });
+    let by_key = recorder.by_key();
+    assert_eq!(i64::try_from(by_key.len())?, events, "a key for each step");
+    let (mut again, most) = (0, CRASH_POINTS.len());
+    for (key, arrivals) in &by_key {
+        assert!(arrivals.iter().all(|one| one.body == arrivals[0].body), "{key}: {arrivals:?}");
+        again += arrivals.len() - 2;
+    }
+    println!("{again} arrivals more than two tries each make");
+    assert!(again <= most * MOST_UNDER_WAY, "only what was under way at a death arrives again");
+    assert_eq!(engine.count("SELECT count(*) FROM effects WHERE status = 'done'").await?, events);
     engine.until("SELECT count(*) FROM outbox", 0).await?;
     assert_eq!(engine.count("SELECT count(*) FROM enrolments WHERE open").await?, 0);
     let pid = process.id().context("it runs")?;
@@ -79,7 +105,7 @@ fn form(number: i64) -> serde_json::Value {
 }
 
 /// All roles in one process, armed or not.
-fn start(engine: &Engine, armed: Option<&str>) -> anyhow::Result<Child> {
+fn start(engine: &Engine, recorder: &Recorder, armed: Option<&str>) -> anyhow::Result<Child> {
     let log = log()?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
     command
@@ -90,6 +116,8 @@ fn start(engine: &Engine, armed: Option<&str>) -> anyhow::Result<Child> {
         .env("AUTOMATION_ADMIN_ADDR", "127.0.0.1:0")
         .env("AUTOMATION_LEASE_MS", "2000")
         .env("AUTOMATION_FIRST_LOOK_MS", "500")
+        .env("AUTOMATION_RETRY_RUNGS", RUNGS)
+        .env("AUTOMATION_OUTBOUND_ALLOW", recorder.authority())
         .env_remove("AUTOMATION_CRASH_POINT")
         .envs(armed.map(|point| ("AUTOMATION_CRASH_POINT", point)))
         .stdin(Stdio::null())

@@ -1,8 +1,9 @@
 //! When a failed step is tried again, and when it is given up.
 
+use crate::rungs::Rungs;
 use std::time::Duration;
 
-/// Most entries of a ladder or a list of delays.
+/// Most entries of a list of delays.
 pub const MOST_ATTEMPTS: usize = 20;
 
 /// How a step is tried again: the node's `retry`.
@@ -20,8 +21,8 @@ pub enum RetryPolicy {
 /// The engine's own ladder, and how far other sides may ask for patience.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ladder {
-    /// One entry per attempt: how long after the one before. The first is zero. Default 0, 1 m, 5 m, 15 m, 1 h, 6 h.
-    pub rungs: Vec<Duration>,
+    /// How long after each failed attempt the next one is made. Default 1 m, 5 m, 15 m, 1 h, 6 h: six attempts.
+    pub rungs: Rungs,
     /// Times that a step may be put off because the other side said for how long, before that counts as an attempt. Default 20.
     pub max_deferrals: u32,
     /// The same in time, over all of a step's deferrals. Default 24 h.
@@ -30,11 +31,7 @@ pub struct Ladder {
 
 impl Default for Ladder {
     fn default() -> Self {
-        Self {
-            rungs: [0, 60, 300, 900, 3_600, 21_600].map(Duration::from_secs).to_vec(),
-            max_deferrals: 20,
-            max_deferred: Duration::from_secs(86_400),
-        }
+        Self { rungs: Rungs::default(), max_deferrals: 20, max_deferred: Duration::from_secs(86_400) }
     }
 }
 
@@ -103,10 +100,11 @@ pub fn next(policy: &RetryPolicy, ladder: &Ladder, tally: Tally, verdict: Verdic
         Verdict::Refused | Verdict::Fail | Verdict::Unknown => return Next::GiveUp,
         Verdict::Retry { after } => after,
     };
-    let delays = match policy {
+    let attempt = tally.attempt.saturating_add(1);
+    let delay = match policy {
         RetryPolicy::None => return Next::GiveUp,
-        RetryPolicy::Ladder => &ladder.rungs,
-        RetryPolicy::Delays(delays) => delays,
+        RetryPolicy::Ladder => ladder.rungs.before_attempt(attempt),
+        RetryPolicy::Delays(delays) => delays.get(tally.attempt as usize).copied(),
     };
     if let Some(delay) = after.map(|after| after.max(SHORTEST_DEFERRAL)) {
         let deferred = tally.deferred.saturating_add(delay);
@@ -115,8 +113,8 @@ pub fn next(policy: &RetryPolicy, ladder: &Ladder, tally: Tally, verdict: Verdic
             return Next::Deferred { delay, tally };
         }
     }
-    match delays.get(tally.attempt as usize) {
-        Some(delay) => Next::Attempt { delay: *delay, tally: Tally { attempt: tally.attempt + 1, ..tally } },
+    match delay {
+        Some(delay) => Next::Attempt { delay, tally: Tally { attempt, ..tally } },
         None => Next::GiveUp,
     }
 }

@@ -3,29 +3,20 @@
 use crate::Shared;
 use crate::claim::Claimed;
 use crate::emit::{Cause, outbox_event, task_created};
+use crate::letters;
+use crate::plan::Settlement;
 use automation_domain::id::{ContactId, RunId, TenantId};
 use automation_domain::record::{Note, RecordChange, Task};
-use automation_store::checkpoints::{self, Checkpoint, Held, Next};
+use automation_store::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::dead_letters::{self, NewDeadLetter};
+use automation_store::effects::{self, EffectKey, NewEffect, Tried};
 use automation_store::enrolments::{self, EnrolmentKey};
 use automation_store::outbox::NewOutboxEvent;
 use automation_store::records::{self, Made};
-use automation_store::runs::{self, ClaimedRun};
+use automation_store::runs;
 use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One run's checkpoint and the changes that go with it.
-#[derive(Clone, Debug)]
-pub(crate) struct Settlement<'a> {
-    pub(crate) run: &'a ClaimedRun,
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) changes: Vec<RecordChange>,
-    /// Whether the workflow has entry rules that need to know when runs end.
-    pub(crate) enrolled: bool,
-    /// What is left for a person when the run failed.
-    pub(crate) dead_letter: Option<NewDeadLetter>,
-}
 
 /// Commits the settlements; says which claims still held.
 pub(crate) async fn save(
@@ -53,11 +44,17 @@ async fn write(
     let ended = ended_enrolments(settlements);
     let ended_keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
     enrolments::lock(connection, &ended_keys).await?;
-    let resumed = hand_back_resumed(connection, settlements).await?;
+    let Resumed { handed_back, goes_on } = resumed(connection, settlements).await?;
     let all: Vec<Checkpoint> = settlements
         .iter()
-        .filter(|settlement| !resumed.contains(&(settlement.run.tenant_id, settlement.run.run_id)))
-        .map(|settlement| settlement.checkpoint.clone())
+        .filter(|settlement| !handed_back.contains(&id(settlement)))
+        .map(|settlement| match goes_on.contains(&id(settlement)) {
+            true => Checkpoint {
+                next: Next::Waiting { wakeups: vec![Wakeup::timer(0, now)] },
+                ..settlement.checkpoint.clone()
+            },
+            false => settlement.checkpoint.clone(),
+        })
         .collect();
     let held = checkpoints::settle(connection, now, &all).await?;
     let valid: Vec<&Settlement<'_>> = settlements
@@ -68,6 +65,7 @@ async fn write(
         ended.into_iter().filter(|(key, run)| held.contains(&(key.tenant_id, *run))).collect();
     enrolments::end(connection, now, &ended).await?;
 
+    write_effects(connection, now, &valid).await?;
     let events = change_contacts(connection, now, claimed, &valid).await?;
     let (notes, tasks) = new_records(&valid);
     records::insert_notes(connection, now, &notes).await?;
@@ -75,35 +73,63 @@ async fn write(
     let logged: Vec<&Checkpoint> = valid.iter().map(|settlement| &settlement.checkpoint).collect();
     checkpoints::log(connection, now, &shared.config.name, &logged).await?;
     outbox::insert(connection, &events).await?;
-    let dead: Vec<NewDeadLetter> =
-        valid.iter().filter_map(|settlement| settlement.dead_letter.clone()).collect();
-    dead_letters::insert(connection, now, &dead).await?;
-    Ok(held.into_iter().chain(resumed).collect())
+    Ok(held.into_iter().chain(handed_back).collect())
 }
 
-/// Gives back the runs that were to be held for a workflow which was resumed meanwhile: nobody would wake them.
-async fn hand_back_resumed(
+/// Stores requests before they are sent, records what came back, and writes the dead letters of the runs that failed.
+async fn write_effects(
     connection: &mut PgConnection,
-    settlements: &[Settlement<'_>],
-) -> Result<Held, Error> {
-    let to_hold: Vec<&ClaimedRun> = settlements
-        .iter()
-        .filter(|settlement| matches!(settlement.checkpoint.next, Next::Paused))
-        .map(|settlement| settlement.run)
-        .collect();
+    now: DateTime<Utc>,
+    valid: &[&Settlement<'_>],
+) -> Result<(), Error> {
+    let tried: Vec<&Tried> = valid.iter().flat_map(|settlement| &settlement.effects.tried).collect();
+    effects::record(connection, &tried).await?;
+    let new: Vec<&NewEffect> = valid.iter().flat_map(|settlement| &settlement.effects.new).collect();
+    effects::insert(connection, now, &new).await?;
+    let marked = valid.iter().flat_map(|settlement| &settlement.effects.marked);
+    let marked: Vec<_> = marked.map(|(key, attempt)| (key, *attempt)).collect();
+    effects::mark(connection, now, &marked).await?;
+    let failed: Vec<EffectKey> =
+        valid.iter().filter_map(|settlement| letters::effect_key(settlement)).collect();
+    let stored = effects::read(connection, &failed).await?;
+    let letters: Vec<NewDeadLetter> =
+        valid.iter().filter_map(|settlement| letters::letter(settlement, &stored, now)).collect();
+    dead_letters::insert(connection, now, &letters).await
+}
+
+/// Runs that were to be held for a workflow which was resumed meanwhile: nobody would wake them.
+struct Resumed {
+    /// To these nothing had happened: their claims are given back.
+    handed_back: Held,
+    /// To these something came back from outside, which is kept: they go on at once.
+    goes_on: Held,
+}
+
+async fn resumed(connection: &mut PgConnection, settlements: &[Settlement<'_>]) -> Result<Resumed, Error> {
+    let to_hold: Vec<&Settlement<'_>> =
+        settlements.iter().filter(|settlement| matches!(settlement.checkpoint.next, Next::Paused)).collect();
     if to_hold.is_empty() {
-        return Ok(Held::new());
+        return Ok(Resumed { handed_back: Held::new(), goes_on: Held::new() });
     }
-    let workflows: BTreeSet<_> = to_hold.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
+    let workflows: BTreeSet<_> =
+        to_hold.iter().map(|settlement| (settlement.run.tenant_id, settlement.run.workflow_id)).collect();
     let workflows: Vec<_> = workflows.into_iter().collect();
     let paused: BTreeSet<_> = workflows::keep_paused(connection, &workflows).await?.into_iter().collect();
-    let claims: Vec<_> = to_hold
+    let (goes_on, untouched): (Vec<_>, Vec<_>) = to_hold
         .into_iter()
-        .filter(|run| !paused.contains(&run.workflow_id))
-        .map(|run| (run.tenant_id, run.run_id, run.epoch))
-        .collect();
+        .filter(|settlement| !paused.contains(&settlement.run.workflow_id))
+        .partition(|settlement| !settlement.effects.tried.is_empty());
+    let claims: Vec<_> =
+        untouched.iter().map(|one| (one.run.tenant_id, one.run.run_id, one.run.epoch)).collect();
     runs::hand_back(connection, &claims).await?;
-    Ok(claims.into_iter().map(|(tenant, run, _epoch)| (tenant, run)).collect())
+    Ok(Resumed {
+        handed_back: untouched.into_iter().map(id).collect(),
+        goes_on: goes_on.into_iter().map(id).collect(),
+    })
+}
+
+fn id(settlement: &Settlement<'_>) -> (TenantId, RunId) {
+    (settlement.run.tenant_id, settlement.run.run_id)
 }
 
 fn ended_enrolments(settlements: &[Settlement<'_>]) -> BTreeMap<EnrolmentKey, RunId> {

@@ -4,9 +4,11 @@ use crate::Shared;
 use crate::versions::Version;
 use automation_domain::event::RecordedEvent;
 use automation_domain::id::{EventId, RunId, TenantId, VersionId, WorkflowId};
+use automation_domain::interpreter::Waits;
 use automation_store::contacts::{self, Contacts};
+use automation_store::effects::{self, EffectKey, StoredEffect};
 use automation_store::runs::{self, ClaimedRun};
-use automation_store::{Error, Scope, events, receipts, workflows};
+use automation_store::{Error, PgConnection, Scope, events, receipts, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,46 +23,66 @@ pub(crate) struct Claimed {
     pub(crate) events: BTreeMap<(TenantId, EventId), RecordedEvent>,
     pub(crate) contacts: Contacts,
     pub(crate) paused: BTreeSet<WorkflowId>,
+    /// The stored requests that are to be sent again.
+    pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
 }
 
 /// Claims those of `nudged` that are ready and free.
 pub(crate) async fn claim(shared: &Shared, nudged: &BTreeSet<(TenantId, RunId)>) -> Result<Claimed, Error> {
-    let tenants: BTreeSet<TenantId> = nudged.iter().map(|(tenant, _)| *tenant).collect();
-    let tenants: Vec<TenantId> = tenants.into_iter().collect();
+    let tenants = tenants(nudged.iter().map(|(tenant, _)| *tenant));
     let nudged: Vec<(TenantId, RunId)> = nudged.iter().copied().collect();
     shared
         .db
         .tx(Scope::Tenants(&tenants), async |connection| {
             let runs = runs::claim(connection, &nudged, shared.config.lease).await?;
-            let now = receipts::now(connection).await?;
-            let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
-            let versions = shared.versions.get(connection, &pinned, &shared.config.limits).await?;
-            let (mut wanted_events, mut wanted_contacts) = (BTreeSet::new(), BTreeSet::new());
-            for run in &runs {
-                let Some(version) = versions.get(&run.version_id) else { continue };
-                if version.needs_event {
-                    wanted_events.insert((run.tenant_id, run.event_id));
-                }
-                if let (Some(contact), Ok(workflow)) = (run.contact_id, &version.workflow)
-                    && workflow.reads_contact
-                {
-                    wanted_contacts.insert((run.tenant_id, contact));
-                }
-            }
-            let wanted_events: Vec<_> = wanted_events.into_iter().collect();
-            let events = if wanted_events.is_empty() {
-                BTreeMap::new()
-            } else {
-                events::by_ids(connection, &wanted_events).await?
-            };
-            let wanted_contacts: Vec<_> = wanted_contacts.into_iter().collect();
-            let contacts = contacts::read(connection, &wanted_contacts).await?;
-            let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
-            let of: Vec<_> = of.into_iter().collect();
-            let paused = workflows::paused(connection, &of).await?.into_iter().collect();
-            Ok(Claimed { now, runs, versions, events, contacts, paused })
+            gather(connection, shared, runs).await
         })
         .await
+}
+
+/// Reads what the steps of runs that are held already may look at by now.
+pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<Claimed, Error> {
+    let tenants = tenants(runs.iter().map(|run| run.tenant_id));
+    shared
+        .db
+        .tx(Scope::Tenants(&tenants), async |connection| gather(connection, shared, runs.to_vec()).await)
+        .await
+}
+
+async fn gather(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    runs: Vec<ClaimedRun>,
+) -> Result<Claimed, Error> {
+    let now = receipts::now(connection).await?;
+    let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
+    let versions = shared.versions.get(connection, &pinned, &shared.config.limits).await?;
+    let (mut wanted_events, mut wanted_contacts) = (BTreeSet::new(), BTreeSet::new());
+    for run in &runs {
+        let Some(version) = versions.get(&run.version_id) else { continue };
+        if version.needs_event {
+            wanted_events.insert((run.tenant_id, run.event_id));
+        }
+        if let (Some(contact), Ok(workflow)) = (run.contact_id, &version.workflow)
+            && workflow.reads_contact
+        {
+            wanted_contacts.insert((run.tenant_id, contact));
+        }
+    }
+    let wanted_events: Vec<_> = wanted_events.into_iter().collect();
+    let events = if wanted_events.is_empty() {
+        BTreeMap::new()
+    } else {
+        events::by_ids(connection, &wanted_events).await?
+    };
+    let wanted_contacts: Vec<_> = wanted_contacts.into_iter().collect();
+    let contacts = contacts::read(connection, &wanted_contacts).await?;
+    let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
+    let of: Vec<_> = of.into_iter().collect();
+    let paused = workflows::paused(connection, &of).await?.into_iter().collect();
+    let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
+    let effects = effects::read(connection, &stored).await?;
+    Ok(Claimed { now, runs, versions, events, contacts, paused, effects })
 }
 
 /// Gives claims back as if they had never been.
@@ -68,7 +90,27 @@ pub(crate) async fn hand_back(shared: &Shared, claims: &[(TenantId, RunId, i32)]
     if claims.is_empty() {
         return Ok(());
     }
-    let tenants: BTreeSet<TenantId> = claims.iter().map(|(tenant, _, _)| *tenant).collect();
-    let tenants: Vec<TenantId> = tenants.into_iter().collect();
+    let tenants = tenants(claims.iter().map(|(tenant, _, _)| *tenant));
     shared.db.tx(Scope::Tenants(&tenants), async |connection| runs::hand_back(connection, claims).await).await
+}
+
+fn tenants(of: impl Iterator<Item = TenantId>) -> Vec<TenantId> {
+    of.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The stored requests of a run that are to be sent now: tries whose time has come, and those of a sender that vanished.
+fn stored_requests(run: &ClaimedRun, now: DateTime<Utc>) -> impl Iterator<Item = EffectKey> + '_ {
+    let tokens = run.state.iter().flat_map(|state| state.tokens.values());
+    tokens
+        .filter(move |token| match &token.waits {
+            Waits::Action { .. } => true,
+            Waits::Retry { until, stored, .. } => *stored && *until <= now,
+            Waits::Timer { .. } | Waits::Turn => false,
+        })
+        .map(|token| EffectKey {
+            tenant_id: run.tenant_id,
+            run_id: run.run_id,
+            node: token.node.clone(),
+            visit: token.visit,
+        })
 }

@@ -3,27 +3,45 @@
 //! A worker takes nudges, claims the runs they name in one transaction, acknowledges, walks every run as far as it goes
 //! without waiting, and commits what they came to in a second transaction. From the claim on, the database owes the
 //! run: a worker that dies leaves a lease that runs out.
+//!
+//! A run that asks for something outside keeps its claim: the checkpoint stores the request as started, then it is sent,
+//! beside everything else and outside any transaction. What comes back is gathered into batches, which are walked and
+//! committed the same way.
 
+mod answers;
 mod checkpoint;
 mod claim;
-mod death;
 mod emit;
+mod inputs;
+mod letters;
 mod metrics;
+mod outside;
+mod plan;
+mod retries;
+mod rooms;
+mod settle;
+mod under_way;
 mod versions;
 mod worker;
 
 use automation_broker::consumer::{
     Consumer, ConsumerConfig, ConsumerHealth, PRIORITY_WEIGHTS, QueueSpec, WeightedReceiver,
 };
+use automation_broker::publisher::Publisher;
 use automation_broker::topology::work_queue;
 use automation_domain::limits::Limits;
+use automation_domain::outbound::Outbound;
 use automation_domain::priority::Priority;
+use automation_domain::retry::Ladder;
+use automation_service_kit::config::Secret;
 use automation_service_kit::health::{Component, Health};
 use automation_store::{Db, DbRole, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How an executor is set up.
 #[derive(Clone, Debug)]
@@ -42,6 +60,40 @@ pub struct Config {
     pub lease: Duration,
     /// What the run's history says who did it.
     pub name: String,
+    /// How long after a run is due the sweep looks whether its nudge was lost.
+    pub first_look: Duration,
+    /// When failed steps are tried again; the broker has a queue for each of its rungs.
+    pub ladder: Ladder,
+    /// What goes to the world outside.
+    pub requests: Requests,
+    /// How long requests that are on their way are waited for when the process drains.
+    pub drain: Duration,
+}
+
+/// Requests to the world outside.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// Most of them at once. Default 256.
+    pub at_once: usize,
+    /// Most of them to one host and port. Default 32.
+    pub per_host: usize,
+    /// Where they may go, and what they may use up.
+    pub outbound: Outbound,
+    /// What credentials are encrypted with; without it none can be used.
+    pub encryption_keys: Option<Secret>,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { at_once: 256, per_host: 32, outbound: Outbound::default(), encryption_keys: None }
+    }
+}
+
+impl Config {
+    /// Whether the broker keeps nudges for this long.
+    pub(crate) fn has_queue(&self, delay: Duration) -> bool {
+        self.ladder.rungs.delays().contains(&delay)
+    }
 }
 
 /// What every worker shares.
@@ -52,16 +104,24 @@ pub(crate) struct Shared {
     pub(crate) metrics: metrics::ExecutorMetrics,
     /// Whether the last batch could be claimed and committed.
     pub(crate) database: Component,
+    pub(crate) publisher: Publisher,
+    pub(crate) outside: outside::Outside,
+    pub(crate) rooms: Arc<rooms::Rooms>,
+    pub(crate) under_way: under_way::UnderWay,
+    /// What nobody waits for until the process ends.
+    pub(crate) background: TaskTracker,
 }
 
-/// Runs until `drain` is cancelled, then finishes the batches under way.
+/// Runs until `drain` is cancelled, then finishes the batches under way and waits, for a while, for requests.
 ///
 /// # Errors
 ///
 /// When the configuration is refused. A broker or database that is away is waited for.
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
-    let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 1, ..PoolSize::default() };
+    // One for each worker; the others are for answers, renewals and the health check.
+    let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 3, ..PoolSize::default() };
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+    let Some(publisher) = connect(&config.amqp_url, &drain).await else { return Ok(()) };
     let prefetch = u16::try_from(worker::MOST_MESSAGES * (config.workers + 1)).unwrap_or(u16::MAX);
     let queues =
         Priority::ALL.map(|priority| QueueSpec { queue: work_queue(priority).to_owned(), prefetch }).to_vec();
@@ -75,7 +135,13 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     });
     let receiver = Arc::new(Mutex::new(WeightedReceiver::new(inputs, PRIORITY_WEIGHTS)));
     let workers = config.workers;
+    let (under_way, answers) = under_way::UnderWay::new();
     let shared = Arc::new(Shared {
+        publisher,
+        outside: outside::Outside::new(&config)?,
+        rooms: rooms::Rooms::new(config.requests.at_once, config.requests.per_host),
+        under_way,
+        background: TaskTracker::new(),
         db,
         versions: versions::Versions::default(),
         metrics: metrics::ExecutorMetrics::new(),
@@ -83,16 +149,65 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         config,
     });
     shared.database.ready();
-    let mut tasks = tokio::task::JoinSet::new();
+    let closing = CancellationToken::new();
+    let mut beside = JoinSet::new();
+    beside.spawn(answers::take_in(shared.clone(), answers, closing.clone()));
+    beside.spawn(under_way::renew(shared.clone(), closing.clone()));
+    let mut tasks = JoinSet::new();
     let (db, stop, database) = (shared.db.clone(), drain.clone(), health.component("executor.database"));
     tasks.spawn(async move { database.watch(stop, || db.ping()).await });
     for _ in 0..workers {
         tasks.spawn(worker::work(shared.clone(), receiver.clone(), drain.clone()));
     }
+    // What ends before it was asked to has failed.
+    tokio::select! {
+        () = drain.cancelled() => {}
+        Some(ended) = beside.join_next() => ended?,
+        Some(ended) = tasks.join_next() => ended?,
+    }
+    shared.rooms.close();
     while let Some(ended) = tasks.join_next().await {
         ended?;
     }
+    wait_for_answers(&shared).await;
+    closing.cancel();
+    while let Some(ended) = beside.join_next().await {
+        ended?;
+    }
+    shared.under_way.abandon();
     consumer.close().await;
+    shared.background.close();
+    shared.background.wait().await;
+    shared.publisher.close().await;
     shared.db.close().await;
     Ok(())
+}
+
+/// Lets requests come back that are on their way. What takes longer is taken over by others, as if this process had died.
+async fn wait_for_answers(shared: &Shared) {
+    let until = tokio::time::Instant::now() + shared.config.drain;
+    while shared.under_way.len() > 0 {
+        if tokio::time::Instant::now() >= until {
+            tracing::warn!(
+                runs = shared.under_way.len(),
+                "requests did not come back in time; others take over"
+            );
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits for the broker; `None` when the process drains first.
+async fn connect(url: &str, drain: &CancellationToken) -> Option<Publisher> {
+    loop {
+        match Publisher::connect(url, "executor").await {
+            Ok(publisher) => return Some(publisher),
+            Err(error) => tracing::warn!(%error, "waiting for the broker"),
+        }
+        tokio::select! {
+            () = drain.cancelled() => return None,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What executors count.
 
+use automation_domain::effect::{Attempt, Outcome};
 use automation_domain::interpreter::{Step, StepOutcome};
 use automation_service_kit::metrics::meter;
 use opentelemetry::KeyValue;
@@ -13,6 +14,9 @@ pub(crate) struct ExecutorMetrics {
     finished: Counter<u64>,
     steps: Counter<u64>,
     duration: Histogram<f64>,
+    requests: Counter<u64>,
+    request_duration: Histogram<f64>,
+    postponed: Counter<u64>,
 }
 
 impl ExecutorMetrics {
@@ -34,6 +38,19 @@ impl ExecutorMetrics {
                 .with_unit("s")
                 .with_description("From a run's event to its end")
                 .build(),
+            requests: meter
+                .u64_counter("requests")
+                .with_description("Requests to the world outside, by outcome")
+                .build(),
+            request_duration: meter
+                .f64_histogram("request.duration")
+                .with_unit("s")
+                .with_description("From sending a request to its outcome")
+                .build(),
+            postponed: meter
+                .u64_counter("requests.postponed")
+                .with_description("Requests for which there was no room")
+                .build(),
         }
     }
 
@@ -48,6 +65,23 @@ impl ExecutorMetrics {
     pub(crate) fn finished(&self, status: &'static str, seconds: f64) {
         self.finished.add(1, &[KeyValue::new("status", status)]);
         self.duration.record(seconds, &[KeyValue::new("status", status)]);
+    }
+
+    /// Counts a request by what it came to.
+    pub(crate) fn sent(&self, attempt: &Attempt) {
+        let outcome = match &attempt.outcome {
+            Outcome::Done { .. } => "done",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Failed { .. } => "failed",
+        };
+        self.requests.add(1, &[KeyValue::new("outcome", outcome)]);
+        self.request_duration.record(attempt.took.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
+    }
+
+    pub(crate) fn postponed(&self, requests: usize) {
+        if requests > 0 {
+            self.postponed.add(requests as u64, &[]);
+        }
     }
 
     /// Counts the steps of a batch.

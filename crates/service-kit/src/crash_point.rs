@@ -9,6 +9,9 @@ pub const CRASH_POINTS: &[(&str, &str)] = &[
     ("executor.after_claim", "the lease is committed; the nudge is not acknowledged, and no step has run"),
     ("executor.before_checkpoint", "steps have run; nothing of what they did is committed"),
     ("executor.after_checkpoint", "the checkpoint is committed"),
+    ("executor.before_send", "requests are stored and their tries recorded as started; nothing is sent"),
+    ("executor.after_send", "a request has been sent and its outcome is known; nothing of that is committed"),
+    ("executor.before_retry_publish", "the time of another try is committed; its nudge is not published"),
     (
         "ingest.after_commit",
         "events and runs are committed; no nudge is published, and nothing is acknowledged",

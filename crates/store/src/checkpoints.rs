@@ -6,6 +6,7 @@ use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// How a claim ends.
@@ -18,11 +19,60 @@ pub enum Next {
     },
     /// The run waits.
     Waiting {
-        /// For each token the moment from which it may go on.
-        timers: Vec<(u16, DateTime<Utc>)>,
+        /// One per token.
+        wakeups: Vec<Wakeup>,
+    },
+    /// The claim is kept, under the next epoch: requests are on their way, and their outcomes make another checkpoint.
+    Sending {
+        /// How long the claim is good for from here on.
+        lease: Duration,
+        /// Whether the run got anywhere since it was claimed. A request that is sent again because its sender vanished is
+        /// no progress: else one that kills whoever sends it would do so for ever.
+        progress: bool,
+        /// One per token; those whose requests are on their way are looked at when the lease is over.
+        wakeups: Vec<Wakeup>,
     },
     /// The run's workflow is paused: nothing wakes the run but a resume.
     Paused,
+}
+
+/// What a token of an open run is owed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wakeup {
+    /// Which token.
+    pub token: u16,
+    /// No claim before this; `None`: never, until somebody sets a time.
+    pub ready_at: Option<DateTime<Utc>>,
+    /// The sweep looks from here on; `None`: not at all.
+    pub due_at: Option<DateTime<Utc>>,
+    /// What for.
+    pub reason: WakeReason,
+}
+
+/// What a token is woken for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WakeReason {
+    /// A delay is over.
+    Timer,
+    /// A step is tried again, or its sender vanished.
+    Retry,
+}
+
+impl Wakeup {
+    /// Of a delay that is over at `at`.
+    pub fn timer(token: u16, at: DateTime<Utc>) -> Self {
+        Self { token, ready_at: Some(at), due_at: Some(at), reason: WakeReason::Timer }
+    }
+}
+
+impl WakeReason {
+    /// The word that is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timer => "timer",
+            Self::Retry => "retry",
+        }
+    }
 }
 
 /// What one claimed run came to.
@@ -64,6 +114,7 @@ pub async fn settle(
         sorted.into_iter().partition(|checkpoint| matches!(checkpoint.next, Next::Finished { .. }));
     let mut held = finish(connection, now, &finished).await?;
     held.extend(hold(connection, &open).await?);
+    held.extend(keep(connection, &open).await?);
     move_wakeups(connection, &open, &held).await?;
     Ok(held)
 }
@@ -97,7 +148,7 @@ async fn finish(
         .iter()
         .map(|checkpoint| match &checkpoint.next {
             Next::Finished { status } => *status,
-            Next::Waiting { .. } | Next::Paused => "failed",
+            Next::Waiting { .. } | Next::Sending { .. } | Next::Paused => "failed",
         })
         .collect();
     let rows = sqlx::query(
@@ -139,57 +190,118 @@ async fn finish(
 
 /// Gives the lease back and saves the state of runs that go on later.
 async fn hold(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Held, Error> {
-    if open.is_empty() {
+    let (mut columns, mut statuses) = (Columns::default(), Vec::new());
+    for checkpoint in open {
+        match checkpoint.next {
+            Next::Paused => statuses.push("paused"),
+            Next::Waiting { .. } => statuses.push("waiting"),
+            Next::Sending { .. } | Next::Finished { .. } => continue,
+        }
+        columns.push(checkpoint);
+    }
+    if statuses.is_empty() {
         return Ok(Held::new());
     }
-    let statuses: Vec<&str> = open
-        .iter()
-        .map(|checkpoint| match checkpoint.next {
-            Next::Paused => "paused",
-            Next::Waiting { .. } | Next::Finished { .. } => "waiting",
-        })
-        .collect();
     let rows = sqlx::query(
         "UPDATE runs_open r SET status = x.s, state = nullif(x.d, ''), lease_until = NULL, abandoned = 0
            FROM (SELECT u.*, l.place
-                   FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::bytea[]) AS u (t, i, e, s, d)
+                   FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[], $5::text[]) AS u (t, i, e, d, s)
                   CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
                                        WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
           WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
       RETURNING r.tenant_id, r.run_id",
     )
-    .bind(open.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())
-    .bind(open.iter().map(|checkpoint| checkpoint.run_id.0).collect::<Vec<_>>())
-    .bind(open.iter().map(|checkpoint| checkpoint.epoch).collect::<Vec<_>>())
+    .bind(columns.tenants)
+    .bind(columns.runs)
+    .bind(columns.epochs)
+    .bind(columns.states)
     .bind(statuses)
-    .bind(open.iter().map(|checkpoint| checkpoint.state.as_slice()).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     held(&rows)
 }
 
+/// Saves the state of runs whose requests are on their way, and renews their claims under the next epoch.
+async fn keep(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Held, Error> {
+    let (mut columns, mut leases, mut progress) = (Columns::default(), Vec::new(), Vec::new());
+    for checkpoint in open {
+        if let Next::Sending { lease, progress: got_on, .. } = checkpoint.next {
+            leases.push(lease.as_secs_f64());
+            progress.push(got_on);
+            columns.push(checkpoint);
+        }
+    }
+    if leases.is_empty() {
+        return Ok(Held::new());
+    }
+    let rows = sqlx::query(
+        "UPDATE runs_open r
+            SET epoch = r.epoch + 1, state = x.d, lease_until = now() + make_interval(secs => x.l),
+                abandoned = CASE WHEN x.p THEN 0 ELSE r.abandoned END
+           FROM (SELECT u.*, l.place
+                   FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[], $5::float8[], $6::bool[])
+                        AS u (t, i, e, d, l, p)
+                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                                       WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
+          WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
+      RETURNING r.tenant_id, r.run_id",
+    )
+    .bind(columns.tenants)
+    .bind(columns.runs)
+    .bind(columns.epochs)
+    .bind(columns.states)
+    .bind(leases)
+    .bind(progress)
+    .fetch_all(connection)
+    .await?;
+    held(&rows)
+}
+
+/// Keys, epochs and states of checkpoints, as columns.
+#[derive(Default)]
+struct Columns<'a> {
+    tenants: Vec<Uuid>,
+    runs: Vec<Uuid>,
+    epochs: Vec<i32>,
+    states: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, checkpoint: &'a Checkpoint) {
+        self.tenants.push(checkpoint.tenant_id.0);
+        self.runs.push(checkpoint.run_id.0);
+        self.epochs.push(checkpoint.epoch);
+        self.states.push(&checkpoint.state);
+    }
+}
+
 /// Replaces the wakeups of open runs by one per token that waits. A paused run keeps one that is never due.
 async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held: &Held) -> Result<(), Error> {
-    let (mut tenants, mut runs, mut tokens, mut ready) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    const PAUSED: [Wakeup; 1] =
+        [Wakeup { token: 0, ready_at: None, due_at: None, reason: WakeReason::Timer }];
+    let (mut tenants, mut runs, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ready, mut due, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
     let (mut priorities, mut kept) = (Vec::new(), Vec::new());
     for checkpoint in open {
         if !held.contains(&(checkpoint.tenant_id, checkpoint.run_id)) {
             continue;
         }
-        let timers = match &checkpoint.next {
-            Next::Waiting { timers } => timers.iter().map(|(token, at)| (*token, Some(*at))).collect(),
-            Next::Paused => vec![(0, None)],
-            Next::Finished { .. } => Vec::new(),
+        let wakeups: &[Wakeup] = match &checkpoint.next {
+            Next::Waiting { wakeups } | Next::Sending { wakeups, .. } => wakeups,
+            Next::Paused => &PAUSED,
+            Next::Finished { .. } => &[],
         };
         kept.push((
             checkpoint,
-            timers.iter().map(|(token, _)| token.to_string()).collect::<Vec<_>>().join(","),
+            wakeups.iter().map(|wakeup| wakeup.token.to_string()).collect::<Vec<_>>().join(","),
         ));
-        for (token, at) in timers {
+        for wakeup in wakeups {
             tenants.push(checkpoint.tenant_id.0);
             runs.push(checkpoint.run_id.0);
-            tokens.push(i16::try_from(token).unwrap_or(i16::MAX));
-            ready.push(at);
+            tokens.push(i16::try_from(wakeup.token).unwrap_or(i16::MAX));
+            ready.push(wakeup.ready_at);
+            due.push(wakeup.due_at);
+            reasons.push(wakeup.reason.as_str());
             priorities.push(checkpoint.priority.as_i16());
         }
     }
@@ -211,8 +323,9 @@ async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held:
     .await?;
     sqlx::query(
         "INSERT INTO wakeups (tenant_id, run_id, token, ready_at, due_at, priority, reason)
-         SELECT u.t, u.i, u.k, coalesce(u.a, 'infinity'), coalesce(u.a, 'infinity'), u.p, 'timer'
-           FROM unnest($1::uuid[], $2::uuid[], $3::int2[], $4::timestamptz[], $5::int2[]) AS u (t, i, k, a, p)
+         SELECT u.t, u.i, u.k, coalesce(u.a, 'infinity'), coalesce(u.d, 'infinity'), u.p, u.w
+           FROM unnest($1::uuid[], $2::uuid[], $3::int2[], $4::timestamptz[], $5::int2[], $6::timestamptz[], $7::text[])
+                AS u (t, i, k, a, p, d, w)
          ON CONFLICT (tenant_id, run_id, token) DO UPDATE
             SET ready_at = excluded.ready_at, due_at = excluded.due_at, sweeps = 0, reason = excluded.reason",
     )
@@ -221,6 +334,8 @@ async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held:
     .bind(&tokens)
     .bind(&ready)
     .bind(&priorities)
+    .bind(&due)
+    .bind(&reasons)
     .execute(connection)
     .await?;
     Ok(())

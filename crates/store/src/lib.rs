@@ -12,6 +12,7 @@ pub mod contacts;
 pub mod credentials;
 mod db;
 pub mod dead_letters;
+pub mod effects;
 pub mod enrolments;
 mod error;
 pub mod events;

@@ -7,6 +7,7 @@ use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -183,6 +184,35 @@ async fn look_at_the_end_of_leases(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Renews claims; says which still held.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn renew(
+    connection: &mut PgConnection,
+    claims: &[(TenantId, RunId, i32)],
+    lease: Duration,
+) -> Result<BTreeSet<(TenantId, RunId)>, Error> {
+    let mut sorted = claims.to_vec();
+    sorted.sort_unstable();
+    let rows = sqlx::query(
+        "UPDATE runs_open r SET lease_until = now() + $4
+           FROM (SELECT u.e, l.place FROM unnest($1::uuid[], $2::uuid[], $3::int4[]) AS u (t, i, e)
+                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                                       WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
+          WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
+      RETURNING r.tenant_id, r.run_id",
+    )
+    .bind(sorted.iter().map(|(tenant, _, _)| tenant.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, run, _)| run.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, _, epoch)| *epoch).collect::<Vec<_>>())
+    .bind(lease)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((TenantId(row.try_get("tenant_id")?), RunId(row.try_get("run_id")?)))).collect()
 }
 
 /// Gives claimed runs back as if they had not been claimed: whoever comes next may have them at once, and the claim

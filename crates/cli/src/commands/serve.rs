@@ -1,7 +1,11 @@
 //! `automation serve`: one or more roles in this process.
 
 use anyhow::Context;
-use automation_service_kit::config::{CommonConfig, HttpConfig, LimitsConfig};
+use automation_domain::retry::Ladder;
+use automation_executor::Requests;
+use automation_service_kit::config::{
+    CommonConfig, EncryptionConfig, HttpConfig, LadderConfig, LimitsConfig, OutboundConfig,
+};
 use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
 use automation_service_kit::shutdown::{Shutdown, Tasks};
@@ -49,6 +53,22 @@ pub struct ServeArgs {
     #[arg(long, env = "AUTOMATION_FIRST_LOOK_MS", value_name = "MILLISECONDS", default_value_t = 5_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     first_look_ms: u64,
+    /// Most requests to the world outside at once
+    #[arg(long, env = "AUTOMATION_REQUESTS", value_name = "REQUESTS", default_value_t = 256)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    requests: u16,
+    /// Most requests to one host and port at once
+    #[arg(long, env = "AUTOMATION_REQUESTS_PER_HOST", value_name = "REQUESTS", default_value_t = 32)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    requests_per_host: u16,
+    /// How often a step is put off because the other side said for how long, before that counts as an attempt
+    #[arg(long, env = "AUTOMATION_MAX_DEFERRALS", value_name = "TIMES", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=75))]
+    max_deferrals: u32,
+    /// How long a step is put off in all because the other side said so, in seconds
+    #[arg(long, env = "AUTOMATION_MAX_DEFERRED_SECONDS", value_name = "SECONDS", default_value_t = 86_400)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=31_536_000))]
+    max_deferred_seconds: u64,
     /// Days for which an event is known after it was received
     #[arg(long, env = "AUTOMATION_DEDUPE_DAYS", value_name = "DAYS", default_value_t = 7)]
     #[arg(value_parser = clap::value_parser!(i32).range(7..=3650))]
@@ -67,6 +87,12 @@ pub struct ServeArgs {
     http: HttpConfig,
     #[command(flatten)]
     limits: LimitsConfig,
+    #[command(flatten)]
+    ladder: LadderConfig,
+    #[command(flatten)]
+    outbound: OutboundConfig,
+    #[command(flatten)]
+    encryption: EncryptionConfig,
 }
 
 /// Runs the roles until SIGTERM, then drains.
@@ -140,6 +166,20 @@ fn executor(args: &ServeArgs) -> automation_executor::Config {
         batch_runs: usize::from(args.batch),
         lease: Duration::from_millis(args.lease_ms),
         name: format!("executor-{}", ids::new_id().simple()),
+        first_look: Duration::from_millis(args.first_look_ms),
+        ladder: Ladder {
+            rungs: args.ladder.retry_rungs.clone(),
+            max_deferrals: args.max_deferrals,
+            max_deferred: Duration::from_secs(args.max_deferred_seconds),
+        },
+        requests: Requests {
+            at_once: usize::from(args.requests),
+            per_host: usize::from(args.requests_per_host),
+            outbound: args.outbound.outbound.clone(),
+            encryption_keys: args.encryption.encryption_keys.clone(),
+        },
+        // The rest is for what comes after it.
+        drain: args.common.drain().mul_f64(0.8),
     }
 }
 

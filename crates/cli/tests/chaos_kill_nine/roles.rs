@@ -23,6 +23,15 @@ pub struct Role {
 impl Role {
     /// Starts a role; its log is added to the file of its name.
     pub fn start(name: &'static str, servers: &Servers) -> anyhow::Result<Self> {
+        Self::start_with(name, servers, &[])
+    }
+
+    /// The same with more settings.
+    pub fn start_with(
+        name: &'static str,
+        servers: &Servers,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let admin = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log = log(name)?;
         let child = Command::new(servers.program())
@@ -33,6 +42,7 @@ impl Role {
             .env("AUTOMATION_LEASE_MS", "2000")
             .env("AUTOMATION_FIRST_LOOK_MS", "500")
             .env("RUST_LOG", "info")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

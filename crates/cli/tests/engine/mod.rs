@@ -7,7 +7,9 @@ use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::{EVENTS, Topology};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::limits::Limits;
+use automation_domain::retry::Ladder;
 use automation_domain::workflow;
+use automation_executor::Requests;
 use automation_service_kit::health::Health;
 use automation_store::tenants::{self, Grant};
 use automation_store::{Db, DbRole, Scope, workflows};
@@ -28,6 +30,8 @@ pub struct Engine {
     pub tenant: TenantId,
     pub publisher: Publisher,
     pub publisher_user: String,
+    ladder: Ladder,
+    requests: Requests,
     management: Management,
     drain: CancellationToken,
     roles: Vec<JoinHandle<anyhow::Result<()>>>,
@@ -36,8 +40,17 @@ pub struct Engine {
 impl Engine {
     /// Starts this many of each role, with short leases.
     pub async fn start(replicas: usize) -> anyhow::Result<Self> {
+        let mut engine = Self::prepare(Ladder::default(), Requests::default()).await?;
+        for _ in 0..replicas {
+            engine.start_roles();
+        }
+        Ok(engine)
+    }
+
+    /// Makes everything that an engine needs, and starts no role.
+    pub async fn prepare(ladder: Ladder, requests: Requests) -> anyhow::Result<Self> {
         let (database, vhost) = (TestDatabase::create().await?, TestVhost::create().await?);
-        Topology::standard().apply(vhost.amqp_url()).await?;
+        Topology::with_rungs(&ladder.rungs).apply(vhost.amqp_url()).await?;
         let operator = database.store(DbRole::Operator);
         let tenant = builders::tenant(&operator, "acme").await?;
         let user = format!("shop-{}", Uuid::new_v4().simple());
@@ -50,21 +63,19 @@ impl Engine {
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
         let publisher = Publisher::connect(&vhost.amqp_url_as(&user, "secret")?, "shop").await?;
         let api = database.store(DbRole::Api);
-        let mut engine = Self {
+        Ok(Self {
             database,
             vhost,
             api,
             tenant,
             publisher,
             publisher_user: user,
+            ladder,
+            requests,
             management,
             drain: CancellationToken::new(),
             roles: Vec::new(),
-        };
-        for _ in 0..replicas {
-            engine.start_roles();
-        }
-        Ok(engine)
+        })
     }
 
     /// Starts one more of each role.
@@ -90,6 +101,10 @@ impl Engine {
             batch_runs: 500,
             lease: Duration::from_secs(2),
             name: "executor-test".to_owned(),
+            first_look: look,
+            ladder: self.ladder.clone(),
+            requests: self.requests.clone(),
+            drain: Duration::from_secs(20),
         };
         let scheduler = automation_scheduler::Config {
             amqp_user: engine_user,

@@ -171,11 +171,7 @@ fn step(
 
 /// Three attempts, and at most two deferrals or a hundred seconds of them.
 fn ladder() -> Ladder {
-    Ladder {
-        rungs: [0, 60, 300].map(Duration::from_secs).to_vec(),
-        max_deferrals: 2,
-        max_deferred: Duration::from_secs(100),
-    }
+    Ladder { rungs: "1m,5m".parse().unwrap(), max_deferrals: 2, max_deferred: Duration::from_secs(100) }
 }
 
 fn play(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>) -> String {
@@ -698,7 +694,7 @@ fn most_attempts(node: &Node) -> usize {
         NodeKind::Action { sending: Sending { retry: RetryPolicy::Delays(delays), .. }, .. } => {
             delays.len().max(1)
         }
-        NodeKind::Action { .. } => ladder().rungs.len(),
+        NodeKind::Action { .. } => ladder().rungs.delays().len() + 1,
         NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => 0,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use automation_domain::id::{ContactId, RunId};
-use automation_store::checkpoints::{self, Checkpoint, Next};
+use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
 use automation_store::run_lists::{self, RunFilter, RunStatus, RunSummary};
 use automation_store::{Scope, receipts, run_stats};
 use automation_test_support::builders;
@@ -154,7 +154,9 @@ async fn a_waiting_run_tells_when_it_goes_on() -> anyhow::Result<()> {
         run_id: started.run_id,
         epoch: 1,
         priority: automation_domain::priority::Priority::Medium,
-        next: Next::Waiting { timers: vec![(1, until), (2, until + TimeDelta::hours(1))] },
+        next: Next::Waiting {
+            wakeups: vec![Wakeup::timer(1, until), Wakeup::timer(2, until + TimeDelta::hours(1))],
+        },
         state: b"{}".to_vec(),
         steps: Vec::new(),
     };

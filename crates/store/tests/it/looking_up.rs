@@ -3,7 +3,7 @@
 use crate::world::World;
 use automation_domain::id::RunId;
 use automation_domain::priority::Priority;
-use automation_store::checkpoints::{self, Checkpoint, Next};
+use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
 use automation_store::{PgConnection, receipts, runs};
 
 const OPEN: usize = 600;
@@ -81,7 +81,7 @@ async fn settle(world: &World, runs: &[(RunId, i32)], end: bool) -> anyhow::Resu
                     next: if end {
                         Next::Finished { status: "completed" }
                     } else {
-                        Next::Waiting { timers: vec![(0, now + chrono::TimeDelta::hours(1))] }
+                        Next::Waiting { wakeups: vec![Wakeup::timer(0, now + chrono::TimeDelta::hours(1))] }
                     },
                     state: b"{}".to_vec(),
                     steps: Vec::new(),

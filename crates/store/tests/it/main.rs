@@ -9,6 +9,7 @@ mod cancelling;
 mod claiming;
 mod credentials;
 mod dead_letters;
+mod effects;
 mod enrolling;
 mod http_publishers;
 mod lagging;

@@ -19,7 +19,7 @@ async fn days_are_made_once() -> anyhow::Result<()> {
     let world = World::new().await?;
     let before = days_ahead(&world).await?;
     assert!(before >= 3, "{before}");
-    assert_eq!(ensure(&world, before + 1).await?, 3 * 2);
+    assert_eq!(ensure(&world, before + 1).await?, 4 * 2);
     assert_eq!(ensure(&world, before + 1).await?, 0);
     assert_eq!(days_ahead(&world).await?, before + 2);
     Ok(())
@@ -28,7 +28,7 @@ async fn days_are_made_once() -> anyhow::Result<()> {
 #[tokio::test]
 async fn rows_that_came_before_their_day_move_into_it() -> anyhow::Result<()> {
     let world = World::new().await?;
-    let tables = "events runs_finished workflow_run_logs".split(' ');
+    let tables = "effects events runs_finished workflow_run_logs".split(' ');
     for table in tables {
         world
             .database
@@ -40,7 +40,7 @@ async fn rows_that_came_before_their_day_move_into_it() -> anyhow::Result<()> {
     assert_eq!(days_ahead(&world).await?, 0);
     world.run("1").await?;
     assert_eq!(world.database.count("SELECT count(*) FROM events_default").await?, 1);
-    assert_eq!(ensure(&world, 0).await?, 3);
+    assert_eq!(ensure(&world, 0).await?, 4);
     assert_eq!(world.database.count("SELECT count(*) FROM events_default").await?, 0);
     assert_eq!(world.database.count("SELECT count(*) FROM events").await?, 1);
     Ok(())

@@ -25,6 +25,9 @@ const ROWS: &str = "
     INSERT INTO tasks (tenant_id, task_id, run_id, title, created_at) VALUES ('$T', gen_random_uuid(), gen_random_uuid(), 'Call', now());
     INSERT INTO notes VALUES ('$T', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'Called', now());
     INSERT INTO workflow_run_logs SELECT tenant_id, run_id, 1, now(), 'test', '[]' FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO effects (tenant_id, run_id, node, visit, action, idempotency_key, delivery, request, status)
+      SELECT tenant_id, run_id, 'call', 1, 'http_request', gen_random_uuid(), 'at_least_once', '{}', 'pending'
+        FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, run_key, status,
                                priority, epoch, received_at, finished_at, state)
       SELECT tenant_id, gen_random_uuid(), workflow_id, version_id, trigger_id, event_id, run_key, 'completed',

@@ -3,7 +3,7 @@
 use crate::world::World;
 use automation_domain::id::RunId;
 use automation_domain::priority::Priority;
-use automation_store::checkpoints::{self, Checkpoint, Next};
+use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
 use automation_store::{Scope, receipts};
 use chrono::TimeDelta;
 
@@ -68,8 +68,9 @@ async fn a_worker_that_lost_its_claim_changes_nothing() -> anyhow::Result<()> {
     world.expire_leases().await?;
     world.claim(&[run]).await?;
     let late = world.database.count("SELECT extract(epoch FROM ready_at)::int8 FROM wakeups").await?;
-    let waiting =
-        Next::Waiting { timers: vec![(0, chrono::DateTime::from_timestamp(2_000_000_000, 0).unwrap())] };
+    let waiting = Next::Waiting {
+        wakeups: vec![Wakeup::timer(0, chrono::DateTime::from_timestamp(2_000_000_000, 0).unwrap())],
+    };
     for stale in [
         completed(&world, run, 1),
         checkpoint(&world, run, 1, waiting),
@@ -114,8 +115,8 @@ async fn a_waiting_run_is_owed_a_wakeup_for_each_of_its_branches() -> anyhow::Re
     let started = world.run("1").await?;
     world.claim(&[started.run_id]).await?;
     let at = |hours| started.received_at + TimeDelta::hours(hours);
-    let waits = |timers| checkpoint(&world, started.run_id, 1, Next::Waiting { timers });
-    assert_eq!(settle(&world, &[waits(vec![(1, at(1)), (2, at(2))])]).await?, 1);
+    let waits = |wakeups| checkpoint(&world, started.run_id, 1, Next::Waiting { wakeups });
+    assert_eq!(settle(&world, &[waits(vec![Wakeup::timer(1, at(1)), Wakeup::timer(2, at(2))])]).await?, 1);
     let tokens =
         "SELECT count(*) FROM wakeups WHERE token IN (1, 2) AND due_at = ready_at AND reason = 'timer'";
     assert_eq!(world.database.count(tokens).await?, 2);

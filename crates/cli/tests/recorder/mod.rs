@@ -1,0 +1,131 @@
+//! A server that keeps what arrives, for tests of what the engine sends.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+/// A request that arrived.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    pub at: Instant,
+    pub path: String,
+    /// Its `Idempotency-Key`; empty without one.
+    pub key: String,
+    pub body: Vec<u8>,
+}
+
+/// What arrived, by key, in order.
+pub type Arrivals = BTreeMap<String, Vec<Arrival>>;
+
+/// How an arrival is answered.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// With this status and `{"ok": true}`.
+    Status(u16),
+    /// 429 with `Retry-After` of these seconds.
+    Later(u64),
+    /// With this status, once the gate has a permit.
+    Behind(Arc<Semaphore>, u16),
+    /// Not at all.
+    Never,
+}
+
+/// The server; it answers until it is dropped.
+pub struct Recorder {
+    port: u16,
+    arrivals: Arc<Mutex<Arrivals>>,
+    server: JoinHandle<()>,
+}
+
+impl Recorder {
+    /// Starts it; `reply` says how an arrival is answered, given the number of arrivals with its key, itself included.
+    pub async fn start(
+        reply: impl Fn(&Arrival, usize) -> Reply + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let arrivals: Arc<Mutex<Arrivals>> = Arc::default();
+        let (kept, reply) = (arrivals.clone(), Arc::new(reply));
+        let router = Router::new().fallback(move |request: Request| {
+            let (kept, reply) = (kept.clone(), reply.clone());
+            async move {
+                let reply = record(&kept, request, &*reply).await;
+                answer(reply).await
+            }
+        });
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("the recording server serves");
+        });
+        Ok(Self { port, arrivals, server })
+    }
+
+    /// The address of a path on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Where it listens, as an allow-list names it.
+    pub fn authority(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// What arrived so far, by key, in order.
+    pub fn by_key(&self) -> Arrivals {
+        lock(&self.arrivals).clone()
+    }
+
+    /// How many arrived so far.
+    pub fn count(&self) -> usize {
+        lock(&self.arrivals).values().map(Vec::len).sum()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// What arrived before something panicked is still what arrived.
+fn lock(arrivals: &Mutex<Arrivals>) -> MutexGuard<'_, Arrivals> {
+    arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn record(
+    kept: &Mutex<Arrivals>,
+    request: Request,
+    reply: &(impl Fn(&Arrival, usize) -> Reply + ?Sized),
+) -> Reply {
+    let path = request.uri().path().to_owned();
+    let key = request.headers().get("idempotency-key").and_then(|value| value.to_str().ok());
+    let key = key.unwrap_or_default().to_owned();
+    let body = axum::body::to_bytes(request.into_body(), 1024 * 1024).await.unwrap_or_default().to_vec();
+    let arrival = Arrival { at: Instant::now(), path, key, body };
+    let mut kept = lock(kept);
+    let of_key = kept.entry(arrival.key.clone()).or_default();
+    let reply = reply(&arrival, of_key.len() + 1);
+    of_key.push(arrival);
+    reply
+}
+
+async fn answer(reply: Reply) -> (StatusCode, HeaderMap, &'static str) {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    match reply {
+        Reply::Status(status) => (StatusCode::from_u16(status).unwrap_or_default(), headers, "{\"ok\":true}"),
+        Reply::Later(seconds) => {
+            headers.insert("retry-after", HeaderValue::from(seconds));
+            (StatusCode::TOO_MANY_REQUESTS, headers, "{}")
+        }
+        Reply::Behind(gate, status) => {
+            gate.acquire().await.expect("the gate stays").forget();
+            (StatusCode::from_u16(status).unwrap_or_default(), headers, "{\"ok\":true}")
+        }
+        Reply::Never => std::future::pending().await,
+    }
+}

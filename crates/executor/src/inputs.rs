@@ -1,0 +1,145 @@
+//! What happens to a held run: its claim, or what came back from outside.
+
+use crate::claim::Claimed;
+use crate::under_way::Answer;
+use automation_domain::effect::{Attempt, Outcome, Response};
+use automation_domain::interpreter::{RunEvent, RunState, StepError, Tries, Waits};
+use automation_domain::retry::Verdict;
+use automation_domain::workflow::{Delivery, Node, NodeKind, Workflow};
+use automation_store::effects::{EffectKey, EffectStatus, Tried, Try};
+use automation_store::runs::ClaimedRun;
+use std::time::Duration;
+
+/// A try that came to its end; what it means for the effect shows after the walk.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    token: u16,
+    key: EffectKey,
+    verdict: Option<Verdict>,
+    tried: Try,
+    response: Option<Response>,
+}
+
+impl Ended {
+    /// What the ledger is told, once the run is in this state.
+    pub(crate) fn after(self, state: &RunState) -> Tried {
+        let tried_again = state.tokens.get(&self.token).is_some_and(|token| {
+            token.node == self.key.node
+                && token.visit == self.key.visit
+                && matches!(token.waits, Waits::Retry { .. })
+        });
+        let status = match self.verdict {
+            None => EffectStatus::Done,
+            Some(Verdict::Unknown) => EffectStatus::Unknown,
+            Some(_) if tried_again => EffectStatus::Pending,
+            Some(Verdict::Retry { .. } | Verdict::Fail | Verdict::Refused) => EffectStatus::Failed,
+        };
+        Tried { key: self.key, status, tried: self.tried, response: self.response }
+    }
+}
+
+/// The inputs of a run that was just claimed.
+///
+/// A request that was to be sent once at most, and whose sender vanished, is not sent again: nobody knows what it came to.
+pub(crate) fn of_claim(
+    claimed: &Claimed,
+    run: &ClaimedRun,
+    workflow: &Workflow,
+) -> (Vec<RunEvent>, Vec<Ended>) {
+    let state = match &run.state {
+        Some(state) if !state.tokens.is_empty() || state.end.is_some() => state,
+        Some(_) | None => return (vec![RunEvent::Started { trigger: run.trigger_id.clone() }], Vec::new()),
+    };
+    let (mut inputs, mut ended) = (Vec::new(), Vec::new());
+    for (number, token) in &state.tokens {
+        let (Waits::Action { tries }, Some(node)) = (&token.waits, workflow.node_index(&token.node)) else {
+            continue;
+        };
+        if delivery(&workflow.nodes[node]) == Delivery::AtLeastOnce {
+            continue;
+        }
+        let error = unknown("whoever sent the request vanished before its outcome was recorded");
+        let key = EffectKey {
+            tenant_id: run.tenant_id,
+            run_id: run.run_id,
+            node: token.node.clone(),
+            visit: token.visit,
+        };
+        ended.push(Ended {
+            token: *number,
+            key,
+            verdict: Some(Verdict::Unknown),
+            tried: tried(claimed, *tries, Duration::ZERO, Some(&error), None),
+            response: None,
+        });
+        inputs.push(RunEvent::ActionFailed {
+            token: *number,
+            node,
+            visit: token.visit,
+            number: tries.number(),
+            error,
+            verdict: Verdict::Unknown,
+        });
+    }
+    inputs.push(RunEvent::TimerFired);
+    (inputs, ended)
+}
+
+/// The inputs of a run whose requests were on their way.
+pub(crate) fn of_answers(claimed: &Claimed, answers: Vec<Answer>) -> (Vec<RunEvent>, Vec<Ended>) {
+    answers.into_iter().map(|answer| of_answer(claimed, answer)).unzip()
+}
+
+fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
+    let Answer { asked, key, delivery, attempt: Attempt { outcome, response, took } } = answer;
+    let (token, node, visit, number) = (asked.token, asked.node, asked.visit, asked.tries.number());
+    let status = response.as_ref().map(|response| response.status);
+    let (error, verdict) = match outcome {
+        Outcome::Done { output, vars } => {
+            let tried = tried(claimed, asked.tries, took, None, status);
+            let ended = Ended { token, key, verdict: None, tried, response };
+            return (RunEvent::ActionCompleted { token, node, visit, number, output, vars }, ended);
+        }
+        Outcome::Retry { error, reached: true, .. } if delivery == Delivery::AtMostOnce => {
+            (unknown(&format!("{} [{}]", error.message, error.code)), Verdict::Unknown)
+        }
+        Outcome::Retry { error, after, .. } => (error, Verdict::Retry { after }),
+        Outcome::Failed { error } => (error, Verdict::Fail),
+    };
+    let tried = tried(claimed, asked.tries, took, Some(&error), status);
+    let ended = Ended { token, key, verdict: Some(verdict), tried, response };
+    (RunEvent::ActionFailed { token, node, visit, number, error, verdict }, ended)
+}
+
+/// How often the request of a node may arrive.
+pub(crate) fn delivery(node: &Node) -> Delivery {
+    match &node.kind {
+        NodeKind::Action { sending, .. } => sending.delivery,
+        NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => Delivery::AtLeastOnce,
+    }
+}
+
+fn tried(
+    claimed: &Claimed,
+    tries: Tries,
+    took: Duration,
+    error: Option<&StepError>,
+    status: Option<u16>,
+) -> Try {
+    Try {
+        number: tries.number(),
+        attempt: tries.attempt,
+        at: claimed.now,
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        code: error.map(|error| error.code.clone()),
+        message: error.map(|error| error.message.clone()),
+        status,
+    }
+}
+
+fn unknown(why: &str) -> StepError {
+    StepError {
+        code: "outcome_unknown".to_owned(),
+        message: format!("the request is sent once at most, and may have had its effect: {why}"),
+    }
+}

@@ -1,0 +1,89 @@
+//! The world outside: here requests leave, with the secrets of the credentials that they name.
+
+use crate::Config;
+use automation_connectors::{Authorization, Connectors};
+use automation_domain::effect::{Attempt, Outcome, Request};
+use automation_domain::id::TenantId;
+use automation_domain::interpreter::StepError;
+use automation_service_kit::ids;
+use automation_store::credentials::{self, UsableCredential};
+use automation_store::{Db, Error, Scope};
+use automation_vault::{KeyRing, Place, Sealed};
+use std::time::Instant;
+
+/// Sends requests.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    connectors: Connectors,
+    keys: Option<KeyRing>,
+}
+
+impl Outside {
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+        let connectors = Connectors::new(config.requests.outbound.clone(), &config.limits)?;
+        let keys =
+            config.requests.encryption_keys.as_ref().map(|keys| KeyRing::parse(keys.expose())).transpose()?;
+        Ok(Self { connectors, keys })
+    }
+
+    /// Tries a request once. A credential that cannot be used now is a failure of this try; nothing was sent then.
+    pub(crate) async fn perform(&self, db: &Db, tenant: TenantId, request: &Request) -> Attempt {
+        let begun = Instant::now();
+        let Request::Http(http) = request;
+        let authorization = match &http.credential {
+            None => None,
+            Some(key) => match self.authorization(db, tenant, key).await {
+                Ok(authorization) => Some(authorization),
+                Err(outcome) => return Attempt { outcome, response: None, took: begun.elapsed() },
+            },
+        };
+        self.connectors.perform(request, authorization.as_ref()).await
+    }
+
+    async fn authorization(&self, db: &Db, tenant: TenantId, key: &str) -> Result<Authorization, Outcome> {
+        let Some(keys) = &self.keys else {
+            return Err(later(
+                "credential_unreadable",
+                "this process has no keys to read credentials with".to_owned(),
+            ));
+        };
+        let found = usable(db, tenant, key).await.map_err(|error| {
+            tracing::warn!(%error, credential = key, "a credential could not be read");
+            later("credential_unreadable", format!("the credential \"{key}\" could not be read"))
+        })?;
+        let Some(UsableCredential { credential_id, scheme, allowed_hosts, secret }) = found else {
+            return Err(never("unknown_credential", format!("there is no credential \"{key}\"")));
+        };
+        let place = Place { tenant, credential: credential_id, field: credentials::SECRET_FIELD };
+        let sealed =
+            Sealed { key_id: secret.key_id, wrapped_key: secret.wrapped_key, ciphertext: secret.ciphertext };
+        let opened = keys.open(place, &sealed).map_err(|error| {
+            tracing::error!(%error, credential = key, "a credential does not decrypt");
+            later("credential_unreadable", format!("the credential \"{key}\" does not decrypt"))
+        })?;
+        Authorization::new(scheme, allowed_hosts, &opened)
+            .map_err(|error| never("credential_unreadable", error.to_string()))
+    }
+}
+
+/// Reads a credential, and notes that it is used.
+async fn usable(db: &Db, tenant: TenantId, key: &str) -> Result<Option<UsableCredential>, Error> {
+    db.tx(Scope::Tenants(&[tenant]), async |connection| {
+        let wanted = [(tenant, key.to_owned())];
+        let found = credentials::usable(connection, &wanted).await?.remove(&wanted[0]);
+        if let Some(credential) = &found {
+            credentials::used(connection, ids::wall_clock(), &[(tenant, credential.credential_id)]).await?;
+        }
+        Ok(found)
+    })
+    .await
+}
+
+/// What a person may mend while the step waits.
+fn later(code: &str, message: String) -> Outcome {
+    Outcome::Retry { error: StepError { code: code.to_owned(), message }, after: None, reached: false }
+}
+
+fn never(code: &str, message: String) -> Outcome {
+    Outcome::Failed { error: StepError { code: code.to_owned(), message } }
+}

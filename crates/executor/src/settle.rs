@@ -1,0 +1,120 @@
+//! From held runs to committed checkpoints, and what is sent and published after them.
+
+use crate::claim::Claimed;
+use crate::plan::{self, Back, Settlement};
+use crate::{Shared, checkpoint, retries};
+use automation_domain::id::{RunId, TenantId};
+use automation_service_kit::crash_point;
+use automation_store::checkpoints::Next;
+use automation_store::runs::ClaimedRun;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Walks and commits held runs, then sends their requests. `back` is what came back to those whose requests were on
+/// their way.
+pub(crate) async fn settle(
+    shared: &Arc<Shared>,
+    claimed: &Claimed,
+    mut back: BTreeMap<(TenantId, RunId), Back>,
+    closing: &CancellationToken,
+) {
+    if claimed.runs.is_empty() {
+        return;
+    }
+    let settlements: Vec<Settlement<'_>> = claimed
+        .runs
+        .iter()
+        .map(|run| plan::settlement(shared, claimed, run, back.remove(&(run.tenant_id, run.run_id))))
+        .collect();
+    crash_point!("executor.before_checkpoint");
+    save(shared, claimed, settlements, closing).await;
+}
+
+/// Commits, for as long as it takes or until `closing`; then the leases run out and others take over.
+///
+/// What the database refuses is halved until the culprit stands alone, which then fails.
+async fn save(
+    shared: &Arc<Shared>,
+    claimed: &Claimed,
+    settlements: Vec<Settlement<'_>>,
+    closing: &CancellationToken,
+) {
+    let mut parts = vec![settlements];
+    while let Some(mut part) = parts.pop() {
+        match checkpoint::save(shared, claimed, &part).await {
+            Ok(held) => {
+                shared.database.ready();
+                shared.metrics.stale(part.len().saturating_sub(held.len()));
+                crash_point!("executor.after_checkpoint");
+                let (kept, lost): (Vec<_>, Vec<_>) = part.into_iter().partition(|settlement| {
+                    held.contains(&(settlement.run.tenant_id, settlement.run.run_id))
+                });
+                for settlement in lost {
+                    shared.under_way.forget((settlement.run.tenant_id, settlement.run.run_id));
+                }
+                follow_up(shared, claimed, kept);
+            }
+            Err(error) if error.is_transient() => {
+                shared.database.failing(error.to_string());
+                tracing::warn!(%error, runs = part.len(), "committing again");
+                if closing.is_cancelled() {
+                    return;
+                }
+                parts.push(part);
+                tokio::select! {
+                    () = closing.cancelled() => {}
+                    () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                }
+            }
+            Err(error) if part.len() > 1 => {
+                tracing::warn!(%error, runs = part.len(), "looking for the run that the database refuses");
+                let second = part.split_off(part.len() / 2);
+                parts.push(second);
+                parts.push(part);
+            }
+            Err(error) => {
+                let Some(culprit) = part.pop() else { continue };
+                let run = culprit.run;
+                tracing::error!(%error, run.id = %run.run_id, "the database refused what the run came to");
+                if culprit.changes.is_empty()
+                    && matches!(culprit.checkpoint.next, Next::Finished { status: "failed" })
+                {
+                    // Even its failure cannot be stored: its lease runs out, and it is given up after six of them.
+                    shared.under_way.forget((run.tenant_id, run.run_id));
+                    continue;
+                }
+                parts.push(vec![plan::refused(claimed, run, &error)]);
+            }
+        }
+    }
+}
+
+/// What the commit allows: requests leave, nudges of later tries go to their wait queues.
+fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement<'_>>) {
+    shared.metrics.steps(committed.iter().flat_map(|settlement| &settlement.log));
+    if committed.iter().any(|settlement| !settlement.errands.is_empty()) {
+        crash_point!("executor.before_send");
+    }
+    let mut delays = Vec::new();
+    for settlement in committed {
+        let Settlement { run, checkpoint, state, errands, delays: begun, .. } = settlement;
+        delays.extend(begun.into_iter().map(|delay| (run.priority, delay, run.tenant_id, run.run_id)));
+        match checkpoint.next {
+            Next::Sending { .. } => {
+                let run = ClaimedRun { epoch: run.epoch + 1, state: Some(state), ..run.clone() };
+                shared.under_way.send(shared, run, errands);
+            }
+            Next::Finished { status } => {
+                shared.under_way.forget((run.tenant_id, run.run_id));
+                let seconds = claimed.now.signed_duration_since(run.received_at).as_seconds_f64();
+                shared.metrics.finished(status, seconds);
+            }
+            Next::Waiting { .. } | Next::Paused => {
+                shared.under_way.forget((run.tenant_id, run.run_id));
+            }
+        }
+    }
+    retries::publish(shared, delays);
+}
