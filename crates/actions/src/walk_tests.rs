@@ -41,6 +41,7 @@ fn row(kinds: Vec<NodeKind>) -> Workflow {
         priority: None,
         enrolment: Enrolment::default(),
         triggers: vec![Trigger {
+            schedule: None,
             id: "t".to_owned(),
             event: "order.created".to_owned(),
             condition: None,

@@ -43,6 +43,8 @@ id!(/// What an event is known by within a tenant: a function of source and id a
     EventKey);
 id!(/// A contact: a function of tenant and the publisher's name for it.
     ContactId);
+id!(/// A schedule of a published workflow: a function of workflow and trigger.
+    ScheduleId);
 id!(/// A record an action made (a task, a note): a function of run and step.
     RecordId);
 id!(/// What an effect outside is known by to whoever receives it: a function of run, node and visit.
@@ -84,6 +86,19 @@ impl RunId {
     pub fn derive(received_at: DateTime<Utc>, workflow: WorkflowId, trigger: &str, event: EventKey) -> Self {
         let hash = hash(&[b"run", workflow.0.as_bytes(), trigger.as_bytes(), event.0.as_bytes()]);
         Self(time_ordered(millis(received_at), &hash))
+    }
+}
+
+impl ScheduleId {
+    /// Derives the id of the schedule that is `trigger` of `workflow`, over all versions.
+    pub fn derive(workflow: WorkflowId, trigger: &str) -> Self {
+        Self(hashed(&hash(&[b"schedule", workflow.0.as_bytes(), trigger.as_bytes()])))
+    }
+
+    /// The id of the event of a slot: the same whoever publishes it, and how often. It sorts by slot.
+    pub fn event_id(self, slot: DateTime<Utc>) -> Uuid {
+        let hash = hash(&[b"slot", self.0.as_bytes(), &slot.timestamp().to_be_bytes()]);
+        time_ordered(millis(slot), &hash)
     }
 }
 

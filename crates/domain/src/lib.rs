@@ -26,6 +26,7 @@ pub mod problem;
 pub mod record;
 pub mod retry;
 pub mod rungs;
+pub mod schedule;
 pub mod signature;
 pub mod template;
 pub mod workflow;

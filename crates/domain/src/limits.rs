@@ -29,6 +29,8 @@ pub struct Limits {
     pub steps: u32,
     /// Longest chain of events that cause each other. Default 5.
     pub causation_depth: u16,
+    /// Shortest time between two slots of a schedule, in seconds. Default 1.
+    pub schedule_seconds: u32,
 }
 
 impl Default for Limits {
@@ -47,6 +49,7 @@ impl Default for Limits {
             output_bytes: 256 * 1024,
             steps: 10_000,
             causation_depth: 5,
+            schedule_seconds: 1,
         }
     }
 }

@@ -89,6 +89,7 @@ fn graph(text: &str) -> Workflow {
         match from.trim().trim_end_matches(']').trim_end_matches('-').split_once("-[") {
             None if from.trim() == "start" => {
                 workflow.triggers.push(Trigger {
+                    schedule: None,
                     id: "start".to_owned(),
                     event: "order.created".to_owned(),
                     condition: None,

@@ -10,9 +10,11 @@ mod edges;
 mod enrolment;
 mod facts_read;
 pub(in crate::workflow) mod handling;
+mod no_contact;
 mod nodes;
 mod paths;
 mod reader;
+mod schedules;
 mod text;
 mod triggers;
 mod wiring;
@@ -20,6 +22,7 @@ mod wiring;
 use super::Workflow;
 use crate::limits::Limits;
 use crate::problem::Problem;
+use crate::schedule::Schedule;
 pub(in crate::workflow) use document::API_VERSION;
 use reader::Reader;
 use serde_json::{Map, Value};
@@ -70,6 +73,17 @@ pub fn parse_value(
 ) -> Result<Workflow, Vec<Problem>> {
     text::check_size(definition.to_string().len(), limits).map_err(|problem| vec![problem])?;
     compile(definition, contracts, limits)
+}
+
+/// Reads the `schedule` of a trigger by itself, as it stands in a stored definition.
+///
+/// # Errors
+///
+/// Every problem found, each with its path within the schedule.
+pub fn parse_schedule(definition: &Value, limits: &Limits) -> Result<Schedule, Vec<Problem>> {
+    let contracts = Contracts::new();
+    let mut reader = Reader::new(&contracts, limits);
+    schedules::read(&mut reader, definition, "schedule").ok_or(reader.problems)
 }
 
 fn compile(definition: &Value, contracts: &Contracts, limits: &Limits) -> Result<Workflow, Vec<Problem>> {

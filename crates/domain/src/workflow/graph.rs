@@ -4,6 +4,7 @@ use super::flow::{BRANCH, DELAY, STOP};
 use crate::condition::Condition;
 use crate::priority::Priority;
 use crate::retry::RetryPolicy;
+use crate::schedule::Schedule;
 use crate::template::{Template, ValueTemplate};
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -40,7 +41,7 @@ pub struct Workflow {
 /// Who is let in, and how often.
 #[derive(Clone, Debug, Default)]
 pub struct Enrolment {
-    /// What a run is unique by; `None`: the contact's subject, or the event's id without one.
+    /// What a run is unique by; `None`: the contact's subject, without one the schedule, else the event's id.
     pub key: Option<Template>,
     /// Entry filter over event and contact.
     pub condition: Option<Condition>,
@@ -87,8 +88,10 @@ pub enum OnConflict {
 pub struct Trigger {
     /// Stable within the workflow.
     pub id: String,
-    /// The event type it listens for.
+    /// The event type it listens for; of a schedule, the type of its slots' events.
     pub event: String,
+    /// When it fires by itself; then it listens for its own slots only.
+    pub schedule: Option<Schedule>,
     /// Filter over event and contact.
     pub condition: Option<Condition>,
     /// The node its edge leads to.

@@ -5,7 +5,7 @@ mod flow;
 mod graph;
 mod schema;
 
-pub use compile::{ActionContract, Contracts, parse, parse_value};
+pub use compile::{ActionContract, Contracts, parse, parse_schedule, parse_value};
 pub use flow::flow_contracts;
 pub use graph::*;
 pub use schema::json_schema;

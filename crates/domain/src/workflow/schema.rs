@@ -9,6 +9,7 @@ use super::{Contracts, Delivery};
 use crate::catalogue;
 use crate::priority::Priority;
 use crate::retry::MOST_ATTEMPTS;
+use crate::schedule::{CatchUp, EVENT_PREFIX};
 use serde_json::{Map, Value, json};
 
 const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
@@ -122,10 +123,11 @@ fn retry() -> Value {
 }
 
 fn trigger() -> Value {
+    let or = |what: &str, other: &str| json!({ "required": [what], "not": { "required": [other] } });
     let known: Vec<&str> = catalogue::triggers()
         .iter()
         .map(|entry| entry.key)
-        .filter(|key| !key.starts_with("schedule."))
+        .filter(|key| !key.starts_with(EVENT_PREFIX))
         .collect();
     json!({
         "type": "object",
@@ -137,10 +139,66 @@ fn trigger() -> Value {
                 "examples": known,
                 "description": "A key of the catalogue, or the type of an event of your own.",
             },
+            "schedule": schedule(),
             "where": { "$ref": "#/$defs/condition" },
         },
-        "required": ["id", "event"],
+        "required": ["id"],
+        "oneOf": [or("event", "schedule"), or("schedule", "event")],
         "additionalProperties": false,
+    })
+}
+
+fn schedule() -> Value {
+    let time =
+        |description: &str| json!({ "type": "string", "format": "date-time", "description": description });
+    let words = CatchUp::ALL.map(|(word, _)| word);
+    let common = [
+        (
+            "catch_up",
+            json!({ "enum": words, "default": "latest", "description": "What becomes of slots that were missed." }),
+        ),
+        (
+            "jitter",
+            json!({ "$ref": "#/$defs/duration", "description": "Each slot's event is delayed by less than this, at most 1h." }),
+        ),
+        ("starts_at", time("No slot is earlier.")),
+        ("ends_at", time("Every slot is earlier.")),
+    ];
+    let kind = |required: &str, own: [(&str, Value); 2]| {
+        let properties: Map<String, Value> =
+            own.into_iter().chain(common.clone()).map(|(key, schema)| (key.to_owned(), schema)).collect();
+        json!({
+            "type": "object",
+            "properties": properties,
+            "required": [required],
+            "additionalProperties": false,
+        })
+    };
+    let cron = [
+        (
+            "cron",
+            json!({
+                "type": "string",
+                "pattern": "^\\s*(\\S+\\s+){4,5}\\S+\\s*$",
+                "description": "Minute, hour, day of month, month, day of week; six fields begin with the second.",
+                "examples": ["30 2 * * *", "0 9 * * MON-FRI", "0 0 L * *"],
+            }),
+        ),
+        (
+            "timezone",
+            json!({ "type": "string", "default": "UTC", "description": "IANA name, such as Europe/Berlin." }),
+        ),
+    ];
+    let every = [
+        (
+            "every",
+            json!({ "$ref": "#/$defs/duration", "description": "Elapsed time from one slot to the next." }),
+        ),
+        ("anchor", time("A slot of the series; the moment of publishing without one.")),
+    ];
+    json!({
+        "description": "When the trigger fires by itself.",
+        "oneOf": [kind("cron", cron), kind("every", every)],
     })
 }
 

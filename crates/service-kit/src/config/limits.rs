@@ -55,6 +55,9 @@ struct LimitsArgs {
     /// Longest chain of events that cause each other, in links
     #[arg(long, env = "AUTOMATION_MAX_CAUSATION_DEPTH", value_name = "LINKS", default_value = "5", value_parser = rule(positive::<u16>))]
     max_causation_depth: u16,
+    /// Shortest time between two slots of a schedule, in seconds
+    #[arg(long, env = "AUTOMATION_MIN_SCHEDULE_SECONDS", value_name = "SECONDS", default_value = "1", value_parser = rule(positive::<u32>))]
+    min_schedule_seconds: u32,
 }
 
 impl From<LimitsArgs> for LimitsConfig {
@@ -73,6 +76,7 @@ impl From<LimitsArgs> for LimitsConfig {
             output_bytes: args.max_output_bytes,
             steps: args.max_steps,
             causation_depth: args.max_causation_depth,
+            schedule_seconds: args.min_schedule_seconds,
         };
         Self { limits }
     }

@@ -1,7 +1,7 @@
 //! The document as a whole.
 
 use super::reader::{Keys, Reader, Section};
-use super::{edges, enrolment, facts_read, nodes, paths, triggers, wiring};
+use super::{edges, enrolment, facts_read, no_contact, nodes, paths, triggers, wiring};
 use crate::priority::Priority;
 use crate::workflow::Workflow;
 use serde_json::Value;
@@ -33,6 +33,7 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
     let wiring = wiring::connect(reader, &triggers, &nodes, &edges);
     if wiring.is_complete {
         paths::check(reader, &nodes, &wiring);
+        no_contact::check(reader, &triggers, &nodes, &wiring);
     }
     facts_read::check(reader, &enrolment, &triggers, &nodes);
     let reads = |root| nodes.iter().any(|node| node.reads(root));

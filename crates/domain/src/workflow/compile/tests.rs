@@ -1,6 +1,7 @@
 use super::*;
 use crate::facts::sample::Sample;
 use crate::priority::Priority;
+use crate::schedule::CatchUp;
 use crate::workflow::{NodeKind, OnConflict, Reentry, flow_contracts, json_schema};
 use chrono::TimeDelta;
 use proptest::prelude::*;
@@ -201,10 +202,9 @@ edges:
     enrolment.reentry.gap: only the mode after_exit has a gap [bad_value]
     enrolment.on_conflict: supersede is not available yet; use ignore or start [not_available]
     triggers[0].wher: a trigger has no key "wher" (did you mean "where"?) [unknown_key]
-    triggers[1].schedule: "schedule" is not available yet [not_available]
     triggers[2].event: an event type is words of a-z, 0-9, _ and - with single dots between them, at most 128 bytes [bad_name]
     triggers[3]: a trigger needs "id" [missing_key]
-    triggers[3].event: schedules are not available yet [not_available]
+    triggers[3].event: slots start the trigger whose schedule they belong to: write "schedule" instead [bad_value]
     nodes[0].action: there is no action "create_taks" (did you mean "create_task"?) [unknown_action]
     nodes[1].action: the action send_email is not available yet [not_available]
     nodes[2].with.tga: add_tag has no key "tga" (did you mean "tag"?) [unknown_key]
@@ -358,6 +358,144 @@ fn documents_are_bounded_and_strict() {
     "#);
 }
 
+/// A workflow whose triggers have these schedules, each leading to a task.
+fn timed(schedules: &[&str]) -> String {
+    let triggers: Vec<_> = schedules
+        .iter()
+        .enumerate()
+        .map(|(n, schedule)| format!("{{ id: t{n}, schedule: {schedule} }}"))
+        .collect();
+    let edges: Vec<_> = (0..schedules.len()).map(|n| format!("[t{n}, call]")).collect();
+    format!(
+        "apiVersion: automation/v1\nkey: timed\ntriggers: [{}]\nedges: [{}]\n\
+         nodes: [{{ id: call, action: create_task, with: {{ title: 'Look at {{{{ event.data.fire_at }}}}' }} }}]\n",
+        triggers.join(", "),
+        edges.join(", ")
+    )
+}
+
+#[test]
+fn schedules_are_read_with_their_rules() {
+    let workflow = compile(&timed(&[
+        "{ cron: '30 2 * * *', timezone: Europe/Berlin, catch_up: all, jitter: 30s }",
+        "{ every: 15m, anchor: '2026-01-01T00:07:00+01:00', starts_at: '2026-02-01T00:00:00Z', ends_at: '2027-01-01T00:00:00Z' }",
+        "{ cron: '*/10 * * * * *' }",
+    ]))
+    .unwrap();
+    let shown: Vec<_> = workflow
+        .triggers
+        .iter()
+        .map(|trigger| {
+            let schedule = trigger.schedule.as_ref().unwrap();
+            let first = schedule.next_after("2026-03-28T12:00:00Z".parse().unwrap()).unwrap();
+            (trigger.event.as_str(), first.to_rfc3339(), schedule.catch_up, schedule.jitter.num_seconds())
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("schedule.cron", "2026-03-29T01:00:00+00:00".to_owned(), CatchUp::All, 30),
+            ("schedule.interval", "2026-03-28T12:07:00+00:00".to_owned(), CatchUp::Latest, 0),
+            ("schedule.cron", "2026-03-28T12:00:10+00:00".to_owned(), CatchUp::Latest, 0),
+        ]
+    );
+    assert!(schema_accepts(&workflow.definition));
+    let alone = parse_schedule(&workflow.definition["triggers"][1]["schedule"], &Limits::default()).unwrap();
+    assert_eq!(Some(&alone), workflow.triggers[1].schedule.as_ref());
+}
+
+#[test]
+fn everything_wrong_with_schedules_is_said_at_once() {
+    let text = timed(&[
+        "{ cron: '61 2 * * *', timezone: Europe/Berln }",
+        "{ cron: '0 9 * * *', timezone: berlin, every: 1h }",
+        "{ cron: '0 9 * * *', timezone: berlin }",
+        "{ cron: '0 9 * * *', timezone: new york, anchor: '2026-01-01T00:00:00Z' }",
+        "{ every: 15 minutes, timezone: UTC }",
+        "{ every: 0s }",
+        "{ cron: '0 0 30 2 *' }",
+        "{ cron: '@daily' }",
+        "{ every: 10s, jitter: 11s, catch_up: lates }",
+        "{ cron: '0 9 * * *', jitter: 2h }",
+        "{ every: 1h, starts_at: '2026-02-01T00:00:00Z', ends_at: '2026-02-01T00:00:00Z' }",
+        "{ every: 1h, ends_at: tomorrow, evry: 1h }",
+        "nightly",
+        "{}",
+    ]);
+    insta::assert_snapshot!(problems(&text), @r#"
+    triggers[0].schedule.timezone: "Europe/Berln" is not a time zone (did you mean "Europe/Berlin"?); write an IANA name [unknown_timezone]
+    triggers[0].schedule.cron: the minute "61" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2) [bad_cron]
+    triggers[1].schedule: a schedule has either "cron" or "every" [bad_value]
+    triggers[2].schedule.timezone: "berlin" is not a time zone (did you mean "Europe/Berlin"?); write an IANA name [unknown_timezone]
+    triggers[3].schedule.anchor: anchor belongs to a schedule with "every" [bad_value]
+    triggers[3].schedule.timezone: "new york" is not a time zone (did you mean "America/New_York"?); write an IANA name [unknown_timezone]
+    triggers[4].schedule.timezone: timezone belongs to a schedule with "cron" [bad_value]
+    triggers[4].schedule.every: "15 minutes" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most ten years [bad_duration]
+    triggers[5].schedule.every: fires too often: at least 1 s must be between two slots (AUTOMATION_MIN_SCHEDULE_SECONDS) [too_frequent]
+    triggers[6].schedule.cron: "0 0 30 2 *" names no date that exists, so it would never fire [never_fires]
+    triggers[7].schedule.cron: write @daily as "0 0 * * *" [bad_cron]
+    triggers[8].schedule.catch_up: "lates" is none of skip, latest, all (did you mean "latest"?) [bad_value]
+    triggers[8].schedule.jitter: is at most 1h, and not longer than the shortest time between two slots [bad_value]
+    triggers[9].schedule.jitter: is at most 1h, and not longer than the shortest time between two slots [bad_value]
+    triggers[10].schedule.ends_at: must be later than starts_at: there is no slot between the two [bad_value]
+    triggers[11].schedule.evry: a schedule has no key "evry" (did you mean "every"?) [unknown_key]
+    triggers[11].schedule.ends_at: "tomorrow" is not a time: write it like 2027-01-31T08:00:00Z [bad_time]
+    triggers[12].schedule: a schedule is an object [wrong_type]
+    triggers[13].schedule: a schedule has either "cron" or "every" [bad_value]
+    "#);
+    let both = graph("{ id: a, action: stop_workflow }", "[go, a]")
+        .replace("form.submitted", "form.submitted, schedule: { every: 1h }");
+    insta::assert_snapshot!(problems(&both), @r#"
+    triggers[0].event: a trigger listens for an event or has a schedule, not both [bad_value]
+    "#);
+    let neither = graph("{ id: a, action: stop_workflow }", "[go, a]").replace(", event: form.submitted", "");
+    insta::assert_snapshot!(problems(&neither), @r#"
+    triggers[0]: a trigger needs "event" or "schedule" [missing_key]
+    "#);
+    let limits = Limits { schedule_seconds: 60, ..Limits::default() };
+    let often = parse(
+        &timed(&["{ every: 59s }", "{ cron: '*/59 * * * * *' }", "{ every: 1m }"]),
+        &contracts(),
+        &limits,
+    );
+    insta::assert_snapshot!(lines(&often.unwrap_err()), @r#"
+    triggers[0].schedule.every: fires too often: at least 60 s must be between two slots (AUTOMATION_MIN_SCHEDULE_SECONDS) [too_frequent]
+    triggers[1].schedule.cron: fires too often: at least 60 s must be between two slots (AUTOMATION_MIN_SCHEDULE_SECONDS) [too_frequent]
+    "#);
+}
+
+#[test]
+fn what_needs_a_contact_cannot_stand_where_a_schedule_leads() {
+    let text = "
+apiVersion: automation/v1
+key: timed
+triggers:
+  - { id: form, event: form.submitted }
+  - { id: nightly, schedule: { every: 1d }, where: { field: contact.email, op: is_empty } }
+nodes:
+  - { id: tag, action: add_tag, with: { tag: seen } }
+  - { id: pause, action: delay, with: { for: 1h } }
+  - { id: call, action: create_task, with: { title: 'Call {{ contact.email }} at {{ now.time }}' } }
+  - { id: again, action: add_tag, with: { tag: called } }
+edges:
+  - [form, tag]
+  - [tag, pause]
+  - [nightly, pause]
+  - [pause, call]
+  - [call, again]
+";
+    insta::assert_snapshot!(problems(text), @r#"
+    triggers[1].where: the schedule "nightly" is about no contact: nothing of one can be asked for [no_contact]
+    nodes[3]: add_tag needs a contact, and runs of the schedule "nightly" are about none [no_contact]
+    "#);
+    let text =
+        text.replace(", where: { field: contact.email, op: is_empty }", "").replace("  - [call, again]", "");
+    let text = text.replace("  - { id: again, action: add_tag, with: { tag: called } }\n", "");
+    insta::assert_snapshot!(lines(&compile(&text).unwrap().warnings), @r#"
+    nodes[2].with: runs of the schedule "nightly" are about no contact: every contact.… is empty there [no_contact]
+    "#);
+}
+
 #[test]
 fn a_file_whose_json_is_too_large_is_refused_as_the_roles_would_refuse_it() {
     let text = graph("{ id: a, action: stop_workflow }", "[go, a]");
@@ -410,7 +548,7 @@ fn the_published_schema_refuses_what_is_not_available() {
     changed("/enrolment", "on_conflict", json!("supersede"));
     changed("/enrolment/reentry", "max", json!({}));
     changed("/enrolment/reentry", "mode", json!("once"));
-    changed("/triggers/0", "schedule", json!({}));
+    changed("/triggers/0", "schedule", json!({ "every": "1h" }));
     changed("/triggers/0", "event", json!("schedule.cron"));
     for key in ["timeout", "delivery", "retry", "unknown"] {
         changed("/nodes/0", key, json!("x"));
@@ -477,16 +615,18 @@ fn chain(next: &[Option<usize>]) -> String {
 
 #[test]
 fn every_code_is_listed_for_people() {
-    const SOURCES: [&str; 14] = [
+    const SOURCES: [&str; 16] = [
         include_str!("config.rs"),
         include_str!("document.rs"),
         include_str!("edges.rs"),
         include_str!("enrolment.rs"),
         include_str!("facts_read.rs"),
         include_str!("handling.rs"),
+        include_str!("no_contact.rs"),
         include_str!("nodes.rs"),
         include_str!("paths.rs"),
         include_str!("reader.rs"),
+        include_str!("schedules.rs"),
         include_str!("text.rs"),
         include_str!("triggers.rs"),
         include_str!("wiring.rs"),

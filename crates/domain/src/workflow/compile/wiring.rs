@@ -183,6 +183,11 @@ impl Wiring {
         self.starts.iter().flatten().copied()
     }
 
+    /// The node that a trigger leads to.
+    pub(super) fn start(&self, trigger: usize) -> Option<NodeIndex> {
+        self.starts[trigger]
+    }
+
     /// The triggers with their edges; `None` if one is not whole.
     pub(super) fn triggers(&self, drafts: Vec<DraftTrigger>) -> Option<Vec<Trigger>> {
         drafts
@@ -192,6 +197,7 @@ impl Wiring {
                 Some(Trigger {
                     id: draft.id?,
                     event: draft.event?,
+                    schedule: draft.schedule,
                     condition: draft.condition,
                     to: (*start)?,
                 })
