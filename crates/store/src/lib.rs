@@ -28,6 +28,7 @@ pub mod run_cancel;
 pub mod run_lists;
 pub mod run_stats;
 pub mod runs;
+pub mod schedules;
 pub mod tenants;
 pub mod wakeups;
 pub mod workflows;

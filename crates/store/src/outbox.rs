@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub struct NewOutboxEvent {
     /// Whose event.
     pub tenant_id: TenantId,
-    /// The run that caused it: order is kept within a run.
+    /// The run, or the schedule, that caused it: order is kept within one.
     pub run_id: RunId,
     /// Its type, also the routing key.
     pub event_type: String,
@@ -32,7 +32,7 @@ pub struct Leased {
     pub body: Vec<u8>,
 }
 
-/// Puts events into the outbox; role worker.
+/// Puts events into the outbox; role worker, and scheduler for slots of schedules.
 ///
 /// # Errors
 ///

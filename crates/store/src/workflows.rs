@@ -1,8 +1,9 @@
 //! Workflows and their versions.
 
-use crate::Error;
 use crate::tenants::touch;
+use crate::{Error, schedules};
 use automation_domain::id::{RunId, TenantId, VersionId, WorkflowId};
+use automation_domain::schedule::{CRON_EVENT, INTERVAL_EVENT};
 use automation_domain::workflow::Workflow;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -108,6 +109,8 @@ pub async fn apply(
     .execute(&mut *connection)
     .await?;
     insert_graph(connection, tenant, new_version, &workflow.definition).await?;
+    let is_paused = known.as_ref().is_some_and(|known| known.state == "paused");
+    schedules::publish(connection, tenant, workflow_id, new_version, workflow, is_paused).await?;
     if known.is_some() {
         sqlx::query(
             "UPDATE workflows SET version_id = $3, name = $4, updated_at = now()
@@ -153,11 +156,15 @@ async fn insert_graph(
     .await?;
     sqlx::query(
         "INSERT INTO workflow_triggers (tenant_id, version_id, trigger_id, event_type, condition)
-         SELECT $1, $2, t->>'id', t->>'event', t->'where' FROM jsonb_array_elements($3->'triggers') AS u (t)",
+         SELECT $1, $2, t->>'id',
+                coalesce(t->>'event', CASE WHEN t->'schedule' ? 'cron' THEN $4 ELSE $5 END), t->'where'
+           FROM jsonb_array_elements($3->'triggers') AS u (t)",
     )
     .bind(tenant.0)
     .bind(version.0)
     .bind(definition)
+    .bind(CRON_EVENT)
+    .bind(INTERVAL_EVENT)
     .execute(connection)
     .await?;
     Ok(())
@@ -195,7 +202,7 @@ pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec
 
 /// Pauses (`paused`) or resumes (`active`) a workflow; `false` when it was so already. Role api.
 ///
-/// After resuming, [`release_held`] wakes the runs that were held.
+/// Schedules stop with it, and go on where they were. After resuming, [`release_held`] wakes the runs that were held.
 ///
 /// # Errors
 ///
@@ -226,6 +233,7 @@ pub async fn set_state(
         return Ok(false);
     }
     touch(connection, tenant).await?;
+    schedules::set_paused(connection, tenant, workflow, state == "paused").await?;
     Ok(true)
 }
 

@@ -21,6 +21,7 @@ mod partitions_by_day;
 mod receiving;
 mod replaying;
 mod row_level_security;
+mod scheduling;
 mod settling;
 mod sweeping;
 mod world;

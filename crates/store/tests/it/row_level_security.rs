@@ -16,8 +16,10 @@ const ROWS: &str = "
       VALUES ('$T', 'hk_' || left(replace('$T', '-', ''), 32), 'stripe', 'standard', '{}');
     INSERT INTO hook_secrets (tenant_id, hook_id, secret_id, key_id, wrapped_key, ciphertext)
       SELECT tenant_id, hook_id, gen_random_uuid(), 'k1', 'wrapped', 'encrypted' FROM hooks WHERE tenant_id = '$T';
-    INSERT INTO workflow_schedules SELECT tenant_id, workflow_id, 'nightly', '0 2 * * *', NULL, 'UTC', now()
-      FROM workflows WHERE tenant_id = '$T';
+    INSERT INTO workflow_schedules (tenant_id, workflow_id, trigger_id, schedule_id, version_id, tenant_key, definition,
+                                    anchor_at, next_slot_at, due_at)
+      SELECT tenant_id, workflow_id, 'nightly', gen_random_uuid(), version_id, 'key', '{}', now(), now(), now()
+        FROM workflows WHERE tenant_id = '$T';
     INSERT INTO enrolments SELECT tenant_id, workflow_id, 'ada' FROM workflows WHERE tenant_id = '$T';
     INSERT INTO waits SELECT tenant_id, run_id, 0, 'clicked', 'email.clicked', NULL FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO outbox (tenant_id, run_id, event_type, body)
