@@ -4,6 +4,7 @@ use crate::directory::KnownTenant;
 use automation_broker::consumer::Delivery;
 use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::limits::Limits;
+use automation_domain::schedule::EVENT_PREFIX;
 
 /// The header by which an engine's user publishes for somebody else, whose grant then counts.
 pub(crate) const ON_BEHALF_OF: &str = "automation-on-behalf-of";
@@ -32,6 +33,7 @@ pub(crate) fn check(
     if !speaks_for_itself && event.source == ENGINE_SOURCE {
         return Err(("reserved_source", format!("only the engine publishes as source \"{ENGINE_SOURCE}\"")));
     }
+    check_type(event)?;
     if !is_engine && on_behalf_of.is_some() {
         return Err((
             "reserved_header",
@@ -52,6 +54,14 @@ pub(crate) fn check(
         ));
     }
     check_depth(event, limits)
+}
+
+/// Checks that a slot of a schedule comes from the engine.
+pub(crate) fn check_type(event: &Event) -> Result<(), Reason> {
+    if event.event_type.starts_with(EVENT_PREFIX) && event.source != ENGINE_SOURCE {
+        return Err(("reserved_type", format!("only the engine's own schedules publish {EVENT_PREFIX}…")));
+    }
+    Ok(())
 }
 
 /// Checks the event's place in its chain of causes.

@@ -147,7 +147,7 @@ impl Batch<'_> {
                 let tenant = &tenants[&new.tenant_id];
                 let facts =
                     Facts { event: Some(new.recorded), contact: None, run: None, tenant: &tenant.key, now };
-                tenant.triggers.candidates(&new.recorded.event.event_type, &facts)
+                tenant.triggers.candidates(&new.recorded.event, &facts)
             })
             .collect();
         let updates: Vec<Option<ContactUpdate>> =

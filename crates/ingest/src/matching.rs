@@ -1,7 +1,7 @@
 //! Which runs an event starts.
 
 use crate::directory::KnownTenant;
-use crate::trigger_index::TriggerRef;
+use crate::trigger_index::{TriggerRef, schedule_of};
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
@@ -61,6 +61,7 @@ pub(crate) fn matches(
                 run_key: id::run_key(
                     key_of(workflow, &facts)
                         .or_else(|| event.subject.clone())
+                        .or_else(|| schedule_of(event).map(str::to_owned))
                         .unwrap_or_else(|| event.id.clone()),
                 ),
                 priority: workflow

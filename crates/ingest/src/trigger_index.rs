@@ -1,8 +1,10 @@
 //! Which triggers may match an event: by type, then by the equality that tells most triggers apart.
 
 use automation_domain::condition::equality_key;
+use automation_domain::event::Event;
 use automation_domain::facts::{Facts, FieldPath};
-use automation_domain::id::{VersionId, WorkflowId};
+use automation_domain::id::{ScheduleId, VersionId, WorkflowId};
+use automation_domain::schedule::EVENT_PREFIX;
 use automation_domain::workflow::Workflow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub(crate) struct TriggerRef {
 #[derive(Debug, Default)]
 pub(crate) struct TriggerIndex {
     by_type: BTreeMap<String, OfType>,
+    /// Triggers that fire by themselves, by schedule: a slot starts the one it belongs to.
+    by_schedule: BTreeMap<String, TriggerRef>,
 }
 
 /// The triggers of one event type.
@@ -41,22 +45,31 @@ impl TriggerIndex {
     /// Builds the index of a tenant's workflows.
     pub(crate) fn build(workflows: &[Arc<Published>]) -> Self {
         let mut by_type: BTreeMap<String, Vec<TriggerRef>> = BTreeMap::new();
+        let mut by_schedule = BTreeMap::new();
         for published in workflows {
             for (trigger, definition) in published.workflow.triggers.iter().enumerate() {
-                by_type
-                    .entry(definition.event.clone())
-                    .or_default()
-                    .push(TriggerRef { published: published.clone(), trigger });
+                let reference = TriggerRef { published: published.clone(), trigger };
+                match &definition.schedule {
+                    Some(_) => {
+                        let id = ScheduleId::derive(published.workflow_id, &definition.id);
+                        by_schedule.insert(id.to_string(), reference);
+                    }
+                    None => by_type.entry(definition.event.clone()).or_default().push(reference),
+                }
             }
         }
         Self {
             by_type: by_type.into_iter().map(|(event, triggers)| (event, OfType::build(triggers))).collect(),
+            by_schedule,
         }
     }
 
     /// The triggers whose condition has still to be evaluated, in a stable order.
-    pub(crate) fn candidates(&self, event_type: &str, facts: &Facts<'_>) -> Vec<TriggerRef> {
-        let Some(of_type) = self.by_type.get(event_type) else { return Vec::new() };
+    pub(crate) fn candidates(&self, event: &Event, facts: &Facts<'_>) -> Vec<TriggerRef> {
+        if let Some(id) = schedule_of(event) {
+            return self.by_schedule.get(id).cloned().into_iter().collect();
+        }
+        let Some(of_type) = self.by_type.get(&event.event_type) else { return Vec::new() };
         let mut found = of_type.rest.clone();
         for (path, by_value) in &of_type.by_field {
             let value = facts.field(path);
@@ -68,6 +81,12 @@ impl TriggerIndex {
         }
         found
     }
+}
+
+/// The schedule whose slot an event is; only the engine publishes slots.
+pub(crate) fn schedule_of(event: &Event) -> Option<&str> {
+    let is_slot = event.is_from_engine() && event.event_type.starts_with(EVENT_PREFIX);
+    event.data.get("schedule_id").filter(|_| is_slot)?.as_str()
 }
 
 impl OfType {

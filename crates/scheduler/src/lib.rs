@@ -1,5 +1,5 @@
-//! The clock of the fleet: the sweep over what is owed, the outbox relay, the recorders of what was parked and of dead
-//! work messages, partitions.
+//! The clock of the fleet: schedules, the sweep over what is owed, the outbox relay, the recorders of what was parked
+//! and of dead work messages, partitions.
 //!
 //! Any number of schedulers may run: rows are taken with locks that others skip, and everything may happen twice.
 
@@ -9,11 +9,13 @@ mod outbox_pack;
 mod outbox_relay;
 mod parking_recorder;
 mod partitions;
+mod schedules;
 mod sweep;
 
 use automation_broker::consumer::{Consumer, ConsumerConfig, ConsumerHealth, QueueSpec};
 use automation_broker::publisher::Publisher;
 use automation_broker::topology::{DEAD, PARKING};
+use automation_domain::schedule::plan::Policy;
 use automation_service_kit::health::{Component, Health};
 use automation_store::{Db, DbRole, Error, PoolSize};
 use std::sync::Arc;
@@ -42,6 +44,8 @@ pub struct Config {
     pub dedupe_days: i32,
     /// Days for which dead letters are kept; 7 at least.
     pub dead_letter_days: i32,
+    /// Which slots of schedules were missed, and how many of them are made up for.
+    pub catch_up: Policy,
 }
 
 /// What the tasks share.
@@ -125,6 +129,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let (db, stop) = (shared.db.clone(), shared.drain.clone());
     tasks.spawn(async move { database.watch(stop, || db.ping()).await });
     tasks.spawn(sweep::run(shared.clone()));
+    tasks.spawn(schedules::run(shared.clone()));
     tasks.spawn(outbox_relay::run(shared.clone()));
     tasks.spawn(partitions::run(shared.clone()));
     for input in inputs {

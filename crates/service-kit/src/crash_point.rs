@@ -19,6 +19,7 @@ pub const CRASH_POINTS: &[(&str, &str)] = &[
     ("ingest.before_ack", "nudges are confirmed; the events are not acknowledged"),
     ("outbox.after_lease", "rows are leased; nothing of them is published"),
     ("outbox.after_publish", "events are confirmed; their rows are still in the outbox"),
+    ("schedules.before_commit", "slots are in the outbox and schedules moved on; nothing of it is committed"),
     ("sweep.after_commit", "wakeups are moved ahead; no nudge of them is published"),
 ];
 

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use automation_domain::retry::Ladder;
+use automation_domain::schedule::plan::Policy;
 use automation_executor::Requests;
 use automation_service_kit::config::{
     CommonConfig, EncryptionConfig, HttpConfig, LadderConfig, LimitsConfig, OutboundConfig,
@@ -10,6 +11,7 @@ use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
 use automation_service_kit::shutdown::{Shutdown, Tasks};
 use automation_service_kit::{ids, telemetry};
+use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ pub enum Role {
     Ingest,
     /// Claims runs and walks them.
     Executor,
-    /// Sweeps, relays the outbox, records parked events, looks after partitions.
+    /// Fires schedules, sweeps, relays the outbox, records parked events, looks after partitions.
     Scheduler,
 }
 
@@ -81,6 +83,14 @@ pub struct ServeArgs {
     #[arg(long, env = "AUTOMATION_PARTITIONS_AHEAD", value_name = "DAYS", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(i32).range(1..=28))]
     partitions_ahead: i32,
+    /// How late a slot of a schedule may fire before it counts as missed, in seconds
+    #[arg(long, env = "AUTOMATION_SCHEDULE_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u32).range(5..=86_400))]
+    schedule_grace_seconds: u32,
+    /// Most missed slots of a schedule that `catch_up: all` makes up for
+    #[arg(long, env = "AUTOMATION_CATCH_UP_SLOTS", value_name = "SLOTS", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    catch_up_slots: u32,
     #[command(flatten)]
     common: CommonConfig,
     #[command(flatten)]
@@ -193,5 +203,9 @@ fn scheduler(args: &ServeArgs) -> automation_scheduler::Config {
         partitions_ahead: args.partitions_ahead,
         dedupe_days: args.dedupe_days,
         dead_letter_days: args.dead_letter_days,
+        catch_up: Policy {
+            grace: TimeDelta::seconds(args.schedule_grace_seconds.into()),
+            most_caught_up: usize::try_from(args.catch_up_slots).unwrap_or(usize::MAX),
+        },
     }
 }

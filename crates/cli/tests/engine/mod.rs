@@ -22,6 +22,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// How soon the sweep looks after what became ready.
+const FIRST_LOOK: Duration = Duration::from_millis(500);
+
 /// A running engine with the tenant `acme`.
 pub struct Engine {
     pub database: TestDatabase,
@@ -80,45 +83,55 @@ impl Engine {
 
     /// Starts one more of each role.
     pub fn start_roles(&mut self) {
+        self.start_takers();
+        self.start_scheduler();
+    }
+
+    /// Starts one more ingest and executor.
+    pub fn start_takers(&mut self) {
         let (database_url, amqp_url) = (self.database.url().to_owned(), self.vhost.amqp_url().to_owned());
         let engine_user = self.engine_user().to_owned();
-        let look = Duration::from_millis(500);
         let ingest = automation_ingest::Config {
             database_url: database_url.clone(),
             amqp_url: amqp_url.clone(),
-            engine_users: vec![engine_user.clone()],
+            engine_users: vec![engine_user],
             limits: Limits::default(),
             workers: 2,
             batch_messages: 500,
-            first_look: look,
+            first_look: FIRST_LOOK,
             http: None,
         };
         let executor = automation_executor::Config {
-            database_url: database_url.clone(),
-            amqp_url: amqp_url.clone(),
+            database_url,
+            amqp_url,
             limits: Limits::default(),
             workers: 2,
             batch_runs: 500,
             lease: Duration::from_secs(2),
             name: "executor-test".to_owned(),
-            first_look: look,
+            first_look: FIRST_LOOK,
             ladder: self.ladder.clone(),
             requests: self.requests.clone(),
             drain: Duration::from_secs(20),
         };
+        let health = Health::new(self.drain.clone());
+        self.roles.push(tokio::spawn(automation_ingest::run(ingest, health.clone(), self.drain.clone())));
+        self.roles.push(tokio::spawn(automation_executor::run(executor, health, self.drain.clone())));
+    }
+
+    fn start_scheduler(&mut self) {
         let scheduler = automation_scheduler::Config {
-            amqp_user: engine_user,
-            database_url,
-            amqp_url,
+            amqp_user: self.engine_user().to_owned(),
+            database_url: self.database.url().to_owned(),
+            amqp_url: self.vhost.amqp_url().to_owned(),
             batch: 500,
-            first_look: look,
+            first_look: FIRST_LOOK,
             partitions_ahead: 3,
             dedupe_days: 7,
             dead_letter_days: 90,
+            catch_up: automation_domain::schedule::plan::Policy::default(),
         };
         let health = Health::new(self.drain.clone());
-        self.roles.push(tokio::spawn(automation_ingest::run(ingest, health.clone(), self.drain.clone())));
-        self.roles.push(tokio::spawn(automation_executor::run(executor, health.clone(), self.drain.clone())));
         self.roles.push(tokio::spawn(automation_scheduler::run(scheduler, health, self.drain.clone())));
     }
 
@@ -130,13 +143,18 @@ impl Engine {
 
     /// Publishes a workflow of the tenant.
     pub async fn apply(&self, definition: Value) -> anyhow::Result<()> {
+        self.apply_for(self.tenant, definition).await
+    }
+
+    /// Publishes a workflow of another tenant.
+    pub async fn apply_for(&self, tenant: TenantId, definition: Value) -> anyhow::Result<()> {
         let compiled =
             workflow::parse_value(&definition, automation_actions::contracts(), &Limits::default())
                 .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         self.api
-            .tx(Scope::Tenant(self.tenant), async |connection| {
+            .tx(Scope::Tenant(tenant), async |connection| {
                 let (workflow, version) = (WorkflowId(Uuid::new_v4()), VersionId(Uuid::new_v4()));
-                workflows::apply(connection, self.tenant, &compiled, workflow, version).await
+                workflows::apply(connection, tenant, &compiled, workflow, version).await
             })
             .await?;
         Ok(())

@@ -71,6 +71,7 @@ fn admit(
     if event.source == ENGINE_SOURCE {
         return Err(("reserved_source", format!("only the engine publishes as source \"{ENGINE_SOURCE}\"")));
     }
+    admission::check_type(event)?;
     if !allows(&holder.event_types, &event.event_type) {
         return Err(("not_granted", format!("this key may not publish {}", event.event_type)));
     }
@@ -107,7 +108,7 @@ fn of_one(EventError { code, detail, .. }: &EventError, limits: &Limits) -> Prob
         "malformed_json" | "duplicate_key" | "nul_character" | "json_too_deep" | "not_an_event" => {
             return Problem::bad_request(code, detail);
         }
-        "tenant_mismatch" | "reserved_source" | "not_granted" => StatusCode::FORBIDDEN,
+        "tenant_mismatch" | "reserved_source" | "reserved_type" | "not_granted" => StatusCode::FORBIDDEN,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     Problem::new(status, code, "The event is refused", detail)
