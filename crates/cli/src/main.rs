@@ -7,8 +7,8 @@ mod session;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    apikey, audit, catalog, contact, credential, dead, doctor, event, health, migrate, parked, run, serve,
-    tenant, topology, workflow,
+    apikey, audit, catalog, contact, credential, dead, doctor, event, health, migrate, parked, run, schedule,
+    serve, tenant, topology, workflow,
 };
 use output::Output;
 use std::process::ExitCode;
@@ -55,6 +55,9 @@ enum Command {
     /// Workflow files and published workflows
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// When workflows start by themselves
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Runs and their history
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -104,6 +107,7 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Apikey(command) => apikey::run(command, output).await,
         Command::Event(command) => event::run(command, output).await,
         Command::Workflow(command) => workflow::run(command, output).await,
+        Command::Schedule(command) => schedule::run(command, output).await,
         Command::Run(command) => run::run(command, output).await,
         Command::Contact(command) => contact::run(command, output).await,
         Command::Credential(command) => credential::run(command, output).await,

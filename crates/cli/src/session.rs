@@ -4,7 +4,7 @@ use crate::exit;
 use automation_domain::id::TenantId;
 use automation_service_kit::config::DatabaseConfig;
 use automation_store::{Db, DbRole, PoolSize, Scope, tenants};
-use clap::Args;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::time::Duration;
 
 /// How to reach the database.
@@ -33,6 +33,41 @@ pub struct Session {
     pub tenant: TenantId,
     /// Its key.
     pub key: String,
+}
+
+/// A tenant's data for a command that can do without, when `cron` is given.
+#[derive(Debug)]
+pub struct OptionalTenant(pub Option<TenantArgs>);
+
+/// The argument in whose presence no tenant is needed.
+const INSTEAD: &str = "cron";
+
+impl FromArgMatches for OptionalTenant {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        // What is missing here was not required.
+        let has_url = matches.contains_id("database_url") || matches.contains_id("database_url_file");
+        if !(has_url && matches.contains_id("tenant")) {
+            return Ok(Self(None));
+        }
+        TenantArgs::from_arg_matches(matches).map(Some).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for OptionalTenant {
+    fn augment_args(command: Command) -> Command {
+        TenantArgs::augment_args(command)
+            .mut_arg("tenant", |tenant| tenant.required(false).required_unless_present(INSTEAD))
+            .mut_arg("database_url", |url| url.required_unless_present(INSTEAD))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
 impl DatabaseArgs {

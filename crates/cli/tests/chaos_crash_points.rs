@@ -51,6 +51,14 @@ async fn whatever_step_the_process_dies_after_nothing_is_lost_and_nothing_happen
     ]);
     workflow["edges"] = json!([["form", "note"], ["note", "call"], ["call", "wait"], ["wait", "tag"]]);
     engine.apply(workflow).await?;
+    // Slots besides, which start no run: they are for the crash points of schedules.
+    let mut timed = note_forms("timed");
+    timed["triggers"] = json!([{
+        "id": "form", "schedule": { "every": "1s" },
+        "where": { "field": "event.data.every", "op": "equals", "value": "never" },
+    }]);
+    timed["nodes"] = json!([{ "id": "note", "action": "stop_workflow" }]);
+    engine.apply(timed).await?;
     let mut events = 0;
     for (point, _) in CRASH_POINTS {
         // Not at the first hit: what came before it must be safe as well.
@@ -114,6 +122,7 @@ fn start(engine: &Engine, recorder: &Recorder, armed: Option<&str>) -> anyhow::R
         .env("AMQP_URL", engine.vhost.amqp_url())
         .env("AUTOMATION_ENGINE_USERS", engine.engine_user())
         .env("AUTOMATION_ADMIN_ADDR", "127.0.0.1:0")
+        .env("AUTOMATION_HTTP_ADDR", "127.0.0.1:0")
         .env("AUTOMATION_LEASE_MS", "2000")
         .env("AUTOMATION_FIRST_LOOK_MS", "500")
         .env("AUTOMATION_RETRY_RUNGS", RUNGS)

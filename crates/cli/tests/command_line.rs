@@ -361,6 +361,93 @@ async fn migrations_run_as_the_owner_and_are_checked() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn schedules_are_listed_and_their_slots_told() -> anyhow::Result<()> {
+    let shell = Shell::with_a_workflow().await?;
+    let text = "
+apiVersion: automation/v1
+key: timed
+triggers:
+  - { id: nightly, schedule: { cron: '30 2 * * *', timezone: Europe/Berlin } }
+  - { id: often, schedule: { every: 15m, anchor: '2026-01-01T00:05:00Z' } }
+nodes: [{ id: call, action: create_task, with: { title: Look } }]
+edges: [[nightly, call], [often, call]]
+";
+    let file = shell.file("timed.yaml", text)?;
+    assert_eq!(shell.call(&["workflow", "apply", &file]).code(), 0);
+    let listed = shell.call(&["schedule", "list", "--json"]).json();
+    let shown: Vec<_> = listed["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            json!([
+                row["workflow"],
+                row["trigger"],
+                row["schedule"],
+                row["timezone"],
+                row["state"],
+                row["fired"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            json!(["timed", "nightly", "30 2 * * *", "Europe/Berlin", "active", 0]),
+            json!(["timed", "often", "15m", null, "active", 0]),
+        ]
+    );
+    assert!(listed["data"][0]["next_slot_at"].is_string() && listed["data"][0]["last_slot_at"].is_null());
+    let table = shell.call(&["schedule", "list"]).out();
+    assert!(table.contains("At 02:30") && table.contains("Every 15m."), "{table}");
+    assert_eq!(shell.call(&["workflow", "pause", "timed"]).code(), 0);
+    assert_eq!(shell.call(&["schedule", "list", "--json"]).json()["data"][1]["state"], "paused");
+
+    let slots = |called: Called| {
+        let rows = called.json()["data"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["local"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let from = ["--from", "2026-03-28T00:00:00Z", "--json"];
+    let nightly = [&["schedule", "next", "timed/nightly", "--count", "3"][..], &from].concat();
+    let expected = ["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"];
+    assert_eq!(slots(shell.call(&nightly)), expected);
+    let often = [&["schedule", "next", "timed/often", "--count", "2"][..], &from].concat();
+    assert_eq!(slots(shell.call(&often)), ["2026-03-28T00:05:00+00:00", "2026-03-28T00:20:00+00:00"]);
+    shell.call(&["schedule", "next", "timed/noon"]).fails(3, "no schedule \"timed/noon\"");
+    Ok(())
+}
+
+#[test]
+fn slots_of_an_expression_are_told_without_a_server() {
+    let call = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
+        for variable in ["DATABASE_URL", "DATABASE_URL_FILE", "AUTOMATION_TENANT"] {
+            command.env_remove(variable);
+        }
+        Called(command.args(["schedule", "next"]).args(arguments).output().unwrap())
+    };
+    let told = call(&[
+        "--cron",
+        "0 9 13 * +FRI",
+        "--timezone",
+        "Asia/Tokyo",
+        "--from",
+        "2026-01-01T00:00:00Z",
+        "--count",
+        "3",
+    ]);
+    assert_eq!(told.code(), 0, "{}", told.error());
+    let days = ["2026-02-13T09:00:00+09:00", "2026-03-13T09:00:00+09:00", "2026-11-13T09:00:00+09:00"];
+    assert!(days.iter().all(|day| told.out().contains(day)), "{}", told.out());
+    call(&["--cron", "0 25 * * *"]).fails(1, "the hour \"25\" is not valid");
+    call(&["--cron", "0 9 * * *", "--timezone", "Tokyo"]).fails(1, "did you mean \"Asia/Tokyo\"?");
+    for (arguments, missing) in [(&[][..], "<SCHEDULE>"), (&["welcome/start"], "--tenant")] {
+        let refused = call(arguments);
+        assert_eq!((refused.code(), refused.error().contains(missing)), (2, true), "{}", refused.error());
+    }
+}
+
+#[tokio::test]
 async fn nobody_at_home_is_a_code_of_its_own() -> anyhow::Result<()> {
     let shell = Shell::new().await?;
     // Nothing listens on port 1.
@@ -433,6 +520,7 @@ async fn an_event_that_would_be_parked_is_not_sent() -> anyhow::Result<()> {
         publish(&[form, more].concat()).fails(2, code);
     }
     publish(&["--type", "Order.Created"]).fails(2, "attribute_invalid");
+    publish(&["--type", "schedule.cron"]).fails(2, "reserved_type");
     publish(&form).fails(4, "broker");
     publish(&[form, ["--id", &"i".repeat(256)]].concat()).fails(4, "broker");
     Ok(())

@@ -10,6 +10,7 @@ use automation_domain::event::encode::STRUCTURED;
 use automation_domain::event::envelope::{self, Envelope};
 use automation_domain::json;
 use automation_domain::limits::Limits;
+use automation_domain::schedule::EVENT_PREFIX;
 use automation_service_kit::config::{BrokerConfig, LimitsConfig};
 use automation_service_kit::ids;
 use chrono::{DateTime, Utc};
@@ -109,6 +110,10 @@ fn check(event_type: &str, source: &str, body: &[u8], limits: &Limits) -> anyhow
     let next = "docs/errors.md explains the code";
     if source == ENGINE_SOURCE {
         let what = format!("only the engine publishes as source \"{ENGINE_SOURCE}\" [reserved_source]");
+        return Err(exit::usage(what, next));
+    }
+    if event_type.starts_with(EVENT_PREFIX) {
+        let what = format!("only the engine's own schedules publish {EVENT_PREFIX}… [reserved_type]");
         return Err(exit::usage(what, next));
     }
     let envelope =

@@ -13,6 +13,7 @@ pub mod health;
 pub mod migrate;
 pub mod parked;
 pub mod run;
+pub mod schedule;
 pub mod serve;
 pub mod tenant;
 pub mod topology;

@@ -104,9 +104,9 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
             let rows = all
                 .iter()
                 .map(|stored| {
-                    let events: Vec<&Value> = stored.definition["triggers"]
+                    let events: Vec<Value> = stored.definition["triggers"]
                         .as_array()
-                        .map(|triggers| triggers.iter().map(|trigger| &trigger["event"]).collect())
+                        .map(|triggers| triggers.iter().map(event_of).collect())
                         .unwrap_or_default();
                     json!({
                         "key": stored.key, "name": stored.name, "state": stored.state, "version": stored.version,
@@ -210,6 +210,18 @@ async fn apply(checked: Vec<Checked>, session: &Session, output: &Output) -> any
     }
     output.list(&["key", "result", "version"], rows, None);
     Ok(())
+}
+
+/// The event that a trigger listens for, or when it fires by itself.
+fn event_of(trigger: &Value) -> Value {
+    let schedule = &trigger["schedule"];
+    match (schedule["cron"].as_str(), schedule["every"].as_str()) {
+        (Some(expression), _) => {
+            format!("cron {expression} {}", schedule["timezone"].as_str().unwrap_or("UTC")).into()
+        }
+        (None, Some(interval)) => format!("every {interval}").into(),
+        (None, None) => trigger["event"].clone(),
+    }
 }
 
 async fn find(session: &Session, key: &str) -> anyhow::Result<StoredWorkflow> {
