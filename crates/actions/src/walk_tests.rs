@@ -204,3 +204,91 @@ fn steps_are_limited() {
     let walked = walk(&workflow, RunState::default(), started(), input(start(), &limits));
     assert_eq!(error_of(&walked), ("n1", "too_many_steps"));
 }
+
+/// A call, then a note of what it answered.
+fn call(sending: Sending) -> Workflow {
+    let config = json!({
+        "method": "POST", "url": "https://crm.example.com/", "body": { "json": { "at": "{{ now.timestamp }}" } },
+    });
+    let call = NodeKind::Action { action: "http_request".to_owned(), config: template(config), sending };
+    row(vec![call, action("add_note", json!({ "text": "{{ vars.answer }}" }))])
+}
+
+fn answer(number: u32, output: Value, vars: Value) -> [RunEvent; 1] {
+    let vars = vars.as_object().cloned().unwrap_or_default();
+    [RunEvent::ActionCompleted { token: 0, node: 0, visit: 1, number, output, vars }]
+}
+
+fn flaky(number: u32) -> [RunEvent; 1] {
+    let error = StepError { code: "http_503".to_owned(), message: "no".to_owned() };
+    let verdict = Verdict::Retry { after: None };
+    [RunEvent::ActionFailed { token: 0, node: 0, visit: 1, number, error, verdict }]
+}
+
+#[test]
+fn a_request_is_prepared_once_and_asked_for_by_every_try() {
+    let limits = Limits::default();
+    let sending = Sending { timeout: Some(Duration::from_secs(7)), ..Sending::default() };
+    let workflow = call(sending);
+    let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let Some(Request::Http(request)) = &first.asked[0].prepared else { panic!("{:?}", first.asked) };
+    assert_eq!((request.method.as_str(), request.timeout_ms), ("POST", 7_000));
+    let key = IdempotencyKey::derive(RunId(Uuid::from_u128(9)), "n0", 1).to_string();
+    assert!(request.headers.contains(&("Idempotency-Key".to_owned(), key)), "{:?}", request.headers);
+    assert!(first.waits.is_empty() && first.changes.is_empty() && !first.finished);
+
+    let again = walk(&workflow, first.state.clone(), [RunEvent::TimerFired], input(start(), &limits));
+    assert_eq!(
+        (again.asked.len(), &again.asked[0].prepared),
+        (1, &None),
+        "taken over: the stored one is sent"
+    );
+
+    let failed = walk(&workflow, first.state, flaky(1), input(start(), &limits));
+    let (until, delay) = (start() + TimeDelta::minutes(1), Some(Duration::from_secs(60)));
+    let wait = Wait { token: 0, node: "n0".to_owned(), until, reason: WaitReason::Retry { delay } };
+    assert_eq!((failed.waits, failed.asked.len()), (vec![wait], 0));
+    assert_eq!(failed.log[0].detail["next_at"], "2027-01-15T08:01:00Z");
+
+    let second = walk(&workflow, failed.state, [RunEvent::TimerFired], input(until, &limits));
+    assert_eq!((second.asked[0].tries.attempt, &second.asked[0].prepared), (2, &None));
+    let done = walk(
+        &workflow,
+        second.state,
+        answer(2, json!({}), json!({ "answer": "yes" })),
+        input(until, &limits),
+    );
+    let RecordChange::AddNote(note) = &done.changes[0] else { panic!("{:?}", done.changes) };
+    assert_eq!((note.text.as_str(), done.finished), ("yes", true));
+}
+
+#[test]
+fn an_answer_for_which_the_run_has_no_room_fails_the_step() {
+    let workflow = call(Sending::default());
+    let limits = Limits { output_bytes: 60, variables_bytes: 130, ..Limits::default() };
+    let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    for (output, vars, fits) in [
+        (json!("x".repeat(30)), json!({ "answer": "y".repeat(20) }), true),
+        (json!("x".repeat(60)), json!({}), false),
+        (json!("x".repeat(30)), json!({ "answer": "y".repeat(100) }), false),
+    ] {
+        let walked = walk(&workflow, first.state.clone(), answer(1, output, vars), input(start(), &limits));
+        assert_eq!(walked.changes.len(), usize::from(fits));
+        if !fits {
+            assert_eq!(error_of(&walked), ("n0", "output_too_large"));
+        }
+    }
+}
+
+#[test]
+fn a_paused_workflow_takes_an_answer_in_and_stands_before_the_next_step() {
+    let (workflow, limits) = (call(Sending::default()), Limits::default());
+    let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let paused = RunInput { is_paused: true, ..input(start(), &limits) };
+    let walked = walk(&workflow, first.state, answer(1, json!(1), json!({})), paused);
+    assert!(walked.changes.is_empty() && !walked.finished && walked.asked.is_empty());
+    let wait = Wait { token: 0, node: "n1".to_owned(), until: start(), reason: WaitReason::Timer };
+    assert_eq!(walked.waits, [wait]);
+    let resumed = walk(&workflow, walked.state, [RunEvent::TimerFired], input(start(), &limits));
+    assert!(resumed.finished);
+}

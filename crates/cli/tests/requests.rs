@@ -4,19 +4,25 @@
 mod engine;
 mod recorder;
 
+use automation_domain::credential::{AllowedHost, Scheme};
+use automation_domain::id::CredentialId;
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::outbound::{AllowList, Outbound};
 use automation_domain::retry::Ladder;
 use automation_executor::Requests;
+use automation_service_kit::config::Secret;
+use automation_store::credentials::{self, Setting, StoredSecret};
 use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter, Replayed};
 use automation_store::effects::{self, EffectStatus};
 use automation_store::{Scope, workflows};
+use automation_vault::{KeyRing, Place};
 use engine::{Engine, event};
 use recorder::{Arrival, Recorder, Reply};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 const COMPLETED: &str = "SELECT count(*) FROM runs_finished WHERE status = 'completed'";
 const FAILED: &str = "SELECT count(*) FROM runs_finished WHERE status = 'failed'";
@@ -243,6 +249,106 @@ async fn a_request_that_takes_longer_than_the_lease_keeps_its_claim() -> anyhow:
     gate.add_permits(3);
     engine.until(COMPLETED, 3).await?;
     assert_eq!(recorder.count(), 3);
+    engine.stop().await
+}
+
+/// What no table may hold.
+const CANARY: &str = "canary-3f9a61c2d0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_reaches_its_host_and_stays_out_of_everything_that_is_kept() -> anyhow::Result<()> {
+    // A careless server: it says back what it was sent.
+    let recorder =
+        Recorder::start(|arrival, _| Reply::Text(500, format!("refused: {}", arrival.authorization))).await?;
+    let keys = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let requests = Requests { encryption_keys: Some(Secret::new(keys)), ..Requests::default() };
+    let engine = engine_with("200ms", &recorder, requests).await?;
+    set_credential(&engine, keys, &format!("http://{}", recorder.authority())).await?;
+    let mut workflow = call(&recorder.url("/a"), json!({}));
+    workflow["nodes"][0]["with"]["credential"] = json!("crm");
+    engine.apply(workflow).await?;
+    engine.publish(forms(1)).await?;
+    engine.until(DEAD, 1).await?;
+    let arrivals = recorder.by_key().into_values().next().unwrap();
+    assert_eq!(
+        arrivals.iter().map(|one| one.authorization.as_str()).collect::<Vec<_>>(),
+        vec![format!("Bearer {CANARY}"); 2]
+    );
+    let kept = "SELECT count(*) FROM (
+            SELECT convert_from(request, 'UTF8') || convert_from(response, 'UTF8')
+                   || (SELECT string_agg(convert_from(t, 'UTF8'), '') FROM unnest(tries) t) AS text FROM effects
+            UNION ALL SELECT convert_from(steps, 'UTF8') FROM workflow_run_logs
+            UNION ALL SELECT convert_from(state, 'UTF8') FROM runs_finished
+            UNION ALL SELECT d::text FROM dead_letters d
+            UNION ALL SELECT c::text FROM credentials c) all_text
+          WHERE text LIKE";
+    assert_eq!(engine.count(&format!("{kept} '%{CANARY}%'")).await?, 0);
+    // The same question finds what is there.
+    assert_eq!(engine.count(&format!("{kept} '%refused: %'")).await?, 2, "the effect and the dead letter");
+    engine.stop().await
+}
+
+async fn set_credential(engine: &Engine, keys: &str, host: &str) -> anyhow::Result<()> {
+    let (tenant_id, credential_id) = (engine.tenant, CredentialId(Uuid::new_v4()));
+    let place = Place { tenant: tenant_id, credential: credential_id, field: credentials::SECRET_FIELD };
+    let sealed = KeyRing::parse(keys)?.seal(place, CANARY.as_bytes())?;
+    let secret = StoredSecret {
+        key_id: sealed.key_id,
+        wrapped_key: sealed.wrapped_key,
+        ciphertext: sealed.ciphertext,
+    };
+    let hosts: [AllowedHost; 1] = [host.parse().map_err(anyhow::Error::msg)?];
+    let (key, scheme, allowed_hosts) = ("crm", &Scheme::Bearer, &hosts);
+    let setting = Setting { tenant_id, credential_id, key, scheme, allowed_hosts, secret: &secret };
+    engine
+        .api
+        .tx(Scope::Tenant(tenant_id), async |connection| credentials::set(connection, &setting).await)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_drains_waits_for_what_is_on_its_way() -> anyhow::Result<()> {
+    let gate = Arc::new(Semaphore::new(0));
+    let behind = gate.clone();
+    let recorder = Recorder::start(move |_, _| Reply::Behind(behind.clone(), 200)).await?;
+    let mut engine = engine("200ms", &recorder).await?;
+    engine.apply(call(&recorder.url("/a"), json!({ "timeout": "1m", "delivery": "at_most_once" }))).await?;
+    engine.publish(forms(2)).await?;
+    engine.until("SELECT count(*) FROM effects WHERE status = 'started'", 2).await?;
+    recorder.until(2).await;
+    // The answers come while it drains.
+    let (drained, ()) = tokio::join!(engine.drain(), async { gate.add_permits(2) });
+    drained?;
+    assert_eq!(engine.count(COMPLETED).await?, 2);
+    assert_eq!((engine.count("SELECT count(*) FROM notes").await?, recorder.count()), (2, 2));
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_come_back_while_a_process_drains_is_sent_again_by_another() -> anyhow::Result<()> {
+    let gate = Arc::new(Semaphore::new(0));
+    let behind = gate.clone();
+    let recorder = Recorder::start(move |_, number| match number {
+        1 => Reply::Never,
+        _ => Reply::Behind(behind.clone(), 200),
+    })
+    .await?;
+    let mut engine = engine("200ms", &recorder).await?;
+    engine.apply(call(&recorder.url("/a"), json!({ "timeout": "1m" }))).await?;
+    engine.publish(forms(2)).await?;
+    engine.until("SELECT count(*) FROM effects WHERE status = 'started'", 2).await?;
+    recorder.until(2).await;
+    engine.drain().await?;
+    engine.start_roles();
+    gate.add_permits(2);
+    engine.until(COMPLETED, 2).await?;
+    for arrivals in recorder.by_key().values() {
+        assert_eq!(arrivals.len(), 2);
+        assert!(is_same(arrivals), "{arrivals:?}");
+    }
+    let attempts = "SELECT count(*) FROM effects WHERE attempts = 1 AND cardinality(tries) = 1";
+    assert_eq!(engine.count(attempts).await?, 2, "the end of a worker is no attempt");
     engine.stop().await
 }
 

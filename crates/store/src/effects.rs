@@ -1,4 +1,7 @@
 //! The ledger of effects outside: what was asked of whom, and what it came to. Every write belongs to a claim that holds.
+//!
+//! Effects are changed by way of `ON CONFLICT`, which finds each row by its key and nothing else. A join with a partitioned
+//! table would need bounds to leave partitions out, and those bounds would tempt the planner to read all that lies between.
 
 use crate::Error;
 use automation_domain::effect::{Request, Response};
@@ -198,29 +201,27 @@ pub async fn mark(
     let keys = Keys::of(sorted.iter().map(|(key, _)| *key));
     let attempts =
         sorted.iter().map(|(_, attempt)| attempt.map(|number| i32::try_from(number).unwrap_or(i32::MAX)));
-    sqlx::query(
-        "UPDATE effects e
-            SET status = CASE WHEN x.a IS NULL THEN 'pending' ELSE 'started' END,
-                attempts = coalesce(x.a, e.attempts),
-                started_at = CASE WHEN x.a IS NULL THEN e.started_at ELSE $8 END
-           FROM (SELECT u.a, l.day, l.place
-                   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int4[], $5::int4[]) AS u (t, r, n, v, a)
-                  CROSS JOIN LATERAL (SELECT c.tableoid AS day, c.ctid AS place FROM effects c
-                                       WHERE c.tenant_id = u.t AND c.run_id = u.r AND c.node = u.n AND c.visit = u.v
-                                      OFFSET 0) AS l) AS x
-          WHERE e.ctid = x.place AND e.tableoid = x.day AND e.run_id >= $6 AND e.run_id <= $7",
+    let rows = sqlx::query(
+        "INSERT INTO effects AS e (tenant_id, run_id, node, visit, action, idempotency_key, delivery, request, status,
+                                   attempts, started_at)
+         SELECT t, r, n, v, '', t, 'at_least_once', '', CASE WHEN a IS NULL THEN 'pending' ELSE 'started' END,
+                coalesce(a, 0), $6
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int4[], $5::int4[]) AS u (t, r, n, v, a)
+         ON CONFLICT (tenant_id, run_id, node, visit) DO UPDATE
+            SET status = excluded.status,
+                attempts = CASE excluded.status WHEN 'started' THEN excluded.attempts ELSE e.attempts END,
+                started_at = CASE excluded.status WHEN 'started' THEN excluded.started_at ELSE e.started_at END
+      RETURNING e.run_id, e.node, e.action",
     )
     .bind(keys.tenants)
     .bind(keys.runs)
     .bind(keys.nodes)
     .bind(keys.visits)
     .bind(attempts.collect::<Vec<_>>())
-    .bind(keys.least)
-    .bind(keys.greatest)
     .bind(now)
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    all_were_there(&rows)
 }
 
 /// Records what tries came to.
@@ -241,18 +242,17 @@ pub async fn record(connection: &mut PgConnection, tries: &[&Tried]) -> Result<(
         .iter()
         .map(|tried| tried.response.as_ref().map(|response| encode(response, &tried.key)).transpose())
         .collect::<Result<Vec<_>, _>>()?;
-    sqlx::query(
-        "UPDATE effects e
-            SET status = x.s,
-                tries = (e.tries || x.o)[greatest(1, cardinality(e.tries) + 2 - $9):],
-                response = coalesce(x.c, e.response)
-           FROM (SELECT u.s, u.o, u.c, l.day, l.place
-                   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int4[], $5::text[], $6::bytea[], $10::bytea[])
-                        AS u (t, r, n, v, s, o, c)
-                  CROSS JOIN LATERAL (SELECT c.tableoid AS day, c.ctid AS place FROM effects c
-                                       WHERE c.tenant_id = u.t AND c.run_id = u.r AND c.node = u.n AND c.visit = u.v
-                                      OFFSET 0) AS l) AS x
-          WHERE e.ctid = x.place AND e.tableoid = x.day AND e.run_id >= $7 AND e.run_id <= $8",
+    let rows = sqlx::query(
+        "INSERT INTO effects AS e (tenant_id, run_id, node, visit, action, idempotency_key, delivery, request, status,
+                                   started_at, tries, response)
+         SELECT t, r, n, v, '', t, 'at_least_once', '', s, now(), ARRAY[o], c
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int4[], $5::text[], $6::bytea[], $7::bytea[])
+                AS u (t, r, n, v, s, o, c)
+         ON CONFLICT (tenant_id, run_id, node, visit) DO UPDATE
+            SET status = excluded.status,
+                tries = (e.tries || excluded.tries)[greatest(1, cardinality(e.tries) + 2 - $8):],
+                response = coalesce(excluded.response, e.response)
+      RETURNING e.run_id, e.node, e.action",
     )
     .bind(keys.tenants)
     .bind(keys.runs)
@@ -260,12 +260,22 @@ pub async fn record(connection: &mut PgConnection, tries: &[&Tried]) -> Result<(
     .bind(keys.visits)
     .bind(sorted.iter().map(|tried| tried.status.as_str()).collect::<Vec<_>>())
     .bind(outcomes)
-    .bind(keys.least)
-    .bind(keys.greatest)
-    .bind(MOST_TRIES)
     .bind(responses)
-    .execute(connection)
+    .bind(MOST_TRIES)
+    .fetch_all(connection)
     .await?;
+    all_were_there(&rows)
+}
+
+/// Refuses changes of effects that are not stored.
+fn all_were_there(rows: &[PgRow]) -> Result<(), Error> {
+    for row in rows {
+        if row.try_get::<&str, _>("action")?.is_empty() {
+            let id = format!("{}/{}", RunId(row.try_get("run_id")?), row.try_get::<&str, _>("node")?);
+            let reason = "it is not stored".to_owned();
+            return Err(Error::Unreadable { table: "effects", column: "request", id, reason });
+        }
+    }
     Ok(())
 }
 
@@ -317,34 +327,23 @@ pub async fn of_run(
     rows.iter().map(stored).collect()
 }
 
-/// Keys as columns, with the bounds by which the planner leaves partitions out. A row is looked up by its key in a LATERAL
-/// subquery and changed by its place: see [`crate::runs::claim`].
+/// Keys as columns.
 struct Keys {
     tenants: Vec<uuid::Uuid>,
     runs: Vec<uuid::Uuid>,
     nodes: Vec<String>,
     visits: Vec<i32>,
-    least: uuid::Uuid,
-    greatest: uuid::Uuid,
 }
 
 impl Keys {
     fn of<'k>(keys: impl IntoIterator<Item = &'k EffectKey>) -> Self {
-        let mut columns = Self {
-            tenants: Vec::new(),
-            runs: Vec::new(),
-            nodes: Vec::new(),
-            visits: Vec::new(),
-            least: uuid::Uuid::max(),
-            greatest: uuid::Uuid::nil(),
-        };
+        let mut columns =
+            Self { tenants: Vec::new(), runs: Vec::new(), nodes: Vec::new(), visits: Vec::new() };
         for key in keys {
             columns.tenants.push(key.tenant_id.0);
             columns.runs.push(key.run_id.0);
             columns.nodes.push(key.node.clone());
             columns.visits.push(visit(key));
-            columns.least = columns.least.min(key.run_id.0);
-            columns.greatest = columns.greatest.max(key.run_id.0);
         }
         columns
     }

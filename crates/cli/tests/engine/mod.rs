@@ -112,7 +112,7 @@ impl Engine {
             first_look: FIRST_LOOK,
             ladder: self.ladder.clone(),
             requests: self.requests.clone(),
-            drain: Duration::from_secs(20),
+            drain: Duration::from_secs(5),
         };
         let health = Health::new(self.drain.clone());
         self.roles.push(tokio::spawn(automation_ingest::run(ingest, health.clone(), self.drain.clone())));

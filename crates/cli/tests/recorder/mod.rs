@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 /// A request that arrived.
@@ -16,6 +16,8 @@ pub struct Arrival {
     pub path: String,
     /// Its `Idempotency-Key`; empty without one.
     pub key: String,
+    /// Its `Authorization`; empty without one.
+    pub authorization: String,
     pub body: Vec<u8>,
 }
 
@@ -31,6 +33,8 @@ pub enum Reply {
     Later(u64),
     /// With this status, once the gate has a permit.
     Behind(Arc<Semaphore>, u16),
+    /// With this status and body.
+    Text(u16, String),
     /// Not at all.
     Never,
 }
@@ -39,6 +43,7 @@ pub enum Reply {
 pub struct Recorder {
     port: u16,
     arrivals: Arc<Mutex<Arrivals>>,
+    arrived: Arc<Notify>,
     server: JoinHandle<()>,
 }
 
@@ -51,17 +56,20 @@ impl Recorder {
         let port = listener.local_addr()?.port();
         let arrivals: Arc<Mutex<Arrivals>> = Arc::default();
         let (kept, reply) = (arrivals.clone(), Arc::new(reply));
+        let arrived = Arc::new(Notify::new());
+        let tell = arrived.clone();
         let router = Router::new().fallback(move |request: Request| {
-            let (kept, reply) = (kept.clone(), reply.clone());
+            let (kept, reply, tell) = (kept.clone(), reply.clone(), tell.clone());
             async move {
                 let reply = record(&kept, request, &*reply).await;
+                tell.notify_one();
                 answer(reply).await
             }
         });
         let server = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("the recording server serves");
         });
-        Ok(Self { port, arrivals, server })
+        Ok(Self { port, arrivals, arrived, server })
     }
 
     /// The address of a path on it.
@@ -77,6 +85,13 @@ impl Recorder {
     /// What arrived so far, by key, in order.
     pub fn by_key(&self) -> Arrivals {
         lock(&self.arrivals).clone()
+    }
+
+    /// Waits until this many have arrived.
+    pub async fn until(&self, count: usize) {
+        while self.count() < count {
+            self.arrived.notified().await;
+        }
     }
 
     /// How many arrived so far.
@@ -102,10 +117,10 @@ async fn record(
     reply: &(impl Fn(&Arrival, usize) -> Reply + ?Sized),
 ) -> Reply {
     let path = request.uri().path().to_owned();
-    let key = request.headers().get("idempotency-key").and_then(|value| value.to_str().ok());
-    let key = key.unwrap_or_default().to_owned();
+    let key = header(&request, "idempotency-key");
+    let authorization = header(&request, "authorization");
     let body = axum::body::to_bytes(request.into_body(), 1024 * 1024).await.unwrap_or_default().to_vec();
-    let arrival = Arrival { at: Instant::now(), path, key, body };
+    let arrival = Arrival { at: Instant::now(), path, key, authorization, body };
     let mut kept = lock(kept);
     let of_key = kept.entry(arrival.key.clone()).or_default();
     let reply = reply(&arrival, of_key.len() + 1);
@@ -113,18 +128,25 @@ async fn record(
     reply
 }
 
-async fn answer(reply: Reply) -> (StatusCode, HeaderMap, &'static str) {
+fn header(request: &Request, name: &str) -> String {
+    let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}
+
+async fn answer(reply: Reply) -> (StatusCode, HeaderMap, String) {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let ok = "{\"ok\":true}".to_owned();
     match reply {
-        Reply::Status(status) => (StatusCode::from_u16(status).unwrap_or_default(), headers, "{\"ok\":true}"),
+        Reply::Status(status) => (StatusCode::from_u16(status).unwrap_or_default(), headers, ok),
+        Reply::Text(status, text) => (StatusCode::from_u16(status).unwrap_or_default(), headers, text),
         Reply::Later(seconds) => {
             headers.insert("retry-after", HeaderValue::from(seconds));
-            (StatusCode::TOO_MANY_REQUESTS, headers, "{}")
+            (StatusCode::TOO_MANY_REQUESTS, headers, ok)
         }
         Reply::Behind(gate, status) => {
             gate.acquire().await.expect("the gate stays").forget();
-            (StatusCode::from_u16(status).unwrap_or_default(), headers, "{\"ok\":true}")
+            (StatusCode::from_u16(status).unwrap_or_default(), headers, ok)
         }
         Reply::Never => std::future::pending().await,
     }

@@ -217,6 +217,62 @@ async fn sending_again_for_a_vanished_worker_is_no_progress() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn what_is_not_stored_is_neither_marked_nor_recorded() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let run = world.run("1").await?.run_id;
+    let key = key(&world, run, "a");
+    let marked = world
+        .worker
+        .tx(world.scope(), async |connection| {
+            let now = receipts::now(connection).await?;
+            effects::mark(connection, now, &[(&key, Some(2))]).await
+        })
+        .await;
+    assert!(marked.is_err_and(|error| !error.is_transient()));
+    let tried = tried(key, 1, EffectStatus::Done);
+    let recorded =
+        world.worker.tx(world.scope(), async |connection| effects::record(connection, &[&tried]).await).await;
+    assert!(recorded.is_err());
+    assert_eq!(world.database.count("SELECT count(*) FROM effects").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_reads_its_own_effects_only() -> anyhow::Result<()> {
+    const ALL: usize = 400;
+    const BATCH: usize = 40;
+    let world = World::new().await?;
+    // The planner believes in no rows at all.
+    world.database.execute("ANALYZE effects").await?;
+    let mut stored = Vec::new();
+    for id in 0..ALL {
+        stored.push(new(key(&world, world.run(&id.to_string()).await?.run_id, "a"), true));
+    }
+    insert(&world, &stored).await?;
+    let fetched = "SELECT coalesce(sum(idx_tup_fetch), 0)::int8 FROM pg_stat_user_tables WHERE relname LIKE 'effects\\_%'";
+    let before = world.database.count(fetched).await?;
+    let batch: Vec<EffectKey> = stored.iter().step_by(ALL / BATCH).map(|effect| effect.key.clone()).collect();
+    let tries: Vec<Tried> = batch.iter().map(|key| tried(key.clone(), 1, EffectStatus::Pending)).collect();
+    let read = world
+        .worker
+        .tx(world.scope(), async |connection| {
+            let now = receipts::now(connection).await?;
+            effects::record(connection, &tries.iter().collect::<Vec<_>>()).await?;
+            let marks: Vec<_> = batch.iter().map(|key| (key, Some(2))).collect();
+            effects::mark(connection, now, &marks).await?;
+            let read = effects::read(connection, &batch).await?;
+            sqlx::query("SELECT pg_stat_force_next_flush()").execute(connection).await?;
+            Ok::<_, anyhow::Error>(read)
+        })
+        .await?;
+    assert_eq!(read.values().filter(|effect| effect.attempts == 2).count(), BATCH);
+    let rows = world.database.count(fetched).await? - before;
+    let (least, most) = (i64::try_from(BATCH)?, i64::try_from(4 * BATCH)?);
+    assert!(rows >= least && rows <= most, "{rows} rows were read for {BATCH} effects");
+    Ok(())
+}
+
+#[tokio::test]
 async fn effects_of_open_runs_outlive_their_day() -> anyhow::Result<()> {
     use automation_store::partitions;
     let world = World::new().await?;

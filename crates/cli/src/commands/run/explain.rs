@@ -140,6 +140,19 @@ fn heading(detail: &RunDetail, sources: &Sources) -> Vec<String> {
 fn tell(step: &Step, lines: &mut Vec<String>) {
     let visit = if step.visit > 1 { format!(" (visit {})", step.visit) } else { String::new() };
     let head = format!("  {} {}{visit}: {}", step.node, step.action, outcome(step.outcome));
+    if step.outcome == StepOutcome::Retrying {
+        let detail = &step.detail;
+        let why = format!("{} [{}]", plain(&detail["message"]), plain(&detail["code"]));
+        let who = if detail["deferred"] == true { "put off, as the other side asked" } else { "tried again" };
+        lines.push(format!(
+            "  {} {}{visit}: attempt {} failed: {why}; {who}, at {}",
+            step.node,
+            step.action,
+            detail["attempt"],
+            plain(&detail["next_at"]),
+        ));
+        return;
+    }
     let Some(cases) = step.detail["cases"].as_array() else {
         let detail = if step.detail.is_null() { String::new() } else { format!("  {}", short(&step.detail)) };
         lines.push(head + &detail);
