@@ -37,8 +37,8 @@ AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url automation-engine "$SECRET_AMQP_
 AUTOMATION_ENGINE_USERS=automation-engine
 ENV
     fi
-    # Of the roles, the executor alone uses secrets.
-    if [ "$1" = executor ]; then
+    # The executor uses credentials; ingest checks who calls webhooks.
+    if [ "$1" != scheduler ]; then
         echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}"
     fi
     cat <<ENV

@@ -7,8 +7,8 @@ mod session;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    apikey, audit, catalog, contact, credential, dead, doctor, event, health, migrate, parked, run, schedule,
-    serve, tenant, topology, workflow,
+    apikey, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, parked, run,
+    schedule, serve, tenant, topology, workflow,
 };
 use output::Output;
 use std::process::ExitCode;
@@ -49,6 +49,9 @@ enum Command {
     /// Keys by which publishers send events over HTTP
     #[command(subcommand)]
     Apikey(apikey::ApikeyCommand),
+    /// Webhooks: addresses that other systems call
+    #[command(subcommand)]
+    Hook(hook::HookCommand),
     /// Publish events
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -105,6 +108,7 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Catalog(args) => catalog::run(&args, output),
         Command::Tenant(command) => tenant::run(command, output).await,
         Command::Apikey(command) => apikey::run(command, output).await,
+        Command::Hook(command) => hook::run(command, output).await,
         Command::Event(command) => event::run(command, output).await,
         Command::Workflow(command) => workflow::run(command, output).await,
         Command::Schedule(command) => schedule::run(command, output).await,

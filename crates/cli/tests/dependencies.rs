@@ -15,8 +15,9 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("service-kit", &["domain"]),
     ("vault", &["domain"]),
     ("connectors", &["domain"]),
-    ("ingest", SERVICE),
-    // Of the roles, the executor alone uses secrets and calls the world outside.
+    // It checks who calls webhooks, for which it opens their secrets.
+    ("ingest", &["domain", "store", "broker", "actions", "service-kit", "vault"]),
+    // Of the roles, the executor alone calls the world outside.
     ("executor", &["domain", "store", "broker", "actions", "service-kit", "vault", "connectors"]),
     ("scheduler", SERVICE),
     ("client", &[]),

@@ -214,6 +214,7 @@ async fn without_the_broker_nothing_is_accepted_and_afterwards_it_is() -> anyhow
     let answer = send(door.event(&key, form("1", "ada"))).await?;
     assert_eq!((answer.status, answer.code()), (503, "broker_unavailable"), "{answer:?}");
     assert!(answer.headers.contains_key("retry-after"));
+    assert!(door.gate.refused() > 0, "it tried to come back");
     door.gate.open();
     let begun = Instant::now();
     while send(door.event(&key, form("1", "ada"))).await?.status != 202 {

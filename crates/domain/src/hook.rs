@@ -18,6 +18,9 @@ const MOST_HEADER_BYTES: usize = 64;
 const SECRET_HEADERS: [&str; 6] =
     ["authorization", "cookie", "proxy-authorization", "webhook-signature", "webhook-token", "set-cookie"];
 
+/// The field that a webhook's secrets are sealed for.
+pub const SECRET_FIELD: &str = "hook_secret";
+
 /// Headers that a webhook lets into its events when nothing else is said.
 pub const DEFAULT_HEADERS: [&str; 2] = ["content-type", "user-agent"];
 
@@ -109,12 +112,7 @@ pub fn allowed_headers<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<V
     Ok(all)
 }
 
-/// Checks the name of a header, and gives it in lower case.
-///
-/// # Errors
-///
-/// The rule that it breaks.
-pub fn header_name(name: &str) -> Result<String, String> {
+fn header_name(name: &str) -> Result<String, String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if (1..=MOST_HEADER_BYTES).contains(&name.len()) && name.bytes().all(is_token) {
         return Ok(name.to_ascii_lowercase());

@@ -1,7 +1,8 @@
 //! `automation credential`: set and rotate what authorizes requests; a secret goes in and never comes out.
 
 mod rekey;
-mod secret;
+mod rekey_hooks;
+pub(super) mod secret;
 
 use crate::exit;
 use crate::output::{Output, time};

@@ -10,6 +10,7 @@ pub mod dead;
 pub mod doctor;
 pub mod event;
 pub mod health;
+pub mod hook;
 pub mod migrate;
 pub mod parked;
 pub mod run;

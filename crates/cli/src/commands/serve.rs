@@ -11,6 +11,7 @@ use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
 use automation_service_kit::shutdown::{Shutdown, Tasks};
 use automation_service_kit::{ids, telemetry};
+use automation_vault::KeyRing;
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
@@ -122,7 +123,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         // role replaces; else a process would be ready as soon as the first of its roles is.
         health.component(&format!("{}.database", name(role)));
         match role {
-            Role::Ingest => tasks.spawn("ingest", automation_ingest::run(ingest(&args), health, drain)),
+            Role::Ingest => tasks.spawn("ingest", automation_ingest::run(ingest(&args)?, health, drain)),
             Role::Executor => {
                 tasks.spawn("executor", automation_executor::run(executor(&args), health, drain))
             }
@@ -146,8 +147,10 @@ fn name(role: Role) -> &'static str {
     }
 }
 
-fn ingest(args: &ServeArgs) -> automation_ingest::Config {
-    automation_ingest::Config {
+fn ingest(args: &ServeArgs) -> anyhow::Result<automation_ingest::Config> {
+    let keys = args.encryption.encryption_keys.as_ref().map(|keys| KeyRing::parse(keys.expose())).transpose();
+    let keys = keys.context("reading AUTOMATION_ENCRYPTION_KEYS")?.map(Arc::new);
+    Ok(automation_ingest::Config {
         database_url: args.common.database_url.expose().to_owned(),
         amqp_url: args.common.amqp_url.expose().to_owned(),
         engine_users: args.common.engine_users.clone(),
@@ -163,8 +166,9 @@ fn ingest(args: &ServeArgs) -> automation_ingest::Config {
             burst: args.http.burst,
             requests: args.http.requests,
             timeout: args.http.timeout,
+            keys,
         }),
-    }
+    })
 }
 
 fn executor(args: &ServeArgs) -> automation_executor::Config {

@@ -1,6 +1,8 @@
 //! A way to the broker that a test can close and open again.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -9,6 +11,7 @@ use tokio::task::JoinHandle;
 pub struct Gate {
     addr: SocketAddr,
     open: watch::Sender<bool>,
+    refused: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -18,12 +21,18 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
         let (open, state) = watch::channel(true);
+        let refused = Arc::<AtomicUsize>::default();
+        let count = refused.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((inner, _)) = listener.accept().await {
-                tokio::spawn(forward(inner, target.clone(), state.clone()));
+                if *state.borrow() {
+                    tokio::spawn(forward(inner, target.clone(), state.clone()));
+                } else {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
             }
         });
-        Ok(Self { addr, open, accepting })
+        Ok(Self { addr, open, refused, accepting })
     }
 
     /// A URL that leads through the gate instead of straight to the broker.
@@ -34,6 +43,11 @@ impl Gate {
             anyhow::bail!("{direct} takes no port");
         }
         Ok(url.into())
+    }
+
+    /// How many found it shut.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
     }
 
     /// Cuts every connection; new ones are cut at once.
@@ -53,9 +67,6 @@ impl Drop for Gate {
 }
 
 async fn forward(mut inner: TcpStream, target: String, mut open: watch::Receiver<bool>) {
-    if !*open.borrow() {
-        return;
-    }
     let Ok(mut outer) = TcpStream::connect(target).await else { return };
     tokio::select! {
         _ = copy_bidirectional(&mut inner, &mut outer) => {}

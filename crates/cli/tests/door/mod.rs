@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use anyhow::Context;
 use automation_domain::limits::Limits;
 use automation_service_kit::health::Health;
+use automation_vault::KeyRing;
 use gate::Gate;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -14,6 +15,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// What secrets of webhooks are encrypted with.
+pub const KEYS: &str = "test:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
 /// A running engine with a door.
 pub struct Door {
@@ -52,6 +56,7 @@ impl Door {
             burst: 5_000,
             requests: 256,
             timeout: Duration::from_secs(30),
+            keys: Some(Arc::new(KeyRing::parse(KEYS)?)),
         });
         let direct = reqwest::Url::parse(engine.vhost.amqp_url())?;
         let (host, port) = (direct.host_str().unwrap_or("127.0.0.1"), direct.port().unwrap_or(5672));

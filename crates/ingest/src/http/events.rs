@@ -102,7 +102,8 @@ fn refused(mode: Mode, errors: Vec<EventError>, limits: &Limits) -> Problem {
     problem.with_errors(errors)
 }
 
-fn of_one(EventError { code, detail, .. }: &EventError, limits: &Limits) -> Problem {
+/// The answer to one event that is refused.
+pub(super) fn of_one(EventError { code, detail, .. }: &EventError, limits: &Limits) -> Problem {
     let status = match code.as_str() {
         "event_too_large" => return Problem::too_large(code, "event", limits.event_bytes, detail),
         "malformed_json" | "duplicate_key" | "nul_character" | "json_too_deep" | "not_an_event" => {

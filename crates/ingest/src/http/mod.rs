@@ -4,21 +4,27 @@
 //! of the key's or webhook's grant, and answered 202 once the broker has it on disk. TLS is a proxy's business.
 
 mod body;
+mod call;
 mod events;
+mod hooks;
 mod keys;
+mod memory;
 mod middleware;
 mod problem;
 mod publish;
 mod rate;
 mod reading;
 mod server;
+mod signature;
 
 use anyhow::Context;
 use automation_broker::publisher::{Publisher, PublisherConfig};
+use automation_domain::hook::HookId;
 use automation_domain::limits::Limits;
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::meter;
 use automation_store::{Db, DbRole, PoolSize};
+use automation_vault::KeyRing;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
@@ -57,6 +63,8 @@ pub struct Config {
     pub requests: usize,
     /// Longest time for a request, from its headers to the answer.
     pub timeout: Duration,
+    /// What secrets of webhooks are encrypted with; without it, webhooks are answered 503.
+    pub keys: Option<Arc<KeyRing>>,
 }
 
 /// What every request shares.
@@ -66,6 +74,8 @@ struct Door {
     db: Db,
     publisher: Publisher,
     keys: keys::Keys,
+    hooks: memory::Memory<HookId, hooks::RememberedHook>,
+    secrets: Option<hooks::Secrets>,
     rates: rate::Rates,
     slots: Semaphore,
     requests: Counter<u64>,
@@ -106,6 +116,8 @@ pub(crate) async fn listen(
             ..PublisherConfig::new(broker_url, "ingest http")
         })?,
         keys: keys::Keys::default(),
+        hooks: memory::Memory::default(),
+        secrets: config.keys.clone().map(hooks::Secrets::new).transpose()?,
         rates: rate::Rates::new(config.events_per_second, config.burst),
         slots: Semaphore::new(config.requests),
         requests: meter.u64_counter("http.requests").with_description("Requests, by status").build(),
@@ -134,6 +146,7 @@ impl Listening {
 fn router(door: Arc<Door>) -> Router {
     Router::new()
         .route("/v1/events", post(events::receive))
+        .route("/v1/hooks/{hook}", post(hooks::receive))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         // Bodies are read by `body`, with limits that depend on what they are.

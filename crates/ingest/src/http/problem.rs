@@ -84,6 +84,12 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "No valid API key", detail)
     }
 
+    /// The same for a webhook that does not exist and for one whose secret the caller does not know.
+    pub(super) fn unproven() -> Self {
+        let detail = "there is no such webhook, or the caller did not prove that it knows its secret";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_signature", "Not accepted", detail)
+    }
+
     pub(super) fn bad_request(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, "The request cannot be read", detail)
     }

@@ -38,13 +38,13 @@ struct HttpArgs {
     #[arg(value_parser = rule(positive))]
     http_burst: u32,
     /// Requests under way at once; beyond it, 503
-    #[arg(long, env = "AUTOMATION_HTTP_REQUESTS", value_name = "REQUESTS", default_value = "256")]
+    #[arg(long, env = "AUTOMATION_HTTP_CONCURRENCY", value_name = "REQUESTS", default_value = "256")]
     #[arg(value_parser = rule(positive))]
-    http_requests: u32,
+    http_concurrency: u32,
     /// Longest time for a request, in seconds
-    #[arg(long, env = "AUTOMATION_HTTP_TIMEOUT_SECONDS", value_name = "SECONDS", default_value = "30")]
+    #[arg(long, env = "AUTOMATION_HTTP_ANSWER_SECONDS", value_name = "SECONDS", default_value = "30")]
     #[arg(value_parser = rule(positive))]
-    http_timeout_seconds: u32,
+    http_answer_seconds: u32,
 }
 
 /// Where to listen, or nowhere.
@@ -57,8 +57,8 @@ impl From<HttpArgs> for HttpConfig {
             addr: args.http_addr.0,
             events_per_second: args.http_events_per_second,
             burst: args.http_burst,
-            requests: usize::try_from(args.http_requests).unwrap_or(usize::MAX),
-            timeout: Duration::from_secs(args.http_timeout_seconds.into()),
+            requests: usize::try_from(args.http_concurrency).unwrap_or(usize::MAX),
+            timeout: Duration::from_secs(args.http_answer_seconds.into()),
         }
     }
 }

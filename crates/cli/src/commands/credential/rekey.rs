@@ -1,6 +1,6 @@
-//! `automation credential rekey`: from one encryption key to the next.
+//! `automation credential rekey`: from one encryption key to the next, for credentials and the secrets of webhooks.
 
-use super::{KeysArgs, secret};
+use super::{KeysArgs, rekey_hooks, secret};
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
@@ -11,14 +11,14 @@ use automation_vault::{KeyRing, Place, Sealed};
 use serde_json::{Value, json};
 
 /// Credentials read at once.
-const PAGE: i64 = 100;
+pub(super) const PAGE: i64 = 100;
 
 /// What came of one tenant.
 #[derive(Default)]
-struct Count {
-    rewrapped: usize,
-    /// Keys of credentials whose data key does not open, with why.
-    unreadable: Vec<(String, String)>,
+pub(super) struct Count {
+    pub(super) rewrapped: usize,
+    /// What does not open, with why.
+    pub(super) unreadable: Vec<(String, String)>,
 }
 
 /// Wraps every data key that another key than the active one wrapped.
@@ -28,7 +28,8 @@ pub async fn run(keys: &KeysArgs, database: &DatabaseArgs, output: &Output) -> a
     let all = db.tx(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
     let (mut rows, mut unreadable) = (Vec::new(), 0);
     for tenant in &all {
-        let count = rekey(&db, &ring, tenant).await?;
+        let mut count = rekey(&db, &ring, tenant).await?;
+        rekey_hooks::rekey(&db, &ring, tenant, &mut count).await?;
         for (key, reason) in &count.unreadable {
             eprintln!("{}/{key}: {reason}", tenant.key);
         }
@@ -41,13 +42,12 @@ pub async fn run(keys: &KeysArgs, database: &DatabaseArgs, output: &Output) -> a
     }
     let rewrapped: u64 = rows.iter().filter_map(|row: &Value| row["rewrapped"].as_u64()).sum();
     let value = json!({ "active": ring.active_id(), "rewrapped": rewrapped, "unreadable": unreadable, "tenants": rows });
-    output.one(&value, || {
-        format!("{rewrapped} credentials are wrapped with the key \"{}\" now", ring.active_id())
-    });
+    output
+        .one(&value, || format!("{rewrapped} secrets are wrapped with the key \"{}\" now", ring.active_id()));
     if unreadable > 0 {
         return Err(exit::wrong(
-            format!("{unreadable} credentials could not be opened"),
-            "give the keys that wrapped them too, or set these credentials again",
+            format!("{unreadable} secrets could not be opened"),
+            "give the keys that wrapped them too, or set them again",
         ));
     }
     Ok(())

@@ -19,6 +19,11 @@ pub struct SecretArgs {
 }
 
 impl SecretArgs {
+    /// As if `--from-file` had been given.
+    pub fn of_file(file: PathBuf) -> Self {
+        Self { from_file: Some(file) }
+    }
+
     /// Reads the secret and checks that it can be sent in this way. One line break at its end does not count.
     pub fn read(&self, scheme: &Scheme) -> anyhow::Result<Zeroizing<String>> {
         let mut text = Zeroizing::new(String::new());

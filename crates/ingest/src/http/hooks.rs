@@ -1,0 +1,236 @@
+//! `POST /v1/hooks/{hook}`: other systems tell what happened, and each call becomes an event `webhook.received`.
+//!
+//! Whoever cannot prove who it is gets the same answer, whether there is such a webhook or not.
+
+use super::problem::{EventError, Problem};
+use super::reading::{Form, Incoming};
+use super::signature::{self, Signed};
+use super::{Door, body, call, events};
+use automation_domain::event::encode::STRUCTURED;
+use automation_domain::event::envelope::{self, Envelope};
+use automation_domain::grant::hook_publisher;
+use automation_domain::hook::{HookId, SECRET_FIELD, Verification};
+use automation_domain::id::{CredentialId, HookSecretId, TenantId};
+use automation_service_kit::ids;
+use automation_store::hooks::{self, CalledHook, HookSecret};
+use automation_vault::{KeyRing, Place, Sealed, Zeroizing};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use uuid::Uuid;
+
+/// Opens secrets of webhooks.
+pub(super) struct Secrets {
+    ring: Arc<KeyRing>,
+    /// Of no webhook: what a call to one that does not exist is compared with.
+    decoy: HookSecret,
+}
+
+const DECOY_TENANT: TenantId = TenantId(Uuid::nil());
+const DECOY_ID: HookSecretId = HookSecretId(Uuid::nil());
+
+impl Secrets {
+    /// # Errors
+    ///
+    /// When the system gives no random bytes.
+    pub(super) fn new(ring: Arc<KeyRing>) -> Result<Self, automation_vault::Error> {
+        let text = b"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+        let Sealed { key_id, wrapped_key, ciphertext } = ring.seal(place(DECOY_TENANT, DECOY_ID), text)?;
+        Ok(Self { ring, decoy: HookSecret { key_id, wrapped_key, ciphertext } })
+    }
+
+    fn of(&self, called: Option<&CalledHook>) -> Vec<Zeroizing<Vec<u8>>> {
+        let decoy = [(DECOY_ID, self.decoy.clone())];
+        let (tenant, secrets) =
+            called.map_or((DECOY_TENANT, &decoy[..]), |called| (called.tenant_id, &called.secrets));
+        secrets
+            .iter()
+            .filter_map(|(id, HookSecret { key_id, wrapped_key, ciphertext })| {
+                let sealed = Sealed {
+                    key_id: key_id.clone(),
+                    wrapped_key: wrapped_key.clone(),
+                    ciphertext: ciphertext.clone(),
+                };
+                let opened = self.ring.open(place(tenant, *id), &sealed);
+                opened
+                    .inspect_err(|error| tracing::error!(%error, hook.secret = %id, "a secret of a webhook"))
+                    .ok()
+            })
+            .collect()
+    }
+}
+
+fn place(tenant: TenantId, secret: HookSecretId) -> Place<'static> {
+    Place { tenant, credential: CredentialId(secret.0), field: SECRET_FIELD }
+}
+
+/// A webhook as the database knew it lately.
+pub(super) struct RememberedHook {
+    called: CalledHook,
+    /// Whether its use within this minute is noted: one of those who use it at once does that.
+    noted: AtomicBool,
+}
+
+/// Which delivery a caller that proved who it is says this is.
+struct Delivery {
+    id: String,
+    at: DateTime<Utc>,
+}
+
+pub(super) async fn receive(
+    State(door): State<Arc<Door>>,
+    hook: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Some(secrets) = &door.secrets else {
+        return Err(Problem::unavailable(
+            "hooks_unavailable",
+            "this process has no keys for secrets of webhooks",
+        ));
+    };
+    let (parts, body) = request.into_parts();
+    let limit = body::BodyLimit { code: "event_too_large", field: "event", bytes: door.limits.event_bytes };
+    let bytes = body::read(&parts.headers, body, limit).await?;
+    let hook_id = hook.ok().and_then(|Path(text)| HookId::parse(&text));
+    let (remembered, delivery) = proven(&door, secrets, hook_id.as_ref(), &parts.headers, &bytes).await?;
+    let called = &remembered.called;
+    let hook_id = &called.hook.hook_id;
+    door.rates.take(hook_id.as_str(), 1, Instant::now()).map_err(Problem::rate_limited)?;
+    let incoming = read(&door, called, &delivery, &parts, &bytes)?;
+    let answer = door.publish(&hook_publisher(&called.hook.name), vec![incoming]).await?;
+    if !remembered.noted.swap(true, Ordering::Relaxed)
+        && let Err(error) = hooks::used(&door.db, called.tenant_id, hook_id).await
+    {
+        tracing::warn!(%error, "when a webhook was used is not noted");
+    }
+    Ok(answer)
+}
+
+/// The webhook, and what a caller says who proved that it knows a secret of it.
+///
+/// What is remembered comes first; then the database is asked, because a secret may be new. Whoever fails has failed
+/// twice, with one question in between, whether the webhook is remembered, known or not there at all.
+async fn proven(
+    door: &Door,
+    secrets: &Secrets,
+    hook_id: Option<&HookId>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Arc<RememberedHook>, Delivery), Problem> {
+    let begun = Instant::now();
+    let try_with = |remembered: Option<Arc<RememberedHook>>| {
+        let called = remembered.as_deref().map(|remembered| &remembered.called);
+        let delivery = prove(called, &secrets.of(called), headers, body);
+        remembered.zip(delivery)
+    };
+    if let Some(proven) = try_with(hook_id.and_then(|hook_id| door.hooks.believed(hook_id, begun))) {
+        return Ok(proven);
+    }
+    let remembered = match hook_id {
+        Some(hook_id) => {
+            let question = async || {
+                let called = hooks::called(&door.db, hook_id).await?;
+                let remember = |called: CalledHook| {
+                    let noted = AtomicBool::new(!called.used_long_ago);
+                    RememberedHook { called, noted }
+                };
+                Ok::<_, automation_store::Error>(called.map(remember))
+            };
+            door.hooks.ask(hook_id, begun, question).await.map_err(|error| {
+                tracing::warn!(%error, "a webhook cannot be looked up");
+                Problem::unavailable("database_unavailable", "the webhook cannot be looked up at the moment")
+            })?
+        }
+        None => None,
+    };
+    try_with(remembered).ok_or_else(Problem::unproven)
+}
+
+/// What a caller that knows a secret says; a webhook that does not exist is one whose secret nobody knows.
+fn prove(
+    called: Option<&CalledHook>,
+    secrets: &[Zeroizing<Vec<u8>>],
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<Delivery> {
+    let now = ids::wall_clock();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let verification = called.map_or(Verification::Standard, |called| called.hook.verification);
+    let proven = match verification {
+        Verification::Standard => {
+            let signed = Signed {
+                id: text("webhook-id"),
+                timestamp: text("webhook-timestamp"),
+                signatures: text("webhook-signature"),
+            };
+            signature::signed_at(secrets, signed, body, now)
+                .map(|at| Delivery { id: signed.id.to_owned(), at })
+        }
+        Verification::Token => signature::knows_token(secrets, token(headers)).then(|| {
+            let named = called.and_then(|called| called.hook.id_header.as_deref()).map(text);
+            let given = [named.unwrap_or_default(), text("webhook-id"), text("idempotency-key")];
+            let id = given.into_iter().find(|id| !id.is_empty()).map(str::to_owned);
+            // Without an id each call is an event of its own.
+            Delivery { id: id.unwrap_or_else(|| ids::new_id().to_string()), at: now }
+        }),
+    };
+    proven.filter(|_| called.is_some())
+}
+
+/// `Webhook-Token: …`, or `Authorization: Bearer …`.
+fn token(headers: &HeaderMap) -> &[u8] {
+    let bearer = || {
+        let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+        let (scheme, token) = value.split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+    };
+    headers
+        .get("webhook-token")
+        .map(|value| value.as_bytes())
+        .or_else(bearer)
+        .unwrap_or_default()
+        .trim_ascii()
+}
+
+/// The event that a call becomes, by the rules for every event.
+fn read(
+    door: &Door,
+    called: &CalledHook,
+    delivery: &Delivery,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Incoming, Problem> {
+    let said = call::Call {
+        hook: &called.hook,
+        tenant: &called.tenant,
+        id: &delivery.id,
+        at: delivery.at,
+        parts,
+        body,
+    };
+    let bytes = said.into_event().map_err(|refusal| match refusal.code.as_str() {
+        "unsupported_content_type" => Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            &refusal.code,
+            "Unknown content type",
+            refusal.detail,
+        ),
+        _ => Problem::bad_request(&refusal.code, refusal.detail),
+    })?;
+    let envelope = Envelope { content_type: Some(STRUCTURED), body: &bytes, ..Envelope::default() };
+    let read = envelope::read_unrouted(&envelope, &door.limits).and_then(|mut members| match members.pop() {
+        Some(member) => member.outcome,
+        None => Err(envelope::Refusal::new("not_an_event", "there is no event")),
+    });
+    let event = read.map_err(|refusal| {
+        let error = EventError { index: 0, id: None, code: refusal.code, detail: refusal.detail };
+        events::of_one(&error, &door.limits)
+    })?;
+    Ok(Incoming { event, form: Form::Structured(bytes) })
+}
