@@ -22,6 +22,13 @@ check_asyncapi() {
     node "$tools/check.mjs" "$ROOT/docs/asyncapi.yaml" >&2
 }
 
+# The tests leave out what they cannot run; a test runner may keep to itself that they said so.
+announce_interpreters() {
+    if [ "${AUTOMATION_TOOLS:-}" = required ]; then return; fi
+    has python3 || say "NOT TESTED: the example for publishers in Python, because python3 is not installed."
+    { has node && has npm; } || say "NOT TESTED: the example for publishers in Node.js, because node and npm are not installed."
+}
+
 # On a machine without network the rest is still worth knowing; CI has everything, and there it has to run.
 unchecked() { # why
     if [ "${AUTOMATION_TOOLS:-}" = required ]; then die "$1, so docs/asyncapi.yaml cannot be checked."; fi

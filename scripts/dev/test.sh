@@ -67,6 +67,7 @@ check_sources() {
     step "Format"
     cargo fmt --all --check
     check_asyncapi
+    announce_interpreters
     step "Clippy"
     cargo clippy --locked --workspace --all-targets -- -D warnings
     if cargo deny --version >/dev/null 2>&1; then

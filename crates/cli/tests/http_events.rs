@@ -70,6 +70,7 @@ async fn what_is_refused_has_a_code_and_publishes_nothing() -> anyhow::Result<()
         (with("tenantid", "rival".into()), 403, "tenant_mismatch"),
         (with("type", "order.created".into()), 403, "not_granted"),
         (with("source", "automation".into()), 403, "reserved_source"),
+        (with("type", "schedule.cron".into()), 403, "reserved_type"),
         (with("id", Value::Null), 422, "missing_attribute"),
         (with("data", json!([1])), 422, "data_not_object"),
         (with("causationdepth", 6.into()), 422, "causation_depth_exceeded"),

@@ -9,7 +9,9 @@ mod messages;
 use crate::VHOST;
 use crate::topology::EVENTS;
 use automation_domain::catalogue::{self, TriggerEntry};
+use automation_domain::hook::EVENT_TYPE;
 use automation_domain::limits::Limits;
+use automation_domain::schedule::EVENT_PREFIX;
 use serde_json::{Map, Value, json};
 
 /// Version of the contract: the first number moves when a publisher has to change.
@@ -106,7 +108,9 @@ fn bindings() -> Value {
 }
 
 fn operations() -> Value {
-    let receive = catalogue::triggers().iter().map(|entry| entry.key).chain([CUSTOM]).map(|key| {
+    let from_others = |key: &&str| !key.starts_with(EVENT_PREFIX);
+    let keys = catalogue::triggers().iter().map(|entry| entry.key).filter(from_others);
+    let receive = keys.chain([CUSTOM]).map(|key| {
         let operation = json!({
             "action": "receive",
             "title": format!("Receive {key}"),
@@ -120,8 +124,7 @@ fn operations() -> Value {
         let operation = json!({
             "action": "send",
             "title": format!("Send {}", entry.key),
-            "description": "What an action changed, after the change was committed: with source automation, and the \
-                            chain of causes carried on.",
+            "description": why_sent(entry.key),
             "channel": { "$ref": format!("#/channels/{}", entry.key) },
             "messages": messages::channel_references(entry.key, &messages::MODES[..1]),
             "bindings": { "amqp": { "deliveryMode": 2, "bindingVersion": "0.3.0" } },
@@ -131,11 +134,26 @@ fn operations() -> Value {
     receive.chain(send).collect::<Map<_, _>>().into()
 }
 
-/// Whether an action that changes records says so with an event of this type.
+/// Whether the engine itself publishes events of this type.
 fn is_sent(event_type: &str) -> bool {
+    is_effect(event_type) || event_type == EVENT_TYPE || event_type.starts_with(EVENT_PREFIX)
+}
+
+/// Whether an action that changes records says so with an event of this type.
+fn is_effect(event_type: &str) -> bool {
     const SENDERS: [&str; 4] = ["add_tag", "remove_tag", "update_field", "create_task"];
     let senders = SENDERS.iter().filter_map(|key| catalogue::action(key));
     senders.flat_map(|action| action.emits).any(|emitted| *emitted == event_type)
+}
+
+fn why_sent(event_type: &str) -> &'static str {
+    if is_effect(event_type) {
+        "What an action changed, after the change was committed: with source automation, and the chain of causes carried on."
+    } else if event_type == EVENT_TYPE {
+        "A call of a webhook, with source /v1/hooks/<hook_id> and the caller's own id."
+    } else {
+        "A slot of a schedule came. Nobody but the engine publishes this type."
+    }
 }
 
 #[cfg(test)]
@@ -174,17 +192,28 @@ mod tests {
         let document = parts();
         for entry in catalogue::triggers() {
             assert_eq!(document["channels"][entry.key]["address"], entry.key);
-            assert_eq!(document["operations"][format!("receive.{}", entry.key)]["action"], "receive");
+            // Schedules are the engine's own.
+            let action = &document["operations"][format!("receive.{}", entry.key)]["action"];
+            assert_eq!(action == "receive", entry.group != "system" || !entry.key.starts_with(EVENT_PREFIX));
         }
         assert_eq!(document["channels"].as_object().unwrap().len(), catalogue::triggers().len() + 1);
     }
 
     #[test]
-    fn what_is_sent_is_what_the_actions_emit() {
+    fn what_is_sent_is_what_the_engine_publishes() {
         let document = parts();
         let operations = document["operations"].as_object().unwrap().keys();
         let sent: Vec<_> = operations.filter(|name| name.starts_with("send.")).collect();
-        let expected = ["contact.tag_added", "contact.tag_removed", "contact.updated", "task.created"];
+        let mut expected = [
+            "contact.tag_added",
+            "contact.tag_removed",
+            "contact.updated",
+            "schedule.cron",
+            "schedule.interval",
+            "task.created",
+            "webhook.received",
+        ];
+        expected.sort_unstable();
         assert_eq!(sent, expected.map(|name| format!("send.{name}")).iter().collect::<Vec<_>>());
     }
 }
