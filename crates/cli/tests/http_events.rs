@@ -155,7 +155,8 @@ async fn only_a_key_that_is_good_opens_the_door() -> anyhow::Result<()> {
     refused(post()).await;
     refused(post().basic_auth("site", Some(&key))).await;
     refused(post().bearer_auth("auto_live_short")).await;
-    refused(post().bearer_auth(format!("{}A", &key[..key.len() - 1]))).await;
+    let other = if key.ends_with('A') { 'E' } else { 'A' };
+    refused(post().bearer_auth(format!("{}{other}", &key[..key.len() - 1]))).await;
     let hash = "SELECT count(*) FROM api_keys WHERE name = 'site' AND position(convert_to(prefix, 'UTF8') IN hash) = 0";
     assert_eq!(door.engine.count(hash).await?, 1);
 
@@ -223,6 +224,14 @@ async fn without_the_broker_nothing_is_accepted_and_afterwards_it_is() -> anyhow
     }
     door.engine.until("SELECT count(*) FROM events", 1).await?;
     door.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_user_may_not_speak_for_others_does_not_start() -> anyhow::Result<()> {
+    let somebody = |config| Config { amqp_user: "somebody".to_owned(), ..config };
+    let error = Door::open_with(somebody).await.err().expect("it does not open");
+    assert!(format!("{error:#}").contains("AUTOMATION_ENGINE_USERS"), "{error:#}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

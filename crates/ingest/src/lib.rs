@@ -79,6 +79,12 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
     let door = match config.http.clone() {
         Some(http) => {
+            // Ingest would park what such a user publishes on behalf of keys and webhooks, after it was accepted.
+            anyhow::ensure!(
+                config.engine_users.contains(&http.amqp_user),
+                "the broker's user {} takes events over HTTP and is not among AUTOMATION_ENGINE_USERS",
+                http.amqp_user
+            );
             let limits = config.limits.clone();
             let door = http::listen(http, &config.database_url, &config.amqp_url, limits).await?;
             let (health, drain) = (health.clone(), drain.clone());

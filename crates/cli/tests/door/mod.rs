@@ -77,6 +77,10 @@ impl Door {
         let addr = loop {
             match bound.get() {
                 Some(addr) => break *addr,
+                None if ingest.is_finished() => {
+                    ingest.await??;
+                    anyhow::bail!("ingest ended before it listened");
+                }
                 None if begun.elapsed() > Duration::from_secs(30) => {
                     anyhow::bail!("the door does not listen")
                 }
