@@ -163,7 +163,12 @@ async fn prepare(database: &TestDatabase, user: &str, effect: Effect) -> anyhow:
         (database.store(DbRole::Operator), database.store(DbRole::Api), database.store(DbRole::Worker));
     for number in 0..TENANTS {
         let tenant_id = builders::tenant(&operator, &tenant_key(number)).await?;
-        let grant = Grant { tenant_id, amqp_user: user.to_owned(), event_types: vec!["*".to_owned()] };
+        let grant = Grant {
+            tenant_id,
+            amqp_user: user.to_owned(),
+            event_types: vec!["*".to_owned()],
+            expires_at: None,
+        };
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
         api.tx(Scope::Tenant(tenant_id), async |connection| {
             let (workflow, version) = (WorkflowId(new_id()), VersionId(new_id()));

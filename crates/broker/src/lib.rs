@@ -4,6 +4,7 @@
 
 pub mod asyncapi;
 pub mod consumer;
+pub mod depths;
 pub mod management;
 pub mod nudge;
 pub mod permissions;

@@ -82,9 +82,12 @@ pub struct Queue {
     /// Dead letters that could not be forwarded yet; a person should look when this stays above 0.
     #[serde(default)]
     pub messages_dlx: u64,
-    /// Consumers.
+    /// Consumers; [`crate::depths`] knows those of this moment.
     #[serde(default)]
     pub consumers: u64,
+    /// `running`, or what keeps it from that; `None` while it is not known.
+    #[serde(default)]
+    pub state: Option<String>,
 }
 
 impl Queue {

@@ -3,6 +3,7 @@
 use automation_broker::management;
 use automation_broker::publisher::PublishError;
 use automation_broker::topology::{ApplyError, RetireError};
+use clap::CommandFactory;
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
@@ -36,12 +37,51 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         eprintln!("error: {failure}");
         return ExitCode::from(failure.code);
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", chain(error));
     let (code, next) = error.chain().find_map(verdict).unwrap_or((1, None));
     if let Some(next) = next {
-        eprintln!("next: {next}");
+        eprintln!("next: {}", as_typed(next));
     }
     ExitCode::from(code)
+}
+
+/// The causes, from the outermost on. Errors of libraries often quote the one beneath them: nothing is said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
+/// Commands as whoever reads this types them: `AUTOMATION_PROGRAM` says what stands for `automation`, `./dev cli` in a
+/// checkout. Roles are started otherwise there, so `serve` stays.
+pub fn as_typed(text: &str) -> String {
+    match std::env::var("AUTOMATION_PROGRAM") {
+        Ok(program) if !program.is_empty() => with_program(text, &program),
+        Ok(_) | Err(_) => text.to_owned(),
+    }
+}
+
+fn with_program(text: &str, program: &str) -> String {
+    const NAME: &str = "automation ";
+    let commands = crate::Cli::command();
+    let mut typed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(NAME) {
+        let (before, after) = (&rest[..at], &rest[at + NAME.len()..]);
+        let word = after.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+        let is_command = word != "serve" && commands.find_subcommand(word).is_some();
+        typed.push_str(before);
+        typed.push_str(if is_command { program } else { NAME.trim_end() });
+        typed.push(' ');
+        rest = after;
+    }
+    typed + rest
 }
 
 /// An exit code, and what to do.
@@ -134,10 +174,31 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         match &self.next {
-            Some(next) => write!(f, "\nnext: {next}"),
+            Some(next) => write!(f, "\nnext: {}", as_typed(next)),
             None => Ok(()),
         }
     }
 }
 
 impl Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let beneath = std::io::Error::other("connection refused");
+        let error =
+            Err::<(), _>(beneath).context("no database: connection refused").context("list").unwrap_err();
+        assert_eq!(chain(&error), "list: no database: connection refused");
+    }
+
+    #[test]
+    fn commands_are_named_as_they_are_typed() {
+        let text = "automation tenant list, or automation serve --roles ingest; automation itself";
+        let expected = "./dev cli tenant list, or automation serve --roles ingest; automation itself";
+        assert_eq!(with_program(text, "./dev cli"), expected);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod commands;
 mod exit;
+mod expiry;
 mod output;
 mod session;
 

@@ -202,6 +202,7 @@ impl Speakers {
             tenant_id: engine.tenant,
             amqp_user: stranger.clone(),
             event_types: vec!["page.*".to_owned()],
+            expires_at: None,
         };
         let operator = engine.database.store(DbRole::Operator);
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;

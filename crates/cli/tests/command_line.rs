@@ -179,7 +179,7 @@ async fn tenants_are_made_granted_and_listed() -> anyhow::Result<()> {
     assert_eq!(listed["data"][0]["name"], "The Shop");
     assert_eq!(
         listed["data"][0]["grants"],
-        json!([{ "user": "crm", "types": ["form.*", "cart.abandoned"] }])
+        json!([{ "user": "crm", "types": ["form.*", "cart.abandoned"], "expires_at": null }])
     );
     assert!(shell.call(&["tenant", "list"]).out().contains("crm: form.* cart.abandoned"));
     assert_eq!(listed["next_cursor"], Value::Null);

@@ -56,6 +56,7 @@ async fn an_event_that_was_refused_is_published_again_once_its_cause_is_gone() -
         tenant_id: engine.tenant,
         amqp_user: engine.publisher_user.clone(),
         event_types: vec![types.to_owned()],
+        expires_at: None,
     };
     let operator = engine.database.store(DbRole::Operator);
     let set = async |grant: Grant| {

@@ -5,6 +5,7 @@ use automation_broker::consumer::Delivery;
 use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::limits::Limits;
 use automation_domain::schedule::EVENT_PREFIX;
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// The header by which an engine's user publishes for somebody else, whose grant then counts.
 pub(crate) const ON_BEHALF_OF: &str = "automation-on-behalf-of";
@@ -12,13 +13,14 @@ pub(crate) const ON_BEHALF_OF: &str = "automation-on-behalf-of";
 /// Why an event is not let in: code and sentence.
 pub(crate) type Reason = (&'static str, String);
 
-/// Checks the publisher against the tenant's grants, and the event's place in its chain of causes.
+/// Checks the publisher against the tenant's grants as of `now`, the database's clock, and the event's place in its chain of causes.
 pub(crate) fn check(
     event: &Event,
     delivery: &Delivery,
     tenant: &KnownTenant,
     engine_users: &[String],
     limits: &Limits,
+    now: DateTime<Utc>,
 ) -> Result<(), Reason> {
     let Some(user) = &delivery.user_id else {
         return Err((
@@ -45,15 +47,30 @@ pub(crate) fn check(
         (true, Some(other)) => Some(other),
         (false, _) => Some(user),
     };
-    if let Some(speaker) = speaker
-        && !tenant.allows(speaker, &event.event_type)
-    {
+    if let Some(speaker) = speaker {
+        check_grant(event, speaker, tenant, now)?;
+    }
+    check_depth(event, limits)
+}
+
+fn check_grant(event: &Event, speaker: &str, tenant: &KnownTenant, now: DateTime<Utc>) -> Result<(), Reason> {
+    let Some(grant) = tenant.grant(speaker, &event.event_type) else {
         return Err((
             "not_granted",
             format!("user \"{speaker}\" has no grant for {} of tenant \"{}\"", event.event_type, tenant.key),
         ));
+    };
+    match grant.expires_at {
+        Some(at) if grant.is_over(now) => Err((
+            "grant_expired",
+            format!(
+                "the grant of user \"{speaker}\" for tenant \"{}\" ended at {}",
+                tenant.key,
+                at.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+        )),
+        Some(_) | None => Ok(()),
     }
-    check_depth(event, limits)
 }
 
 /// Checks that a slot of a schedule comes from the engine.

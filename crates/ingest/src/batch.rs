@@ -98,7 +98,8 @@ impl Batch<'_> {
         ids: &BTreeMap<String, TenantId>,
         tenants: &Known,
     ) -> Result<(), Error> {
-        let limits = &self.shared.config.limits;
+        let (limits, engine_users) = (&self.shared.config.limits, &self.shared.config.engine_users);
+        let now = receipts::now(connection).await?;
         let mut admitted = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
             let known = ids.get(&arrival.event.tenant).and_then(|id| tenants.get(id));
@@ -108,13 +109,11 @@ impl Batch<'_> {
                 continue;
             };
             let delivery = &self.deliveries[arrival.delivery];
-            match admission::check(&arrival.event, delivery, tenant, &self.shared.config.engine_users, limits)
-            {
+            match admission::check(&arrival.event, delivery, tenant, engine_users, limits, now) {
                 Ok(()) => admitted.push(Admitted { tenant_id: tenant.tenant_id, arrival }),
                 Err((code, detail)) => self.refuse(arrival, Some(tenant.tenant_id), code, detail),
             }
         }
-        let now = receipts::now(connection).await?;
         let new = self.accept(connection, now, admitted).await?;
         if new.is_empty() {
             return Ok(());

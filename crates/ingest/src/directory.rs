@@ -23,11 +23,11 @@ pub(crate) struct KnownTenant {
 }
 
 impl KnownTenant {
-    /// Whether this broker user may publish this type for the tenant.
-    pub(crate) fn allows(&self, user: &str, event_type: &str) -> bool {
+    /// The grant by which this publisher may send this type for the tenant; its time may be over.
+    pub(crate) fn grant(&self, publisher: &str, event_type: &str) -> Option<&Grant> {
         self.grants
             .iter()
-            .any(|grant| grant.amqp_user == user && grant::allows(&grant.event_types, event_type))
+            .find(|grant| grant.amqp_user == publisher && grant::allows(&grant.event_types, event_type))
     }
 }
 

@@ -44,8 +44,8 @@ pub struct NewApiKey<'a> {
     pub hash: [u8; 32],
     /// What it may publish.
     pub event_types: &'a [String],
-    /// How long it is good, in seconds from now; without end when it is `None`.
-    pub lifetime_seconds: Option<i64>,
+    /// From when on it is not good any more, by the database's clock.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// Who shows a key.
@@ -74,7 +74,7 @@ pub async fn create(
 ) -> Result<Option<StoredApiKey>, Error> {
     let row = sqlx::query(
         "INSERT INTO api_keys (tenant_id, api_key_id, name, prefix, hash, event_types, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (tenant_id, name) WHERE revoked_at IS NULL DO NOTHING
          RETURNING api_key_id, name, prefix, event_types, created_at, expires_at, revoked_at, last_used_at",
     )
@@ -84,7 +84,7 @@ pub async fn create(
     .bind(key.prefix)
     .bind(key.hash.as_slice())
     .bind(key.event_types)
-    .bind(key.lifetime_seconds.map(|seconds| seconds as f64))
+    .bind(key.expires_at)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
@@ -92,6 +92,7 @@ pub async fn create(
         tenant_id: key.tenant_id,
         amqp_user: api_key_publisher(key.name),
         event_types: key.event_types.to_vec(),
+        expires_at: None,
     };
     tenants::grant(connection, &grant).await?;
     stored(&row).map(Some)
@@ -111,6 +112,30 @@ pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec
     .fetch_all(connection)
     .await?;
     rows.iter().map(stored).collect()
+}
+
+/// Gives the key of this name another end, or none, also when its time is over; `None` when no key that is not revoked has
+/// it. Role api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn renew(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    name: &str,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<Option<StoredApiKey>, Error> {
+    let row = sqlx::query(
+        "UPDATE api_keys SET expires_at = $3 WHERE tenant_id = $1 AND name = $2 AND revoked_at IS NULL
+         RETURNING api_key_id, name, prefix, event_types, created_at, expires_at, revoked_at, last_used_at",
+    )
+    .bind(tenant.0)
+    .bind(name)
+    .bind(expires_at)
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(stored).transpose()
 }
 
 /// Revokes the key of this name, and takes its grant; false when no key that is good has it. Role api.

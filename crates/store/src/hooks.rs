@@ -89,6 +89,7 @@ pub async fn create(
         tenant_id: tenant,
         amqp_user: hook_publisher(&hook.name),
         event_types: vec![EVENT_TYPE.to_owned()],
+        expires_at: None,
     };
     tenants::grant(connection, &grant).await?;
     Ok(true)

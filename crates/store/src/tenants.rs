@@ -27,6 +27,26 @@ pub struct Grant {
     pub amqp_user: String,
     /// Event types, each exact or with a trailing `*`.
     pub event_types: Vec<String>,
+    /// From when on it is not good any more, by the database's clock.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Grant {
+    /// Whether its time is over at `now`.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// A publisher whose time is over, or is soon.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ending {
+    /// Key of the tenant that it publishes for.
+    pub tenant: String,
+    /// The broker's user, or `apikey:<name>`.
+    pub publisher: String,
+    /// When.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// Creates a tenant; `None` when the key is taken.
@@ -76,7 +96,7 @@ pub async fn list(connection: &mut PgConnection) -> Result<Vec<Tenant>, Error> {
     rows.iter().map(tenant).collect()
 }
 
-/// Lets a broker user publish these event types for a tenant, in place of what it was let before. Nothing changes, and no
+/// Lets a broker user publish these event types for a tenant, until then if there is an end, in place of what it was let before. Nothing changes, and no
 /// ingest reads anything anew, where that is the same.
 ///
 /// # Errors
@@ -84,13 +104,16 @@ pub async fn list(connection: &mut PgConnection) -> Result<Vec<Tenant>, Error> {
 /// [`Error`] of the database.
 pub async fn grant(connection: &mut PgConnection, grant: &Grant) -> Result<(), Error> {
     let granted = sqlx::query(
-        "INSERT INTO publisher_grants (tenant_id, amqp_user, event_types) VALUES ($1, $2, $3)
-         ON CONFLICT (tenant_id, amqp_user) DO UPDATE SET event_types = excluded.event_types, granted_at = now()
-         WHERE publisher_grants.event_types IS DISTINCT FROM excluded.event_types",
+        "INSERT INTO publisher_grants (tenant_id, amqp_user, event_types, expires_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (tenant_id, amqp_user)
+            DO UPDATE SET event_types = excluded.event_types, expires_at = excluded.expires_at, granted_at = now()
+         WHERE (publisher_grants.event_types, publisher_grants.expires_at)
+               IS DISTINCT FROM (excluded.event_types, excluded.expires_at)",
     )
     .bind(grant.tenant_id.0)
     .bind(&grant.amqp_user)
     .bind(&grant.event_types)
+    .bind(grant.expires_at)
     .execute(&mut *connection)
     .await?;
     if granted.rows_affected() > 0 {
@@ -133,7 +156,7 @@ pub async fn grants(connection: &mut PgConnection) -> Result<Vec<Grant>, Error> 
 /// [`Error`] of the database.
 pub async fn dated_grants(connection: &mut PgConnection) -> Result<Vec<(Grant, DateTime<Utc>)>, Error> {
     let rows = sqlx::query(
-        "SELECT tenant_id, amqp_user, event_types, granted_at FROM publisher_grants ORDER BY tenant_id, amqp_user",
+        "SELECT tenant_id, amqp_user, event_types, expires_at, granted_at FROM publisher_grants ORDER BY tenant_id, amqp_user",
     )
     .fetch_all(connection)
     .await?;
@@ -143,8 +166,35 @@ pub async fn dated_grants(connection: &mut PgConnection) -> Result<Vec<(Grant, D
                 tenant_id: TenantId(row.try_get("tenant_id")?),
                 amqp_user: row.try_get("amqp_user")?,
                 event_types: row.try_get("event_types")?,
+                expires_at: row.try_get("expires_at")?,
             };
             Ok((grant, row.try_get("granted_at")?))
+        })
+        .collect()
+}
+
+/// Grants and keys that end before this time or have ended, the first to end first, at most this many; role operator.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn ending(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<Ending>, Error> {
+    let rows = sqlx::query("SELECT tenant_key, publisher, expires_at FROM ending_publishers($1, $2)")
+        .bind(before)
+        .bind(most)
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Ending {
+                tenant: row.try_get("tenant_key")?,
+                publisher: row.try_get("publisher")?,
+                expires_at: row.try_get("expires_at")?,
+            })
         })
         .collect()
 }

@@ -1,10 +1,9 @@
 //! Wait queues of rungs that the ladder does not have any more: emptied by time, then deleted.
 
 use super::{RETRY, Topology, WAIT_PREFIX};
-use crate::connection::{self, PATIENCE, short, within};
+use crate::connection;
+use crate::depths::depths;
 use crate::management::{self, Management};
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 use std::collections::BTreeSet;
 
 /// What became of wait queues that the table does not know.
@@ -57,7 +56,7 @@ impl Topology {
                 management.unbind(vhost, binding).await?;
                 bound = true;
             }
-            if !bound && queue.is_empty() && ready(url, &queue.name).await? == 0 {
+            if !bound && queue.is_empty() && is_drained(url, &queue.name).await? {
                 management.delete_queue(vhost, &queue.name).await?;
                 retired.deleted.push(queue.name);
             } else {
@@ -68,16 +67,8 @@ impl Topology {
     }
 }
 
-/// Messages that wait in a queue at this moment.
-async fn ready(url: &str, queue: &str) -> Result<u32, connection::Error> {
-    let connection = connection::open(url, "automation topology").await?;
-    let count = async {
-        let channel = within(PATIENCE, connection.create_channel()).await?;
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let declared = channel.queue_declare(short(queue)?, options, FieldTable::default());
-        Ok(within(PATIENCE, declared).await?.message_count())
-    };
-    let count = count.await;
-    connection::close(&connection).await;
-    count
+/// Whether a queue exists and holds nothing that waits, at this moment.
+async fn is_drained(url: &str, queue: &str) -> Result<bool, connection::Error> {
+    let found = depths(url, &[queue.to_owned()]).await?;
+    Ok(found.get(queue).is_some_and(|depth| depth.ready == 0))
 }

@@ -3,16 +3,19 @@
 use crate::commands::tenant::grant::check_patterns;
 use crate::commands::tenant::password::PasswordFile;
 use crate::exit;
+use crate::expiry::Expiry;
 use crate::output::{Output, time};
-use crate::session::{TenantArgs, actor};
+use crate::session::{Session, TenantArgs, actor};
 use automation_domain::api_key::ApiKey;
-use automation_domain::duration;
 use automation_domain::grant::is_name;
 use automation_domain::id::ApiKeyId;
+use automation_service_kit::config::rule;
 use automation_service_kit::ids;
 use automation_service_kit::random::random_bytes;
 use automation_store::api_keys::{self, NewApiKey, StoredApiKey};
 use automation_store::audit::{self, Deed};
+use automation_store::receipts;
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -24,6 +27,16 @@ pub enum ApikeyCommand {
     Create(Box<CreateArgs>),
     /// List a tenant's keys, without the keys themselves
     List {
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
+    /// Give a key more time, or less, also when its time is over; the key stays the same
+    Renew {
+        /// Its name
+        name: String,
+        /// How long it is good from now on, or until when: 90d, 2027-01-31
+        #[arg(long, value_name = "WHEN", value_parser = rule(Expiry::parse))]
+        expires: Expiry,
         #[command(flatten)]
         tenant: TenantArgs,
     },
@@ -44,9 +57,9 @@ pub struct CreateArgs {
     /// Event types it may publish, comma-separated, each exact or with a trailing `*`
     #[arg(long, value_delimiter = ',', required = true)]
     types: Vec<String>,
-    /// How long it is good: 90d, 12h [default: until it is revoked]
-    #[arg(long, value_name = "DURATION")]
-    expires_in: Option<String>,
+    /// How long it is good, or until when: 90d, 2027-01-31 [default: until it is revoked]
+    #[arg(long, alias = "expires-in", value_name = "WHEN", value_parser = rule(Expiry::parse))]
+    expires: Option<Expiry>,
     /// New file for the key [default: standard output, once]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -68,6 +81,7 @@ pub async fn run(command: ApikeyCommand, output: &Output) -> anyhow::Result<()> 
             output.list(&columns, keys.iter().map(shown).collect(), None);
             Ok(())
         }
+        ApikeyCommand::Renew { name, expires, tenant } => renew(&name, expires, &tenant, output).await,
         ApikeyCommand::Revoke { name, tenant } => {
             let session = tenant.open().await?;
             let revoked = session
@@ -93,7 +107,7 @@ pub async fn run(command: ApikeyCommand, output: &Output) -> anyhow::Result<()> 
 }
 
 async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
-    let CreateArgs { name, types, expires_in, key_file, tenant } = args;
+    let CreateArgs { name, types, expires, key_file, tenant } = args;
     if !is_name(&name) {
         return Err(exit::usage(
             format!("\"{name}\" is no name of a key"),
@@ -101,8 +115,8 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
         ));
     }
     check_patterns(&types)?;
-    let lifetime_seconds = expires_in.as_deref().map(lifetime).transpose()?;
     let session = tenant.open().await?;
+    let expires_at = moment(&session, expires).await?;
     let file = key_file.as_deref().map(PasswordFile::create).transpose()?;
     let key = ApiKey::from_random(&random_bytes()?);
     let new = NewApiKey {
@@ -112,14 +126,15 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
         prefix: key.shown(),
         hash: key.hash(),
         event_types: &types,
-        lifetime_seconds,
+        expires_at,
     };
     let made = session
         .db
         .tx(session.scope(), async |connection| {
             let made = api_keys::create(connection, &new).await?;
             if made.is_some() {
-                let detail = json!({ "prefix": key.shown(), "types": types, "seconds": lifetime_seconds });
+                let detail =
+                    json!({ "prefix": key.shown(), "types": types, "expires_at": expires_at.map(time) });
                 audit::append(connection, session.tenant, &[deed("api_key.create", &name, detail)]).await?;
             }
             Ok::<_, automation_store::Error>(made)
@@ -152,11 +167,37 @@ fn deed(action: &'static str, name: &str, detail: Value) -> Deed {
     Deed { actor: actor(), action, subject: format!("api_key {name}"), detail }
 }
 
-fn lifetime(text: &str) -> anyhow::Result<i64> {
-    duration::parse(text)
-        .map(|lifetime| lifetime.num_seconds())
-        .filter(|seconds| *seconds > 0)
-        .ok_or_else(|| exit::usage(format!("\"{text}\" is no duration"), "write 90d, 12h or 30m"))
+async fn renew(name: &str, expires: Expiry, tenant: &TenantArgs, output: &Output) -> anyhow::Result<()> {
+    let session = tenant.open().await?;
+    let expires_at = moment(&session, Some(expires)).await?;
+    let renewed = session
+        .db
+        .tx(session.scope(), async |connection| {
+            let renewed = api_keys::renew(connection, session.tenant, name, expires_at).await?;
+            if renewed.is_some() {
+                let detail = json!({ "expires_at": expires_at.map(time) });
+                audit::append(connection, session.tenant, &[deed("api_key.renew", name, detail)]).await?;
+            }
+            Ok::<_, automation_store::Error>(renewed)
+        })
+        .await?;
+    let Some(key) = renewed else {
+        return Err(exit::not_found(
+            format!("there is no key \"{name}\" that is not revoked"),
+            "automation apikey list",
+        ));
+    };
+    output.one(&shown(&key), || {
+        format!("key {name} is good until {}", key.expires_at.map(time).unwrap_or_default())
+    });
+    Ok(())
+}
+
+/// The end by the database's clock, which decides about it.
+async fn moment(session: &Session, expires: Option<Expiry>) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let Some(expires) = expires else { return Ok(None) };
+    let now = session.db.tx(session.scope(), async |connection| receipts::now(connection).await).await?;
+    expires.moment(now).map(Some)
 }
 
 fn shown(key: &StoredApiKey) -> Value {

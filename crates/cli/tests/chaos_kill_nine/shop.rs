@@ -34,7 +34,12 @@ impl Shop {
         Topology::standard().apply(&servers.amqp_url()).await?;
         let operator = db(DbRole::Operator)?;
         let tenant_id = builders::tenant(&operator, "acme").await?;
-        let grant = Grant { tenant_id, amqp_user: USER.to_owned(), event_types: vec!["form.*".to_owned()] };
+        let grant = Grant {
+            tenant_id,
+            amqp_user: USER.to_owned(),
+            event_types: vec!["form.*".to_owned()],
+            expires_at: None,
+        };
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
         apply_workflow(&db(DbRole::Api)?, tenant_id).await?;
 

@@ -33,8 +33,12 @@ impl Shop {
         Topology::with_rungs(&rungs).apply(&servers.amqp_url()).await?;
         let operator = db(DbRole::Operator)?;
         let tenant = builders::tenant(&operator, "acme").await?;
-        let grant =
-            Grant { tenant_id: tenant, amqp_user: USER.to_owned(), event_types: vec!["form.*".to_owned()] };
+        let grant = Grant {
+            tenant_id: tenant,
+            amqp_user: USER.to_owned(),
+            event_types: vec!["form.*".to_owned()],
+            expires_at: None,
+        };
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
         let api = db(DbRole::Api)?;
         apply_workflow(&api, tenant, url).await?;

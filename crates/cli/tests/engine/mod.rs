@@ -62,7 +62,12 @@ impl Engine {
         let (general, topic) = permissions::publisher(".*");
         management.set_permissions(vhost.name(), &user, &general).await?;
         management.set_topic_permissions(vhost.name(), &user, &topic).await?;
-        let grant = Grant { tenant_id: tenant, amqp_user: user.clone(), event_types: vec!["*".to_owned()] };
+        let grant = Grant {
+            tenant_id: tenant,
+            amqp_user: user.clone(),
+            event_types: vec!["*".to_owned()],
+            expires_at: None,
+        };
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
         let publisher = Publisher::connect(&vhost.amqp_url_as(&user, "secret")?, "shop").await?;
         let api = database.store(DbRole::Api);

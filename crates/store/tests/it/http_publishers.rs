@@ -144,8 +144,12 @@ async fn a_tenant_may_grant_to_its_keys_and_webhooks_and_to_no_user_of_the_broke
     let world = World::new().await?;
     let other = builders::tenant(&world.operator, "rival").await?;
     let grant = async |tenant: TenantId, user: &str| {
-        let grant =
-            Grant { tenant_id: tenant, amqp_user: user.to_owned(), event_types: vec!["*".to_owned()] };
+        let grant = Grant {
+            tenant_id: tenant,
+            amqp_user: user.to_owned(),
+            event_types: vec!["*".to_owned()],
+            expires_at: None,
+        };
         world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| tenants::grant(connection, &grant).await)
@@ -163,6 +167,7 @@ async fn a_tenant_may_grant_to_its_keys_and_webhooks_and_to_no_user_of_the_broke
         tenant_id: world.tenant,
         amqp_user: "crm".to_owned(),
         event_types: vec!["form.*".to_owned()],
+        expires_at: None,
     };
     world.operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &crm).await).await?;
     let revoke = async |connection: &mut _| tenants::revoke(connection, world.tenant, "crm").await;

@@ -4,14 +4,16 @@ use super::broker_user::{BrokerUsers, Made};
 use super::find;
 use super::password::PasswordFile;
 use crate::exit;
+use crate::expiry::Expiry;
 use crate::output::{Output, time};
 use crate::session::{DatabaseArgs, actor};
 use automation_domain::event::is_type_pattern;
 use automation_domain::grant::is_engine_made;
-use automation_service_kit::config::ManagementConfig;
+use automation_service_kit::config::{ManagementConfig, rule};
 use automation_store::audit::{self, Deed};
 use automation_store::tenants::{self, Grant};
-use automation_store::{Db, DbRole, Scope};
+use automation_store::{Db, DbRole, Scope, receipts};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,6 +30,9 @@ pub struct GrantArgs {
     /// Event types, comma-separated, each exact or with a trailing `*`
     #[arg(long, value_delimiter = ',', required = true)]
     types: Vec<String>,
+    /// How long it may, or until when: 90d, 2027-01-31 [default: until it is revoked]
+    #[arg(long, value_name = "WHEN", value_parser = rule(Expiry::parse))]
+    expires: Option<Expiry>,
     /// Make the user on the broker: it may write these types to automation.events, and do nothing else
     ///
     /// A user that an earlier --create-user made gets the permissions of all its grants. Needs an administrator's
@@ -94,11 +99,17 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
         (false, _) => None,
     };
     let file = args.password_file.as_deref().map(PasswordFile::create).transpose()?;
-    let grant =
-        Grant { tenant_id: tenant.tenant_id, amqp_user: args.user.clone(), event_types: args.types.clone() };
+    let grant = Grant {
+        tenant_id: tenant.tenant_id,
+        amqp_user: args.user.clone(),
+        event_types: args.types.clone(),
+        expires_at: moment(&db, args.expires).await?,
+    };
+    let until = grant.expires_at.map(time);
     db.tx(Scope::Tenant(tenant.tenant_id), async |connection| {
         tenants::grant(connection, &grant).await?;
-        let deed = deed("grant.give", &args.user, json!({ "types": args.types }));
+        let detail = json!({ "types": args.types, "expires_at": until });
+        let deed = deed("grant.give", &args.user, detail);
         audit::append(connection, tenant.tenant_id, &[deed]).await
     })
     .await?;
@@ -106,9 +117,13 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
         None => None,
         Some(broker) => Some(broker.allow(&args.user, &types_of(&db, &args.user).await?).await?),
     };
-    let mut value = json!({ "tenant": args.key, "user": args.user, "types": args.types });
+    let mut value =
+        json!({ "tenant": args.key, "user": args.user, "types": args.types, "expires_at": until });
     let mut text =
         format!("user {} may publish {} for tenant {}", args.user, args.types.join(", "), args.key);
+    if let Some(until) = until {
+        text.push_str(&format!(", until {until}"));
+    }
     match (made, file) {
         (Some(Made::New { password }), Some(file)) => {
             let path = file.write(password.as_str())?;
@@ -184,11 +199,12 @@ pub async fn list(key: Option<&str>, database: &DatabaseArgs, output: &Output) -
         Some(key) => Some(find(&db, key).await?.tenant_id),
         None => None,
     };
-    let (all, grants) = db
+    let (all, grants, now) = db
         .tx(Scope::Unscoped, async |connection| {
             Ok::<_, automation_store::Error>((
                 tenants::list(connection).await?,
                 tenants::dated_grants(connection).await?,
+                receipts::now(connection).await?,
             ))
         })
         .await?;
@@ -199,12 +215,20 @@ pub async fn list(key: Option<&str>, database: &DatabaseArgs, output: &Output) -
         .map(|(grant, at)| {
             json!({
                 "tenant": keys.get(&grant.tenant_id), "user": grant.amqp_user, "types": grant.event_types,
-                "granted_at": time(at),
+                "state": if grant.is_over(now) { "expired" } else { "good" },
+                "granted_at": time(at), "expires_at": grant.expires_at.map(time),
             })
         })
         .collect();
-    output.list(&["tenant", "user", "types", "granted_at"], rows, None);
+    output.list(&["tenant", "user", "types", "state", "granted_at", "expires_at"], rows, None);
     Ok(())
+}
+
+/// The end by the database's clock, which decides about it.
+async fn moment(db: &Db, expires: Option<Expiry>) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let Some(expires) = expires else { return Ok(None) };
+    let now = db.tx(Scope::Unscoped, async |connection| receipts::now(connection).await).await?;
+    expires.moment(now).map(Some)
 }
 
 fn deed(action: &'static str, user: &str, detail: Value) -> Deed {

@@ -5,11 +5,11 @@ pub(super) mod grant;
 pub(super) mod password;
 
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Output, time};
 use crate::session::DatabaseArgs;
 use automation_domain::id::TenantId;
 use automation_service_kit::ids;
-use automation_store::tenants::{self, Tenant};
+use automation_store::tenants::{self, Grant, Tenant};
 use automation_store::{Db, DbRole, Scope};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -95,10 +95,10 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
                     let of_tenant = grants.iter().filter(|grant| grant.tenant_id == tenant.tenant_id);
                     let grants: Vec<Value> = match output.is_json() {
                         true => of_tenant
-                            .map(|grant| json!({ "user": grant.amqp_user, "types": grant.event_types }))
+                            .map(|grant| granted(grant))
                             .collect(),
                         false => of_tenant
-                            .map(|grant| format!("{}: {}", grant.amqp_user, grant.event_types.join(" ")).into())
+                            .map(|grant| in_words(grant).into())
                             .collect(),
                     };
                     json!({ "key": tenant.key, "name": tenant.name, "id": tenant.tenant_id, "grants": grants })
@@ -108,6 +108,17 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
             Ok(())
         }
     }
+}
+
+fn granted(grant: &Grant) -> Value {
+    json!({
+        "user": grant.amqp_user, "types": grant.event_types, "expires_at": grant.expires_at.map(time),
+    })
+}
+
+fn in_words(grant: &Grant) -> String {
+    let until = grant.expires_at.map(|at| format!(" until {}", time(at))).unwrap_or_default();
+    format!("{}: {}{until}", grant.amqp_user, grant.event_types.join(" "))
 }
 
 async fn find(db: &Db, key: &str) -> anyhow::Result<Tenant> {
