@@ -68,6 +68,8 @@ log.console = true
 log.console.level = info
 log.file = false
 CONF
+    # What somebody wants to try: a listener for TLS, a lower limit.
+    if [ -f "$dir/extra.conf" ]; then cat "$dir/extra.conf" >>"$dir/rabbitmq.conf"; fi
 }
 
 # epmd is started by hand: the one Erlang starts by itself goes to the background, outlives the node, and is nobody's.

@@ -51,7 +51,13 @@ servers_live() { process_lives postgres && process_lives rabbitmq; }
 
 # For commands that only talk to what runs.
 require_running() {
-    if [ ! -f "$STATE/ports.env" ] || [ ! -f "$STATE/secrets.env" ] || ! servers_live; then
+    if ! servers_live; then die "no servers run here; start them with ./dev up."; fi
+    require_state
+}
+
+# For commands that need one of them, and say themselves when it is away.
+require_state() {
+    if [ ! -f "$STATE/ports.env" ] || [ ! -f "$STATE/secrets.env" ] || ! { process_lives postgres || process_lives rabbitmq; }; then
         die "no servers run here; start them with ./dev up."
     fi
     load_ports

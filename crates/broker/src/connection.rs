@@ -1,7 +1,8 @@
 //! Opening and closing connections within a bounded time.
 
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::types::{ShortString, ShortStringError};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties, ErrorKind};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -17,6 +18,22 @@ pub enum Error {
     /// The broker, the network or the URL.
     #[error(transparent)]
     Amqp(#[from] lapin::Error),
+    /// Nobody answers there, or not as a broker does.
+    #[error("no broker at {place}: {reason}")]
+    Unreachable {
+        /// Host and port.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+    /// A broker answers, and does not let this user into this virtual host.
+    #[error("the broker at {place} refuses this login: {reason}")]
+    Refused {
+        /// Host and port.
+        place: String,
+        /// What it said.
+        reason: String,
+    },
     /// No answer in time.
     #[error("no answer from the broker within {} s", .0.as_secs())]
     TimedOut(Duration),
@@ -34,7 +51,32 @@ pub(crate) fn properties(name: &str) -> ConnectionProperties {
 
 /// Opens a connection.
 pub(crate) async fn open(url: &str, name: &str) -> Result<Connection, Error> {
-    within(PATIENCE, Connection::connect(url, properties(name))).await
+    match within(PATIENCE, Connection::connect(url, properties(name))).await {
+        Err(Error::Amqp(error)) => {
+            let (place, reason) = (place(url), error.to_string());
+            Err(match is_refusal(&error) {
+                true => Error::Refused { place, reason },
+                false => Error::Unreachable { place, reason },
+            })
+        }
+        opened => opened,
+    }
+}
+
+/// Wrong user or password, or a virtual host that is not there or not theirs.
+fn is_refusal(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    matches!(
+        error.kind(),
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
+    )
+}
+
+/// Host and port of a URL, without user and password.
+fn place(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, place)| place).to_owned()
 }
 
 /// Closes a connection; whether the broker says goodbye is of no interest.

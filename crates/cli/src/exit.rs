@@ -130,6 +130,7 @@ fn database(error: &automation_store::Error) -> Verdict {
 fn publishing(error: &PublishError) -> Verdict {
     match error {
         PublishError::Unavailable(_) | PublishError::Blocked => UNREACHABLE,
+        PublishError::Refused(_) => LOGIN,
         PublishError::Invalid { .. } => (2, Some("shorten it")),
         PublishError::Unconfirmed(which) if !which.returned.is_empty() => {
             (1, Some("declare what is missing: automation topology apply"))
@@ -137,6 +138,16 @@ fn publishing(error: &PublishError) -> Verdict {
         PublishError::Unconfirmed(_) => {
             (1, Some("publish again with the same --id: an event that arrived already acts once"))
         }
+    }
+}
+
+const LOGIN: Verdict = (2, Some("correct user, password and virtual host in AMQP_URL"));
+
+fn connecting(error: &automation_broker::depths::Error) -> Verdict {
+    use automation_broker::depths::Error::{Amqp, Name, Refused, TimedOut, Unreachable};
+    match error {
+        Refused { .. } => LOGIN,
+        Amqp(_) | Name(_) | TimedOut(_) | Unreachable { .. } => UNREACHABLE,
     }
 }
 
@@ -153,7 +164,7 @@ fn management(error: &management::Error) -> Verdict {
 
 fn applying(error: &ApplyError) -> Verdict {
     match error {
-        ApplyError::Connect(_) => UNREACHABLE,
+        ApplyError::Connect(error) => connecting(error),
         ApplyError::Declare { .. } => (
             1,
             Some(
@@ -166,7 +177,7 @@ fn applying(error: &ApplyError) -> Verdict {
 fn retiring(error: &RetireError) -> Verdict {
     match error {
         RetireError::Management(error) => management(error),
-        RetireError::Connection(_) => UNREACHABLE,
+        RetireError::Connection(error) => connecting(error),
     }
 }
 

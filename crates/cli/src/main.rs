@@ -6,7 +6,8 @@ mod expiry;
 mod output;
 mod session;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
     apikey, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, parked, run,
     schedule, serve, tenant, topology, workflow,
@@ -84,7 +85,7 @@ enum Command {
 
 fn main() -> ExitCode {
     automation_service_kit::bootstrap();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| with_variable(error).exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -97,6 +98,27 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),
     }
+}
+
+/// Names the variable that a refused value may have come from.
+fn with_variable(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return error };
+    let mut command = Cli::command();
+    // Until then arguments cannot be shown.
+    command.build();
+    if let Some(variable) = variable_of(&command, shown) {
+        let named = format!("{shown} ({variable})");
+        error.insert(ContextKind::InvalidArg, ContextValue::String(named));
+    }
+    error
+}
+
+/// The variable of an argument that shows itself as this.
+fn variable_of(command: &clap::Command, shown: &str) -> Option<String> {
+    let own = command.get_arguments().find(|argument| argument.to_string() == shown);
+    let variable =
+        own.and_then(|argument| argument.get_env()).map(|name| name.to_string_lossy().into_owned());
+    variable.or_else(|| command.get_subcommands().find_map(|below| variable_of(below, shown)))
 }
 
 async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {

@@ -80,7 +80,7 @@ impl DatabaseArgs {
 /// The few connections that a command needs.
 pub fn open(url: &str, role: DbRole) -> anyhow::Result<Db> {
     let size = PoolSize { max: 2, acquire_timeout: Duration::from_secs(5) };
-    Db::new(url, role, size).map_err(|_| {
+    Db::new(url, role, size).map(Db::impatient).map_err(|_| {
         exit::usage("the database's URL cannot be read", "write postgres://user:password@host:port/name")
     })
 }

@@ -335,7 +335,8 @@ async fn numbers_are_given_when_nothing_more_is_to_be_expected() -> anyhow::Resu
     let stats = shell.call(&["run", "stats", "--wait", "1", "--json"]).json();
     assert_eq!(stats["events"], 1);
     assert_eq!(stats["runs"][0], json!({ "workflow": "welcome", "status": "completed", "runs": 1 }));
-    assert!(shell.call(&["run", "stats"]).out().contains("add_tag"));
+    let told = shell.call(&["run", "stats"]).out();
+    assert!(told.contains("add_tag") && told.contains("p95 ms"), "{told}");
     Ok(())
 }
 
@@ -452,9 +453,14 @@ async fn nobody_at_home_is_a_code_of_its_own() -> anyhow::Result<()> {
     let shell = Shell::new().await?;
     // Nothing listens on port 1.
     let away = [("DATABASE_URL", "postgres://u:p@127.0.0.1:1/x"), ("AUTOMATION_TENANT", "shop")];
-    shell.call_with(&["run", "list"], &away).fails(4, "database");
+    let begun = std::time::Instant::now();
+    let called = shell.call_with(&["run", "list"], &away);
+    called.fails(4, "nothing listens at 127.0.0.1:1: Connection refused");
+    assert_eq!(called.error().matches("database is busy or unreachable").count(), 1, "{}", called.error());
     let broker = [("AMQP_URL", "amqp://u:p@127.0.0.1:1/x"), ("AUTOMATION_TENANT", "shop")];
-    shell.call_with(&["event", "publish", "--type", "form.submitted"], &broker).fails(4, "broker");
+    let publish = ["event", "publish", "--type", "form.submitted"];
+    shell.call_with(&publish, &broker).fails(4, "no broker at 127.0.0.1:1: IO error: Connection refused");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "both fail at once: {:?}", begun.elapsed());
     let wrong = [("DATABASE_URL", "mysql://u:secret@host/x"), ("AUTOMATION_TENANT", "shop")];
     let called = shell.call_with(&["run", "list"], &wrong);
     assert_eq!(called.code(), 2);
@@ -490,6 +496,34 @@ async fn what_stands_in_the_way_is_told_by_code_and_next_step() -> anyhow::Resul
     let called = shell.call_with(&["tenant", "list"], &wrong);
     assert_eq!(called.code(), 2);
     assert!(called.error().contains("port") && !called.error().contains("secret"), "{}", called.error());
+    // The broker knows neither this user nor this virtual host.
+    let amqp = std::env::var("AUTOMATION_TEST_AMQP_URL")?;
+    let (_, place) = amqp.rsplit_once('@').unwrap();
+    for url in [format!("amqp://nobody:wrong@{place}"), format!("{amqp}/no_such_vhost")] {
+        let broker = [("AMQP_URL", url.as_str()), ("AUTOMATION_TENANT", "shop")];
+        for arguments in [&["event", "publish", "--type", "form.submitted"][..], &["topology", "apply"]] {
+            let called = shell.call_with(arguments, &broker);
+            called.fails(2, "refuses this login");
+            assert!(
+                called.error().contains("AMQP_URL") && !called.error().contains("wrong"),
+                "{}",
+                called.error()
+            );
+        }
+    }
+    // A value that is none is traced to the variable, and commands are named as they are typed.
+    let workers = [("DATABASE_URL", own), ("AMQP_URL", &*amqp), ("AUTOMATION_WORKERS", "many")];
+    let called = shell.call_with(&["serve"], &workers);
+    assert_eq!(
+        (called.code(), called.error().contains("AUTOMATION_WORKERS")),
+        (2, true),
+        "{}",
+        called.error()
+    );
+    let typed = [("DATABASE_URL", own), ("AUTOMATION_PROGRAM", "./dev cli")];
+    shell
+        .call_with(&["tenant", "grant", "none", "--user", "crm", "--types", "*"], &typed)
+        .fails(3, "next: ./dev cli tenant list");
     // The management API says no.
     let management = std::env::var("AUTOMATION_TEST_AMQP_MANAGEMENT_URL")?;
     let (_, place) = management.rsplit_once('@').unwrap();

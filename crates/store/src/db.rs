@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Transaction}
 use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// The database role that a pool's connections act as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +74,9 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest that cleaning a connection may take before it is given up.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Longest that a server may take to let somebody in who knocks.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Bounds of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSize {
@@ -93,6 +97,9 @@ impl Default for PoolSize {
 pub struct Db {
     pool: PgPool,
     transaction_timeout: Duration,
+    /// Host and port, unless it is a socket.
+    place: Option<(String, u16)>,
+    is_impatient: bool,
 }
 
 impl Db {
@@ -108,6 +115,8 @@ impl Db {
         // afterwards would be repeated by the pool until time is up, and the reason lost.
         let options =
             PgConnectOptions::from_str(url)?.application_name(role.name()).options([("role", role.name())]);
+        let place =
+            options.get_socket().is_none().then(|| (options.get_host().to_owned(), options.get_port()));
         // Settings of a role come with a login alone, so each connection gets them here.
         let settings = format!(
             "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '{}'; \
@@ -142,7 +151,14 @@ impl Db {
             .connect_lazy_with(options);
         // Migrations take as long as they take.
         let transaction_timeout = if role == DbRole::Owner { Duration::MAX } else { TRANSACTION_TIMEOUT };
-        Ok(Self { pool, transaction_timeout })
+        Ok(Self { pool, transaction_timeout, place, is_impatient: false })
+    }
+
+    /// Has the first transaction fail at once when nothing listens there, and say so: for a person who waits. A role waits
+    /// for its database instead.
+    #[must_use]
+    pub fn impatient(self) -> Self {
+        Self { is_impatient: true, ..self }
     }
 
     /// Runs `work` in one transaction and commits it when `work` succeeds.
@@ -160,6 +176,9 @@ impl Db {
         E: From<Error>,
     {
         let bounded = tokio::time::timeout(self.transaction_timeout, async {
+            if self.is_impatient && self.pool.size() == 0 {
+                self.knock().await?;
+            }
             let mut transaction = self.begin(scope).await?;
             match work(&mut transaction).await {
                 Ok(done) => {
@@ -203,6 +222,20 @@ impl Db {
 
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Whether somebody listens. The pool would try again until its time is up, and then tell of that alone.
+    async fn knock(&self) -> Result<(), Error> {
+        let Some((host, port)) = &self.place else { return Ok(()) };
+        let address = host.trim_matches(['[', ']']);
+        let knocked = tokio::time::timeout(KNOCK_TIMEOUT, TcpStream::connect((address, *port))).await;
+        let error = match knocked {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer"),
+        };
+        let told = format!("nothing listens at {host}:{port}: {error}");
+        Err(Error::Transient(sqlx::Error::Io(std::io::Error::new(error.kind(), told))))
     }
 
     /// Begins on a task of its own: a caller that goes away must not drop the future half-way through BEGIN, which

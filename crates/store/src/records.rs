@@ -1,10 +1,14 @@
 //! Tasks and notes.
 
 use crate::Error;
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RecordId, RunId, TenantId};
 use automation_domain::record::{Note, Task};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
+use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// A record and the run that makes it.
 #[derive(Clone, Copy, Debug)]
@@ -89,4 +93,29 @@ pub async fn insert_tasks(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What notes and tasks with these ids say, as JSON by id; role api. Of tasks also what was done with them since.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn by_ids(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    ids: &[RecordId],
+) -> Result<BTreeMap<RecordId, Value>, Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows: Vec<(Uuid, Json<Value>)> = sqlx::query_as(
+        "SELECT note_id, jsonb_build_object('text', body) FROM notes WHERE tenant_id = $1 AND note_id = ANY($2)
+         UNION ALL
+         SELECT task_id, jsonb_strip_nulls(jsonb_build_object('title', title, 'description', description,
+                'due_at', due_at, 'assignee', assignee, 'status', status))
+           FROM tasks WHERE tenant_id = $1 AND task_id = ANY($2)",
+    )
+    .bind(tenant.0)
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(id, Json(record))| (RecordId(id), record)).collect())
 }

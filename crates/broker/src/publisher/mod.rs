@@ -5,7 +5,7 @@ mod message;
 
 pub use message::{InvalidMessage, Message};
 
-use crate::connection::{PATIENCE, properties};
+use crate::connection::{self, PATIENCE, properties};
 use deadpool_lapin::{Config, CreatePoolError, Pool, PoolConfig, Runtime};
 use lane::Lane;
 use lapin::ConnectionStatus;
@@ -53,6 +53,9 @@ pub enum PublishError {
     /// No channel within the time; nothing was sent.
     #[error("no channel to the broker: {0}")]
     Unavailable(String),
+    /// The broker does not let this user into this virtual host; nothing was sent.
+    #[error("{0}")]
+    Refused(String),
     /// The broker takes no messages, because it runs out of memory or disk; nothing was sent.
     #[error("the broker blocks publishers")]
     Blocked,
@@ -61,11 +64,25 @@ pub enum PublishError {
     Unconfirmed(#[from] Unconfirmed),
 }
 
+impl From<connection::Error> for PublishError {
+    fn from(error: connection::Error) -> Self {
+        match error {
+            connection::Error::Refused { .. } => Self::Refused(error.to_string()),
+            connection::Error::Amqp(_)
+            | connection::Error::Unreachable { .. }
+            | connection::Error::TimedOut(_)
+            | connection::Error::Name(_) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
 impl PublishError {
     /// The indexes that have to be published again, out of a batch of `count`; ascending.
     pub fn unconfirmed(&self, count: usize) -> Vec<usize> {
         match self {
-            Self::Invalid { .. } | Self::Unavailable(_) | Self::Blocked => (0..count).collect(),
+            Self::Invalid { .. } | Self::Unavailable(_) | Self::Refused(_) | Self::Blocked => {
+                (0..count).collect()
+            }
             Self::Unconfirmed(unconfirmed) => unconfirmed.indexes(),
         }
     }
@@ -73,7 +90,9 @@ impl PublishError {
     /// The indexes of which nothing is known, out of a batch of `count`: the connection failed, not a queue.
     pub fn unanswered(&self, count: usize) -> Vec<usize> {
         match self {
-            Self::Invalid { .. } | Self::Unavailable(_) | Self::Blocked => (0..count).collect(),
+            Self::Invalid { .. } | Self::Unavailable(_) | Self::Refused(_) | Self::Blocked => {
+                (0..count).collect()
+            }
             Self::Unconfirmed(unconfirmed) => unconfirmed.unknown.clone(),
         }
     }
@@ -83,7 +102,7 @@ impl PublishError {
         match self {
             Self::Invalid { .. } => true,
             Self::Unconfirmed(unconfirmed) => unconfirmed.over_content,
-            Self::Unavailable(_) | Self::Blocked => false,
+            Self::Unavailable(_) | Self::Refused(_) | Self::Blocked => false,
         }
     }
 }
@@ -152,13 +171,16 @@ struct Inner {
 }
 
 impl Publisher {
-    /// A publisher with the default settings; fails when the broker cannot be reached in time.
+    /// A publisher with the default settings; fails at once when the broker cannot be reached, with the cause.
     pub async fn connect(url: &str, name: &str) -> Result<Self, PublishError> {
         Self::connect_with(PublisherConfig::new(url, name)).await
     }
 
-    /// A publisher; fails when the broker cannot be reached in time.
+    /// A publisher; fails at once when the broker cannot be reached, with the cause.
     pub async fn connect_with(config: PublisherConfig) -> Result<Self, PublishError> {
+        // The pool tries again until time is up, and what stands in the way is then hard to tell.
+        let first = connection::open(&config.url, &config.name).await?;
+        connection::close(&first).await;
         let publisher = Self::lazy_with(config)?;
         publisher.probe().await?;
         Ok(publisher)

@@ -3,7 +3,7 @@
 mod handle;
 mod replay;
 mod select;
-mod show;
+pub(super) mod show;
 
 use crate::exit;
 use crate::output::{Output, time};

@@ -16,8 +16,15 @@ pub struct Servers {
 impl Servers {
     /// Starts both, with data in a folder that goes away at the end.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with("").await
+    }
+
+    /// The same, with these lines in RabbitMQ's settings.
+    pub async fn start_with(settings: &str) -> anyhow::Result<Self> {
         let (database, amqp, publisher) = (String::new(), String::new(), String::new());
         let mut servers = Self { home: home(), database, amqp, publisher };
+        std::fs::create_dir_all(servers.home.join("rabbitmq"))?;
+        std::fs::write(servers.home.join("rabbitmq/extra.conf"), settings)?;
         servers.restart().await?;
         // A build that goes on at the same time may replace the original.
         std::fs::copy(env!("CARGO_BIN_EXE_automation"), servers.program())?;
@@ -26,6 +33,11 @@ impl Servers {
         servers.amqp = variable(&of_tests, "AUTOMATION_TEST_AMQP_URL")?;
         servers.publisher = variable(&of_people, "AMQP_URL")?;
         Ok(servers)
+    }
+
+    /// Where everything of theirs lies.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// The engine's binary.

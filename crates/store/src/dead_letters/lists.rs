@@ -53,6 +53,8 @@ impl std::fmt::Display for DeadLetterStatus {
 pub struct DeadLetterFilter {
     /// With one of these ids.
     pub ids: Option<Vec<DeadLetterId>>,
+    /// Of this run.
+    pub run: Option<RunId>,
     /// Of this workflow.
     pub workflow: Option<WorkflowId>,
     /// That failed at this node.
@@ -271,6 +273,9 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, tenant: TenantId, filter: &De
     if let Some(ids) = &filter.ids {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         query.push(" AND d.dead_letter_id = ANY(").push_bind(ids).push(")");
+    }
+    if let Some(run) = filter.run {
+        query.push(" AND d.run_id = ").push_bind(run.0);
     }
     if let Some(workflow) = filter.workflow {
         query.push(" AND d.workflow_id = ").push_bind(workflow.0);

@@ -75,6 +75,7 @@ impl FilterArgs {
         };
         Ok(DeadLetterFilter {
             ids: None,
+            run: None,
             workflow,
             node: self.node.clone(),
             code: self.code.clone(),

@@ -1,18 +1,24 @@
 //! `automation run explain`: why the run was started, what each step did and why, and what it waits for.
 
+mod requests;
+
 use crate::output::{Output, time};
 use crate::session::Session;
 use automation_domain::condition::{Comparison, Condition};
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
+use automation_domain::id::RecordId;
 use automation_domain::interpreter::{End, Step, StepOutcome, Waits};
 use automation_domain::limits::Limits;
 use automation_domain::workflow::{Workflow, parse_value};
+use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter};
+use automation_store::effects::{self, StoredEffect};
 use automation_store::run_lists::RunDetail;
-use automation_store::{Error, contacts, events, workflows};
+use automation_store::{Error, contacts, events, records, workflows};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// What a story is told from, beside the run itself.
 struct Sources {
@@ -20,7 +26,16 @@ struct Sources {
     contact: Option<Contact>,
     /// `None` when this version of the engine cannot read the definition.
     workflow: Option<Workflow>,
+    /// What was asked of the world outside.
+    effects: Vec<StoredEffect>,
+    /// What was given up, the earliest first.
+    letters: Vec<DeadLetter>,
+    /// Notes and tasks that steps made.
+    records: BTreeMap<RecordId, Value>,
 }
+
+/// Most dead letters of one run that are told of: it has one for each time that it failed.
+const LETTERS: i64 = 100;
 
 /// A condition of the entry, and what it comes to.
 struct Entry {
@@ -45,13 +60,20 @@ pub(super) async fn explain(
         .iter()
         .map(|entry| json!({ "of": entry.of, "holds": entry.holds, "comparisons": entry.comparisons }))
         .collect();
+    for step in value["steps"].as_array_mut().into_iter().flatten() {
+        step["input"] = json!(input(&step["detail"], &sources));
+    }
+    value["requests"] = sources.effects.iter().map(requests::json).collect();
+    value["dead_letters"] = sources.letters.iter().map(crate::commands::dead::show::line).collect();
     output.one(&value, || story(detail, &sources, &entries));
     Ok(())
 }
 
 async fn read(session: &Session, detail: &RunDetail, limits: &Limits) -> anyhow::Result<Sources> {
     let (tenant, run) = (session.tenant, &detail.summary);
-    let (event, contact, definition) = session
+    let made: Vec<RecordId> =
+        detail.log.iter().flat_map(|entry| &entry.steps).filter_map(|step| record_of(&step.detail)).collect();
+    let (event, contact, definition, effects, letters, records) = session
         .db
         .tx(session.scope(), async |connection| {
             let event = events::by_ids(connection, &[(tenant, run.event_id)]).await?.into_values().next();
@@ -61,12 +83,28 @@ async fn read(session: &Session, detail: &RunDetail, limits: &Limits) -> anyhow:
             };
             let mut versions = workflows::versions(connection, &[(tenant, run.version_id)]).await?;
             let definition = versions.remove(&run.version_id).map(|version| version.definition);
-            Ok::<_, Error>((event, contact, definition))
+            let effects = effects::of_run(connection, tenant, run.run_id).await?;
+            let filter = DeadLetterFilter { run: Some(run.run_id), ..DeadLetterFilter::default() };
+            let mut letters = dead_letters::list(connection, tenant, &filter, None, LETTERS).await?;
+            letters.reverse();
+            let records = records::by_ids(connection, tenant, &made).await?;
+            Ok::<_, Error>((event, contact, definition, effects, letters, records))
         })
         .await?;
     let workflow = definition
         .and_then(|definition| parse_value(&definition, automation_actions::contracts(), limits).ok());
-    Ok(Sources { event, contact, workflow })
+    Ok(Sources { event, contact, workflow, effects, letters, records })
+}
+
+/// The note or task that a step says it made.
+fn record_of(detail: &Value) -> Option<RecordId> {
+    let id = detail.get("note_id").or_else(|| detail.get("task_id"))?;
+    id.as_str()?.parse().ok().map(RecordId)
+}
+
+/// What a step was given, once rendered, where its own line does not hold it.
+fn input<'a>(detail: &Value, sources: &'a Sources) -> Option<&'a Value> {
+    sources.records.get(&record_of(detail)?)
 }
 
 /// The conditions that let the event in, over the event as recorded and the contact as it is today.
@@ -107,10 +145,18 @@ fn story(detail: &RunDetail, sources: &Sources, entries: &[Entry]) -> String {
         lines.push(format!("{}  +{after}  claim {} by {}", time(entry.logged_at), entry.seq, entry.worker));
         for step in &entry.steps {
             tell(step, &mut lines);
+            if let Some(input) = input(&step.detail, sources) {
+                lines.push(format!("    with {}", short(input)));
+            }
         }
     }
     lines.push(String::new());
+    for effect in &sources.effects {
+        lines.extend(requests::told(effect));
+        lines.push(String::new());
+    }
     lines.extend(ending(detail));
+    lines.extend(sources.letters.iter().map(letter));
     lines.join("\n")
 }
 
@@ -136,6 +182,20 @@ fn heading(detail: &RunDetail, sources: &Sources) -> Vec<String> {
     lines
 }
 
+/// What was given up, and what became of that.
+fn letter(letter: &DeadLetter) -> String {
+    let id = letter.dead_letter_id;
+    match (letter.changed_at, &letter.changed_by) {
+        (Some(at), Some(who)) => format!(
+            "dead letter {id} of {}: {} at {} by {who}",
+            time(letter.died_at),
+            letter.status,
+            time(at)
+        ),
+        _ => format!("dead letter {id} of {}: {}", time(letter.died_at), letter.status),
+    }
+}
+
 /// A step, and for a branch every comparison that was made then.
 fn tell(step: &Step, lines: &mut Vec<String>) {
     let visit = if step.visit > 1 { format!(" (visit {})", step.visit) } else { String::new() };
@@ -150,6 +210,15 @@ fn tell(step: &Step, lines: &mut Vec<String>) {
             step.action,
             detail["attempt"],
             plain(&detail["next_at"]),
+        ));
+        return;
+    }
+    if step.action == "replay" {
+        let key = if step.detail["key"] == "new" { "another key" } else { "the same key" };
+        lines.push(format!(
+            "  {}: brought back from dead letter {}, under {key}",
+            step.node,
+            plain(&step.detail["dead_letter"])
         ));
         return;
     }

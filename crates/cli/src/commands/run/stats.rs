@@ -83,7 +83,7 @@ fn text(since: DateTime<Utc>, stats: &RunStats) -> String {
     if let Some(measured) = &stats.latency {
         text += &format!(
             "\nfrom receipt to the end of a run without a delay:\n{}",
-            table(&["p50", "p95", "p99", "runs"], &[latency(measured)])
+            table(&["p50_ms", "p95_ms", "p99_ms", "runs"], &[in_units(measured)])
         );
     }
     text
@@ -97,6 +97,14 @@ fn runs(stats: &RunStats) -> Vec<Value> {
 fn actions(stats: &RunStats) -> Vec<Value> {
     let row = |(action, outcome, steps): &(String, String, i64)| json!({ "action": action, "outcome": outcome, "steps": steps });
     stats.actions.iter().map(row).collect()
+}
+
+/// The same, with the unit in the names.
+fn in_units(measured: &Latency) -> Value {
+    let numbers = latency(measured);
+    json!({
+        "p50_ms": numbers["p50"], "p95_ms": numbers["p95"], "p99_ms": numbers["p99"], "runs": numbers["runs"],
+    })
 }
 
 /// In milliseconds.
