@@ -95,7 +95,7 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
                     let of_tenant = grants.iter().filter(|grant| grant.tenant_id == tenant.tenant_id);
                     let grants: Vec<Value> = match output.is_json() {
                         true => of_tenant
-                            .map(|grant| granted(grant))
+                            .map(granted)
                             .collect(),
                         false => of_tenant
                             .map(|grant| in_words(grant).into())
