@@ -42,7 +42,7 @@ impl Servers {
 
     /// The engine's binary.
     pub fn program(&self) -> PathBuf {
-        self.home.join("automation")
+        self.home().join("automation")
     }
 
     /// The engine's database, as superuser.
