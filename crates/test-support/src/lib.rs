@@ -3,3 +3,4 @@
 pub mod broker;
 pub mod builders;
 pub mod database;
+mod everything;

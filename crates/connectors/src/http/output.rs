@@ -36,7 +36,7 @@ impl Bounds {
     /// Looks at an answer.
     pub(super) fn see(&self, answer: &Answer, mask: &Mask) -> Seen {
         let cut = answer.ended != Ended::Complete;
-        let text = text(answer, mask.longest());
+        let text = text(answer);
         let parsed = text.filter(|_| is_json(answer) && !cut).and_then(|text| {
             let mut value = json::parse(text.as_bytes(), self.json_depth).ok()?;
             let masked = mask.json(&mut value);
@@ -47,7 +47,10 @@ impl Bounds {
             (Some((text, value)), _) => (text, value),
             (None, Some("")) => (String::new(), Value::Null),
             (None, Some(text)) => {
-                let text = mask.text(text).replace('\0', "\u{fffd}");
+                let masked = mask.text(text);
+                // Blanked first: where the end is left out, the cut could else go through a secret.
+                let whole = if cut { masked.len().saturating_sub(mask.longest()) } else { masked.len() };
+                let text = beginning(&masked, whole).replace('\0', "\u{fffd}");
                 (text.clone(), Value::String(text))
             }
             (None, None) => (String::new(), Value::Null),
@@ -116,20 +119,18 @@ impl Bounds {
     }
 }
 
-/// The body as text; `None` when it is none: compressed, or not UTF-8. Where it was cut, the end that could be the
-/// beginning of a secret is left out.
-fn text(answer: &Answer, longest_secret: usize) -> Option<&str> {
+/// The body as text; `None` when it is none: compressed, or not UTF-8. Where it was cut, its end may be the beginning of a
+/// secret.
+fn text(answer: &Answer) -> Option<&str> {
     let encoding = answer.headers.get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes());
     if encoding.is_some_and(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")) {
         return None;
     }
     match std::str::from_utf8(&answer.body) {
-        Ok(text) if answer.ended == Ended::Complete => Some(text),
-        Ok(text) => Some(beginning(text, text.len().saturating_sub(longest_secret))),
+        Ok(text) => Some(text),
         // The last character is cut in two.
         Err(error) if error.error_len().is_none() && answer.ended != Ended::Complete => {
-            let whole = std::str::from_utf8(&answer.body[..error.valid_up_to()]).ok()?;
-            Some(beginning(whole, whole.len().saturating_sub(longest_secret)))
+            std::str::from_utf8(&answer.body[..error.valid_up_to()]).ok()
         }
         Err(_) => None,
     }
