@@ -1,7 +1,10 @@
 //! Two hundred steps fail for good, one attempt per rung, while executor and broker are killed in each gap: every step is
 //! tried exactly as often and as late as the ladder says, under one key and with the same bytes, and ends as a dead letter
-//! with an error for each attempt. A replay then succeeds, under the same key.
+//! with an error for each attempt. A replay then succeeds, under the same key and with the same bytes.
+//!
+//! `AUTOMATION_TEST_STEPS` and `AUTOMATION_TEST_RUNG_SECONDS` make it larger.
 
+mod ledger;
 #[expect(dead_code, reason = "the tests of requests use the rest of it")]
 #[path = "../recorder/mod.rs"]
 mod recorder;
@@ -14,28 +17,44 @@ mod shop;
 
 use anyhow::bail;
 use automation_test_support::database::count;
-use recorder::{Arrival, Recorder, Reply};
+use ledger::Ledger;
+use recorder::{Recorder, Reply};
 use roles::Role;
 use servers::Servers;
 use shop::Shop;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const STEPS: usize = 200;
 const ATTEMPTS: usize = 6;
-/// Long enough for the broker to come back in it.
-const RUNG: Duration = Duration::from_secs(30);
-/// Most that an attempt may come later than its rung: connections have to be made again.
+/// Long enough for all steps to fail, and for the broker to be killed before the first of them is due.
+const RUNG_SECONDS: usize = 12;
+/// Most that an attempt may come later than its rung, or than broker and executor were back: connections have to be made
+/// again.
 const LATE: Duration = Duration::from_secs(8);
 const PATIENCE: Duration = Duration::from_secs(90);
 /// A queue that was declared less than five seconds before the broker is killed may not come back.
 const SETTLED: Duration = Duration::from_secs(6);
 
+/// From when until when broker and executor were away, since 1970.
+struct Outage {
+    from: Duration,
+    to: Duration,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_steps_climb_the_ladder_whatever_is_killed_in_its_gaps() -> anyhow::Result<()> {
-    let recorder =
-        Recorder::start(|_, number| Reply::Status(if number <= ATTEMPTS { 503 } else { 200 })).await?;
+    let steps = setting("AUTOMATION_TEST_STEPS", STEPS)?;
+    let rung = setting("AUTOMATION_TEST_RUNG_SECONDS", RUNG_SECONDS)?;
+    let ledger = Arc::new(Ledger::create()?);
+    let book = ledger.clone();
+    let recorder = Recorder::start(move |arrival, number| {
+        book.add(arrival).expect("the disk takes it");
+        Reply::Status(if number <= ATTEMPTS { 503 } else { 200 })
+    })
+    .await?;
     let servers = Servers::start().await?;
-    let rungs = vec![format!("{}s", RUNG.as_secs()); ATTEMPTS - 1].join(",");
+    let rungs = vec![format!("{rung}s"); ATTEMPTS - 1].join(",");
     let shop = Shop::open(&servers, rungs.parse()?, &recorder.url("/")).await?;
     let declared = Instant::now();
     let settings = [
@@ -48,15 +67,16 @@ async fn failing_steps_climb_the_ladder_whatever_is_killed_in_its_gaps() -> anyh
     for role in [&ingest, &executor, &scheduler] {
         role.ready().await?;
     }
-    shop.publish(STEPS).await?;
+    tokio::time::sleep(SETTLED.saturating_sub(declared.elapsed())).await;
+    shop.publish(steps).await?;
 
     let url = servers.database_url();
+    let mut outages = Vec::new();
     for gap in 1..ATTEMPTS {
         let waiting =
             format!("SELECT count(*) FROM effects WHERE status = 'pending' AND cardinality(tries) = {gap}");
-        until(&url, &waiting, STEPS).await?;
-        let begun = Instant::now();
-        tokio::time::sleep(SETTLED.saturating_sub(declared.elapsed())).await;
+        until(&url, &waiting, steps).await?;
+        let from = ledger::now()?;
         executor.kill().await?;
         servers.kill("rabbitmq").await?;
         executor = start("executor")?;
@@ -64,18 +84,23 @@ async fn failing_steps_climb_the_ladder_whatever_is_killed_in_its_gaps() -> anyh
         for role in [&ingest, &executor, &scheduler] {
             role.ready().await?;
         }
-        println!(
-            "gap {gap}: executor and broker were killed, and back after {} ms",
-            begun.elapsed().as_millis()
-        );
+        let outage = Outage { from, to: ledger::now()? };
+        println!("gap {gap}: executor and broker were away for {} ms", (outage.to - outage.from).as_millis());
+        outages.push(outage);
     }
-    until(&url, "SELECT count(*) FROM dead_letters WHERE jsonb_array_length(attempts) = 6", STEPS).await?;
-    assert_eq!(count(&url, "SELECT count(*) FROM dead_letters").await?, i64::try_from(STEPS)?);
-    check(&recorder, ATTEMPTS);
+    let every_error =
+        "SELECT count(*) FROM dead_letters WHERE status = 'open' AND jsonb_array_length(attempts) = 6
+        AND NOT jsonb_path_exists(attempts, '$[*] ? (@.code != \"http_503\" || @.status != 503)')";
+    until(&url, every_error, steps).await?;
+    let letters = i64::try_from(steps)?;
+    assert_eq!(count(&url, "SELECT count(DISTINCT run_id) FROM dead_letters").await?, letters);
+    check(&ledger, steps, ATTEMPTS, Duration::from_secs(u64::try_from(rung)?), &outages)?;
 
     shop.replay_all().await?;
-    until(&url, "SELECT count(*) FROM runs_finished WHERE status = 'completed'", STEPS).await?;
-    check(&recorder, ATTEMPTS + 1);
+    until(&url, "SELECT count(*) FROM runs_finished WHERE status = 'completed'", steps).await?;
+    check(&ledger, steps, ATTEMPTS + 1, Duration::from_secs(u64::try_from(rung)?), &outages)?;
+    assert_eq!(count(&url, "SELECT count(*) FROM dead_letters WHERE status = 'replayed'").await?, letters);
+    assert_eq!(count(&url, "SELECT count(*) FROM dead_letters").await?, letters);
     assert_eq!(count(&url, "SELECT count(*) FROM runs_open").await?, 0);
     for role in [ingest, executor, scheduler] {
         role.stop().await?;
@@ -83,31 +108,48 @@ async fn failing_steps_climb_the_ladder_whatever_is_killed_in_its_gaps() -> anyh
     servers.stop().await
 }
 
-/// One key for each step, this many arrivals under each, all of them alike, as far apart as the rungs.
-fn check(recorder: &Recorder, arrivals_each: usize) {
-    let by_key = recorder.by_key();
-    assert_eq!(by_key.len(), STEPS);
+/// One key for each step, this many arrivals under each, all of them alike, as far apart as the rungs; each gap had its
+/// outage.
+fn check(
+    ledger: &Ledger,
+    steps: usize,
+    arrivals_each: usize,
+    rung: Duration,
+    outages: &[Outage],
+) -> anyhow::Result<()> {
+    let by_key = ledger.by_key()?;
+    assert_eq!(by_key.len(), steps);
     let mut late: Vec<Duration> = Vec::new();
     for (key, arrivals) in &by_key {
         assert_eq!(arrivals.len(), arrivals_each, "{key}");
-        let is_alike = |one: &Arrival| one.body == arrivals[0].body && one.path == arrivals[0].path;
-        assert!(!key.is_empty() && arrivals.iter().all(is_alike), "{arrivals:?}");
-        for pair in arrivals[..ATTEMPTS].windows(2) {
-            let waited = pair[1].at - pair[0].at;
-            assert!(waited >= RUNG, "{key}: {waited:?} is too early");
-            late.push(waited - RUNG);
+        let first = &arrivals[0];
+        let is_alike = arrivals.iter().all(|one| (&one.body, &one.path) == (&first.body, &first.path));
+        assert!(!key.is_empty() && !first.body.is_empty() && is_alike, "{arrivals:?}");
+        for (pair, outage) in arrivals[..ATTEMPTS].windows(2).zip(outages) {
+            assert!(
+                pair[0].at <= outage.from && outage.from <= pair[1].at,
+                "{key}: killed outside of the gap"
+            );
+            let due = pair[0].at + rung;
+            assert!(pair[1].at >= due, "{key}: {:?} too early", due - pair[1].at);
+            late.push(pair[1].at.saturating_sub(due.max(outage.to)));
         }
     }
     late.sort_unstable();
     let at = |share: usize| late[(late.len() - 1) * share / 100].as_millis();
     println!(
-        "{} gaps; later than the rung by p50 {} ms, p99 {} ms, at most {} ms",
+        "{} gaps; later than the rung or the outage by p50 {} ms, p99 {} ms, at most {} ms",
         late.len(),
         at(50),
         at(99),
         at(100)
     );
     assert!(late[late.len() - 1] <= LATE, "an attempt came {:?} late", late[late.len() - 1]);
+    Ok(())
+}
+
+fn setting(name: &str, otherwise: usize) -> anyhow::Result<usize> {
+    Ok(std::env::var(name).map(|text| text.parse()).unwrap_or(Ok(otherwise))?)
 }
 
 async fn until(url: &str, sql: &str, expected: usize) -> anyhow::Result<()> {
