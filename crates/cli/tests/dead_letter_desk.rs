@@ -183,7 +183,16 @@ async fn a_replay_runs_the_failed_step_and_those_after_it_and_no_other_and_happe
     assert_eq!((&letter["node"], &letter["action"]), (&json!("call"), &json!("add_note")));
     assert_eq!((&letter["code"], &letter["event"]["id"]), (&json!("invalid_config"), &json!("1")));
     let groups = json_of(&call(&engine, &["dead", "list", "--group", "--json"]));
-    assert_eq!((&groups["data"][0]["count"], groups["data"].as_array().unwrap().len()), (&json!(3), 1));
+    let group = &groups["data"][0];
+    assert_eq!((&group["count"], groups["data"].as_array().unwrap().len()), (&json!(3), 1));
+    assert_eq!((&group["state"], &group["owner"]), (&json!("open"), &Value::Null));
+    let signature = group["signature"].as_str().unwrap();
+    let changed = ["dead", "group", signature, "--owner", "bob", "--note", "phones are missing", "--json"];
+    let changed = json_of(&call(&engine, &changed));
+    assert_eq!((&changed["owner"], &changed["note"]), (&json!("bob"), &json!("phones are missing")));
+    let shown = String::from_utf8(call(&engine, &["dead", "group", signature]).stdout)?;
+    assert!(shown.contains("is open: 3 of 3 letters") && shown.contains("owner bob"), "{shown}");
+    fails(&call(&engine, &["dead", "group", "0123456789abcdef", "--owner", "bob"]), 3, "no dead letter has");
     assert!(
         String::from_utf8(call(&engine, &["dead", "show", id]).stdout)?.contains("at node call (add_note)")
     );
@@ -191,7 +200,7 @@ async fn a_replay_runs_the_failed_step_and_those_after_it_and_no_other_and_happe
     learn_phone(&engine, "ada").await?;
     let dry = json_of(&call(&engine, &["dead", "replay", id, "--dry-run", "--json"]));
     assert_eq!(dry["data"][0]["result"], "would be replayed");
-    assert_eq!(engine.count("SELECT count(*) FROM audit_log").await?, 0);
+    assert_eq!(engine.count("SELECT count(*) FROM audit_log").await?, 1, "who looks after the group");
 
     // Of many at once one wins.
     let calls: Vec<Output> = std::thread::scope(|scope| {
@@ -229,6 +238,8 @@ async fn a_replay_runs_the_failed_step_and_those_after_it_and_no_other_and_happe
     engine.until("SELECT count(*) FROM dead_letters WHERE status = 'open'", 2).await?;
     engine.until("SELECT count(*) FROM dead_letters WHERE status = 'replayed'", 3).await?;
     assert_eq!(engine.count("SELECT count(DISTINCT run_id) FROM dead_letters").await?, 3);
+    let back = json_of(&call(&engine, &["dead", "list", "--group", "--json"]));
+    assert_eq!((&back["data"][0]["state"], &back["data"][0]["owner"]), (&json!("returned"), &json!("bob")));
     assert_eq!(engine.count("SELECT count(*) FROM notes WHERE body = 'before'").await?, 3);
     assert_eq!(engine.count("SELECT count(*) FROM runs_open").await?, 0);
     engine.stop().await

@@ -1,13 +1,13 @@
 //! Dead letters: runs that failed for good, with what a person needs to decide about them.
 
+mod groups;
 mod handle;
 mod lists;
 mod replay;
 
+pub use groups::{DeadLetterGroup, GroupChange, GroupState, groups, look_after};
 pub use handle::{Handled, discard, restore};
-pub use lists::{
-    DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterStatus, by_id, count, groups, list, snapshot,
-};
+pub use lists::{DeadLetter, DeadLetterFilter, DeadLetterStatus, by_id, count, list, snapshot};
 pub use replay::{Refusal, Replay, Replayed, obstacle, replay};
 
 use crate::Error;

@@ -1,18 +1,18 @@
 //! `automation dead`: runs that failed for good.
 
+mod group;
 mod handle;
 mod replay;
 mod select;
 pub(super) mod show;
 
 use crate::exit;
-use crate::output::{Output, time};
+use crate::output::Output;
 use crate::session::{Session, TenantArgs};
 use automation_domain::id::DeadLetterId;
-use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterStatus};
+use automation_store::dead_letters::{self, DeadLetter, DeadLetterStatus};
 use clap::{Args, Subcommand};
 use select::FilterArgs;
-use serde_json::{Value, json};
 
 /// What to do with dead letters.
 #[derive(Subcommand, Debug)]
@@ -26,6 +26,8 @@ pub enum DeadCommand {
         #[command(flatten)]
         tenant: TenantArgs,
     },
+    /// Show a group of alike failures, or say who looks after it and what is known of it
+    Group(Box<group::GroupArgs>),
     /// Bring runs back to the step that failed
     Replay(Box<replay::ReplayArgs>),
     /// Put dead letters into the archive: nothing is to be done about them
@@ -65,6 +67,7 @@ pub async fn run(command: DeadCommand, output: &Output) -> anyhow::Result<()> {
             output.one(&show::json(&letter), || show::text(&letter));
             Ok(())
         }
+        DeadCommand::Group(args) => group::run(*args, output).await,
         DeadCommand::Replay(args) => replay::run(*args, output).await,
         DeadCommand::Discard(args) => handle::discard(*args, output).await,
         DeadCommand::Restore(args) => handle::restore(*args, output).await,
@@ -82,10 +85,7 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
     let filter = args.filter.resolve(&session, status).await?;
     let limit = i64::from(args.limit);
     if args.group {
-        let groups = groups(&session, &filter, limit).await?;
-        let columns =
-            ["signature", "count", "action", "code", "workflows", "first_seen_at", "last_seen_at", "message"];
-        output.list(&columns, groups.iter().map(group_json).collect(), None);
+        output.list(&group::COLUMNS, group::rows(&session, &filter, limit).await?, None);
         return Ok(());
     }
     let mut letters = session
@@ -103,27 +103,6 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
         next,
     );
     Ok(())
-}
-
-async fn groups(
-    session: &Session,
-    filter: &DeadLetterFilter,
-    limit: i64,
-) -> anyhow::Result<Vec<DeadLetterGroup>> {
-    Ok(session
-        .db
-        .tx(session.scope(), async |connection| {
-            dead_letters::groups(connection, session.tenant, filter, limit).await
-        })
-        .await?)
-}
-
-fn group_json(group: &DeadLetterGroup) -> Value {
-    json!({
-        "signature": group.signature, "count": group.count, "workflows": group.workflows, "action": group.action,
-        "code": group.code, "message": group.message, "first_seen_at": time(group.first_seen_at),
-        "last_seen_at": time(group.last_seen_at), "latest": group.latest,
-    })
 }
 
 async fn find(session: &Session, id: DeadLetterId) -> anyhow::Result<DeadLetter> {

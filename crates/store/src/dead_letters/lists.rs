@@ -130,29 +130,6 @@ pub struct DeadLetter {
     pub note: Option<String>,
 }
 
-/// Dead letters with the same signature.
-#[derive(Clone, PartialEq, Debug)]
-pub struct DeadLetterGroup {
-    /// The signature.
-    pub signature: String,
-    /// How many there are.
-    pub count: i64,
-    /// Of how many workflows.
-    pub workflows: i64,
-    /// The action's key, or the kind of the node.
-    pub action: Option<String>,
-    /// Stable code.
-    pub code: String,
-    /// The sentence of the latest.
-    pub message: String,
-    /// When the first one died.
-    pub first_seen_at: DateTime<Utc>,
-    /// When the latest one died.
-    pub last_seen_at: DateTime<Utc>,
-    /// Its id.
-    pub latest: DeadLetterId,
-}
-
 /// Lists dead letters, the latest first, from before `before`.
 ///
 /// # Errors
@@ -221,46 +198,6 @@ pub async fn count(
     Ok(query.build_query_scalar().fetch_one(connection).await?)
 }
 
-/// Counts dead letters by signature, the largest group first.
-///
-/// # Errors
-///
-/// [`Error`] of the database.
-pub async fn groups(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    filter: &DeadLetterFilter,
-    limit: i64,
-) -> Result<Vec<DeadLetterGroup>, Error> {
-    let mut query = QueryBuilder::<Postgres>::new(
-        "SELECT d.signature, count(*) AS letters, count(DISTINCT d.workflow_id) AS workflows,
-                (array_agg(d.action ORDER BY d.dead_letter_id DESC))[1] AS action,
-                (array_agg(d.code ORDER BY d.dead_letter_id DESC))[1] AS code,
-                (array_agg(d.message ORDER BY d.dead_letter_id DESC))[1] AS message,
-                (array_agg(d.dead_letter_id ORDER BY d.dead_letter_id DESC))[1] AS latest,
-                min(d.died_at) AS first_seen_at, max(d.died_at) AS last_seen_at
-           FROM dead_letters d",
-    );
-    push_filter(&mut query, tenant, filter);
-    query.push(" GROUP BY d.signature ORDER BY letters DESC, d.signature LIMIT ").push_bind(limit);
-    let rows = query.build().fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(DeadLetterGroup {
-                signature: row.try_get("signature")?,
-                count: row.try_get("letters")?,
-                workflows: row.try_get("workflows")?,
-                action: row.try_get("action")?,
-                code: row.try_get("code")?,
-                message: row.try_get("message")?,
-                first_seen_at: row.try_get("first_seen_at")?,
-                last_seen_at: row.try_get("last_seen_at")?,
-                latest: DeadLetterId(row.try_get("latest")?),
-            })
-        })
-        .collect()
-}
-
 const SELECT: &str =
     "SELECT d.*, coalesce(w.key, d.workflow_id::text) AS workflow, v.number, c.subject AS contact
         FROM dead_letters d
@@ -268,7 +205,7 @@ const SELECT: &str =
         LEFT JOIN workflow_versions v ON v.tenant_id = d.tenant_id AND v.version_id = d.version_id
         LEFT JOIN contacts c ON c.tenant_id = d.tenant_id AND c.contact_id = d.contact_id";
 
-fn push_filter(query: &mut QueryBuilder<Postgres>, tenant: TenantId, filter: &DeadLetterFilter) {
+pub(super) fn push_filter(query: &mut QueryBuilder<Postgres>, tenant: TenantId, filter: &DeadLetterFilter) {
     query.push(" WHERE d.tenant_id = ").push_bind(tenant.0);
     if let Some(ids) = &filter.ids {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();

@@ -4,9 +4,9 @@ use crate::world::World;
 use automation_domain::id::{ContactId, DeadLetterId};
 use automation_store::dead_letters::{
     self, DeadAttempt, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterStatus, FailedStep,
-    NewDeadLetter,
+    GroupChange, GroupState, NewDeadLetter,
 };
-use automation_store::{Error, Scope, audit, receipts};
+use automation_store::{DbRole, Error, Scope, audit, receipts};
 use automation_test_support::builders::{self, Started};
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
@@ -185,6 +185,78 @@ async fn alike_failures_are_one_group_with_its_first_and_last_time() -> anyhow::
     assert_eq!((first.message.as_str(), first.workflows), ("order 99 failed", 1));
     assert_eq!((first.first_seen_at, first.last_seen_at), (letters[2].died_at, letters[1].died_at));
     assert_eq!((first.latest, &first.signature), (letters[1].dead_letter_id, &letters[2].signature));
+    Ok(())
+}
+
+async fn group(world: &World) -> DeadLetterGroup {
+    let groups = world
+        .api
+        .tx(Scope::Tenant(world.tenant), async |connection| {
+            dead_letters::groups(connection, world.tenant, &DeadLetterFilter::default(), 10).await
+        })
+        .await;
+    groups.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_group_has_an_owner_and_a_note_and_says_when_it_is_back() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let started = world.run("1").await?;
+    insert(&world, &[letter(&world, started, 1, "order 17 failed")]).await?;
+    let first = group(&world).await;
+    assert_eq!((first.state, first.open, first.handled_at), (GroupState::Open, 1, None));
+    let look_after = async |signature: &str, owner, note| {
+        let change = GroupChange { owner, note };
+        let changed = world
+            .api
+            .tx(Scope::Tenant(world.tenant), async |connection| {
+                dead_letters::look_after(connection, world.tenant, signature, change, "ada").await
+            })
+            .await;
+        changed.unwrap()
+    };
+    assert!(look_after(&first.signature, Some("bob"), None).await);
+    assert!(look_after(&first.signature, None, Some("the shop is told")).await);
+    assert!(!look_after("0123456789abcdef", Some("bob"), None).await, "no letter has this signature");
+    let known = group(&world).await;
+    assert_eq!((known.owner.as_deref(), known.note.as_deref()), (Some("bob"), Some("the shop is told")));
+
+    let discard = async |id| {
+        world
+            .api
+            .tx(Scope::Tenant(world.tenant), async |connection| {
+                dead_letters::discard(connection, world.tenant, &[id], "ada", None).await
+            })
+            .await
+    };
+    discard(known.latest).await?;
+    let handled = group(&world).await;
+    assert_eq!((handled.state, handled.open), (GroupState::Handled, 0));
+    let again = world.run("2").await?;
+    insert(&world, &[letter(&world, again, 1, "order 18 failed")]).await?;
+    let back = group(&world).await;
+    assert_eq!((back.state, back.open, back.count), (GroupState::Returned, 1, 2));
+    assert_eq!(back.owner.as_deref(), Some("bob"), "whoever looked after it does so again");
+    assert!(look_after(&back.signature, Some(""), None).await);
+    assert_eq!(group(&world).await.owner, None);
+
+    // What is known of a group goes with its last letter.
+    let groups = "SELECT count(*) FROM dead_letter_groups";
+    world
+        .database
+        .execute("UPDATE dead_letters SET died_at = now() - interval '8 days' WHERE status = 'open'")
+        .await?;
+    let expire = async || {
+        let scheduler = world.database.store(DbRole::Scheduler);
+        let expired = scheduler
+            .tx(Scope::Unscoped, async |connection| dead_letters::expire(connection, 7, 100).await)
+            .await;
+        scheduler.close().await;
+        expired.unwrap()
+    };
+    assert_eq!((expire().await, world.database.count(groups).await?), (1, 1));
+    world.database.execute("UPDATE dead_letters SET died_at = now() - interval '8 days'").await?;
+    assert_eq!((expire().await, world.database.count(groups).await?), (1, 0));
     Ok(())
 }
 

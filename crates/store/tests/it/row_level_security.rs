@@ -40,6 +40,7 @@ const ROWS: &str = "
                               event_id, run_key, died_at)
       SELECT tenant_id, gen_random_uuid(), run_id, 1, workflow_id, version_id, 'http_status', '', '0123456789abcdef',
              event_id, run_key, now() FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO dead_letter_groups VALUES ('$T', '0123456789abcdef', 'ada', NULL, now(), 'ada');
     INSERT INTO audit_log VALUES ('$T', 1, now(), 'ada', 'dead_letter.discard', 'x', '{}',
                                   decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'));
 ";
