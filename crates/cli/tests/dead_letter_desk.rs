@@ -280,3 +280,44 @@ async fn a_new_key_has_to_be_confirmed_and_is_audited() -> anyhow::Result<()> {
     fails(&call(&engine, &["audit", "verify", "--expect", &head]), 1, "not the one that was expected");
     engine.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_on_with_the_current_version_where_that_has_the_failed_step() -> anyhow::Result<()> {
+    let engine = Engine::start(1).await?;
+    engine.apply(phone_notes()).await?;
+    engine.publish(vec![form("1", "ada"), form("2", "bob")]).await?;
+    engine.until("SELECT count(*) FROM dead_letters", 2).await?;
+    let letter = async |subject: &str| {
+        let letters = json_of(&call(&engine, &["dead", "list", "--contact", subject, "--json"]));
+        letters["data"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let (ada, bob) = (letter("ada").await, letter("bob").await);
+    // A version in which the step is another one, then one that mends it.
+    let mut other = phone_notes();
+    other["nodes"][1] = json!({ "id": "call", "action": "add_tag", "with": { "tag": "called" } });
+    engine.apply(other).await?;
+    let refused = call(&engine, &["dead", "replay", &ada, "--current-version"]);
+    fails(&refused, 1, "no node call with the action add_note [not_in_current_version]");
+    let dry = json_of(&call(&engine, &["dead", "replay", &ada, "--current-version", "--dry-run", "--json"]));
+    assert_eq!(dry["data"][0]["code"], "not_in_current_version");
+    let mut mended = phone_notes();
+    mended["nodes"][1]["with"]["text"] = json!("no phone needed");
+    mended["nodes"][2]["with"]["text"] = json!("mended");
+    engine.apply(mended).await?;
+    assert!(call(&engine, &["dead", "replay", &ada, "--current-version"]).status.success());
+    engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 1).await?;
+    let done = "SELECT count(*) FROM runs_finished r JOIN workflow_versions v USING (version_id)
+                 WHERE r.status = 'completed' AND v.number = 3";
+    assert_eq!(engine.count(done).await?, 1, "the run is pinned to the version that it went on with");
+    assert_eq!(
+        engine.count("SELECT count(*) FROM notes WHERE body IN ('no phone needed', 'mended')").await?,
+        2
+    );
+    assert_eq!(engine.count("SELECT count(*) FROM notes WHERE body = 'before'").await?, 2, "and not again");
+    let audited = json_of(&call(&engine, &["audit", "list", "--json"]));
+    assert_eq!(audited["data"][0]["detail"]["version"], 3);
+    // Without the option the run stays with the version it knows, and fails again.
+    assert!(call(&engine, &["dead", "replay", &bob]).status.success());
+    engine.until("SELECT count(*) FROM dead_letters WHERE status = 'open'", 1).await?;
+    engine.stop().await
+}

@@ -12,7 +12,7 @@ use automation_domain::retry::Ladder;
 use automation_executor::Requests;
 use automation_service_kit::config::Secret;
 use automation_store::credentials::{self, Setting, StoredSecret};
-use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter, Replayed};
+use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter, ReplayVersion, Replayed};
 use automation_store::effects::{self, EffectStatus};
 use automation_store::{Scope, workflows};
 use automation_vault::{KeyRing, Place};
@@ -447,7 +447,13 @@ async fn a_replay_sends_the_same_again_and_a_new_key_something_else() -> anyhow:
 }
 
 async fn replay(engine: &Engine, letter: &DeadLetter, key: ReplayKey) -> anyhow::Result<Replayed> {
-    let replay = dead_letters::Replay { key, who: "ada", note: None, look_again: Duration::from_millis(100) };
+    let replay = dead_letters::Replay {
+        key,
+        version: ReplayVersion::Pinned,
+        who: "ada",
+        note: None,
+        look_again: Duration::from_millis(100),
+    };
     Ok(engine
         .api
         .tx(Scope::Tenant(engine.tenant), async |connection| {

@@ -8,7 +8,7 @@ use automation_domain::interpreter::ReplayKey;
 use automation_domain::limits::Limits;
 use automation_domain::rungs::Rungs;
 use automation_domain::workflow;
-use automation_store::dead_letters::{self, DeadLetterFilter, Replay, Replayed};
+use automation_store::dead_letters::{self, DeadLetterFilter, Replay, ReplayVersion, Replayed};
 use automation_store::tenants::{self, Grant};
 use automation_store::{Db, DbRole, PoolSize, Scope, migrate, workflows};
 use automation_test_support::builders;
@@ -53,8 +53,13 @@ impl Shop {
     /// Replays every dead letter under its key.
     pub async fn replay_all(&self) -> anyhow::Result<()> {
         let tenant = self.tenant;
-        let replay =
-            Replay { key: ReplayKey::Same, who: "ada", note: None, look_again: Duration::from_millis(100) };
+        let replay = Replay {
+            key: ReplayKey::Same,
+            version: ReplayVersion::Pinned,
+            who: "ada",
+            note: None,
+            look_again: Duration::from_millis(100),
+        };
         let ids = self
             .api
             .tx(Scope::Tenant(tenant), async |connection| {

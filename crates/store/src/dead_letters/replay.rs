@@ -1,6 +1,7 @@
 //! Bringing a failed run back: one transaction moves it to the open runs, wakes it, and keeps who did it; role api.
 
 use super::DeadLetterStatus;
+use super::current::{Missing, missing_in};
 use crate::Error;
 use crate::audit::{self, Deed};
 use crate::run_lists::RunStatus;
@@ -14,11 +15,22 @@ use sqlx::{PgConnection, Row};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// On which version of its workflow a run goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReplayVersion {
+    /// The one that it is pinned to.
+    Pinned,
+    /// The one that is published now, to which it is pinned from then on.
+    Current,
+}
+
 /// How a run is to be brought back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Replay<'a> {
     /// Under which idempotency key the failed step is sent again.
     pub key: ReplayKey,
+    /// On which version it goes on.
+    pub version: ReplayVersion,
     /// Who brings it back.
     pub who: &'a str,
     /// Why.
@@ -65,6 +77,9 @@ pub enum Refusal {
     /// The workflow, or the version that the run is pinned to, is not there.
     #[error("the workflow version that the run is pinned to is gone")]
     WorkflowGone,
+    /// The current version does not have what the run stands at.
+    #[error("the current version has no {0}")]
+    NotInCurrent(Missing),
     /// The workflow's entry rules let one run in at a time, and another one is in.
     #[error("another run for the same key is open: {0}")]
     OtherRunOpen(RunId),
@@ -84,6 +99,7 @@ impl Refusal {
             Self::RunGone => "run_gone",
             Self::EventGone => "event_gone",
             Self::WorkflowGone => "workflow_gone",
+            Self::NotInCurrent(_) => "not_in_current_version",
             Self::OtherRunOpen(_) => "other_run_open",
             Self::State(_) => "run_not_revivable",
         }
@@ -94,6 +110,11 @@ impl Refusal {
 struct Ended {
     run_id: RunId,
     workflow_id: Uuid,
+    /// The version it was pinned to, and the one it goes on with.
+    pinned_id: Uuid,
+    version_id: Uuid,
+    version: i32,
+    trigger_id: String,
     run_key: String,
     epoch: i32,
     priority: Priority,
@@ -114,14 +135,18 @@ pub async fn obstacle(
     tenant: TenantId,
     id: DeadLetterId,
     key: ReplayKey,
+    version: ReplayVersion,
 ) -> Result<Option<Refusal>, Error> {
     let now = crate::receipts::now(connection).await?;
-    let mut ended = match ended(connection, tenant, id).await? {
+    let mut ended = match ended(connection, tenant, id, version).await? {
         Ok(ended) => ended,
         Err(refusal) => return Ok(Some(refusal)),
     };
     if let Err(reason) = ended.state.revive(key, now) {
         return Ok(Some(reason.into()));
+    }
+    if let Some(missing) = missing(connection, tenant, &ended).await? {
+        return Ok(Some(Refusal::NotInCurrent(missing)));
     }
     Ok(other_open_run(connection, tenant, &ended).await?.map(Refusal::OtherRunOpen))
 }
@@ -147,12 +172,15 @@ pub async fn replay(
         .bind(id.0)
         .execute(&mut *connection)
         .await?;
-    let mut ended = match ended(connection, tenant, id).await? {
+    let mut ended = match ended(connection, tenant, id, replay.version).await? {
         Ok(ended) => ended,
         Err(refusal) => return Ok(Replayed::Refused(refusal)),
     };
     if let Err(reason) = ended.state.revive(replay.key, now) {
         return Ok(Replayed::Refused(reason.into()));
+    }
+    if let Some(missing) = missing(connection, tenant, &ended).await? {
+        return Ok(Replayed::Refused(Refusal::NotInCurrent(missing)));
     }
     if let Some(other) = other_open_run(connection, tenant, &ended).await? {
         return Ok(Replayed::Refused(Refusal::OtherRunOpen(other)));
@@ -171,22 +199,26 @@ async fn ended(
     connection: &mut PgConnection,
     tenant: TenantId,
     id: DeadLetterId,
+    version: ReplayVersion,
 ) -> Result<Result<Ended, Refusal>, Error> {
     let row = sqlx::query(
         "SELECT d.status AS letter_status, d.run_id, d.epoch AS letter_epoch, d.node, d.visit, r.status, r.epoch,
-                r.workflow_id, r.run_key, r.priority, r.state,
+                r.workflow_id, r.trigger_id, r.run_key, r.priority, r.state, d.version_id AS pinned_id,
+                v.version_id, v.number,
                 EXISTS (SELECT 1 FROM events e WHERE e.tenant_id = d.tenant_id AND e.event_id = d.event_id) AS has_event,
-                EXISTS (SELECT 1 FROM workflows w WHERE w.tenant_id = d.tenant_id AND w.workflow_id = d.workflow_id)
-                    AND v.version_id IS NOT NULL AS has_version,
+                c.workflow_id IS NOT NULL AND v.version_id IS NOT NULL AS has_version,
                 coalesce(v.definition #>> '{enrolment,on_conflict}' = 'ignore', false)
                     OR coalesce(v.definition #>> '{enrolment,reentry,mode}' = 'after_exit', false) AS is_exclusive
            FROM dead_letters d
            LEFT JOIN workflow_runs r ON r.tenant_id = d.tenant_id AND r.run_id = d.run_id
-           LEFT JOIN workflow_versions v ON v.tenant_id = d.tenant_id AND v.version_id = d.version_id
+           LEFT JOIN workflows c ON c.tenant_id = d.tenant_id AND c.workflow_id = d.workflow_id
+           LEFT JOIN workflow_versions v ON v.tenant_id = d.tenant_id
+                AND v.version_id = CASE WHEN $3 THEN c.version_id ELSE d.version_id END
           WHERE d.tenant_id = $1 AND d.dead_letter_id = $2",
     )
     .bind(tenant.0)
     .bind(id.0)
+    .bind(version == ReplayVersion::Current)
     .fetch_optional(connection)
     .await?;
     match row {
@@ -228,6 +260,10 @@ fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Refusal>, E
     Ok(Ok(Ended {
         run_id,
         workflow_id: row.try_get("workflow_id")?,
+        pinned_id: row.try_get("pinned_id")?,
+        version_id: row.try_get("version_id")?,
+        version: row.try_get("number")?,
+        trigger_id: row.try_get("trigger_id")?,
         run_key: row.try_get("run_key")?,
         epoch,
         priority: crate::runs::priority(row, "runs_finished", run_id)?,
@@ -236,6 +272,20 @@ fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Refusal>, E
         state: crate::runs::decode_state(&row.try_get::<Vec<u8>, _>("state")?, run_id)?,
         is_exclusive: row.try_get("is_exclusive")?,
     }))
+}
+
+/// What the run stands at and the version that it goes on with does not have.
+async fn missing(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    ended: &Ended,
+) -> Result<Option<Missing>, Error> {
+    if ended.version_id == ended.pinned_id {
+        return Ok(None);
+    }
+    let nodes: Vec<&str> = ended.state.tokens.values().map(|token| token.node.as_str()).collect();
+    let versions = (ended.pinned_id, ended.version_id);
+    missing_in(connection, tenant, versions, &nodes, &ended.trigger_id).await
 }
 
 /// The other run of the same key that is open where only one may be. Locks what the entry rules know of the key.
@@ -268,7 +318,7 @@ async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) 
     let moved = sqlx::query(
         "WITH back AS (
              DELETE FROM runs_finished WHERE tenant_id = $1 AND run_id = $2 AND status = 'failed' AND epoch = $3
-          RETURNING tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key, priority,
+          RETURNING tenant_id, run_id, workflow_id, $6::uuid, trigger_id, event_id, contact_id, run_key, priority,
                     received_at)
          INSERT INTO runs_open (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key,
                                 priority, received_at, status, epoch, state)
@@ -279,6 +329,7 @@ async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) 
     .bind(ended.epoch)
     .bind(status)
     .bind(state)
+    .bind(ended.version_id)
     .execute(connection)
     .await?;
     Ok(moved.rows_affected() == 1)
@@ -361,13 +412,14 @@ async fn remember(
         ReplayKey::Same => "same",
         ReplayKey::New => "new",
     };
-    let detail = json!({ "dead_letter": id, "run": ended.run_id, "key": key, "note": replay.note });
+    let version = (replay.version == ReplayVersion::Current).then_some(ended.version);
+    let detail = json!({ "dead_letter": id, "run": ended.run_id, "key": key, "note": replay.note, "version": version });
     let step = Step {
         node: ended.node.clone().unwrap_or_default(),
         action: "replay".to_owned(),
         visit: ended.visit.unwrap_or(1),
         outcome: StepOutcome::Completed,
-        detail: json!({ "dead_letter": id, "key": key, "note": replay.note }),
+        detail: json!({ "dead_letter": id, "key": key, "note": replay.note, "version": version }),
     };
     sqlx::query(
         "INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)

@@ -6,7 +6,7 @@ use automation_domain::id::{DeadLetterId, RunId};
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::priority::Priority;
 use automation_store::checkpoints::{self, Checkpoint, Next};
-use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, Replayed};
+use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, ReplayVersion, Replayed};
 use automation_store::enrolments::{self, Enrolment, EnrolmentKey};
 use automation_store::run_lists::{self, RunStatus};
 use automation_store::{Error, Scope, receipts};
@@ -70,7 +70,13 @@ async fn failed(world: &World, event: &str) -> anyhow::Result<(Started, DeadLett
 }
 
 async fn replay(world: &World, id: DeadLetterId, key: ReplayKey) -> Result<Replayed, Error> {
-    let replay = Replay { key, who: "ada", note: Some("it is up again"), look_again: Duration::from_secs(5) };
+    let replay = Replay {
+        key,
+        version: ReplayVersion::Pinned,
+        who: "ada",
+        note: Some("it is up again"),
+        look_again: Duration::from_secs(5),
+    };
     world
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
@@ -85,7 +91,7 @@ async fn refused(world: &World, id: DeadLetterId, expected: Refusal) -> anyhow::
     let foreseen = world
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
-            dead_letters::obstacle(connection, world.tenant, id, ReplayKey::Same).await
+            dead_letters::obstacle(connection, world.tenant, id, ReplayKey::Same, ReplayVersion::Pinned).await
         })
         .await?;
     assert_eq!(foreseen.as_ref(), Some(&expected));
@@ -209,7 +215,13 @@ async fn another_tenants_letter_is_not_there() -> anyhow::Result<()> {
     let world = World::new().await?;
     let (_, id) = failed(&world, "1").await?;
     let other = builders::tenant(&world.operator, "rival").await?;
-    let replay = Replay { key: ReplayKey::Same, who: "eve", note: None, look_again: Duration::from_secs(5) };
+    let replay = Replay {
+        key: ReplayKey::Same,
+        version: ReplayVersion::Pinned,
+        who: "eve",
+        note: None,
+        look_again: Duration::from_secs(5),
+    };
     for tenant in [world.tenant, other] {
         let outcome = world
             .api

@@ -12,7 +12,7 @@ use automation_domain::interpreter::ReplayKey;
 use automation_domain::priority::Priority;
 use automation_service_kit::config::BrokerConfig;
 use automation_service_kit::ids;
-use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, Replayed};
+use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, ReplayVersion, Replayed};
 use clap::Args;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -33,6 +33,11 @@ pub struct ReplayArgs {
     /// Needs --yes and --reason, also for a single one.
     #[arg(long)]
     new_key: bool,
+    /// Go on with the version of the workflow that is published now, where it has the failed step
+    ///
+    /// A request that is stored is sent as it is; with --new-key it is rendered by the current version.
+    #[arg(long)]
+    current_version: bool,
     /// Why, for the run's history and the audit log
     #[arg(long)]
     reason: Option<String>,
@@ -56,14 +61,15 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
             "if that is what you want, give --yes and --reason",
         ));
     }
+    let version = if args.current_version { ReplayVersion::Current } else { ReplayVersion::Pinned };
     let session = args.tenant.open().await?;
     let ids = args.select.snapshot(&session, DeadLetterStatus::Open, args.bulk.most()).await?;
     if args.bulk.dry_run {
-        return dry_run(&session, &ids, key, output).await;
+        return dry_run(&session, &ids, (key, version), output).await;
     }
     args.bulk.confirm(ids.len(), "replay")?;
     let who = actor();
-    let replay = Replay { key, who: &who, note: args.reason.as_deref(), look_again: LOOK_AGAIN };
+    let replay = Replay { key, version, who: &who, note: args.reason.as_deref(), look_again: LOOK_AGAIN };
     let mut nudger = Nudger::connect(args.broker.amqp_url.expose()).await;
     let mut pace = Pace::new(args.rate);
     let mut rows = Vec::new();
@@ -106,7 +112,7 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
 async fn dry_run(
     session: &Session,
     ids: &[DeadLetterId],
-    key: ReplayKey,
+    (key, version): (ReplayKey, ReplayVersion),
     output: &Output,
 ) -> anyhow::Result<()> {
     let mut rows = Vec::new();
@@ -114,7 +120,7 @@ async fn dry_run(
         let obstacle = session
             .db
             .tx(session.scope(), async |connection| {
-                dead_letters::obstacle(connection, session.tenant, *id, key).await
+                dead_letters::obstacle(connection, session.tenant, *id, key, version).await
             })
             .await?;
         rows.push(match obstacle {
