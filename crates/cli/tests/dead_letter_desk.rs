@@ -321,3 +321,29 @@ async fn a_run_goes_on_with_the_current_version_where_that_has_the_failed_step()
     engine.until("SELECT count(*) FROM dead_letters WHERE status = 'open'", 1).await?;
     engine.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_follows_only_when_the_first_three_got_past_the_failed_step() -> anyhow::Result<()> {
+    let engine = Engine::start(1).await?;
+    let mut workflow = phone_notes();
+    // What comes after the step takes its time, and is not waited for.
+    workflow["nodes"][2] = json!({ "id": "after", "action": "delay", "with": { "for": "1h" } });
+    engine.apply(workflow).await?;
+    let subjects = ["a", "b", "c", "d", "e"];
+    engine.publish(subjects.iter().map(|subject| form(subject, subject)).collect()).await?;
+    engine.until("SELECT count(*) FROM dead_letters", 5).await?;
+    let all = ["dead", "replay", "--all", "--yes", "--canary", "--canary-wait", "30"];
+    fails(&call(&engine, &all), 1, "of the first 3 failed again, so the rest was left alone");
+    let replayed = "SELECT count(*) FROM dead_letters WHERE status = 'replayed'";
+    assert_eq!(engine.count(replayed).await?, 3);
+    engine.until("SELECT count(*) FROM dead_letters WHERE status = 'open'", 5).await?;
+    for subject in subjects {
+        learn_phone(&engine, subject).await?;
+    }
+    let done = call(&engine, &all);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("the first 3 got past"));
+    engine.until("SELECT count(*) FROM runs_open WHERE status = 'waiting'", 5).await?;
+    assert_eq!(engine.count("SELECT count(*) FROM notes WHERE body = '555'").await?, 5);
+    engine.stop().await
+}

@@ -1,11 +1,13 @@
 //! Dead letters: runs that failed for good, with what a person needs to decide about them.
 
+mod canary;
 mod current;
 mod groups;
 mod handle;
 mod lists;
 mod replay;
 
+pub use canary::{Trial, trials};
 pub use current::Missing;
 pub use groups::{DeadLetterGroup, GroupChange, GroupState, groups, look_after};
 pub use handle::{Handled, discard, restore};

@@ -1,5 +1,6 @@
 //! `automation dead`: runs that failed for good.
 
+mod canary;
 mod group;
 mod handle;
 mod replay;

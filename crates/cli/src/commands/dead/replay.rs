@@ -1,5 +1,6 @@
 //! Bringing runs back to the step that failed.
 
+use super::canary;
 use super::select::SelectArgs;
 use crate::commands::bulk::{BulkArgs, Pace};
 use crate::exit;
@@ -16,6 +17,9 @@ use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, Re
 use clap::Args;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+
+/// How many are replayed before the rest.
+const CANARIES: usize = 3;
 
 /// How long after a commit the sweep looks whether the nudge was lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -44,6 +48,12 @@ pub struct ReplayArgs {
     /// At most this many a second
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
+    /// Replay three first, and the rest only when these got past the step that had failed
+    #[arg(long)]
+    canary: bool,
+    /// With --canary: how long the three may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    canary_wait: u64,
     #[command(flatten)]
     bulk: BulkArgs,
     #[command(flatten)]
@@ -74,7 +84,19 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
     let mut pace = Pace::new(args.rate);
     let mut rows = Vec::new();
     let mut refused = Vec::new();
+    let mut tried = Vec::new();
+    let patience = Duration::from_secs(args.canary_wait);
     for id in &ids {
+        if args.canary && tried.len() == CANARIES {
+            nudger.flush().await;
+            if let Err(error) = canary::pass(&session, &tried, patience).await {
+                nudger.finish().await;
+                show(output, rows);
+                return Err(error);
+            }
+            eprintln!("the first {CANARIES} got past the step that had failed");
+            tried.push(*id);
+        }
         if !pace.next().await {
             break;
         }
@@ -87,6 +109,7 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
         match outcome {
             Ok(Replayed::Now { run_id, priority }) => {
                 nudger.nudge(priority, session.tenant, run_id).await;
+                tried.push(*id);
                 rows.push(json!({ "id": id, "result": "replayed", "run": run_id }));
             }
             Ok(Replayed::Refused(refusal)) => {
