@@ -37,3 +37,6 @@ BEGIN
     SELECT count(*) INTO expired FROM gone;
     RETURN expired;
 END $$;
+
+-- A person may correct a request before it is sent again: it is stored as another effect, beside the one that failed.
+GRANT INSERT ON effects TO automation_api;

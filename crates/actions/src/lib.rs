@@ -11,6 +11,7 @@ mod update_field;
 mod walk;
 
 pub use catalogue::{contracts, prepare};
+pub use http_request::check_edited;
 pub use walk::{Asked, RunInput, Wait, WaitReason, Walked, walk};
 
 use automation_domain::effect::Request;

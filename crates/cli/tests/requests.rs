@@ -450,6 +450,7 @@ async fn replay(engine: &Engine, letter: &DeadLetter, key: ReplayKey) -> anyhow:
     let replay = dead_letters::Replay {
         key,
         version: ReplayVersion::Pinned,
+        edited: None,
         who: "ada",
         note: None,
         look_again: Duration::from_millis(100),
@@ -474,5 +475,62 @@ async fn a_request_that_cannot_be_rendered_is_a_dead_letter_without_one() -> any
     let letter = letters(&engine).await?.remove(0);
     assert_eq!((letter.code.as_str(), letter.attempts.len(), recorder.count()), ("invalid_config", 1, 0));
     assert_eq!(letter.request, None, "nothing was stored");
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_request_is_sent_under_a_new_key_and_both_are_kept() -> anyhow::Result<()> {
+    let recorder =
+        Recorder::start(|arrival, _| Reply::Status(if arrival.path == "/right" { 200 } else { 422 })).await?;
+    let engine = engine("200ms", &recorder).await?;
+    engine.apply(call(&recorder.url("/wrong"), json!({}))).await?;
+    engine.publish(forms(1)).await?;
+    engine.until(DEAD, 1).await?;
+    let letter = letters(&engine).await?.remove(0);
+    let id = letter.dead_letter_id.to_string();
+    let cli = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_automation"))
+            .args(arguments)
+            .env_clear()
+            .env("DATABASE_URL", engine.database.url())
+            .env("AMQP_URL", engine.vhost.amqp_url())
+            .env("AUTOMATION_TENANT", "acme")
+            .env("USER", "ada")
+            .output()
+    };
+    let mut request: Value = serde_json::from_slice(&cli(&["dead", "show", &id, "--request"])?.stdout)?;
+    let file = std::env::temp_dir().join(format!("{}.request", engine.database.name()));
+    let path = file.to_str().unwrap();
+    let edit = ["dead", "replay", &id, "--edit", path, "--new-key", "--yes", "--reason", "wrong path"];
+    for (member, value, problem) in [
+        ("url", json!("ftp://example.com/"), "url"),
+        ("headers", json!([["Authorization", "Bearer x"]]), "carries a secret"),
+        ("method", json!("TRACE"), "none of"),
+    ] {
+        let mut bad = request.clone();
+        bad[member] = value;
+        std::fs::write(&file, bad.to_string())?;
+        let refused = cli(&edit)?;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && said.contains(problem), "{said}");
+    }
+    request["url"] = json!(recorder.url("/right"));
+    request["body"] = json!("{\"id\": \"mended\"}");
+    std::fs::write(&file, request.to_string())?;
+    assert_eq!(cli(&edit[..5])?.status.code(), Some(2), "the same key would mean two requests");
+    let done = cli(&edit)?;
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    std::fs::remove_file(&file)?;
+    engine.until(COMPLETED, 1).await?;
+    let arrivals: Vec<Arrival> = recorder.by_key().into_values().flatten().collect();
+    let right = arrivals.iter().find(|arrival| arrival.path == "/right").unwrap();
+    let wrong = arrivals.iter().find(|arrival| arrival.path == "/wrong").unwrap();
+    assert!(arrivals.len() == 2 && right.key != wrong.key && !right.key.is_empty(), "{arrivals:?}");
+    assert_eq!(right.body, b"{\"id\": \"mended\"}");
+    let kept = "SELECT count(*) FROM effects WHERE (visit, status) IN ((1, 'failed'), (2, 'done'))";
+    assert_eq!(engine.count(kept).await?, 2);
+    let audited =
+        "SELECT count(*) FROM audit_log WHERE detail LIKE '%\"edited\":{%' AND detail LIKE '%\"visit\":2%'";
+    assert_eq!(engine.count(audited).await?, 1);
     engine.stop().await
 }

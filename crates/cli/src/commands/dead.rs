@@ -1,6 +1,7 @@
 //! `automation dead`: runs that failed for good.
 
 mod canary;
+mod edit;
 mod group;
 mod handle;
 mod replay;
@@ -24,6 +25,9 @@ pub enum DeadCommand {
     Show {
         /// Its id
         id: DeadLetterId,
+        /// Print the stored request alone, as JSON: to be edited for dead replay --edit
+        #[arg(long)]
+        request: bool,
         #[command(flatten)]
         tenant: TenantArgs,
     },
@@ -62,9 +66,19 @@ pub struct ListArgs {
 pub async fn run(command: DeadCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         DeadCommand::List(args) => list(*args, output).await,
-        DeadCommand::Show { id, tenant } => {
+        DeadCommand::Show { id, request, tenant } => {
             let session = tenant.open().await?;
             let letter = find(&session, id).await?;
+            if request {
+                let stored = letter.request.ok_or_else(|| {
+                    exit::not_found(
+                        "the failed step has no stored request",
+                        format!("automation dead show {id}"),
+                    )
+                })?;
+                output.one(&stored, || serde_json::to_string_pretty(&stored).unwrap_or_default());
+                return Ok(());
+            }
             output.one(&show::json(&letter), || show::text(&letter));
             Ok(())
         }

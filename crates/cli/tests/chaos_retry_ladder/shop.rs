@@ -56,6 +56,7 @@ impl Shop {
         let replay = Replay {
             key: ReplayKey::Same,
             version: ReplayVersion::Pinned,
+            edited: None,
             who: "ada",
             note: None,
             look_again: Duration::from_millis(100),

@@ -4,12 +4,14 @@ use super::DeadLetterStatus;
 use super::current::{Missing, missing_in};
 use crate::Error;
 use crate::audit::{self, Deed};
+use crate::effects::{self, EffectKey, NewEffect};
 use crate::run_lists::RunStatus;
-use automation_domain::id::{DeadLetterId, RunId, TenantId};
+use automation_domain::effect::Request;
+use automation_domain::id::{DeadLetterId, IdempotencyKey, RunId, TenantId};
 use automation_domain::interpreter::{NotRevivable, ReplayKey, RunState, Step, StepOutcome, Waits};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::time::Duration;
@@ -25,12 +27,14 @@ pub enum ReplayVersion {
 }
 
 /// How a run is to be brought back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Replay<'a> {
     /// Under which idempotency key the failed step is sent again.
     pub key: ReplayKey,
     /// On which version it goes on.
     pub version: ReplayVersion,
+    /// What is sent in place of the stored request: only under a new key, since the bytes differ.
+    pub edited: Option<&'a Request>,
     /// Who brings it back.
     pub who: &'a str,
     /// Why.
@@ -77,6 +81,9 @@ pub enum Refusal {
     /// The workflow, or the version that the run is pinned to, is not there.
     #[error("the workflow version that the run is pinned to is gone")]
     WorkflowGone,
+    /// There is no request to put another one in the place of.
+    #[error("the step that failed has no stored request, or would be sent under the same key")]
+    NothingToEdit,
     /// The current version does not have what the run stands at.
     #[error("the current version has no {0}")]
     NotInCurrent(Missing),
@@ -99,6 +106,7 @@ impl Refusal {
             Self::RunGone => "run_gone",
             Self::EventGone => "event_gone",
             Self::WorkflowGone => "workflow_gone",
+            Self::NothingToEdit => "nothing_to_edit",
             Self::NotInCurrent(_) => "not_in_current_version",
             Self::OtherRunOpen(_) => "other_run_open",
             Self::State(_) => "run_not_revivable",
@@ -185,12 +193,23 @@ pub async fn replay(
     if let Some(other) = other_open_run(connection, tenant, &ended).await? {
         return Ok(Replayed::Refused(Refusal::OtherRunOpen(other)));
     }
+    let edited = match replay.edited {
+        None => None,
+        Some(request) => match edit(connection, tenant, &mut ended, replay.key, request).await? {
+            Some(edited) => Some(edited),
+            None => return Ok(Replayed::Refused(Refusal::NothingToEdit)),
+        },
+    };
     if !reopen(connection, tenant, &ended).await? {
         return Ok(Replayed::Refused(Refusal::RunGone));
     }
     enrol_again(connection, tenant, &ended).await?;
     wake(connection, tenant, &ended, now, replay.look_again).await?;
-    remember(connection, tenant, id, &ended, replay, now).await?;
+    if let Some(edited) = &edited {
+        effects::insert(connection, now, &[edited]).await?;
+    }
+    let edited = edited.map(|edited| json!({ "visit": edited.key.visit, "key": edited.idempotency_key }));
+    remember(connection, tenant, id, &ended, replay, (now, edited)).await?;
     Ok(Replayed::Now { run_id: ended.run_id, priority: ended.priority })
 }
 
@@ -272,6 +291,46 @@ fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Refusal>, E
         state: crate::runs::decode_state(&row.try_get::<Vec<u8>, _>("state")?, run_id)?,
         is_exclusive: row.try_get("is_exclusive")?,
     }))
+}
+
+/// Puts another request in the place of the one that the failed step stored: as the effect of another visit, under that
+/// one's key. The request that failed stays in the ledger, and in the letter.
+async fn edit(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    ended: &mut Ended,
+    key: ReplayKey,
+    request: &Request,
+) -> Result<Option<NewEffect>, Error> {
+    let (ReplayKey::New, Some(node), Some(visit)) = (key, ended.node.clone(), ended.visit) else {
+        return Ok(None);
+    };
+    let failed = EffectKey { tenant_id: tenant, run_id: ended.run_id, node: node.clone(), visit };
+    let mut stored = effects::read(connection, std::slice::from_ref(&failed)).await?;
+    let Some(stored) = stored.remove(&failed) else { return Ok(None) };
+    let Some(token) = ended.state.tokens.values_mut().find(|token| token.node == node) else {
+        return Ok(None);
+    };
+    let Waits::Retry { stored: is_stored, .. } = &mut token.waits else { return Ok(None) };
+    *is_stored = true;
+    let idempotency_key = IdempotencyKey::derive(ended.run_id, &node, token.visit);
+    Ok(Some(NewEffect {
+        key: EffectKey { visit: token.visit, ..failed },
+        action: stored.action,
+        idempotency_key,
+        delivery: stored.delivery,
+        request: under(request, idempotency_key),
+        starts: false,
+    }))
+}
+
+/// The same request under another key.
+fn under(request: &Request, key: IdempotencyKey) -> Request {
+    const HEADER: &str = "Idempotency-Key";
+    let Request::Http(mut http) = request.clone();
+    http.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(HEADER));
+    http.headers.push((HEADER.to_owned(), key.to_string()));
+    Request::Http(http)
 }
 
 /// What the run stands at and the version that it goes on with does not have.
@@ -395,7 +454,7 @@ async fn remember(
     id: DeadLetterId,
     ended: &Ended,
     replay: Replay<'_>,
-    now: DateTime<Utc>,
+    (now, edited): (DateTime<Utc>, Option<Value>),
 ) -> Result<(), Error> {
     sqlx::query(
         "UPDATE dead_letters SET status = 'replayed', changed_at = $3, changed_by = $4, note = coalesce($5, note)
@@ -413,13 +472,13 @@ async fn remember(
         ReplayKey::New => "new",
     };
     let version = (replay.version == ReplayVersion::Current).then_some(ended.version);
-    let detail = json!({ "dead_letter": id, "run": ended.run_id, "key": key, "note": replay.note, "version": version });
+    let detail = json!({ "dead_letter": id, "run": ended.run_id, "key": key, "note": replay.note, "version": version, "edited": edited });
     let step = Step {
         node: ended.node.clone().unwrap_or_default(),
         action: "replay".to_owned(),
         visit: ended.visit.unwrap_or(1),
         outcome: StepOutcome::Completed,
-        detail: json!({ "dead_letter": id, "key": key, "note": replay.note, "version": version }),
+        detail: json!({ "dead_letter": id, "key": key, "note": replay.note, "version": version, "edited": edited }),
     };
     sqlx::query(
         "INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)

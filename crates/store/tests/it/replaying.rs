@@ -73,6 +73,7 @@ async fn replay(world: &World, id: DeadLetterId, key: ReplayKey) -> Result<Repla
     let replay = Replay {
         key,
         version: ReplayVersion::Pinned,
+        edited: None,
         who: "ada",
         note: Some("it is up again"),
         look_again: Duration::from_secs(5),
@@ -218,6 +219,7 @@ async fn another_tenants_letter_is_not_there() -> anyhow::Result<()> {
     let replay = Replay {
         key: ReplayKey::Same,
         version: ReplayVersion::Pinned,
+        edited: None,
         who: "eve",
         note: None,
         look_again: Duration::from_secs(5),

@@ -1,7 +1,7 @@
 //! Bringing runs back to the step that failed.
 
-use super::canary;
 use super::select::SelectArgs;
+use super::{canary, edit};
 use crate::commands::bulk::{BulkArgs, Pace};
 use crate::exit;
 use crate::output::Output;
@@ -16,6 +16,7 @@ use automation_service_kit::ids;
 use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, ReplayVersion, Replayed};
 use clap::Args;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How many are replayed before the rest.
@@ -42,6 +43,11 @@ pub struct ReplayArgs {
     /// A request that is stored is sent as it is; with --new-key it is rendered by the current version.
     #[arg(long)]
     current_version: bool,
+    /// Send the request in this file instead of the stored one: one letter at a time, under a new key
+    ///
+    /// JSON, as dead show --request prints it. Needs --new-key.
+    #[arg(long, value_name = "FILE", requires = "new_key")]
+    edit: Option<PathBuf>,
     /// Why, for the run's history and the audit log
     #[arg(long)]
     reason: Option<String>,
@@ -78,8 +84,19 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
         return dry_run(&session, &ids, (key, version), output).await;
     }
     args.bulk.confirm(ids.len(), "replay")?;
+    let edited = args.edit.as_deref().map(edit::read).transpose()?;
+    if edited.is_some() && ids.len() != 1 {
+        return Err(exit::usage("a request is edited for one letter at a time", "name one id"));
+    }
     let who = actor();
-    let replay = Replay { key, version, who: &who, note: args.reason.as_deref(), look_again: LOOK_AGAIN };
+    let replay = Replay {
+        key,
+        version,
+        edited: edited.as_ref(),
+        who: &who,
+        note: args.reason.as_deref(),
+        look_again: LOOK_AGAIN,
+    };
     let mut nudger = Nudger::connect(args.broker.amqp_url.expose()).await;
     let mut pace = Pace::new(args.rate);
     let mut rows = Vec::new();
