@@ -1,8 +1,10 @@
-//! How many messages and consumers queues have at this moment. The management API's numbers are up to five seconds old.
+//! How many messages and consumers queues have at this moment, asked over AMQP. The management API's numbers are up to five
+//! seconds old, and need credentials of their own.
 
 use crate::connection::{self, PATIENCE, short, within};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
+use lapin::{Channel, Connection};
 use std::collections::BTreeMap;
 
 pub use crate::connection::Error;
@@ -10,32 +12,88 @@ pub use crate::connection::Error;
 /// What a queue holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Depth {
-    /// Messages that wait.
+    /// Messages that are with no consumer.
     pub ready: u32,
-    /// Consumers.
+    /// Who takes from it.
     pub consumers: u32,
 }
 
-/// Asks the broker of `url` for each of these queues. A queue that does not exist, or whose node does not answer, is not among
-/// what comes back.
+/// Asks once; see [`Depths`].
 ///
 /// # Errors
 ///
 /// [`Error`] when there is no connection.
 pub async fn depths(url: &str, queues: &[String]) -> Result<BTreeMap<String, Depth>, Error> {
-    let connection = connection::open(url, "automation depths").await?;
-    let mut found = BTreeMap::new();
-    for queue in queues {
-        // A refusal closes the channel, so each question has its own.
-        let channel = within(PATIENCE, connection.create_channel()).await?;
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let declared = channel.queue_declare(short(queue)?, options, FieldTable::default());
-        if let Ok(declared) = within(PATIENCE, declared).await {
-            let depth = Depth { ready: declared.message_count(), consumers: declared.consumer_count() };
-            found.insert(queue.clone(), depth);
-            let _ = within(PATIENCE, channel.close(200, "OK".into())).await;
+    let mut asking = Depths::new(url, "automation depths", queues.to_vec());
+    let found = asking.read().await;
+    asking.close().await;
+    found
+}
+
+/// Asks how deep queues are, over a connection of its own that it keeps.
+#[derive(Debug)]
+pub struct Depths {
+    url: String,
+    name: String,
+    queues: Vec<String>,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Connection,
+    /// A refusal closes it: the next question has its own.
+    channel: Option<Channel>,
+}
+
+impl Depths {
+    /// Of these queues; connects when it is first asked.
+    pub fn new(url: &str, name: &str, queues: Vec<String>) -> Self {
+        Self { url: url.to_owned(), name: name.to_owned(), queues, open: None }
+    }
+
+    /// The depth of each queue. One that does not exist, or whose node does not answer, is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when there is no connection; the next call connects anew.
+    pub async fn read(&mut self) -> Result<BTreeMap<String, Depth>, Error> {
+        let read = self.read_open().await;
+        if read.is_err() {
+            self.close().await;
+        }
+        read
+    }
+
+    async fn read_open(&mut self) -> Result<BTreeMap<String, Depth>, Error> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let connection = connection::open(&self.url, &self.name).await?;
+                self.open.insert(Open { connection, channel: None })
+            }
+        };
+        let mut depths = BTreeMap::new();
+        for queue in &self.queues {
+            let channel = match open.channel.take() {
+                Some(channel) => channel,
+                None => within(PATIENCE, open.connection.create_channel()).await?,
+            };
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let declared = channel.queue_declare(short(queue)?, passive, FieldTable::default());
+            if let Ok(declared) = within(PATIENCE, declared).await {
+                let depth = Depth { ready: declared.message_count(), consumers: declared.consumer_count() };
+                depths.insert(queue.clone(), depth);
+                open.channel = Some(channel);
+            }
+        }
+        Ok(depths)
+    }
+
+    /// Closes the connection.
+    pub async fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            connection::close(&open.connection).await;
         }
     }
-    connection::close(&connection).await;
-    Ok(found)
 }

@@ -35,6 +35,7 @@ use automation_domain::priority::Priority;
 use automation_domain::retry::Ladder;
 use automation_service_kit::config::Secret;
 use automation_service_kit::health::{Component, Health};
+use automation_service_kit::metrics::observe_connections;
 use automation_store::{Db, DbRole, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,6 +122,8 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     // One for each worker; the others are for answers, renewals and the health check.
     let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 3, ..PoolSize::default() };
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+    let seen = db.clone();
+    observe_connections("executor", move || seen.connections());
     let Some(publisher) = connect(&config.amqp_url, &drain).await else { return Ok(()) };
     let prefetch = u16::try_from(worker::MOST_MESSAGES * (config.workers + 1)).unwrap_or(u16::MAX);
     let queues =

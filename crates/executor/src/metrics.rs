@@ -1,8 +1,9 @@
 //! What executors count.
 
+use automation_domain::catalogue;
 use automation_domain::effect::{Attempt, Outcome};
 use automation_domain::interpreter::{Step, StepOutcome};
-use automation_service_kit::metrics::meter;
+use automation_service_kit::metrics::{AGES, counter, counter_by, seconds};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 use std::collections::BTreeMap;
@@ -10,9 +11,11 @@ use std::collections::BTreeMap;
 /// The counters of an executor.
 pub(crate) struct ExecutorMetrics {
     claimed: Counter<u64>,
+    taken_over: Counter<u64>,
     stale: Counter<u64>,
     finished: Counter<u64>,
     steps: Counter<u64>,
+    branches: Counter<u64>,
     duration: Histogram<f64>,
     requests: Counter<u64>,
     request_duration: Histogram<f64>,
@@ -21,61 +24,58 @@ pub(crate) struct ExecutorMetrics {
 
 impl ExecutorMetrics {
     pub(crate) fn new() -> Self {
-        let meter = meter();
+        let statuses = ["completed", "failed", "cancelled"];
         Self {
-            claimed: meter.u64_counter("runs.claimed").with_description("Claims of runs").build(),
-            stale: meter
-                .u64_counter("runs.stale")
-                .with_description("Checkpoints that came after the claim was lost")
-                .build(),
-            finished: meter
-                .u64_counter("runs.finished")
-                .with_description("Runs that ended, by status")
-                .build(),
-            steps: meter.u64_counter("steps").with_description("Steps, by action and outcome").build(),
-            duration: meter
-                .f64_histogram("workflow.run.duration")
-                .with_unit("s")
-                .with_description("From a run's event to its end")
-                .build(),
-            requests: meter
-                .u64_counter("requests")
-                .with_description("Requests to the world outside, by outcome")
-                .build(),
-            request_duration: meter
-                .f64_histogram("request.duration")
-                .with_unit("s")
-                .with_description("From sending a request to its outcome")
-                .build(),
-            postponed: meter
-                .u64_counter("requests.postponed")
-                .with_description("Requests for which there was no room")
-                .build(),
+            claimed: counter("runs.claimed", "Claims of runs"),
+            taken_over: counter("runs.taken.over", "Claims of runs whose last worker vanished"),
+            stale: counter("runs.stale", "Checkpoints that came after the claim was lost"),
+            finished: counter_by("runs.finished", "Runs that ended, by status", "status", statuses),
+            steps: counter_by("steps", "Steps, by action and outcome", "action", []),
+            branches: counter_by(
+                "branches",
+                "Branches that were decided, by whether a case held",
+                "taken",
+                ["case", "else"],
+            ),
+            duration: seconds("workflow.run.duration", "From a run's event to its end", &AGES),
+            requests: counter_by(
+                "requests",
+                "Requests to the world outside, by outcome",
+                "outcome",
+                ["done", "retry", "failed"],
+            ),
+            request_duration: seconds("request.duration", "From sending a request to its outcome", &AGES),
+            postponed: counter("requests.postponed", "Requests for which there was no room"),
         }
     }
 
-    pub(crate) fn claimed(&self, runs: usize) {
+    /// Counts claims, and those among them that another worker left behind.
+    pub(crate) fn claimed(&self, runs: usize, left_behind: usize) {
         self.claimed.add(runs as u64, &[]);
+        self.taken_over.add(left_behind as u64, &[]);
     }
 
     pub(crate) fn stale(&self, runs: usize) {
         self.stale.add(runs as u64, &[]);
     }
 
-    pub(crate) fn finished(&self, status: &'static str, seconds: f64) {
-        self.finished.add(1, &[KeyValue::new("status", status)]);
-        self.duration.record(seconds, &[KeyValue::new("status", status)]);
+    /// Counts the runs of a batch that ended, each with how long it took in seconds.
+    pub(crate) fn finished(&self, ended: &[(&'static str, f64)]) {
+        let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (status, seconds) in ended {
+            *counts.entry(status).or_default() += 1;
+            self.duration.record(*seconds, &[KeyValue::new("status", *status)]);
+        }
+        for (status, count) in counts {
+            self.finished.add(count, &[KeyValue::new("status", status)]);
+        }
     }
 
     /// Counts a request by what it came to.
     pub(crate) fn sent(&self, attempt: &Attempt) {
-        let outcome = match &attempt.outcome {
-            Outcome::Done { .. } => "done",
-            Outcome::Retry { .. } => "retry",
-            Outcome::Failed { .. } => "failed",
-        };
-        self.requests.add(1, &[KeyValue::new("outcome", outcome)]);
-        self.request_duration.record(attempt.took.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
+        let outcome = [KeyValue::new("outcome", outcome_of(attempt))];
+        self.requests.add(1, &outcome);
+        self.request_duration.record(attempt.took.as_secs_f64(), &outcome);
     }
 
     pub(crate) fn postponed(&self, requests: usize) {
@@ -84,21 +84,54 @@ impl ExecutorMetrics {
         }
     }
 
-    /// Counts the steps of a batch.
+    /// Counts the steps of a batch, and how its branches were decided.
     pub(crate) fn steps<'a>(&self, steps: impl Iterator<Item = &'a Step>) {
-        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        let mut counts: BTreeMap<(&'static str, &'static str), u64> = BTreeMap::new();
+        let (mut cases, mut others) = (0, 0);
         for step in steps {
-            let outcome = match step.outcome {
-                StepOutcome::Completed => "completed",
-                StepOutcome::Failed => "failed",
-                StepOutcome::Waiting => "waiting",
-                StepOutcome::Retrying => "retrying",
-            };
-            *counts.entry((step.action.as_str(), outcome)).or_default() += 1;
+            *counts.entry((action_of(step), step_outcome(step.outcome))).or_default() += 1;
+            if step.action == "branch" && step.outcome == StepOutcome::Completed {
+                match step.detail["case"] == "else" {
+                    true => others += 1,
+                    false => cases += 1,
+                }
+            }
         }
         for ((action, outcome), count) in counts {
-            let labels = [KeyValue::new("action", action.to_owned()), KeyValue::new("outcome", outcome)];
-            self.steps.add(count, &labels);
+            self.steps.add(count, &[KeyValue::new("action", action), KeyValue::new("outcome", outcome)]);
         }
+        for (taken, count) in [("case", cases), ("else", others)] {
+            if count > 0 {
+                self.branches.add(count, &[KeyValue::new("taken", taken)]);
+            }
+        }
+    }
+}
+
+/// What a request came to, in a word.
+pub(crate) fn outcome_of(attempt: &Attempt) -> &'static str {
+    match &attempt.outcome {
+        Outcome::Done { .. } => "done",
+        Outcome::Retry { .. } => "retry",
+        Outcome::Failed { .. } => "failed",
+    }
+}
+
+/// How a step went, in a word.
+pub(crate) fn step_outcome(outcome: StepOutcome) -> &'static str {
+    match outcome {
+        StepOutcome::Completed => "completed",
+        StepOutcome::Failed => "failed",
+        StepOutcome::Waiting => "waiting",
+        StepOutcome::Retrying => "retrying",
+    }
+}
+
+/// The action of a step by its key in the catalogue: a label has no other values, whatever a state holds.
+pub(crate) fn action_of(step: &Step) -> &'static str {
+    match catalogue::action(&step.action) {
+        Some(entry) => entry.key,
+        None if step.action == "trigger" => "trigger",
+        None => "other",
     }
 }

@@ -97,7 +97,7 @@ fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement<
     if committed.iter().any(|settlement| !settlement.errands.is_empty()) {
         crash_point!("executor.before_send");
     }
-    let mut delays = Vec::new();
+    let (mut delays, mut ended) = (Vec::new(), Vec::new());
     for settlement in committed {
         let Settlement { run, checkpoint, state, errands, delays: begun, .. } = settlement;
         delays.extend(begun.into_iter().map(|delay| (run.priority, delay, run.tenant_id, run.run_id)));
@@ -109,12 +109,13 @@ fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement<
             Next::Finished { status } => {
                 shared.under_way.forget((run.tenant_id, run.run_id));
                 let seconds = claimed.now.signed_duration_since(run.received_at).as_seconds_f64();
-                shared.metrics.finished(status, seconds);
+                ended.push((status, seconds));
             }
             Next::Waiting { .. } | Next::Paused => {
                 shared.under_way.forget((run.tenant_id, run.run_id));
             }
         }
     }
+    shared.metrics.finished(&ended);
     retries::publish(shared, delays);
 }

@@ -79,7 +79,8 @@ async fn claim(
         match claim::claim(shared, &nudged).await {
             Ok(claimed) => {
                 shared.database.ready();
-                shared.metrics.claimed(claimed.runs.len());
+                let left_behind = claimed.runs.iter().filter(|run| run.abandoned > 0).count();
+                shared.metrics.claimed(claimed.runs.len(), left_behind);
                 return Some(claimed);
             }
             Err(error) => {

@@ -1,6 +1,7 @@
 //! One batch, one transaction: receipts, enrolments, runs, events, contacts, in the order in which locks are taken.
 
 use crate::directory::{Current, Known};
+use crate::metrics::Tally;
 use crate::parking::Refused;
 use crate::reading::Arrival;
 use crate::{Shared, admission, enrol, matching};
@@ -14,9 +15,11 @@ use automation_domain::priority::Priority;
 use automation_store::contacts::{self, Contacts};
 use automation_store::events::NewEvent;
 use automation_store::receipts::{self, Claim, Seen};
-use automation_store::{Error, PgConnection, Scope, events, runs};
+use automation_store::runs::{self, NewRun};
+use automation_store::{Error, PgConnection, Scope, events};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 /// What a batch came to, once it is committed.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ pub(crate) struct Outcome {
     pub(crate) recorded: usize,
     /// Events that were known.
     pub(crate) repeated: usize,
+    /// What is counted of the new ones.
+    pub(crate) tally: Tally,
 }
 
 impl Outcome {
@@ -38,6 +43,7 @@ impl Outcome {
         self.refused.extend(other.refused);
         self.recorded += other.recorded;
         self.repeated += other.repeated;
+        self.tally.add(other.tally);
     }
 }
 
@@ -80,6 +86,19 @@ pub(crate) async fn commit(
         match written {
             Ok(outcome) => return Ok(outcome),
             Err(stale) => shared.directory.reload(&shared.db, &stale, &by_id, &shared.config.limits).await?,
+        }
+    }
+}
+
+/// Counts runs by the types of their events; both stand in the same order.
+fn count_runs(tally: &mut Tally, new: &[NewEvent<'_>], made: &[NewRun]) {
+    let mut events = new.iter().peekable();
+    for run in made {
+        let of_run =
+            |new: &NewEvent<'_>| (new.tenant_id, new.recorded.event_id) == (run.tenant_id, run.event_id);
+        while events.next_if(|new| !of_run(new)).is_some() {}
+        if let Some(new) = events.peek() {
+            tally.run(&new.recorded.event.event_type);
         }
     }
 }
@@ -140,10 +159,14 @@ impl Batch<'_> {
             })
             .collect();
 
+        let begun = Instant::now();
+        let mut tally = Tally::default();
         let candidates: Vec<_> = new
             .iter()
             .map(|new| {
                 let tenant = &tenants[&new.tenant_id];
+                tally.event(&new.recorded.event.event_type);
+                tally.listening += tenant.triggers.listening(&new.recorded.event) as u64;
                 let facts =
                     Facts { event: Some(new.recorded), contact: None, run: None, tenant: &tenant.key, now };
                 tenant.triggers.candidates(&new.recorded.event, &facts)
@@ -151,8 +174,10 @@ impl Batch<'_> {
             .collect();
         let updates: Vec<Option<ContactUpdate>> =
             new.iter().map(|new| update_from(&new.recorded.event)).collect();
+        tally.evaluation += begun.elapsed();
         let mut people = self.people(connection, &new, &candidates, &updates).await?;
 
+        let begun = Instant::now();
         let mut matches = Vec::new();
         let mut touched: BTreeMap<(TenantId, ContactId), &str> = BTreeMap::new();
         for ((new, candidates), update) in new.iter().zip(candidates).zip(&updates) {
@@ -177,12 +202,18 @@ impl Batch<'_> {
             matches.extend(found);
         }
 
+        tally.evaluation += begun.elapsed();
+        tally.matched = matches.len() as u64;
+
         let made = enrol::admit(connection, now, matches).await?;
+        tally.kept_out = tally.matched - made.len() as u64;
+        count_runs(&mut tally, &new, &made);
         runs::insert(connection, now, self.shared.config.first_look, &made).await?;
         events::insert(connection, &new).await?;
         contacts::ensure(connection, &touched).await?;
         self.update_contacts(connection, &new, &updates).await?;
 
+        self.outcome.tally = tally;
         self.outcome.recorded = new.len();
         self.outcome.runs = made.iter().map(|run| (run.priority, run.tenant_id, run.run_id)).collect();
         Ok(())

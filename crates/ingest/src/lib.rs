@@ -25,6 +25,7 @@ use automation_broker::topology::ingest_queue;
 use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_service_kit::health::Health;
+use automation_service_kit::metrics::observe_connections;
 use automation_store::{Db, DbRole, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub(crate) struct Shared {
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
     let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 1, ..PoolSize::default() };
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+    let seen = db.clone();
+    observe_connections("ingest", move || seen.connections());
     let door = match config.http.clone() {
         Some(http) => {
             // Ingest would park what such a user publishes on behalf of keys and webhooks, after it was accepted.

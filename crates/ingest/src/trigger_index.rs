@@ -39,6 +39,8 @@ struct OfType {
     by_field: Vec<(FieldPath, BTreeMap<String, Vec<TriggerRef>>)>,
     /// Triggers that require no particular value.
     rest: Vec<TriggerRef>,
+    /// How many triggers there are.
+    count: usize,
 }
 
 impl TriggerIndex {
@@ -61,6 +63,14 @@ impl TriggerIndex {
         Self {
             by_type: by_type.into_iter().map(|(event, triggers)| (event, OfType::build(triggers))).collect(),
             by_schedule,
+        }
+    }
+
+    /// How many triggers listen for the type of an event.
+    pub(crate) fn listening(&self, event: &Event) -> usize {
+        match schedule_of(event) {
+            Some(id) => usize::from(self.by_schedule.contains_key(id)),
+            None => self.by_type.get(&event.event_type).map_or(0, |of_type| of_type.count),
         }
     }
 
@@ -98,6 +108,7 @@ impl OfType {
                 values.entry(path).or_default().insert(key);
             }
         }
+        let count = triggers.len();
         let mut by_field: BTreeMap<String, BTreeMap<String, Vec<TriggerRef>>> = BTreeMap::new();
         let mut rest = Vec::new();
         for trigger in triggers {
@@ -109,7 +120,7 @@ impl OfType {
                 None => rest.push(trigger),
             }
         }
-        let mut of_type = Self { by_field: Vec::new(), rest };
+        let mut of_type = Self { by_field: Vec::new(), rest, count };
         for (path, by_value) in by_field {
             match FieldPath::parse(&path, "") {
                 Ok(parsed) => of_type.by_field.push((parsed, by_value)),

@@ -64,13 +64,13 @@ async fn take(
         }
     }
     crash_point!("ingest.after_commit");
-    let (parked, runs) = (total.refused.len(), total.runs.len());
+    let parked = total.refused.len();
     if !publish(shared, total.refused, &total.runs, drain).await {
         return false;
     }
     crash_point!("ingest.before_ack");
     Acker::ack_all(deliveries).await;
-    shared.metrics.batch(total.recorded, total.repeated, parked, runs, begun.elapsed().as_secs_f64());
+    shared.metrics.batch(total.recorded, total.repeated, parked, &total.tally, begun.elapsed().as_secs_f64());
     true
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Any number of schedulers may run: rows are taken with locks that others skip, and everything may happen twice.
 
+mod backlog;
 mod dead_work;
 mod metrics;
 mod outbox_pack;
@@ -17,6 +18,7 @@ use automation_broker::publisher::Publisher;
 use automation_broker::topology::{DEAD, PARKING};
 use automation_domain::schedule::plan::Policy;
 use automation_service_kit::health::{Component, Health};
+use automation_service_kit::metrics::observe_connections;
 use automation_store::{Db, DbRole, Error, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +108,8 @@ impl Shared {
 /// When the configuration is refused. A broker or database that is away is waited for.
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
     let db = Db::new(&config.database_url, DbRole::Scheduler, PoolSize { max: 5, ..PoolSize::default() })?;
+    let seen = db.clone();
+    observe_connections("scheduler", move || seen.connections());
     // Connects when it is used: whoever asks meanwhile is told that this process is not ready.
     let publisher = Publisher::lazy(&config.amqp_url, "scheduler")?;
     let queues = [PARKING, DEAD]
@@ -132,6 +136,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     tasks.spawn(schedules::run(shared.clone()));
     tasks.spawn(outbox_relay::run(shared.clone()));
     tasks.spawn(partitions::run(shared.clone()));
+    tasks.spawn(backlog::run(shared.clone()));
     for input in inputs {
         match input.queue() == DEAD {
             true => tasks.spawn(dead_work::run(shared.clone(), input)),

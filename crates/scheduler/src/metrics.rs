@@ -1,6 +1,6 @@
 //! What schedulers count.
 
-use automation_service_kit::metrics::meter;
+use automation_service_kit::metrics::{AGES, counter, counter_by, seconds};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 
@@ -16,28 +16,21 @@ pub(crate) struct SchedulerMetrics {
 
 impl SchedulerMetrics {
     pub(crate) fn new() -> Self {
-        let meter = meter();
         Self {
-            nudged: meter.u64_counter("sweep.nudges").with_description("Runs nudged by the sweep").build(),
-            relayed: meter
-                .u64_counter("outbox.relayed")
-                .with_description("Events published from the outbox")
-                .build(),
-            parked: meter.u64_counter("parked").with_description("Parked messages recorded").build(),
-            dead_nudges: meter
-                .u64_counter("work.dead")
-                .with_description("Work messages that the broker gave up on; the sweep makes up for them")
-                .build(),
-            slots: meter
-                .u64_counter("schedule.slots")
-                .with_description("Slots of schedules that fired, and that were missed and not made up for")
-                .build(),
-            slot_lag: meter
-                .f64_histogram("schedule.lag")
-                .with_unit("s")
-                .with_description("From the moment a slot was due to its event")
-                .with_boundaries(vec![0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3_600.0, 86_400.0])
-                .build(),
+            nudged: counter("sweep.nudges", "Runs nudged by the sweep"),
+            relayed: counter("outbox.relayed", "Events published from the outbox"),
+            parked: counter("parked", "Parked messages recorded"),
+            dead_nudges: counter(
+                "work.dead",
+                "Work messages that the broker gave up on; the sweep makes up for them",
+            ),
+            slots: counter_by(
+                "schedule.slots",
+                "Slots of schedules that fired, and that were missed and not made up for",
+                "outcome",
+                ["fired", "skipped"],
+            ),
+            slot_lag: seconds("schedule.lag", "From the moment a slot was due to its event", &AGES),
         }
     }
 

@@ -2,17 +2,39 @@
 //!
 //! Instruments come from [`meter`], after [`Metrics::install`]: one made before measures nothing. Names are dotted and
 //! carry no unit (`ingest.batch.duration` with unit `s` is scraped as `ingest_batch_duration_seconds`); no label
-//! holds an id.
+//! holds an id. `docs/observability.md` lists them all.
 
 use anyhow::Context;
-use opentelemetry::metrics::Meter;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
-/// Upper bounds of every histogram whose unit is `s`: 1 ms to 10 s.
-pub const SECONDS_BUCKETS: [f64; 13] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Upper bounds, in seconds, for what takes milliseconds: 1 ms to 10 s.
+pub const MOMENTS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Upper bounds, in seconds, for what may wait for hours and days: 10 ms to 30 days, finest below a minute.
+pub const AGES: [f64; 18] = [
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    15.0,
+    60.0,
+    300.0,
+    900.0,
+    3_600.0,
+    21_600.0,
+    86_400.0,
+    604_800.0,
+    2_592_000.0,
+];
 
 /// The process's metrics, as scraped.
 #[derive(Clone, Debug)]
@@ -25,6 +47,49 @@ pub struct Metrics {
 /// The meter that the engine's instruments are made with.
 pub fn meter() -> Meter {
     opentelemetry::global::meter("automation")
+}
+
+/// A counter that is scraped as 0 from the start: a rate over a series that begins with its first event misses that event.
+pub fn counter(name: &'static str, description: &'static str) -> Counter<u64> {
+    let counter = meter().u64_counter(name).with_description(description).build();
+    counter.add(0, &[]);
+    counter
+}
+
+/// The same with a label, for each of its values.
+pub fn counter_by(
+    name: &'static str,
+    description: &'static str,
+    label: &'static str,
+    values: impl IntoIterator<Item = &'static str>,
+) -> Counter<u64> {
+    let counter = meter().u64_counter(name).with_description(description).build();
+    for value in values {
+        counter.add(0, &[KeyValue::new(label, value)]);
+    }
+    counter
+}
+
+/// A histogram of seconds with these upper bounds.
+pub fn seconds(name: &'static str, description: &'static str, bounds: &[f64]) -> Histogram<f64> {
+    let meter = meter();
+    let histogram = meter.f64_histogram(name).with_unit("s").with_description(description);
+    histogram.with_boundaries(bounds.to_vec()).build()
+}
+
+/// Lets a pool of database connections be seen; `usage` says how many are in use, and how many idle.
+pub fn observe_connections(pool: &'static str, usage: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
+    let used = [KeyValue::new("pool", pool), KeyValue::new("state", "used")];
+    let free = [KeyValue::new("pool", pool), KeyValue::new("state", "idle")];
+    meter()
+        .u64_observable_gauge("db.connections")
+        .with_description("Open connections to the database, by pool and state")
+        .with_callback(move |observer| {
+            let (in_use, idle) = usage();
+            observer.observe(in_use, &used);
+            observer.observe(idle, &free);
+        })
+        .build();
 }
 
 impl Metrics {
@@ -43,7 +108,6 @@ impl Metrics {
         let provider = SdkMeterProvider::builder()
             .with_resource(Resource::builder().with_service_name("automation").build())
             .with_reader(exporter)
-            .with_view(seconds_have_fine_buckets)
             .build();
         opentelemetry::global::set_meter_provider(provider.clone());
         process::observe(&meter());
@@ -58,15 +122,6 @@ impl Metrics {
     pub fn encode(&self) -> anyhow::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather()).context("encoding the metrics")
     }
-}
-
-fn seconds_have_fine_buckets(instrument: &Instrument) -> Option<Stream> {
-    if instrument.kind() != InstrumentKind::Histogram || instrument.unit() != "s" {
-        return None;
-    }
-    let buckets =
-        Aggregation::ExplicitBucketHistogram { boundaries: SECONDS_BUCKETS.to_vec(), record_min_max: false };
-    Stream::builder().with_aggregation(buckets).build().ok()
 }
 
 /// What Linux tells about the process; elsewhere nothing is observed.

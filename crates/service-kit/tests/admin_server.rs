@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use automation_service_kit::health::{AdminServer, Health, serve};
-use automation_service_kit::metrics::{Metrics, meter};
+use automation_service_kit::metrics::{MOMENTS, Metrics, meter, seconds};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -66,7 +66,7 @@ async fn a_draining_process_is_alive_but_not_ready() {
 #[tokio::test]
 async fn metrics_are_scraped_with_units_and_buckets_for_seconds() {
     let (admin, _health, _draining) = start().await;
-    meter().f64_histogram("test.batch.duration").with_unit("s").build().record(0.003, &[]);
+    seconds("test.batch.duration", "How long.", &MOMENTS).record(0.003, &[]);
     meter().u64_counter("test.events").build().add(2, &[opentelemetry::KeyValue::new("outcome", "ok")]);
     let (code, body) = get(&admin, "/metrics").await;
     assert_eq!(code, 200);

@@ -220,6 +220,12 @@ impl Db {
         self.pool.close().await;
     }
 
+    /// Connections that are in use, and those that are open and idle.
+    pub fn connections(&self) -> (u64, u64) {
+        let idle = u64::try_from(self.pool.num_idle()).unwrap_or(u64::MAX);
+        (u64::from(self.pool.size()).saturating_sub(idle), idle)
+    }
+
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }

@@ -22,7 +22,7 @@ use automation_broker::publisher::{Publisher, PublisherConfig};
 use automation_domain::hook::HookId;
 use automation_domain::limits::Limits;
 use automation_service_kit::health::Health;
-use automation_service_kit::metrics::meter;
+use automation_service_kit::metrics::{counter, meter, observe_connections};
 use automation_store::{Db, DbRole, PoolSize};
 use automation_vault::KeyRing;
 use axum::Router;
@@ -107,9 +107,11 @@ pub(crate) async fn listen(
     let _ = config.bound.set(addr);
     tracing::info!(%addr, "HTTP door listens");
     let size = PoolSize { max: DATABASE_CONNECTIONS, acquire_timeout: DATABASE_PATIENCE };
-    let meter = meter();
+    let db = Db::new(database_url, DbRole::Worker, size)?;
+    let seen = db.clone();
+    observe_connections("http", move || seen.connections());
     let door = Door {
-        db: Db::new(database_url, DbRole::Worker, size)?,
+        db,
         publisher: Publisher::lazy_with(PublisherConfig {
             lanes: LANES,
             timeout: BROKER_PATIENCE,
@@ -120,8 +122,8 @@ pub(crate) async fn listen(
         secrets: config.keys.clone().map(hooks::Secrets::new).transpose()?,
         rates: rate::Rates::new(config.events_per_second, config.burst),
         slots: Semaphore::new(config.requests),
-        requests: meter.u64_counter("http.requests").with_description("Requests, by status").build(),
-        accepted: meter.u64_counter("http.events").with_description("Events accepted over HTTP").build(),
+        requests: meter().u64_counter("http.requests").with_description("Requests, by status").build(),
+        accepted: counter("http.events", "Events accepted over HTTP"),
         limits,
         config,
     };

@@ -35,3 +35,27 @@ async fn an_operator_sees_the_numbers_and_none_of_the_rows() -> anyhow::Result<(
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_scheduler_sees_how_much_waits_and_since_when() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    world.run("1").await?;
+    let quiet = world.scheduler.tx(Scope::Unscoped, lag::backlog).await?;
+    assert_eq!(quiet, lag::Backlog::default());
+    world.database.execute("UPDATE wakeups SET due_at = now() - interval '2 minutes'").await?;
+    world
+        .database
+        .execute(
+            "INSERT INTO outbox (tenant_id, run_id, event_type, body, queued_at)
+             SELECT tenant_id, run_id, 'a', '', now() - interval '3 minutes' FROM runs_open",
+        )
+        .await?;
+    let late = world.scheduler.tx(Scope::Unscoped, lag::backlog).await?;
+    let seen =
+        [late.wakeups, late.outbox, late.parked].map(|waiting| (waiting.count, waiting.age.as_secs() / 60));
+    assert_eq!(seen, [(1, 2), (1, 3), (0, 0)]);
+    for db in [&world.api, &world.worker, &world.operator] {
+        assert!(db.tx(Scope::Unscoped, lag::backlog).await.is_err());
+    }
+    Ok(())
+}
