@@ -214,6 +214,7 @@ impl Sample {
             contact_id: Some(self.contact_id),
             run_key: subject(number),
             priority: Priority::High,
+            trace: None,
         }
     }
 

@@ -113,6 +113,7 @@ async fn every_try_has_the_same_key_and_bytes_and_the_answer_is_mapped() -> anyh
     for arrivals in by_key.values() {
         assert_eq!(arrivals.len(), 3);
         assert!(is_same(arrivals), "{arrivals:?}");
+        assert!(arrivals.iter().all(|one| one.traceparent.is_empty()), "no trace without an exporter");
         for (pair, rung) in arrivals.windows(2).zip([300, 600]) {
             let waited = pair[1].at - pair[0].at;
             assert!(waited >= Duration::from_millis(rung), "{waited:?} after a rung of {rung} ms");

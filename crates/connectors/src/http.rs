@@ -56,12 +56,13 @@ impl Http {
         &self,
         request: &HttpRequest,
         authorization: Option<&Authorization>,
+        traceparent: Option<&str>,
     ) -> Attempt {
         let started = Instant::now();
         let timeout = Duration::from_millis(u64::from(request.timeout_ms)).min(self.max_timeout);
         let mask = Mask::new(authorization);
-        let (outcome, response) = match self.exchange(request, authorization, &mask, started + timeout).await
-        {
+        let exchanged = self.exchange(request, authorization, traceparent, &mask, started + timeout).await;
+        let (outcome, response) = match exchanged {
             Ok(answer) => self.conclude(request, &answer, &mask),
             Err(stopped) => (stopped.failure.into_outcome(), stopped.response),
         };
@@ -73,11 +74,12 @@ impl Http {
         &self,
         request: &HttpRequest,
         authorization: Option<&Authorization>,
+        traceparent: Option<&str>,
         mask: &Mask,
         deadline: Instant,
     ) -> Result<Answer, Stopped> {
         let mut target = self.guard.check(&request.url).map_err(Failure::refused)?;
-        let mut outgoing = Outgoing::new(request, authorization)?;
+        let mut outgoing = Outgoing::new(request, authorization, traceparent)?;
         outgoing.check_hosts(request, &target)?;
         let mut redirects_left = request.redirects;
         // Once a server answered, the request has reached someone, whatever becomes of the next hop.

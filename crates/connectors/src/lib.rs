@@ -57,8 +57,19 @@ impl Connectors {
     ///
     /// Ends within the request's time-out. Dropped before that, the other side may or may not have got the request.
     pub async fn perform(&self, request: &Request, authorization: Option<&Authorization>) -> Attempt {
+        self.perform_traced(request, authorization, None).await
+    }
+
+    /// The same, telling the receiver where in a trace it is: W3C's header `traceparent`, unless the request has one of its
+    /// own. Another origin that a redirect leads to is not told.
+    pub async fn perform_traced(
+        &self,
+        request: &Request,
+        authorization: Option<&Authorization>,
+        traceparent: Option<&str>,
+    ) -> Attempt {
         match request {
-            Request::Http(request) => self.http.perform(request, authorization).await,
+            Request::Http(request) => self.http.perform(request, authorization, traceparent).await,
         }
     }
 }

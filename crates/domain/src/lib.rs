@@ -29,4 +29,5 @@ pub mod rungs;
 pub mod schedule;
 pub mod signature;
 pub mod template;
+pub mod trace;
 pub mod workflow;

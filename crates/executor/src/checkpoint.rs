@@ -176,6 +176,7 @@ async fn change_contacts(
             run_id: run.run_id,
             epoch: run.epoch,
             event: claimed.events.get(&(run.tenant_id, run.event_id)),
+            trace: run.trace,
         };
         let mut number = 0;
         for change in &settlement.changes {

@@ -12,12 +12,15 @@ use automation_store::{Error, PgConnection, Scope, events, receipts, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Claimed runs with everything their steps may look at.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     /// The database's clock.
     pub(crate) now: DateTime<Utc>,
+    /// When the batch was begun, by the machine's clock; for traces alone.
+    pub(crate) began: SystemTime,
     pub(crate) runs: Vec<ClaimedRun>,
     pub(crate) versions: BTreeMap<VersionId, Arc<Version>>,
     pub(crate) events: BTreeMap<(TenantId, EventId), RecordedEvent>,
@@ -54,7 +57,7 @@ async fn gather(
     shared: &Shared,
     runs: Vec<ClaimedRun>,
 ) -> Result<Claimed, Error> {
-    let now = receipts::now(connection).await?;
+    let (now, began) = (receipts::now(connection).await?, SystemTime::now());
     let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
     let versions = shared.versions.get(connection, &pinned, &shared.config.limits).await?;
     let (mut wanted_events, mut wanted_contacts) = (BTreeSet::new(), BTreeSet::new());
@@ -82,7 +85,7 @@ async fn gather(
     let paused = workflows::paused(connection, &of).await?.into_iter().collect();
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
-    Ok(Claimed { now, runs, versions, events, contacts, paused, effects })
+    Ok(Claimed { now, began, runs, versions, events, contacts, paused, effects })
 }
 
 /// Gives claims back as if they had never been.

@@ -4,6 +4,7 @@ use automation_domain::event::encode::to_cloudevent;
 use automation_domain::event::{ENGINE_SOURCE, Event, RecordedEvent};
 use automation_domain::id::{EventKey, RecordId, RunId, TenantId};
 use automation_domain::record::{EmittedEvent, Task};
+use automation_domain::trace::RunTrace;
 use automation_store::outbox::NewOutboxEvent;
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -16,6 +17,8 @@ pub(crate) struct Cause<'a> {
     pub(crate) run_id: RunId,
     pub(crate) epoch: i32,
     pub(crate) event: Option<&'a RecordedEvent>,
+    /// The run's trace, when that is sampled.
+    pub(crate) trace: Option<RunTrace>,
 }
 
 /// The outbox row of the `number`th event of this claim.
@@ -38,7 +41,10 @@ pub(crate) fn outbox_event(
         correlation_id: root.map(|root| root.correlation_id.clone().unwrap_or_else(|| root.id.clone())),
         causation_id: root.map(|root| root.id.clone()),
         causation_depth: root.map_or(1, |root| root.causation_depth.saturating_add(1)),
-        traceparent: root.and_then(|root| root.traceparent.clone()),
+        traceparent: match cause.trace {
+            Some(trace) => Some(trace.context().to_traceparent()),
+            None => root.and_then(|root| root.traceparent.clone()),
+        },
         tracestate: root.and_then(|root| root.tracestate.clone()),
         data: emitted.data,
         body_hash: [0; 32],

@@ -91,7 +91,7 @@ pub(crate) fn of_answers(claimed: &Claimed, answers: Vec<Answer>) -> (Vec<RunEve
 }
 
 fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
-    let Answer { asked, key, delivery, attempt: Attempt { outcome, response, took } } = answer;
+    let Answer { asked, key, delivery, attempt: Attempt { outcome, response, took }, trying: _ } = answer;
     let (token, node, visit, number) = (asked.token, asked.node, asked.visit, asked.tries.number());
     let status = response.as_ref().map(|response| response.status);
     let (error, verdict) = match outcome {

@@ -20,6 +20,7 @@ mod plan;
 mod retries;
 mod rooms;
 mod settle;
+mod traces;
 mod under_way;
 mod versions;
 mod worker;

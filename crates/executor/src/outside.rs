@@ -27,7 +27,15 @@ impl Outside {
     }
 
     /// Tries a request once. A credential that cannot be used now is a failure of this try; nothing was sent then.
-    pub(crate) async fn perform(&self, db: &Db, tenant: TenantId, request: &Request) -> Attempt {
+    ///
+    /// The receiver is told of `traceparent`, which is no part of the request as stored.
+    pub(crate) async fn perform(
+        &self,
+        db: &Db,
+        tenant: TenantId,
+        request: &Request,
+        traceparent: Option<&str>,
+    ) -> Attempt {
         let begun = Instant::now();
         let Request::Http(http) = request;
         let authorization = match &http.credential {
@@ -37,7 +45,7 @@ impl Outside {
                 Err(outcome) => return Attempt { outcome, response: None, took: begun.elapsed() },
             },
         };
-        self.connectors.perform(request, authorization.as_ref()).await
+        self.connectors.perform_traced(request, authorization.as_ref(), traceparent).await
     }
 
     async fn authorization(&self, db: &Db, tenant: TenantId, key: &str) -> Result<Authorization, Outcome> {

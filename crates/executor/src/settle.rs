@@ -2,6 +2,7 @@
 
 use crate::claim::Claimed;
 use crate::plan::{self, Back, Settlement};
+use crate::traces::{self, Tries};
 use crate::{Shared, checkpoint, retries};
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
@@ -23,13 +24,25 @@ pub(crate) async fn settle(
     if claimed.runs.is_empty() {
         return;
     }
+    let tries = tries(&back);
     let settlements: Vec<Settlement<'_>> = claimed
         .runs
         .iter()
         .map(|run| plan::settlement(shared, claimed, run, back.remove(&(run.tenant_id, run.run_id))))
         .collect();
     crash_point!("executor.before_checkpoint");
-    save(shared, claimed, settlements, closing).await;
+    save(shared, claimed, settlements, tries, closing).await;
+}
+
+/// The tries of sampled runs that came back; none where no traces are sent.
+fn tries(back: &BTreeMap<(TenantId, RunId), Back>) -> Tries {
+    let mut tries = Tries::new();
+    for (id, back) in back {
+        for trying in back.answers.iter().filter_map(|answer| answer.trying.as_ref()) {
+            tries.entry(*id).or_default().push(trying.clone());
+        }
+    }
+    tries
 }
 
 /// Commits, for as long as it takes or until `closing`; then the leases run out and others take over.
@@ -39,6 +52,7 @@ async fn save(
     shared: &Arc<Shared>,
     claimed: &Claimed,
     settlements: Vec<Settlement<'_>>,
+    mut tries: Tries,
     closing: &CancellationToken,
 ) {
     let mut parts = vec![settlements];
@@ -54,6 +68,7 @@ async fn save(
                 for settlement in lost {
                     shared.under_way.forget((settlement.run.tenant_id, settlement.run.run_id));
                 }
+                traces::end(claimed, &kept, &mut tries);
                 follow_up(shared, claimed, kept);
             }
             Err(error) if error.is_transient() => {

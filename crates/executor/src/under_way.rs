@@ -2,10 +2,12 @@
 
 use crate::Shared;
 use crate::rooms::Room;
+use crate::traces::{self, Trying};
 use automation_actions::Asked;
 use automation_domain::effect::{Attempt, Outcome, Request};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::interpreter::StepError;
+use automation_domain::trace::RunTrace;
 use automation_domain::workflow::Delivery;
 use automation_service_kit::crash_point;
 use automation_store::effects::EffectKey;
@@ -36,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) key: EffectKey,
     pub(crate) delivery: Delivery,
     pub(crate) attempt: Attempt,
+    /// Where the run's trace is sampled.
+    pub(crate) trying: Option<Trying>,
 }
 
 /// The runs whose requests are on their way.
@@ -68,8 +72,9 @@ impl UnderWay {
         let mut kept = runs.remove(&id).map_or_else(BTreeMap::new, |sending| sending.errands);
         for errand in errands {
             let (shared, answers, token) = (shared.clone(), self.answers.clone(), errand.asked.token);
+            let trace = run.trace;
             let task = tokio::spawn(async move {
-                let answer = perform(&shared, errand).await;
+                let answer = perform(&shared, errand, trace).await;
                 // Nobody listens once the process has drained: then the lease runs out.
                 let _ = answers.send(answer);
             });
@@ -132,11 +137,16 @@ impl UnderWay {
 }
 
 /// Sends one request, whatever happens on the way.
-async fn perform(shared: &Arc<Shared>, errand: Errand) -> (Answer, Room) {
+async fn perform(shared: &Arc<Shared>, errand: Errand, trace: Option<RunTrace>) -> (Answer, Room) {
     let Errand { asked, key, delivery, request, room } = errand;
+    let trying = trace.map(|trace| Trying::begin(trace, &key, asked.tries.attempt));
+    let traceparent = trying.as_ref().map(Trying::traceparent);
+    let method = trying.as_ref().map(|_| traces::method(&request).to_owned());
     let begun = Instant::now();
     let (outside, tenant) = (shared.clone(), key.tenant_id);
-    let task = tokio::spawn(async move { outside.outside.perform(&outside.db, tenant, &request).await });
+    let task = tokio::spawn(async move {
+        outside.outside.perform(&outside.db, tenant, &request, traceparent.as_deref()).await
+    });
     let guard = AbortOnDrop(task.abort_handle());
     let attempt = task.await.unwrap_or_else(|_panic| {
         tracing::error!(run.id = %key.run_id, step.name = key.node, "sending a request panicked");
@@ -147,8 +157,11 @@ async fn perform(shared: &Arc<Shared>, errand: Errand) -> (Answer, Room) {
     });
     drop(guard);
     shared.metrics.sent(&attempt);
+    if let (Some(trying), Some(method)) = (&trying, &method) {
+        trying.answered(&key, method, &attempt);
+    }
     crash_point!("executor.after_send");
-    (Answer { asked, key, delivery, attempt }, room)
+    (Answer { asked, key, delivery, attempt, trying }, room)
 }
 
 /// Ends a task whose owner is gone.

@@ -4,7 +4,8 @@ use crate::directory::{Current, Known};
 use crate::metrics::Tally;
 use crate::parking::Refused;
 use crate::reading::Arrival;
-use crate::{Shared, admission, enrol, matching};
+use crate::traces::EventSpan;
+use crate::{Shared, admission, enrol, matching, traces};
 use automation_broker::consumer::Delivery;
 use automation_domain::contact::Contact;
 use automation_domain::contact::from_event::{ContactUpdate, update_from};
@@ -34,6 +35,8 @@ pub(crate) struct Outcome {
     pub(crate) repeated: usize,
     /// What is counted of the new ones.
     pub(crate) tally: Tally,
+    /// The sampled ones among the new and the refused.
+    pub(crate) spans: Vec<EventSpan>,
 }
 
 impl Outcome {
@@ -44,6 +47,7 @@ impl Outcome {
         self.recorded += other.recorded;
         self.repeated += other.repeated;
         self.tally.add(other.tally);
+        self.spans.extend(other.spans);
     }
 }
 
@@ -90,16 +94,15 @@ pub(crate) async fn commit(
     }
 }
 
-/// Counts runs by the types of their events; both stand in the same order.
-fn count_runs(tally: &mut Tally, new: &[NewEvent<'_>], made: &[NewRun]) {
-    let mut events = new.iter().peekable();
+/// Counts runs by the types of their events, and gives them the traces of these. Events and runs stand in the same order.
+fn attribute(made: &mut [NewRun], new: &[NewEvent<'_>], tally: &mut Tally, spans: &mut [Option<EventSpan>]) {
+    let mut events = new.iter().enumerate().peekable();
     for run in made {
-        let of_run =
-            |new: &NewEvent<'_>| (new.tenant_id, new.recorded.event_id) == (run.tenant_id, run.event_id);
-        while events.next_if(|new| !of_run(new)).is_some() {}
-        if let Some(new) = events.peek() {
-            tally.run(&new.recorded.event.event_type);
-        }
+        let key = (run.tenant_id, run.event_id);
+        while events.next_if(|(_, new)| (new.tenant_id, new.recorded.event_id) != key).is_some() {}
+        let Some((index, new)) = events.peek() else { return };
+        tally.run(&new.recorded.event.event_type);
+        run.trace = spans.get_mut(*index).and_then(|span| Some(span.as_mut()?.run()));
     }
 }
 
@@ -137,6 +140,7 @@ impl Batch<'_> {
         if new.is_empty() {
             return Ok(());
         }
+        let mut spans = traces::begin(new.iter().map(|admitted| admitted.arrival), self.deliveries);
         let recorded: Vec<RecordedEvent> = new
             .iter()
             .map(|admitted| RecordedEvent {
@@ -205,15 +209,16 @@ impl Batch<'_> {
         tally.evaluation += begun.elapsed();
         tally.matched = matches.len() as u64;
 
-        let made = enrol::admit(connection, now, matches).await?;
+        let mut made = enrol::admit(connection, now, matches).await?;
         tally.kept_out = tally.matched - made.len() as u64;
-        count_runs(&mut tally, &new, &made);
+        attribute(&mut made, &new, &mut tally, &mut spans);
         runs::insert(connection, now, self.shared.config.first_look, &made).await?;
         events::insert(connection, &new).await?;
         contacts::ensure(connection, &touched).await?;
         self.update_contacts(connection, &new, &updates).await?;
 
         self.outcome.tally = tally;
+        self.outcome.spans.extend(spans.into_iter().flatten());
         self.outcome.recorded = new.len();
         self.outcome.runs = made.iter().map(|run| (run.priority, run.tenant_id, run.run_id)).collect();
         Ok(())
@@ -316,6 +321,8 @@ impl Batch<'_> {
     fn refuse(&mut self, arrival: &Arrival, tenant: Option<TenantId>, code: &str, detail: String) {
         let bytes = arrival.original_bytes(self.deliveries);
         let refused = Refused::new(&self.deliveries[arrival.delivery], code, detail, bytes);
+        let span = EventSpan::begin(arrival, self.deliveries);
+        self.outcome.spans.extend(span.map(|span| span.refused(code)));
         self.outcome.refused.push(match tenant {
             Some(id) => refused.of_tenant(id.to_string()),
             None => refused,

@@ -14,6 +14,7 @@ mod matching;
 mod metrics;
 mod parking;
 mod reading;
+mod traces;
 mod trigger_index;
 mod worker;
 

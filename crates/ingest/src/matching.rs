@@ -67,6 +67,7 @@ pub(crate) fn matches(
                 priority: workflow
                     .priority
                     .unwrap_or_else(|| automation_domain::catalogue::priority_of(&event.event_type)),
+                trace: None,
             };
             Some(Match { trigger: candidate, run })
         })

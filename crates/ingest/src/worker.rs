@@ -5,6 +5,7 @@ use crate::batch::{self, Outcome};
 use crate::bisect::{Failure, Part, bisect};
 use crate::parking::Refused;
 use crate::reading::{self, Arrival, Portion};
+use crate::traces;
 use automation_broker::consumer::{Acker, Delivery, WeightedReceiver};
 use automation_broker::nudge;
 use automation_broker::publisher::Message;
@@ -12,7 +13,7 @@ use automation_domain::priority::Priority;
 use automation_service_kit::{crash_point, ids};
 use automation_store::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +52,7 @@ async fn take(
     portion: Portion,
     drain: &CancellationToken,
 ) -> bool {
-    let begun = Instant::now();
+    let (begun, start) = (Instant::now(), SystemTime::now());
     let mut total = Outcome { refused: portion.refused, ..Outcome::default() };
     for chunk in portion.arrivals.chunks(MOST_EVENTS) {
         let committed = bisect(chunk, |part| commit(shared, &deliveries, part, drain)).await;
@@ -69,7 +70,9 @@ async fn take(
         return false;
     }
     crash_point!("ingest.before_ack");
+    let messages = deliveries.len();
     Acker::ack_all(deliveries).await;
+    traces::end(total.spans, messages, start);
     shared.metrics.batch(total.recorded, total.repeated, parked, &total.tally, begun.elapsed().as_secs_f64());
     true
 }

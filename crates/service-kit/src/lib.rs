@@ -1,20 +1,22 @@
-//! What every role needs: configuration, logs, metrics, health, shutdown.
+//! What every role needs: configuration, logs, metrics, traces, health, shutdown.
 //!
 //! A role's `main` is a list of these, in this order:
 //!
 //! ```no_run
-//! use automation_service_kit::{bootstrap, config::CommonConfig, health, metrics::Metrics, shutdown, telemetry};
+//! use automation_service_kit::{bootstrap, config::CommonConfig, health, metrics::Metrics, shutdown, spans, telemetry};
 //! # async fn role() -> anyhow::Result<()> { Ok(()) }
 //! # async fn run(config: CommonConfig) -> anyhow::Result<()> {
 //! bootstrap();
 //! telemetry::init(config.log_format, &config.log_filter)?;
 //! let metrics = Metrics::install()?;
+//! spans::Spans::install()?;
 //! let shutdown = shutdown::Shutdown::install()?;
 //! let health = health::Health::new(shutdown.token());
 //! let admin = health::serve(config.admin_addr, health.clone(), metrics).await?;
 //! let mut tasks = shutdown::Tasks::new();
 //! tasks.spawn("role", role());
 //! shutdown.run_until_drained(tasks, config.drain()).await?;
+//! spans::spans().shutdown().await;
 //! admin.stop().await;
 //! # Ok(())
 //! # }
@@ -27,6 +29,7 @@ pub mod ids;
 pub mod metrics;
 pub mod random;
 pub mod shutdown;
+pub mod spans;
 pub mod telemetry;
 
 /// Installs the process's one TLS provider (rustls with ring). Call it first; calling it again changes nothing.

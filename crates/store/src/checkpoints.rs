@@ -160,9 +160,9 @@ async fn finish(
                                            WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
               WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
           RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                    r.run_key, x.s, r.priority, r.epoch, r.received_at, x.d)
+                    r.run_key, x.s, r.priority, r.epoch, r.received_at, r.trace, x.d)
          INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
-                                    run_key, status, priority, epoch, received_at, state, finished_at)
+                                    run_key, status, priority, epoch, received_at, trace, state, finished_at)
          SELECT ended.*, $6 FROM ended RETURNING tenant_id, run_id",
     )
     .bind(finished.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())

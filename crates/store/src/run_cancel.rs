@@ -69,9 +69,9 @@ pub async fn cancel(
         "WITH ended AS (
              DELETE FROM runs_open WHERE tenant_id = $1 AND run_id = $2
           RETURNING tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key, priority,
-                    received_at)
+                    received_at, trace)
          INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
-                                    run_key, priority, received_at, status, epoch, state, finished_at)
+                                    run_key, priority, received_at, trace, status, epoch, state, finished_at)
          SELECT ended.*, 'cancelled', $3, $4, $5 FROM ended",
     )
     .bind(tenant.0)

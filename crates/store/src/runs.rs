@@ -4,6 +4,7 @@ use crate::Error;
 use automation_domain::id::{ContactId, EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::RunState;
 use automation_domain::priority::Priority;
+use automation_domain::trace::RunTrace;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -32,6 +33,8 @@ pub struct NewRun {
     pub run_key: String,
     /// Its queue.
     pub priority: Priority,
+    /// Its trace, when that is sampled.
+    pub trace: Option<RunTrace>,
 }
 
 /// A run that a worker holds.
@@ -63,6 +66,8 @@ pub struct ClaimedRun {
     pub received_at: DateTime<Utc>,
     /// `None` before the first checkpoint.
     pub state: Option<RunState>,
+    /// Its trace, when that is sampled.
+    pub trace: Option<RunTrace>,
 }
 
 /// Makes runs, and the wakeup that each is owed. A run that exists, open, stays as it is.
@@ -91,10 +96,10 @@ pub async fn insert(
     sqlx::query(
         "WITH made AS (
              INSERT INTO runs_open (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
-                                    run_key, priority, status, received_at)
-             SELECT t, r, w, v, g, e, c, k, p, 'queued', $10
+                                    run_key, priority, trace, status, received_at)
+             SELECT t, r, w, v, g, e, c, k, p, x, 'queued', $10
                FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[],
-                           $8::text[], $9::int2[]) AS u (t, r, w, v, g, e, c, k, p)
+                           $8::text[], $9::int2[], $12::bytea[]) AS u (t, r, w, v, g, e, c, k, p, x)
              ON CONFLICT DO NOTHING RETURNING tenant_id, run_id, priority)
          INSERT INTO wakeups (tenant_id, run_id, token, ready_at, due_at, priority, reason)
          SELECT tenant_id, run_id, 0, $10, $10 + $11, priority, 'start' FROM made",
@@ -110,6 +115,7 @@ pub async fn insert(
     .bind(column!(run => run.priority.as_i16()))
     .bind(now)
     .bind(look_again)
+    .bind(column!(run => run.trace.map(RunTrace::to_bytes)))
     .execute(connection)
     .await?;
     Ok(())
@@ -147,7 +153,7 @@ pub async fn claim(
           WHERE r.ctid = x.place AND x.due_at IS NOT NULL
             AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
          RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                   r.run_key, r.priority, r.epoch, r.abandoned, r.received_at, r.state,
+                   r.run_key, r.priority, r.epoch, r.abandoned, r.received_at, r.state, r.trace,
                    x.due_at > r.lease_until AS looked_at_too_late",
     )
     .bind(&tenants)
@@ -263,6 +269,7 @@ pub async fn hand_back(
 fn claimed(row: &PgRow) -> Result<ClaimedRun, Error> {
     let run_id = RunId(row.try_get("run_id")?);
     let state: Option<Vec<u8>> = row.try_get("state")?;
+    let trace: Option<Vec<u8>> = row.try_get("trace")?;
     Ok(ClaimedRun {
         tenant_id: TenantId(row.try_get("tenant_id")?),
         run_id,
@@ -277,6 +284,7 @@ fn claimed(row: &PgRow) -> Result<ClaimedRun, Error> {
         abandoned: row.try_get("abandoned")?,
         received_at: row.try_get("received_at")?,
         state: state.map(|bytes| decode_state(&bytes, run_id)).transpose()?,
+        trace: trace.and_then(|bytes| RunTrace::from_bytes(&bytes)),
     })
 }
 

@@ -171,6 +171,7 @@ pub async fn run(
                 contact_id: Some(contact.contact_id),
                 run_key: subject.clone(),
                 priority: Priority::Medium,
+                trace: None,
             };
             runs::insert(connection, now, LOOK_AGAIN, &[run]).await?;
             let unknown = BTreeMap::from([((tenant, contact.contact_id), subject.as_str())]);

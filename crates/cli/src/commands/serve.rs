@@ -10,6 +10,7 @@ use automation_service_kit::config::{
 use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
 use automation_service_kit::shutdown::{Shutdown, Tasks};
+use automation_service_kit::spans::{Spans, spans};
 use automation_service_kit::{ids, telemetry};
 use automation_vault::KeyRing;
 use chrono::TimeDelta;
@@ -115,6 +116,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     telemetry::init(args.common.log_format, &args.common.log_filter)?;
     let shutdown = Shutdown::install()?;
     let metrics = Metrics::install()?;
+    Spans::install()?;
     let health = Health::new(shutdown.token());
     let mut tasks = Tasks::new();
     for role in args.roles.iter().copied().collect::<BTreeSet<_>>() {
@@ -134,6 +136,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     }
     let admin = health::serve(args.common.admin_addr, health, metrics).await?;
     let outcome = shutdown.run_until_drained(tasks, args.common.drain()).await;
+    spans().shutdown().await;
     admin.stop().await;
     outcome.context("serving")
 }

@@ -18,6 +18,8 @@ pub struct Arrival {
     pub key: String,
     /// Its `Authorization`; empty without one.
     pub authorization: String,
+    /// Its `traceparent`; empty without one.
+    pub traceparent: String,
     pub body: Vec<u8>,
 }
 
@@ -119,8 +121,9 @@ async fn record(
     let path = request.uri().path().to_owned();
     let key = header(&request, "idempotency-key");
     let authorization = header(&request, "authorization");
+    let traceparent = header(&request, "traceparent");
     let body = axum::body::to_bytes(request.into_body(), 1024 * 1024).await.unwrap_or_default().to_vec();
-    let arrival = Arrival { at: Instant::now(), path, key, authorization, body };
+    let arrival = Arrival { at: Instant::now(), path, key, authorization, traceparent, body };
     let mut kept = lock(kept);
     let of_key = kept.entry(arrival.key.clone()).or_default();
     let reply = reply(&arrival, of_key.len() + 1);

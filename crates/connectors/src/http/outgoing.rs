@@ -24,6 +24,7 @@ impl<'a> Outgoing<'a> {
     pub(super) fn new(
         request: &'a HttpRequest,
         authorization: Option<&'a Authorization>,
+        traceparent: Option<&str>,
     ) -> Result<Self, Failure> {
         let method = match request.method.as_str() {
             "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => {
@@ -44,6 +45,10 @@ impl<'a> Outgoing<'a> {
             let unusable = || Failure::invalid(&format!("the header \"{name}\" cannot be sent"));
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| unusable())?;
             headers.append(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?, value);
+        }
+        // What the workflow says itself goes first; one that is no header value is nothing to fail for.
+        if let Some(Ok(value)) = traceparent.map(HeaderValue::from_str) {
+            headers.entry("traceparent").or_insert(value);
         }
         Ok(Self { method, headers, body: request.body.as_deref(), authorization })
     }

@@ -4,7 +4,7 @@ use crate::server::{Script, Server, answer};
 use crate::support::{
     Names, connectors, connectors_with, done, failed, get, kept, outbound, perform, post, retry,
 };
-use automation_domain::effect::HttpRequest;
+use automation_domain::effect::{HttpRequest, Request};
 
 async fn redirecting(status: &str, location: &str) -> Server {
     Server::answering(status, &format!("Location: {location}\r\n"), "").await
@@ -101,6 +101,22 @@ async fn a_redirect_to_nowhere_is_a_failure() {
         let attempt = perform(&connectors(&[server.port]), with_redirects(get(&server.url("/")), 3)).await;
         assert_eq!(failed(&attempt), "bad_redirect", "{headers}");
     }
+}
+
+#[tokio::test]
+async fn the_trace_is_told_to_the_first_origin_unless_the_request_names_one() {
+    const OURS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let end = Server::answering("200 OK", "", "here").await;
+    let first = redirecting("307 Temporary Redirect", &end.url("/")).await;
+    let connectors = connectors(&[first.port, end.port]);
+    let mut request = with_redirects(post(&first.url("/"), "body"), 1);
+    done(&connectors.perform_traced(&Request::Http(request.clone()), None, Some(OURS)).await);
+    request.headers.push(("Traceparent".to_owned(), "their own".to_owned()));
+    done(&connectors.perform_traced(&Request::Http(request), None, Some(OURS)).await);
+    let seen: Vec<String> = first.requests().iter().map(|request| request.to_lowercase()).collect();
+    assert!(seen[0].contains(&format!("traceparent: {OURS}\r\n")), "{}", seen[0]);
+    assert!(seen[1].contains("traceparent: their own\r\n") && !seen[1].contains(OURS), "{}", seen[1]);
+    assert!(end.requests().iter().all(|request| !request.to_lowercase().contains("traceparent")));
 }
 
 #[tokio::test]

@@ -367,7 +367,7 @@ async fn other_open_run(
     Ok(latest.filter(|_| is_other))
 }
 
-/// Moves the run back, in one statement; `false` when it went past its retention this moment.
+/// Moves the run back, in one statement, with a new span that belongs to the one that failed; `false` when it went past its retention this moment.
 async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) -> Result<bool, Error> {
     // A run that never began has no state: it is started, not woken.
     let (status, state) = match ended.state.tokens.is_empty() {
@@ -378,9 +378,9 @@ async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) 
         "WITH back AS (
              DELETE FROM runs_finished WHERE tenant_id = $1 AND run_id = $2 AND status = 'failed' AND epoch = $3
           RETURNING tenant_id, run_id, workflow_id, $6::uuid, trigger_id, event_id, contact_id, run_key, priority,
-                    received_at)
+                    received_at, substr(trace, 1, 16) || substr(trace, 25, 8) || substr(uuid_send(gen_random_uuid()), 1, 8))
          INSERT INTO runs_open (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key,
-                                priority, received_at, status, epoch, state)
+                                priority, received_at, trace, status, epoch, state)
          SELECT back.*, $4, $3 + 1, $5 FROM back",
     )
     .bind(tenant.0)

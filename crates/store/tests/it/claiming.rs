@@ -110,6 +110,7 @@ async fn a_run_that_exists_is_not_made_again() -> anyhow::Result<()> {
         contact_id: None,
         run_key: "ada".to_owned(),
         priority: automation_domain::priority::Priority::High,
+        trace: None,
     };
     world
         .worker

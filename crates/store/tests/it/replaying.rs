@@ -5,6 +5,7 @@ use crate::world::World;
 use automation_domain::id::{DeadLetterId, RunId};
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::priority::Priority;
+use automation_domain::trace::RunTrace;
 use automation_store::checkpoints::{self, Checkpoint, Next};
 use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, ReplayVersion, Replayed};
 use automation_store::enrolments::{self, Enrolment, EnrolmentKey};
@@ -148,6 +149,22 @@ async fn a_failed_run_is_open_again_with_its_next_epoch_and_wakeups_for_each_bra
     let state = claimed.state.unwrap();
     assert_eq!((claimed.epoch, state.tokens.len(), state.tokens[&0].visit, state.end), (3, 2, 1, None));
     refused(&world, id, Refusal::NotOpen(DeadLetterStatus::Replayed)).await
+}
+
+#[tokio::test]
+async fn a_replayed_run_goes_on_in_its_trace_with_a_span_of_its_own() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let started = world.run("1").await?;
+    let before = RunTrace { trace_id: 7, started_by: 8, span_id: 9 };
+    let bytes: String = before.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    world.database.execute(&format!("UPDATE runs_open SET trace = '\\x{bytes}'")).await?;
+    end(&world, started, 1, "failed").await?;
+    let id = letter_of(&world, started.run_id, 1).await?;
+    assert!(matches!(replay(&world, id, ReplayKey::Same).await?, Replayed::Now { .. }));
+    let after = world.claim(&[started.run_id]).await?[0].trace.expect("it is kept");
+    assert_eq!((after.trace_id, after.started_by), (before.trace_id, before.span_id));
+    assert!(![0, before.started_by, before.span_id].contains(&after.span_id), "{after:?}");
+    Ok(())
 }
 
 #[tokio::test]
