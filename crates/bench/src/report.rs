@@ -1,7 +1,6 @@
 //! The result, for people and for machines.
 
-use crate::engine::{EngineFigures, Latency};
-use crate::raw::RawFigures;
+use crate::scenarios::{Figures, Latency, RawBroker, RawCycle};
 use automation_test_support::database::DATABASE_URL;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
@@ -14,12 +13,14 @@ use std::{env, fs, thread};
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
     machine: Machine,
+    /// RabbitMQ by itself.
+    pub(crate) broker: Vec<RawBroker>,
     /// The raw cycle: at first, and again after each load on the engine.
-    raw: Vec<RawFigures>,
-    engine: Vec<EngineFigures>,
+    pub(crate) raw: Vec<RawCycle>,
+    pub(crate) engine: Vec<Figures>,
     /// The engine's first load against the mean of the raw cycles around it.
     engine_to_raw: Option<Ratio>,
-    latency: Option<Latency>,
+    pub(crate) latency: Vec<Latency>,
 }
 
 /// The engine as a multiple of the raw cycle.
@@ -64,57 +65,41 @@ impl Machine {
 }
 
 impl Report {
-    pub(crate) fn new(
-        machine: Machine,
-        raw: Vec<RawFigures>,
-        engine: Vec<EngineFigures>,
-        latency: Option<Latency>,
-    ) -> Self {
-        let engine_to_raw = match (engine.first(), &raw[..]) {
+    /// A report without any figures.
+    pub(crate) fn new(machine: Machine) -> Self {
+        Self {
+            machine,
+            broker: Vec::new(),
+            raw: Vec::new(),
+            engine: Vec::new(),
+            engine_to_raw: None,
+            latency: Vec::new(),
+        }
+    }
+
+    /// Works out what takes more than one figure.
+    pub(crate) fn complete(mut self) -> Self {
+        self.engine_to_raw = match (self.engine.first(), &self.raw[..]) {
             (Some(engine), [before, after, ..]) => Some(Ratio {
-                runs_per_second: engine.runs_per_second / mean(before.runs_per_second, after.runs_per_second),
-                cpu_us_per_run: engine.cpu_us_per_run_total / mean(before.cpu_us(), after.cpu_us()),
+                runs_per_second: engine.runs_per_second
+                    / f64::midpoint(before.runs_per_second, after.runs_per_second),
+                cpu_us_per_run: engine.cpu_us_total / f64::midpoint(before.cpu_us(), after.cpu_us()),
             }),
             _ => None,
         };
-        Self { machine, raw, engine, engine_to_raw, latency }
+        self
     }
 
     /// For people.
     pub(crate) fn table(&self) -> String {
-        let parts = ["postgres", "rabbitmq", "ingest", "executor", "scheduler", "publisher"];
-        let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY);
-        let header = ["", "runs/s", "CPU µs/run"].into_iter().chain(parts);
-        table.set_header(header);
-        for raw in &self.raw {
-            let name = format!("raw cycle, {} runs, {} connections", raw.batch, raw.connections);
-            let client = [number(raw.postgres_us_per_run)].into_iter().chain((0..4).map(|_| String::new()));
-            let cells = [name, number(raw.runs_per_second), number(raw.cpu_us())]
-                .into_iter()
-                .chain(client)
-                .chain([number(raw.client_us_per_run)]);
-            table.add_row(cells);
-        }
-        for engine in &self.engine {
-            let cells =
-                [engine.load.clone(), number(engine.runs_per_second), number(engine.cpu_us_per_run_total)]
-                    .into_iter()
-                    .chain(
-                        parts
-                            .iter()
-                            .map(|part| number(engine.cpu_us_per_run.get(part).copied().unwrap_or(0.0))),
-                    );
-            table.add_row(cells);
-        }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
         let machine = &self.machine;
         let mut text = format!(
-            "{}, {} cores, {:.0} GiB, Postgres {}, load average at the start {}\n{table}\n",
+            "{}, {} cores, {:.0} GiB, Postgres {}, load average at the start {}\n",
             machine.processor, machine.cores, machine.memory_gib, machine.postgres, machine.load_average
         );
+        if !(self.raw.is_empty() && self.engine.is_empty()) {
+            let _ = writeln!(text, "{}", self.rates());
+        }
         if let Some(ratio) = self.engine_to_raw {
             let _ = writeln!(
                 text,
@@ -122,32 +107,110 @@ impl Report {
                 ratio.runs_per_second, ratio.cpu_us_per_run
             );
         }
-        if let Some(latency) = &self.latency {
-            let _ = writeln!(
-                text,
-                "Event to finished run at {} events/s: p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms.",
-                latency.events_per_second, latency.p50_ms, latency.p95_ms, latency.p99_ms
-            );
-        }
-        for engine in &self.engine {
-            let _ = writeln!(
-                text,
-                "{}: {} events published, and each was found once as event, run and effect.",
-                engine.load, engine.checked
-            );
+        let lines = [
+            ("RabbitMQ by itself", self.broker.iter().map(RawBroker::line).collect()),
+            ("Event to finished run", self.latency.iter().map(Latency::line).collect()),
+            ("Bytes and memory", self.engine.iter().map(Figures::storage_line).collect()),
+            (
+                "Found again, each exactly once",
+                self.engine.iter().map(Figures::checked_line).collect::<Vec<_>>(),
+            ),
+        ];
+        for (title, lines) in lines {
+            if !lines.is_empty() {
+                let _ = writeln!(text, "\n{title}\n  {}", lines.join("\n  "));
+            }
         }
         text
     }
-}
 
-impl RawFigures {
-    fn cpu_us(&self) -> f64 {
-        self.postgres_us_per_run + self.client_us_per_run
+    fn rates(&self) -> Table {
+        let parts = ["postgres", "rabbitmq", "ingest", "executor", "scheduler", "publisher"];
+        let mut table = Table::new();
+        table.load_style(UTF8_HORIZONTAL_ONLY);
+        table.set_header(["", "events/s", "runs/s", "CPU µs each"].into_iter().chain(parts));
+        for raw in &self.raw {
+            let mut cells = vec![String::new(); 10];
+            cells[0] = format!("raw cycle, {} runs, {} connections", raw.batch, raw.connections);
+            cells[2] = number(raw.runs_per_second);
+            cells[3] = format!("{} /run", number(raw.cpu_us()));
+            cells[4] = number(raw.postgres_us_per_run);
+            cells[9] = number(raw.client_us_per_run);
+            table.add_row(cells);
+        }
+        for engine in &self.engine {
+            let mut cells = vec![
+                engine.load.to_owned(),
+                number(engine.events_per_second),
+                number(engine.runs_per_second),
+                format!("{} /{}", number(engine.cpu_us_total), engine.each),
+            ];
+            cells.extend(parts.map(|part| number(engine.cpu_us.get(part).copied().unwrap_or(0.0))));
+            table.add_row(cells);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
     }
 }
 
-fn mean(one: f64, other: f64) -> f64 {
-    f64::midpoint(one, other)
+impl RawBroker {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{}: published {} events/s, consumed {}, through {} at {:.1} µs of the broker and {:.1} of the client",
+            self.load,
+            number(self.published_per_second),
+            number(self.consumed_per_second),
+            number(self.through_per_second),
+            self.broker_us_per_event,
+            self.client_us_per_event
+        )
+    }
+}
+
+impl Figures {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{} events/s, {} runs/s, {} µs per {}",
+            number(self.events_per_second),
+            number(self.runs_per_second),
+            number(self.cpu_us_total),
+            self.each
+        )
+    }
+
+    fn storage_line(&self) -> String {
+        let memory: Vec<String> =
+            self.peak_memory_mib.iter().map(|(role, mib)| format!("{role} {mib:.0}")).collect();
+        format!(
+            "{}: {:.0} bytes of log and {:.0} of tables per {}; at most {} MiB",
+            self.load,
+            self.storage.wal_bytes,
+            self.storage.table_bytes,
+            self.each,
+            memory.join(", ")
+        )
+    }
+
+    fn checked_line(&self) -> String {
+        format!(
+            "{}: {} events, {} runs with their effects",
+            self.load, self.checked_events, self.checked_runs
+        )
+    }
+}
+
+impl Latency {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{}: p50 {:.1} ms, p95 {:.1}, p99 {:.1}, at most {:.1}",
+            self.load, self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms
+        )
+    }
 }
 
 fn number(value: f64) -> String {

@@ -1,5 +1,6 @@
 //! One role of the engine in a process of its own, so that its CPU can be told from the others'.
 
+use crate::progress::{Told, tell};
 use automation_domain::limits::Limits;
 use automation_domain::retry::Ladder;
 use automation_executor::Requests;
@@ -13,8 +14,6 @@ use tokio_util::sync::CancellationToken;
 /// Batches under way at once, per role.
 const WORKERS: usize = 2;
 const BATCH: u16 = 500;
-/// How often an executor says how many runs it has finished.
-const TELL_EVERY: Duration = Duration::from_millis(20);
 
 /// A part of the engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
@@ -70,7 +69,10 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 first_look: Duration::from_secs(5),
                 http: None,
             };
-            automation_ingest::run(config, health, drain).await
+            let telling = tokio::spawn(tell(metrics, Told::Recorded, drain.clone()));
+            let ended = automation_ingest::run(config, health, drain).await;
+            telling.await?;
+            ended
         }
         Role::Executor => {
             let config = automation_executor::Config {
@@ -86,7 +88,7 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 requests: Requests::default(),
                 drain: Duration::from_secs(20),
             };
-            let telling = tokio::spawn(tell_finished(metrics, drain.clone()));
+            let telling = tokio::spawn(tell(metrics, Told::Finished, drain.clone()));
             let ended = automation_executor::run(config, health, drain).await;
             telling.await?;
             ended
@@ -108,28 +110,6 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
     }
 }
 
-/// Prints the number of finished runs, line by line: the load is regulated by it.
-async fn tell_finished(metrics: Metrics, drain: CancellationToken) {
-    let mut told = 0;
-    while !drain.is_cancelled() {
-        let finished = metrics.encode().map_or(told, |text| finished_runs(&text));
-        if finished != told {
-            println!("{finished}");
-            told = finished;
-        }
-        tokio::time::sleep(TELL_EVERY).await;
-    }
-}
-
-/// Sums the counter of finished runs over its labels.
-fn finished_runs(metrics: &str) -> u64 {
-    metrics
-        .lines()
-        .filter(|line| line.starts_with("runs_finished_total"))
-        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-        .sum::<f64>() as u64
-}
-
 fn user_of(amqp_url: &str) -> String {
     let rest = amqp_url.split_once("://").map_or(amqp_url, |(_, rest)| rest);
     rest.split([':', '@']).next().unwrap_or_default().to_owned()
@@ -138,13 +118,6 @@ fn user_of(amqp_url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finished_runs_are_summed_over_statuses() {
-        let text = "# TYPE runs_finished_total counter\nruns_finished_total{status=\"completed\"} 40\n\
-                    runs_finished_total{status=\"failed\"} 2\nruns_claimed_total 50\n";
-        assert_eq!(finished_runs(text), 42);
-    }
 
     #[test]
     fn the_user_stands_before_the_password() {

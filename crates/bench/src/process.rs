@@ -1,4 +1,4 @@
-//! CPU time of processes, as Linux counts it.
+//! What processes use: CPU time, memory and files, as Linux counts it.
 
 use anyhow::Context;
 use sqlx::PgConnection;
@@ -51,4 +51,26 @@ pub(crate) async fn rabbitmq_pid(management_url: &str) -> anyhow::Result<u32> {
     let nodes: serde_json::Value = serde_json::from_str(&body)?;
     let pid = nodes[0]["os_pid"].as_str().context("the broker does not tell its process id")?;
     Ok(pid.parse()?)
+}
+
+/// The most memory that a process had at once, in MiB: `VmHWM`. None when it has ended.
+pub(crate) fn peak_memory_mib(pid: u32) -> Option<f64> {
+    memory_mib(pid, "VmHWM:")
+}
+
+/// The memory that a process has, in MiB: `VmRSS`. None when it has ended.
+pub(crate) fn resident_memory_mib(pid: u32) -> Option<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+fn memory_mib(pid: u32, name: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1_024.0)
+}
+
+/// How many files and sockets a process has open. None when it has ended.
+pub(crate) fn open_fds(pid: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
 }

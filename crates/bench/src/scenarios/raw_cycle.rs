@@ -1,8 +1,10 @@
 //! What the statements of a run cost by themselves: insert, claim, finish, with one note and the same bytes that the
 //! engine would write. No broker, no events, no triggers, no look-ups.
 
-use crate::fleet::{Effect, TENANTS, compile, subject};
-use crate::{Durations, cpu};
+use crate::effort::Effort;
+use crate::prepared::{TENANTS, subject};
+use crate::process;
+use crate::workload::Workload;
 use anyhow::Context;
 use automation_actions::{RunInput, walk};
 use automation_domain::contact::Contact;
@@ -33,7 +35,7 @@ const LEASE: Duration = Duration::from_secs(15);
 
 /// What was measured of the raw cycle with one batch size and number of connections.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct RawFigures {
+pub(crate) struct RawCycle {
     /// Runs per transaction.
     pub(crate) batch: usize,
     /// Connections at once.
@@ -46,12 +48,19 @@ pub(crate) struct RawFigures {
     pub(crate) client_us_per_run: f64,
 }
 
+impl RawCycle {
+    /// Microseconds of CPU per run.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.postgres_us_per_run + self.client_us_per_run
+    }
+}
+
 /// Tries every batch size with every number of connections, and gives the fastest.
-pub(crate) async fn best(durations: Durations) -> anyhow::Result<RawFigures> {
-    let mut best: Option<RawFigures> = None;
+pub(crate) async fn best(effort: Effort) -> anyhow::Result<RawCycle> {
+    let mut best: Option<RawCycle> = None;
     for batch in BATCHES {
         for connections in CONNECTIONS {
-            let figures = cell(batch, connections, durations.raw_cell).await?;
+            let figures = cell(batch, connections, effort.raw_search).await?;
             eprintln!(
                 "    {batch} runs, {connections} connections: {:.0} runs/s, {:.1} µs in Postgres",
                 figures.runs_per_second, figures.postgres_us_per_run
@@ -65,7 +74,7 @@ pub(crate) async fn best(durations: Durations) -> anyhow::Result<RawFigures> {
 }
 
 /// Measures one combination on a database of its own.
-pub(crate) async fn cell(batch: usize, connections: u32, duration: Duration) -> anyhow::Result<RawFigures> {
+pub(crate) async fn cell(batch: usize, connections: u32, duration: Duration) -> anyhow::Result<RawCycle> {
     let database = TestDatabase::create().await?;
     let db = database.store_of_size(DbRole::Worker, connections);
     let mut monitor = database.superuser().await?;
@@ -75,14 +84,15 @@ pub(crate) async fn cell(batch: usize, connections: u32, duration: Duration) -> 
     database.execute("ANALYZE").await?;
 
     let own = [std::process::id()];
-    let postgres_before = cpu::times(&cpu::postgres_pids(&mut monitor).await?);
-    let (client_before, begun) = (cpu::times(&own), Instant::now());
+    let postgres_before = process::times(&process::postgres_pids(&mut monitor).await?);
+    let (client_before, begun) = (process::times(&own), Instant::now());
     let runs = cycles(&db, &sample, batch, connections, duration).await?;
     let seconds = begun.elapsed().as_secs_f64();
-    let client = cpu::between(&client_before, &cpu::times(&own));
-    let postgres = cpu::between(&postgres_before, &cpu::times(&cpu::postgres_pids(&mut monitor).await?));
+    let client = process::between(&client_before, &process::times(&own));
+    let postgres =
+        process::between(&postgres_before, &process::times(&process::postgres_pids(&mut monitor).await?));
     db.close().await;
-    Ok(RawFigures {
+    Ok(RawCycle {
         batch,
         connections,
         runs_per_second: runs as f64 / seconds,
@@ -193,7 +203,7 @@ impl Sample {
             is_paused: false,
         };
         let started = RunEvent::Started { trigger: "ordered".to_owned() };
-        let walked = walk(&compile(Effect::Note)?, RunState::default(), [started], run);
+        let walked = walk(&Workload::Note.compile()?, RunState::default(), [started], run);
         anyhow::ensure!(
             walked.finished && walked.changes.len() == 1,
             "the benchmark's workflow does not run"

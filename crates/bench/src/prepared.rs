@@ -1,0 +1,94 @@
+//! What every engine of the benchmark begins with: tenants with their contacts, loaded once and copied for each.
+
+use automation_broker::management::Management;
+use automation_broker::permissions;
+use automation_domain::id::{ContactId, TenantId};
+use automation_service_kit::ids::new_id;
+use automation_store::tenants::{self, Grant};
+use automation_store::{Db, DbRole, Scope, contacts};
+use automation_test_support::broker::{MANAGEMENT_URL, TestVhost};
+use automation_test_support::builders;
+use automation_test_support::database::TestDatabase;
+use std::collections::BTreeMap;
+
+pub(crate) const TENANTS: usize = 50;
+/// What the publishing user logs in with.
+const PASSWORD: &str = "bench";
+/// Contacts made in one transaction.
+const AT_ONCE: usize = 5_000;
+
+/// A database to copy, and a user of the broker who may publish for its tenants.
+pub(crate) struct Prepared {
+    database: TestDatabase,
+    management: Management,
+    pub(crate) tenants: Vec<TenantId>,
+    /// Contacts of each tenant.
+    pub(crate) contacts: usize,
+    pub(crate) user: String,
+}
+
+impl Prepared {
+    /// Makes tenants that have so many contacts together.
+    pub(crate) async fn load(contacts: usize) -> anyhow::Result<Self> {
+        let database = TestDatabase::create().await?;
+        let management = Management::new(&std::env::var(MANAGEMENT_URL)?)?;
+        let user = format!("bench-{}", new_id().simple());
+        management.create_user(&user, PASSWORD).await?;
+        let (operator, worker) = (database.store(DbRole::Operator), database.store(DbRole::Worker));
+        let mut tenants = Vec::with_capacity(TENANTS);
+        for number in 0..TENANTS {
+            let tenant_id = builders::tenant(&operator, &tenant_key(number)).await?;
+            let grant = Grant { tenant_id, amqp_user: user.clone(), event_types: vec!["*".to_owned()] };
+            operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
+            add_contacts(&worker, tenant_id, contacts / TENANTS).await?;
+            tenants.push(tenant_id);
+        }
+        operator.close().await;
+        worker.close().await;
+        // What autovacuum would have done by itself: every copy begins with its statistics.
+        database.execute("VACUUM ANALYZE").await?;
+        Ok(Self { database, management, tenants, contacts: contacts / TENANTS, user })
+    }
+
+    /// A database with all of it.
+    pub(crate) async fn copy(&self) -> anyhow::Result<TestDatabase> {
+        self.database.copy().await
+    }
+
+    /// Lets the user publish in a virtual host; gives the URL to do it with.
+    pub(crate) async fn admit(&self, vhost: &TestVhost) -> anyhow::Result<String> {
+        let (general, topic) = permissions::publisher(".*");
+        self.management.set_permissions(vhost.name(), &self.user, &general).await?;
+        self.management.set_topic_permissions(vhost.name(), &self.user, &topic).await?;
+        vhost.amqp_url_as(&self.user, PASSWORD)
+    }
+
+    /// Forgets the user; the database goes with the value.
+    pub(crate) async fn remove(self) -> anyhow::Result<()> {
+        Ok(self.management.delete_user(&self.user).await?)
+    }
+}
+
+async fn add_contacts(worker: &Db, tenant: TenantId, count: usize) -> anyhow::Result<()> {
+    let subjects: Vec<String> = (0..count).map(subject).collect();
+    for some in subjects.chunks(AT_ONCE) {
+        let rows: BTreeMap<(TenantId, ContactId), &str> = some
+            .iter()
+            .map(|subject| ((tenant, ContactId::derive(tenant, subject)), subject.as_str()))
+            .collect();
+        worker
+            .tx(Scope::Tenants(&[tenant]), async |connection| contacts::ensure(connection, &rows).await)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The key of a tenant by its number.
+pub(crate) fn tenant_key(number: usize) -> String {
+    format!("tenant-{number}")
+}
+
+/// What publishers call a contact of any tenant, by its number there.
+pub(crate) fn subject(number: usize) -> String {
+    format!("customer-{number}")
+}

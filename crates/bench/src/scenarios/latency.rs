@@ -1,0 +1,110 @@
+//! How long it takes from an event to its run's end, as others can see it.
+
+use crate::check::{Expected, finish};
+use crate::commits::{Commits, Watching};
+use crate::effort::Effort;
+use crate::fleet::Fleet;
+use crate::load::{Ids, Load, Matching, Pace, Packing, steady};
+use crate::prepared::Prepared;
+use crate::workload::Workload;
+use anyhow::Context;
+use serde::Serialize;
+use sqlx::PgConnection;
+use std::time::Duration;
+
+const MEASURED: &str = "measured";
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// A steady load.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) name: String,
+    pub(crate) workload: Workload,
+    pub(crate) packing: Packing,
+    pub(crate) per_second: u32,
+}
+
+/// Milliseconds from the time of an event, which is when it was due, to the moment when the commit that finished its run
+/// became visible to others.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) load: String,
+    pub(crate) events_per_second: u32,
+    pub(crate) events: u64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p95_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
+}
+
+/// Measures latencies at a steady rate, after two seconds of it that do not count.
+pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) -> anyhow::Result<Latency> {
+    let fleet = Fleet::start(prepared, &setup.workload).await?;
+    let mut monitor = fleet.database.superuser().await?;
+    let load = |source| Load {
+        packing: setup.packing,
+        ids: Ids::Ordered,
+        matching: Matching::All,
+        contacts: fleet.contacts,
+        user: fleet.user.clone(),
+        source,
+    };
+    let pace = |duration| Pace { per_second: setup.per_second, duration };
+    let warm_up = steady(&fleet, &load("warm-up"), pace(WARM_UP)).await?;
+    let watching = Watching::start(fleet.database.superuser().await?);
+    let events = steady(&fleet, &load(MEASURED), pace(effort.latency)).await?;
+    fleet.until_done(warm_up + events, warm_up + events).await?;
+    let commits = watching.stop().await?;
+    let expected = Expected { events: warm_up + events, runs: warm_up + events };
+    finish(&fleet, &mut monitor, &setup.workload, expected).await?;
+    let mut latencies = read(&mut monitor, MEASURED, &commits).await?;
+    anyhow::ensure!(latencies.len() as u64 == events, "{} of {events} latencies", latencies.len());
+    fleet.stop().await?;
+    latencies.sort_unstable_by(f64::total_cmp);
+    Ok(Latency {
+        load: setup.name.clone(),
+        events_per_second: setup.per_second,
+        events,
+        p50_ms: percentile(&latencies, 0.5),
+        p95_ms: percentile(&latencies, 0.95),
+        p99_ms: percentile(&latencies, 0.99),
+        max_ms: percentile(&latencies, 1.0),
+    })
+}
+
+/// The latencies of all finished runs that events of this source started, in milliseconds.
+async fn read(connection: &mut PgConnection, source: &str, commits: &Commits) -> anyhow::Result<Vec<f64>> {
+    let rows: Vec<(chrono::DateTime<chrono::Utc>, i64)> = sqlx::query_as(
+        // A row has the lower half of the transaction's number.
+        "SELECT e.occurred_at, r.xmin::text::int8
+                + (pg_snapshot_xmax(pg_current_snapshot())::text::int8 >> 32 << 32)
+           FROM events e JOIN runs_finished r USING (tenant_id, event_id) WHERE e.source = $1",
+    )
+    .bind(source)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(occurred_at, transaction)| {
+            let visible_at = commits.at(u64::try_from(transaction)?).context("a commit was not seen")?;
+            Ok((visible_at - occurred_at).as_seconds_f64() * 1_000.0)
+        })
+        .collect()
+}
+
+/// The value below which this part of the sorted `values` lies; 0 when there are none.
+pub(crate) fn percentile(values: &[f64], part: f64) -> f64 {
+    let last = values.len().saturating_sub(1) as f64;
+    values.get((last * part).round() as usize).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let values: Vec<f64> = (1..=101).map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|part| percentile(&values, part)), [1.0, 51.0, 100.0, 101.0]);
+        assert_eq!(percentile(&[], 0.5), 0.0);
+    }
+}

@@ -1,0 +1,139 @@
+//! What is measured, in which order. What is compared is measured in turns, because a shared machine drifts.
+
+mod latency;
+mod raw_broker;
+mod raw_cycle;
+mod throughput;
+
+pub(crate) use latency::Latency;
+pub(crate) use raw_broker::RawBroker;
+pub(crate) use raw_cycle::RawCycle;
+pub(crate) use throughput::Figures;
+
+use crate::effort::Effort;
+use crate::load::{Ids, Matching, Packing};
+use crate::prepared::Prepared;
+use crate::report::{Machine, Report};
+use crate::workload::Workload;
+use clap::ValueEnum;
+use throughput::Setup;
+
+/// One of the things to measure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Scenario {
+    /// RabbitMQ by itself: publishing, consuming, both
+    Broker,
+    /// The statements of a run by themselves
+    Raw,
+    /// Every event starts a run that adds a note, events in batches of 50
+    Packed,
+    /// The same, each event in a message of its own
+    Single,
+    /// Every run adds a tag, whose event is published and taken in again, events in batches of 50
+    Tag,
+    /// One event in ten starts a run, events in batches of 50
+    Tenth,
+    /// The same, with random event ids
+    TenthRandom,
+    /// One event in ten starts a run, each event in a message of its own
+    TenthSingle,
+    /// From an event to its run's end, at 300 and 5,000 events/s and at half of what `packed` reached
+    Latency,
+}
+
+/// Measures what `only` names, or everything when it names nothing.
+pub(crate) async fn measure(effort: Effort, only: &[Scenario]) -> anyhow::Result<Report> {
+    let wanted = |scenario| only.is_empty() || only.contains(&scenario);
+    let mut report = Report::new(Machine::read().await?);
+    if wanted(Scenario::Broker) {
+        eprintln!("==> RabbitMQ by itself");
+        report.broker = raw_broker::measure(effort).await?;
+    }
+    if wanted(Scenario::Raw) {
+        eprintln!("==> Raw cycle: looking for the best batch and number of connections");
+        report.raw.push(raw_cycle::best(effort).await?);
+    }
+    eprintln!("==> Loading {} contacts", effort.contacts);
+    let prepared = Prepared::load(effort.contacts).await?;
+    for (scenario, setup) in throughputs() {
+        if !wanted(scenario) {
+            continue;
+        }
+        eprintln!("==> Engine: {}", setup.name);
+        let figures = throughput::measure(&prepared, &setup, effort).await?;
+        eprintln!("    {}", figures.line());
+        report.engine.push(figures);
+        if let Some(best) = report.raw.first().copied() {
+            eprintln!("==> Raw cycle again: {} runs, {} connections", best.batch, best.connections);
+            report.raw.push(raw_cycle::cell(best.batch, best.connections, effort.raw_again).await?);
+        }
+    }
+    if wanted(Scenario::Latency) {
+        let half = half_of_packed(&report, &prepared, effort).await?;
+        for setup in latencies(half) {
+            eprintln!("==> Latency: {}", setup.name);
+            let figures = latency::measure(&prepared, &setup, effort).await?;
+            eprintln!("    {}", figures.line());
+            report.latency.push(figures);
+        }
+    }
+    prepared.remove().await?;
+    Ok(report.complete())
+}
+
+/// Loads that the engine gets as much of as it takes.
+fn throughputs() -> [(Scenario, Setup); 6] {
+    let note =
+        |name, packing, ids, matching| Setup { name, workload: Workload::Note, packing, ids, matching };
+    let packed = Packing::FIFTY;
+    [
+        (Scenario::Packed, note("add_note, batches of 50", packed, Ids::Ordered, Matching::All)),
+        (Scenario::Single, note("add_note, one by one", Packing::Single, Ids::Ordered, Matching::All)),
+        (
+            Scenario::Tag,
+            Setup {
+                workload: Workload::Tag,
+                ..note("add_tag and its event, batches of 50", packed, Ids::Ordered, Matching::All)
+            },
+        ),
+        (Scenario::Tenth, note("1 in 10 matches, batches of 50", packed, Ids::Ordered, Matching::Tenth)),
+        (
+            Scenario::TenthRandom,
+            note("1 in 10 matches, batches of 50, random ids", packed, Ids::Random, Matching::Tenth),
+        ),
+        (
+            Scenario::TenthSingle,
+            note("1 in 10 matches, one by one", Packing::Single, Ids::Ordered, Matching::Tenth),
+        ),
+    ]
+}
+
+/// Steady loads.
+fn latencies(half: u32) -> [latency::Setup; 4] {
+    let setup = |name: &str, packing, per_second| latency::Setup {
+        name: format!("{name}, {per_second} events/s"),
+        workload: Workload::Note,
+        packing,
+        per_second,
+    };
+    [
+        setup("one by one", Packing::Single, 300),
+        setup("one by one", Packing::Single, 5_000),
+        setup("batches of up to 50 within 5 ms", Packing::FIFTY, 5_000),
+        setup("half of the most, batches of up to 50 within 5 ms", Packing::FIFTY, half),
+    ]
+}
+
+/// Half of what `packed` reached just now; it is measured if it was not.
+async fn half_of_packed(report: &Report, prepared: &Prepared, effort: Effort) -> anyhow::Result<u32> {
+    let [(_, packed), ..] = throughputs();
+    let known = report.engine.iter().find(|figures| figures.load == packed.name);
+    let most = match known {
+        Some(figures) => figures.runs_per_second,
+        None => {
+            eprintln!("==> Engine: {}, to know the half of it", packed.name);
+            throughput::measure(prepared, &packed, effort).await?.runs_per_second
+        }
+    };
+    Ok((most / 2.0) as u32)
+}
