@@ -34,6 +34,8 @@ pub(crate) struct Fleet {
     pub(crate) progress: Arc<Progress>,
     vhost: TestVhost,
     rabbitmq_pid: u32,
+    /// The service that its runs call, if they do.
+    service: Option<String>,
     roles: BTreeMap<Role, Child>,
 }
 
@@ -65,6 +67,10 @@ impl Fleet {
             progress: Arc::default(),
             vhost,
             rabbitmq_pid,
+            service: match workload {
+                Workload::Request(service) => Some(service.clone()),
+                Workload::Note | Workload::Tag | Workload::Ten | Workload::Wait(_) => None,
+            },
             roles: BTreeMap::new(),
         })
     }
@@ -81,6 +87,7 @@ impl Fleet {
     fn start_role(&self, role: Role) -> anyhow::Result<Child> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["role", role.name()])
+            .args(self.service.iter().flat_map(|service| ["--allow", service.as_str()]))
             .env("BENCH_DATABASE_URL", self.database.url())
             .env("BENCH_AMQP_URL", self.vhost.amqp_url())
             .stdin(Stdio::piped())

@@ -14,6 +14,7 @@ mod progress;
 mod report;
 mod role;
 mod scenarios;
+mod soak;
 mod storage;
 mod workload;
 
@@ -33,6 +34,9 @@ struct Arguments {
     /// Measure these only; by default all
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<scenarios::Scenario>,
+    /// Instead of all that, put half of the most on the engine for so many minutes
+    #[arg(long, value_name = "MINUTES", conflicts_with = "only", value_parser = clap::value_parser!(u32).range(1..))]
+    soak: Option<u32>,
     #[command(subcommand)]
     command: Option<Hidden>,
 }
@@ -51,6 +55,11 @@ async fn main() -> anyhow::Result<()> {
         return role::run(role).await;
     }
     let effort = if arguments.quick { Effort::quick() } else { Effort::full() };
+    if let Some(minutes) = arguments.soak {
+        let soak = soak::run(minutes, effort).await?;
+        println!("{}", if arguments.json { serde_json::to_string(&soak)? } else { soak.table() });
+        return Ok(());
+    }
     let report = scenarios::measure(effort, &arguments.only).await?;
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);

@@ -1,11 +1,12 @@
 //! The result, for people and for machines.
 
-use crate::scenarios::{Figures, Latency, RawBroker, RawCycle};
+use crate::scenarios::{Due, Evaluated, Figures, Latency, RawBroker, RawCycle, Requests};
 use automation_test_support::database::DATABASE_URL;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use sqlx::Connection;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::{env, fs, thread};
 
@@ -21,6 +22,9 @@ pub(crate) struct Report {
     /// The engine's first load against the mean of the raw cycles around it.
     engine_to_raw: Option<Ratio>,
     pub(crate) latency: Vec<Latency>,
+    pub(crate) requests: Option<Requests>,
+    pub(crate) matching: Vec<Evaluated>,
+    pub(crate) due: Vec<Due>,
 }
 
 /// The engine as a multiple of the raw cycle.
@@ -64,6 +68,16 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{}, {} cores, {:.0} GiB, Postgres {}, load average at the start {}",
+            self.processor, self.cores, self.memory_gib, self.postgres, self.load_average
+        )
+    }
+}
+
 impl Report {
     /// A report without any figures.
     pub(crate) fn new(machine: Machine) -> Self {
@@ -74,6 +88,9 @@ impl Report {
             engine: Vec::new(),
             engine_to_raw: None,
             latency: Vec::new(),
+            requests: None,
+            matching: Vec::new(),
+            due: Vec::new(),
         }
     }
 
@@ -92,11 +109,7 @@ impl Report {
 
     /// For people.
     pub(crate) fn table(&self) -> String {
-        let machine = &self.machine;
-        let mut text = format!(
-            "{}, {} cores, {:.0} GiB, Postgres {}, load average at the start {}\n",
-            machine.processor, machine.cores, machine.memory_gib, machine.postgres, machine.load_average
-        );
+        let mut text = format!("{}\n", self.machine.line());
         if !(self.raw.is_empty() && self.engine.is_empty()) {
             let _ = writeln!(text, "{}", self.rates());
         }
@@ -110,6 +123,9 @@ impl Report {
         let lines = [
             ("RabbitMQ by itself", self.broker.iter().map(RawBroker::line).collect()),
             ("Event to finished run", self.latency.iter().map(Latency::line).collect()),
+            ("Requests", self.requests.iter().map(Requests::line).collect()),
+            ("Finding an event's triggers", self.matching.iter().map(Evaluated::line).collect()),
+            ("Due in the same moment", self.due.iter().map(Due::line).collect()),
             ("Bytes and memory", self.engine.iter().map(Figures::storage_line).collect()),
             (
                 "Found again, each exactly once",
@@ -183,15 +199,13 @@ impl Figures {
     }
 
     fn storage_line(&self) -> String {
-        let memory: Vec<String> =
-            self.peak_memory_mib.iter().map(|(role, mib)| format!("{role} {mib:.0}")).collect();
         format!(
             "{}: {:.0} bytes of log and {:.0} of tables per {}; at most {} MiB",
             self.load,
             self.storage.wal_bytes,
             self.storage.table_bytes,
             self.each,
-            memory.join(", ")
+            mebibytes(&self.peak_memory_mib)
         )
     }
 
@@ -211,6 +225,53 @@ impl Latency {
             self.load, self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms
         )
     }
+}
+
+impl Requests {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{} in flight, answered after {} ms: {} requests/s; event to finished run p50 {:.1} ms, p95 {:.1}, p99 {:.1}",
+            self.in_flight,
+            self.service_ms,
+            number(self.requests_per_second),
+            self.p50_ms,
+            self.p95_ms,
+            self.p99_ms
+        )
+    }
+}
+
+impl Evaluated {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{} triggers, {}: loaded in {:.1} s; {:.1} match an event, found in p50 {:.1} µs, p99 {:.1}",
+            self.active, self.triggers, self.load_seconds, self.matches_per_event, self.p50_us, self.p99_us
+        )
+    }
+}
+
+impl Due {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{} runs beside {} parked: all waiting after {:.0} ms; all finished {:.0} ms after they were due, p50 {:.0}, \
+             p99 {:.0}; {} MiB",
+            self.runs,
+            self.parked,
+            self.all_waiting_ms,
+            self.all_finished_ms,
+            self.p50_ms,
+            self.p99_ms,
+            mebibytes(&self.memory_mib)
+        )
+    }
+}
+
+/// The memory of each role.
+fn mebibytes(by_role: &BTreeMap<&'static str, f64>) -> String {
+    by_role.iter().map(|(role, mib)| format!("{role} {mib:.0}")).collect::<Vec<_>>().join(", ")
 }
 
 fn number(value: f64) -> String {

@@ -2,6 +2,7 @@
 
 use crate::progress::{Told, tell};
 use automation_domain::limits::Limits;
+use automation_domain::outbound::{AllowEntry, AllowList, Outbound};
 use automation_domain::retry::Ladder;
 use automation_executor::Requests;
 use automation_service_kit::health::Health;
@@ -43,6 +44,9 @@ pub(crate) struct RoleArguments {
     database_url: String,
     #[arg(long, env = "BENCH_AMQP_URL", hide_env_values = true)]
     amqp_url: String,
+    /// A service on this machine that requests may go to
+    #[arg(long)]
+    allow: Option<AllowEntry>,
 }
 
 /// Runs the role with the defaults of `automation serve`, until standard input ends: that is when the benchmark is done
@@ -56,7 +60,7 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
         let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
         drained.cancel();
     });
-    let RoleArguments { role, database_url, amqp_url } = arguments;
+    let RoleArguments { role, database_url, amqp_url, allow } = arguments;
     let amqp_user = user_of(&amqp_url);
     match role {
         Role::Ingest => {
@@ -86,7 +90,7 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 name: "executor-bench".to_owned(),
                 first_look: Duration::from_secs(5),
                 ladder: Ladder::default(),
-                requests: Requests::default(),
+                requests: requests(allow),
                 drain: Duration::from_secs(20),
             };
             let telling = tokio::spawn(tell(metrics, Told::Finished, drain.clone()));
@@ -109,6 +113,13 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
             automation_scheduler::run(config, health, drain).await
         }
     }
+}
+
+/// As many at once to one host as to all: there is only one.
+fn requests(allow: Option<AllowEntry>) -> Requests {
+    let defaults = Requests::default();
+    let allow = AllowList::new(allow.into_iter().collect());
+    Requests { per_host: defaults.at_once, outbound: Outbound { allow, ..Outbound::default() }, ..defaults }
 }
 
 fn user_of(amqp_url: &str) -> String {

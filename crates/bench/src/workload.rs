@@ -16,7 +16,7 @@ pub(crate) enum Workload {
     Tag,
     /// Ten record actions in a row: four notes, two tags, two fields, two tasks.
     Ten,
-    /// Calls the server at this address.
+    /// Posts to `/orders` of the service at this host and port.
     Request(String),
     /// Waits for so many seconds, then adds a note.
     Wait(u32),
@@ -85,9 +85,9 @@ impl Workload {
                 task("task-2"),
                 note("note-4"),
             ],
-            Self::Request(url) => vec![json!({
+            Self::Request(service) => vec![json!({
                 "id": "act", "action": "http_request",
-                "with": { "url": url, "method": "POST", "body": { "json": { "order": "{{ event.data.order_id }}" } } },
+                "with": { "url": format!("http://{service}/orders"), "method": "POST", "body": { "json": { "order": "{{ event.data.order_id }}" } } },
             })],
             Self::Wait(seconds) => vec![
                 json!({ "id": "wait", "action": "delay", "with": { "for": format!("{seconds}s") } }),
@@ -115,9 +115,9 @@ mod tests {
 
     #[test]
     fn every_workflow_of_the_benchmark_compiles() {
-        let url = "http://127.0.0.1:8080/orders".to_owned();
+        let service = "127.0.0.1:8080".to_owned();
         for workload in
-            [Workload::Note, Workload::Tag, Workload::Ten, Workload::Request(url), Workload::Wait(10)]
+            [Workload::Note, Workload::Tag, Workload::Ten, Workload::Request(service), Workload::Wait(10)]
         {
             workload.compile().unwrap();
         }

@@ -9,6 +9,7 @@ mod batch;
 mod bisect;
 mod directory;
 mod enrol;
+pub mod evaluation;
 pub mod http;
 mod matching;
 mod metrics;

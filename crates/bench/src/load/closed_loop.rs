@@ -10,10 +10,20 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Most events published and not yet recorded, and most runs made by them and not yet finished.
-const IN_FLIGHT: u64 = 10_000;
-/// Events that are published and confirmed together.
-const CHUNK: u64 = 500;
+/// How much there may be of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bounds {
+    /// Most events published and not yet recorded, and most runs made by them and not yet finished.
+    pub(crate) in_flight: u64,
+    /// Events that are published and confirmed together.
+    pub(crate) chunk: u64,
+}
+
+impl Bounds {
+    /// As many as keep every worker busy.
+    pub(crate) const SATURATED: Self = Self { in_flight: 10_000, chunk: 500 };
+}
+
 const PUBLISHERS: usize = 2;
 
 /// A load that goes on until it is stopped.
@@ -24,8 +34,9 @@ pub(crate) struct ClosedLoop {
 }
 
 impl ClosedLoop {
-    /// Keeps ten thousand events in flight, or as many runs, whichever is reached first.
-    pub(crate) fn start(fleet: &Fleet, load: &Load) -> Self {
+    /// Keeps as many events in flight as the bounds let it, or as many runs, whichever is reached first.
+    pub(crate) fn start(fleet: &Fleet, load: &Load, bounds: Bounds) -> Self {
+        let Bounds { in_flight, chunk } = bounds;
         let (stop, published) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
         let before = (fleet.progress.recorded(), fleet.progress.finished());
         let mut publishers = JoinSet::new();
@@ -38,15 +49,15 @@ impl ClosedLoop {
                     let recorded = progress.recorded().saturating_sub(before.0);
                     let finished = progress.finished().saturating_sub(before.1);
                     let reserved = published.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                        let next = count + CHUNK;
+                        let next = count + chunk;
                         let has_room =
-                            next <= recorded + IN_FLIGHT && load.matching.runs(next) <= finished + IN_FLIGHT;
+                            next <= recorded + in_flight && load.matching.runs(next) <= finished + in_flight;
                         has_room.then_some(next)
                     });
                     match reserved {
                         Ok(first) => {
                             let now = wall_clock();
-                            let messages = load.messages(&mut renderer, first..first + CHUNK, |_| now);
+                            let messages = load.messages(&mut renderer, first..first + chunk, |_| now);
                             publisher.publish_all(messages).await?;
                         }
                         Err(_full) => tokio::time::sleep(Duration::from_millis(1)).await,

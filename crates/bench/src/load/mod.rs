@@ -4,7 +4,7 @@ mod closed_loop;
 mod event;
 mod steady;
 
-pub(crate) use closed_loop::ClosedLoop;
+pub(crate) use closed_loop::{Bounds, ClosedLoop};
 pub(crate) use event::{Ids, Matching, Renderer};
 pub(crate) use steady::{Pace, steady};
 

@@ -73,7 +73,11 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
 }
 
 /// The latencies of all finished runs that events of this source started, in milliseconds.
-async fn read(connection: &mut PgConnection, source: &str, commits: &Commits) -> anyhow::Result<Vec<f64>> {
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    source: &str,
+    commits: &Commits,
+) -> anyhow::Result<Vec<f64>> {
     let rows: Vec<(chrono::DateTime<chrono::Utc>, i64)> = sqlx::query_as(
         // A row has the lower half of the transaction's number.
         "SELECT e.occurred_at, r.xmin::text::int8

@@ -1,13 +1,19 @@
 //! What is measured, in which order. What is compared is measured in turns, because a shared machine drifts.
 
+mod due;
 mod latency;
+mod matching;
 mod raw_broker;
 mod raw_cycle;
+mod requests;
 mod throughput;
 
-pub(crate) use latency::Latency;
+pub(crate) use due::Due;
+pub(crate) use latency::{Latency, percentile};
+pub(crate) use matching::Evaluated;
 pub(crate) use raw_broker::RawBroker;
 pub(crate) use raw_cycle::RawCycle;
+pub(crate) use requests::Requests;
 pub(crate) use throughput::Figures;
 
 use crate::effort::Effort;
@@ -39,6 +45,14 @@ pub(crate) enum Scenario {
     TenthSingle,
     /// From an event to its run's end, at 300 and 5,000 events/s and at half of what `packed` reached
     Latency,
+    /// Ten record actions in a row, 100 events/s
+    Ten,
+    /// A request per run, 200 in flight
+    Requests,
+    /// Finding an event's triggers among 100,000
+    Matching,
+    /// 10,000 runs due at once, alone and beside 1,000,000 that wait
+    Due,
 }
 
 /// Measures what `only` names, or everything when it names nothing.
@@ -69,13 +83,43 @@ pub(crate) async fn measure(effort: Effort, only: &[Scenario]) -> anyhow::Result
         }
     }
     if wanted(Scenario::Latency) {
-        let half = half_of_packed(&report, &prepared, effort).await?;
-        for setup in latencies(half) {
+        let [(_, packed), ..] = throughputs();
+        let most = match report.engine.iter().find(|figures| figures.load == packed.name) {
+            Some(figures) => figures.runs_per_second,
+            None => most(&prepared, effort).await?,
+        };
+        for setup in latencies((most / 2.0) as u32) {
             eprintln!("==> Latency: {}", setup.name);
             let figures = latency::measure(&prepared, &setup, effort).await?;
             eprintln!("    {}", figures.line());
             report.latency.push(figures);
         }
+    }
+    if wanted(Scenario::Ten) {
+        let setup = latency::Setup {
+            name: "ten record actions, one by one, 100 events/s".to_owned(),
+            workload: Workload::Ten,
+            packing: Packing::Single,
+            per_second: 100,
+        };
+        eprintln!("==> Latency: {}", setup.name);
+        let figures = latency::measure(&prepared, &setup, effort).await?;
+        eprintln!("    {}", figures.line());
+        report.latency.push(figures);
+    }
+    if wanted(Scenario::Requests) {
+        eprintln!("==> Requests");
+        let figures = requests::measure(&prepared, effort).await?;
+        eprintln!("    {}", figures.line());
+        report.requests = Some(figures);
+    }
+    if wanted(Scenario::Matching) {
+        eprintln!("==> Finding triggers among {}", effort.triggers);
+        report.matching = matching::measure(&prepared, effort).await?;
+    }
+    if wanted(Scenario::Due) {
+        eprintln!("==> {} runs due at once, alone and beside {}", effort.at_once, effort.parked);
+        report.due = due::measure(&prepared, effort).await?;
     }
     prepared.remove().await?;
     Ok(report.complete())
@@ -124,16 +168,9 @@ fn latencies(half: u32) -> [latency::Setup; 4] {
     ]
 }
 
-/// Half of what `packed` reached just now; it is measured if it was not.
-async fn half_of_packed(report: &Report, prepared: &Prepared, effort: Effort) -> anyhow::Result<u32> {
+/// The runs per second that the engine reaches with `packed`.
+pub(crate) async fn most(prepared: &Prepared, effort: Effort) -> anyhow::Result<f64> {
     let [(_, packed), ..] = throughputs();
-    let known = report.engine.iter().find(|figures| figures.load == packed.name);
-    let most = match known {
-        Some(figures) => figures.runs_per_second,
-        None => {
-            eprintln!("==> Engine: {}, to know the half of it", packed.name);
-            throughput::measure(prepared, &packed, effort).await?.runs_per_second
-        }
-    };
-    Ok((most / 2.0) as u32)
+    eprintln!("==> Engine: {}", packed.name);
+    Ok(throughput::measure(prepared, &packed, effort).await?.runs_per_second)
 }

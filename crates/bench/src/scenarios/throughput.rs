@@ -3,7 +3,7 @@
 use crate::check::{Expected, finish};
 use crate::effort::Effort;
 use crate::fleet::{CpuByPart, Fleet};
-use crate::load::{ClosedLoop, Ids, Load, Matching, Packing};
+use crate::load::{Bounds, ClosedLoop, Ids, Load, Matching, Packing};
 use crate::prepared::Prepared;
 use crate::process;
 use crate::storage::{Storage, StorageEach};
@@ -61,7 +61,7 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
         user: fleet.user.clone(),
         source: "shop",
     };
-    let running = ClosedLoop::start(&fleet, &load);
+    let running = ClosedLoop::start(&fleet, &load, Bounds::SATURATED);
     tokio::time::sleep(effort.warm_up).await;
     let storage_before = Storage::read(&mut monitor).await?;
     let before = Moment::read(&fleet, &mut monitor).await?;

@@ -1,0 +1,52 @@
+//! Which triggers an event matches, in memory: what a worker does between reading a batch and writing it. For measuring.
+
+use crate::directory::{Current, Directory, Known};
+use crate::matching;
+use automation_domain::contact::Contact;
+use automation_domain::event::RecordedEvent;
+use automation_domain::facts::Facts;
+use automation_domain::id::{ContactId, TenantId};
+use automation_domain::limits::Limits;
+use automation_store::{Db, Error, Scope};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The active triggers of some tenants, compiled and indexed.
+#[derive(Debug)]
+pub struct Evaluation {
+    ids: BTreeMap<String, TenantId>,
+    tenants: Known,
+}
+
+impl Evaluation {
+    /// Loads the tenants with these keys as ingest does; `db` is a pool of role worker.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] of the database.
+    pub async fn load(db: &Db, keys: &BTreeSet<&str>, limits: &Limits) -> Result<Self, Error> {
+        let directory = Directory::default();
+        let resolve = async |connection: &mut _| directory.resolve(connection, keys).await;
+        let ids = db.tx(Scope::Tenants(&[]), resolve).await?;
+        let by_id: BTreeMap<TenantId, String> = ids.iter().map(|(key, id)| (*id, key.clone())).collect();
+        let scope: Vec<TenantId> = by_id.keys().copied().collect();
+        loop {
+            let current = async |connection: &mut _| directory.current(connection, &scope).await;
+            match db.tx(Scope::Tenants(&scope), current).await? {
+                Current::All(tenants) => return Ok(Self { ids, tenants }),
+                Current::Stale(stale) => directory.reload(db, &stale, &by_id, limits).await?,
+            }
+        }
+    }
+
+    /// How many runs an event would start, entry rules over earlier runs aside; none for a tenant that was not loaded.
+    pub fn matches(&self, recorded: &RecordedEvent, contact: Option<&Contact>) -> usize {
+        let tenant = self.ids.get(&recorded.event.tenant).and_then(|id| self.tenants.get(id));
+        let Some(tenant) = tenant else { return 0 };
+        let now = recorded.received_at;
+        let facts = Facts { event: Some(recorded), contact: None, run: None, tenant: &tenant.key, now };
+        let candidates = tenant.triggers.candidates(&recorded.event, &facts);
+        let subject = recorded.event.subject.as_deref();
+        let contact_id = subject.map(|subject| ContactId::derive(tenant.tenant_id, subject));
+        matching::matches(tenant, candidates, recorded, contact, contact_id, now).len()
+    }
+}
