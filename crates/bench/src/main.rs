@@ -50,6 +50,7 @@ enum Hidden {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    automation_service_kit::bootstrap();
     let arguments = Arguments::parse();
     if let Some(Hidden::Role(role)) = arguments.command {
         return role::run(role).await;

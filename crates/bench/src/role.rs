@@ -52,7 +52,6 @@ pub(crate) struct RoleArguments {
 /// Runs the role with the defaults of `automation serve`, until standard input ends: that is when the benchmark is done
 /// or dead.
 pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
-    automation_service_kit::bootstrap();
     let metrics = Metrics::install()?;
     let drain = CancellationToken::new();
     let (health, drained) = (Health::new(drain.clone()), drain.clone());
