@@ -69,43 +69,17 @@ pub(crate) async fn measure(effort: Effort, only: &[Scenario]) -> anyhow::Result
     }
     eprintln!("==> Loading {} contacts", effort.contacts);
     let prepared = Prepared::load(effort.contacts).await?;
-    for (scenario, setup) in throughputs() {
-        if !wanted(scenario) {
-            continue;
-        }
-        eprintln!("==> Engine: {}", setup.name);
-        let figures = throughput::measure(&prepared, &setup, effort).await?;
-        eprintln!("    {}", figures.line());
-        report.engine.push(figures);
-        if let Some(best) = report.raw.first().copied() {
-            eprintln!("==> Raw cycle again: {} runs, {} connections", best.batch, best.connections);
-            report.raw.push(raw_cycle::cell(best.batch, best.connections, effort.raw_again).await?);
-        }
+    for (_, setup) in throughputs().into_iter().filter(|(scenario, _)| wanted(*scenario)) {
+        measure_rate(&mut report, &prepared, &setup, effort).await?;
     }
     if wanted(Scenario::Latency) {
-        let [(_, packed), ..] = throughputs();
-        let most = match report.engine.iter().find(|figures| figures.load == packed.name) {
-            Some(figures) => figures.runs_per_second,
-            None => most(&prepared, effort).await?,
-        };
-        for setup in latencies((most / 2.0) as u32) {
-            eprintln!("==> Latency: {}", setup.name);
-            let figures = latency::measure(&prepared, &setup, effort).await?;
-            eprintln!("    {}", figures.line());
-            report.latency.push(figures);
+        let half = half_of_the_most(&report, &prepared, effort).await?;
+        for setup in latencies(half) {
+            measure_latency(&mut report, &prepared, &setup, effort).await?;
         }
     }
     if wanted(Scenario::Ten) {
-        let setup = latency::Setup {
-            name: "ten record actions, one by one, 100 events/s".to_owned(),
-            workload: Workload::Ten,
-            packing: Packing::Single,
-            per_second: 100,
-        };
-        eprintln!("==> Latency: {}", setup.name);
-        let figures = latency::measure(&prepared, &setup, effort).await?;
-        eprintln!("    {}", figures.line());
-        report.latency.push(figures);
+        measure_latency(&mut report, &prepared, &ten_actions(), effort).await?;
     }
     if wanted(Scenario::Requests) {
         eprintln!("==> Requests");
@@ -114,7 +88,7 @@ pub(crate) async fn measure(effort: Effort, only: &[Scenario]) -> anyhow::Result
         report.requests = Some(figures);
     }
     if wanted(Scenario::Matching) {
-        eprintln!("==> Finding triggers among {}", effort.triggers);
+        eprintln!("==> Finding an event's triggers among {}", effort.triggers);
         report.matching = matching::measure(&prepared, effort).await?;
     }
     if wanted(Scenario::Due) {
@@ -123,6 +97,37 @@ pub(crate) async fn measure(effort: Effort, only: &[Scenario]) -> anyhow::Result
     }
     prepared.remove().await?;
     Ok(report.complete())
+}
+
+/// Measures a load, and the raw cycle again.
+async fn measure_rate(
+    report: &mut Report,
+    prepared: &Prepared,
+    setup: &Setup,
+    effort: Effort,
+) -> anyhow::Result<()> {
+    eprintln!("==> Engine: {}", setup.name);
+    let figures = throughput::measure(prepared, setup, effort).await?;
+    eprintln!("    {}", figures.line());
+    report.engine.push(figures);
+    if let Some(best) = report.raw.first().copied() {
+        eprintln!("==> Raw cycle again: {} runs, {} connections", best.batch, best.connections);
+        report.raw.push(raw_cycle::cell(best.batch, best.connections, effort.raw_again).await?);
+    }
+    Ok(())
+}
+
+async fn measure_latency(
+    report: &mut Report,
+    prepared: &Prepared,
+    setup: &latency::Setup,
+    effort: Effort,
+) -> anyhow::Result<()> {
+    eprintln!("==> Latency: {}", setup.name);
+    let figures = latency::measure(prepared, setup, effort).await?;
+    eprintln!("    {}", figures.line());
+    report.latency.push(figures);
+    Ok(())
 }
 
 /// Loads that the engine gets as much of as it takes.
@@ -166,6 +171,26 @@ fn latencies(half: u32) -> [latency::Setup; 4] {
         setup("batches of up to 50 within 5 ms", Packing::FIFTY, 5_000),
         setup("half of the most, batches of up to 50 within 5 ms", Packing::FIFTY, half),
     ]
+}
+
+/// Ten record actions in a row.
+fn ten_actions() -> latency::Setup {
+    latency::Setup {
+        name: "ten record actions, one by one, 100 events/s".to_owned(),
+        workload: Workload::Ten,
+        packing: Packing::Single,
+        per_second: 100,
+    }
+}
+
+/// Half of what the engine reached with `packed`, or would have if that is not among what was measured.
+async fn half_of_the_most(report: &Report, prepared: &Prepared, effort: Effort) -> anyhow::Result<u32> {
+    let [(_, packed), ..] = throughputs();
+    let most = match report.engine.iter().find(|figures| figures.load == packed.name) {
+        Some(figures) => figures.runs_per_second,
+        None => most(prepared, effort).await?,
+    };
+    Ok((most / 2.0) as u32)
 }
 
 /// The runs per second that the engine reaches with `packed`.
