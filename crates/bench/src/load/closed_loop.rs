@@ -17,11 +17,13 @@ pub(crate) struct Bounds {
     pub(crate) in_flight: u64,
     /// Events that are published and confirmed together.
     pub(crate) chunk: u64,
+    /// Events that each run publishes itself: they are in flight too, until they are taken in again.
+    pub(crate) own: u64,
 }
 
 impl Bounds {
     /// As many as keep every worker busy.
-    pub(crate) const SATURATED: Self = Self { in_flight: 10_000, chunk: 500 };
+    pub(crate) const SATURATED: Self = Self { in_flight: 10_000, chunk: 500, own: 0 };
 }
 
 const PUBLISHERS: usize = 2;
@@ -36,7 +38,7 @@ pub(crate) struct ClosedLoop {
 impl ClosedLoop {
     /// Keeps as many events in flight as the bounds let it, or as many runs, whichever is reached first.
     pub(crate) fn start(fleet: &Fleet, load: &Load, bounds: Bounds) -> Self {
-        let Bounds { in_flight, chunk } = bounds;
+        let Bounds { in_flight, chunk, own } = bounds;
         let (stop, published) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
         let before = (fleet.progress.recorded(), fleet.progress.finished());
         let mut publishers = JoinSet::new();
@@ -50,8 +52,9 @@ impl ClosedLoop {
                     let finished = progress.finished().saturating_sub(before.1);
                     let reserved = published.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
                         let next = count + chunk;
-                        let has_room =
-                            next <= recorded + in_flight && load.matching.runs(next) <= finished + in_flight;
+                        let runs = load.matching.runs(next);
+                        let has_room = next + own * runs <= recorded + (1 + own) * in_flight
+                            && runs <= finished + in_flight;
                         has_room.then_some(next)
                     });
                     match reserved {

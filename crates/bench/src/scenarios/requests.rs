@@ -47,7 +47,7 @@ pub(crate) async fn measure(prepared: &Prepared, effort: Effort) -> anyhow::Resu
         user: fleet.user.clone(),
         source,
     };
-    let bounds = Bounds { in_flight: IN_FLIGHT, chunk: 10 };
+    let bounds = Bounds { in_flight: IN_FLIGHT, chunk: 10, own: 0 };
     let warm_up = ClosedLoop::start(&fleet, &load("warm-up"), bounds);
     tokio::time::sleep(effort.warm_up).await;
     let warm_up = warm_up.stop().await?;

@@ -61,7 +61,9 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
         user: fleet.user.clone(),
         source: "shop",
     };
-    let running = ClosedLoop::start(&fleet, &load, Bounds::SATURATED);
+    let own_per_run = u64::try_from(setup.workload.traces().emitted)?;
+    let bounds = Bounds { own: own_per_run, ..Bounds::SATURATED };
+    let running = ClosedLoop::start(&fleet, &load, bounds);
     tokio::time::sleep(effort.warm_up).await;
     let storage_before = Storage::read(&mut monitor).await?;
     let before = Moment::read(&fleet, &mut monitor).await?;
@@ -77,8 +79,7 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
     let seconds = (after.at - before.at).as_secs_f64();
     let runs = after.finished - before.finished;
     // What the engine published itself was recorded too, once for each such effect of a run.
-    let own = runs * u64::try_from(setup.workload.traces().emitted)?;
-    let recorded = (after.recorded - before.recorded).saturating_sub(own);
+    let recorded = (after.recorded - before.recorded).saturating_sub(runs * own_per_run);
     let (each, count) = match setup.matching {
         Matching::All => ("run", runs),
         Matching::Tenth => ("event", recorded),
