@@ -38,7 +38,8 @@ impl Prepared {
         let mut tenants = Vec::with_capacity(TENANTS);
         for number in 0..TENANTS {
             let tenant_id = builders::tenant(&operator, &tenant_key(number)).await?;
-            let grant = Grant { tenant_id, amqp_user: user.clone(), event_types: vec!["*".to_owned()] };
+            let event_types = vec!["*".to_owned()];
+            let grant = Grant { tenant_id, amqp_user: user.clone(), event_types, expires_at: None };
             operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
             add_contacts(&worker, tenant_id, contacts / TENANTS).await?;
             tenants.push(tenant_id);
