@@ -6,24 +6,27 @@ use automation_domain::id::{ApiKeyId, HookSecretId};
 use automation_store::api_keys::{self, NewApiKey};
 use automation_store::hooks::{self, Hook, HookSecret};
 use automation_store::tenants::{self, Grant};
-use automation_store::{Error, Scope};
+use automation_store::{Error, Scope, receipts};
 use automation_test_support::builders;
+use std::time::Duration;
 use uuid::Uuid;
 
 async fn make_key(world: &World, name: &str, hash: [u8; 32]) -> Result<bool, Error> {
     let types = ["form.*".to_owned()];
-    let key = NewApiKey {
-        tenant_id: world.tenant,
-        api_key_id: ApiKeyId(Uuid::new_v4()),
-        name,
-        prefix: "auto_live_abcdef",
-        hash,
-        event_types: &types,
-        lifetime_seconds: Some(60),
-    };
     let made = world
         .api
-        .tx(Scope::Tenant(world.tenant), async |connection| api_keys::create(connection, &key).await)
+        .tx(Scope::Tenant(world.tenant), async |connection| {
+            let key = NewApiKey {
+                tenant_id: world.tenant,
+                api_key_id: ApiKeyId(Uuid::new_v4()),
+                name,
+                prefix: "auto_live_abcdef",
+                hash,
+                event_types: &types,
+                expires_at: Some(receipts::now(connection).await? + Duration::from_secs(60)),
+            };
+            api_keys::create(connection, &key).await
+        })
         .await?;
     Ok(made.is_some())
 }
