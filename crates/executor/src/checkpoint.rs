@@ -22,25 +22,27 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) async fn save(
     shared: &Shared,
     claimed: &Claimed,
-    settlements: &[Settlement<'_>],
+    settlements: &[Settlement],
 ) -> Result<Held, Error> {
     let tenants: BTreeSet<TenantId> = settlements.iter().map(|settlement| settlement.run.tenant_id).collect();
     let tenants: Vec<TenantId> = tenants.into_iter().collect();
     shared
         .db
         .tx(Scope::Tenants(&tenants), async |connection| {
-            write(connection, shared, claimed, settlements).await
+            let now = receipts::now(connection).await?;
+            write(connection, now, shared, claimed, settlements).await
         })
         .await
 }
 
-async fn write(
+/// Writes the settlements in a transaction that began at `now`; says which claims still held.
+pub(crate) async fn write(
     connection: &mut PgConnection,
+    now: DateTime<Utc>,
     shared: &Shared,
     claimed: &Claimed,
-    settlements: &[Settlement<'_>],
+    settlements: &[Settlement],
 ) -> Result<Held, Error> {
-    let now = receipts::now(connection).await?;
     let ended = ended_enrolments(settlements);
     let ended_keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
     enrolments::lock(connection, &ended_keys).await?;
@@ -57,7 +59,7 @@ async fn write(
         })
         .collect();
     let held = checkpoints::settle(connection, now, &all).await?;
-    let valid: Vec<&Settlement<'_>> = settlements
+    let valid: Vec<&Settlement> = settlements
         .iter()
         .filter(|settlement| held.contains(&(settlement.run.tenant_id, settlement.run.run_id)))
         .collect();
@@ -80,7 +82,7 @@ async fn write(
 async fn write_effects(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
-    valid: &[&Settlement<'_>],
+    valid: &[&Settlement],
 ) -> Result<(), Error> {
     let tried: Vec<&Tried> = valid.iter().flat_map(|settlement| &settlement.effects.tried).collect();
     effects::record(connection, &tried).await?;
@@ -105,8 +107,8 @@ struct Resumed {
     goes_on: Held,
 }
 
-async fn resumed(connection: &mut PgConnection, settlements: &[Settlement<'_>]) -> Result<Resumed, Error> {
-    let to_hold: Vec<&Settlement<'_>> =
+async fn resumed(connection: &mut PgConnection, settlements: &[Settlement]) -> Result<Resumed, Error> {
+    let to_hold: Vec<&Settlement> =
         settlements.iter().filter(|settlement| matches!(settlement.checkpoint.next, Next::Paused)).collect();
     if to_hold.is_empty() {
         return Ok(Resumed { handed_back: Held::new(), goes_on: Held::new() });
@@ -128,11 +130,11 @@ async fn resumed(connection: &mut PgConnection, settlements: &[Settlement<'_>]) 
     })
 }
 
-fn id(settlement: &Settlement<'_>) -> (TenantId, RunId) {
+fn id(settlement: &Settlement) -> (TenantId, RunId) {
     (settlement.run.tenant_id, settlement.run.run_id)
 }
 
-fn ended_enrolments(settlements: &[Settlement<'_>]) -> BTreeMap<EnrolmentKey, RunId> {
+fn ended_enrolments(settlements: &[Settlement]) -> BTreeMap<EnrolmentKey, RunId> {
     settlements
         .iter()
         .filter(|settlement| {
@@ -154,7 +156,7 @@ async fn change_contacts(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     claimed: &Claimed,
-    valid: &[&Settlement<'_>],
+    valid: &[&Settlement],
 ) -> Result<Vec<NewOutboxEvent>, Error> {
     let touched: BTreeSet<(TenantId, ContactId)> = valid
         .iter()
@@ -168,7 +170,7 @@ async fn change_contacts(
     let mut changed = BTreeSet::new();
     let mut events = Vec::new();
     for settlement in valid {
-        let run = settlement.run;
+        let run = &settlement.run;
         let Some(version) = claimed.versions.get(&run.version_id) else { continue };
         let cause = Cause {
             tenant_id: run.tenant_id,
@@ -206,7 +208,7 @@ async fn change_contacts(
     Ok(events)
 }
 
-fn new_records<'a>(valid: &[&'a Settlement<'_>]) -> (Vec<Made<'a, Note>>, Vec<Made<'a, Task>>) {
+fn new_records<'a>(valid: &[&'a Settlement]) -> (Vec<Made<'a, Note>>, Vec<Made<'a, Task>>) {
     let (mut notes, mut tasks) = (Vec::new(), Vec::new());
     for settlement in valid {
         let (tenant_id, run_id) = (settlement.run.tenant_id, settlement.run.run_id);

@@ -21,7 +21,7 @@ pub(crate) struct Claimed {
     pub(crate) now: DateTime<Utc>,
     /// When the batch was begun, by the machine's clock; for traces alone.
     pub(crate) began: SystemTime,
-    pub(crate) runs: Vec<ClaimedRun>,
+    pub(crate) runs: Vec<Arc<ClaimedRun>>,
     pub(crate) versions: BTreeMap<VersionId, Arc<Version>>,
     pub(crate) events: BTreeMap<(TenantId, EventId), RecordedEvent>,
     pub(crate) contacts: Contacts,
@@ -30,17 +30,23 @@ pub(crate) struct Claimed {
     pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
 }
 
-/// Claims those of `nudged` that are ready and free.
-pub(crate) async fn claim(shared: &Shared, nudged: &BTreeSet<(TenantId, RunId)>) -> Result<Claimed, Error> {
+/// Claims those of `nudged` that are ready and free, in a transaction of its own.
+pub(crate) async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)]) -> Result<Claimed, Error> {
     let tenants = tenants(nudged.iter().map(|(tenant, _)| *tenant));
-    let nudged: Vec<(TenantId, RunId)> = nudged.iter().copied().collect();
     shared
         .db
-        .tx(Scope::Tenants(&tenants), async |connection| {
-            let runs = runs::claim(connection, &nudged, shared.config.lease).await?;
-            gather(connection, shared, runs).await
-        })
+        .tx(Scope::Tenants(&tenants), async |connection| claim_within(connection, shared, nudged).await)
         .await
+}
+
+/// Claims those of `nudged` that are ready and free, in a transaction that may do more.
+pub(crate) async fn claim_within(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    nudged: &[(TenantId, RunId)],
+) -> Result<Claimed, Error> {
+    let runs = runs::claim(connection, nudged, shared.config.lease).await?;
+    gather(connection, shared, runs).await
 }
 
 /// Reads what the steps of runs that are held already may look at by now.
@@ -85,6 +91,7 @@ async fn gather(
     let paused = workflows::paused(connection, &of).await?.into_iter().collect();
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
+    let runs = runs.into_iter().map(Arc::new).collect();
     Ok(Claimed { now, began, runs, versions, events, contacts, paused, effects })
 }
 
@@ -97,7 +104,8 @@ pub(crate) async fn hand_back(shared: &Shared, claims: &[(TenantId, RunId, i32)]
     shared.db.tx(Scope::Tenants(&tenants), async |connection| runs::hand_back(connection, claims).await).await
 }
 
-fn tenants(of: impl Iterator<Item = TenantId>) -> Vec<TenantId> {
+/// Each of these tenants once.
+pub(crate) fn tenants(of: impl Iterator<Item = TenantId>) -> Vec<TenantId> {
     of.collect::<BTreeSet<_>>().into_iter().collect()
 }
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
 /// The effect of the step that a settlement fails at; it may not have one.
-pub(crate) fn effect_key(settlement: &Settlement<'_>) -> Option<EffectKey> {
+pub(crate) fn effect_key(settlement: &Settlement) -> Option<EffectKey> {
     let (_, token) = failure(settlement)?;
     let token = token?;
     Some(EffectKey {
@@ -22,12 +22,12 @@ pub(crate) fn effect_key(settlement: &Settlement<'_>) -> Option<EffectKey> {
 
 /// The dead letter of a settlement that fails; `stored` has the effect that [`effect_key`] names, as it is by now.
 pub(crate) fn letter(
-    settlement: &Settlement<'_>,
+    settlement: &Settlement,
     stored: &BTreeMap<EffectKey, StoredEffect>,
     now: DateTime<Utc>,
 ) -> Option<NewDeadLetter> {
     let (error, token) = failure(settlement)?;
-    let run = settlement.run;
+    let run = &settlement.run;
     let effect = effect_key(settlement).and_then(|key| stored.get(&key));
     let mut attempts: Vec<DeadAttempt> = effect.map_or_else(Vec::new, |effect| attempts(&effect.tries));
     if attempts.last().is_none_or(|last| last.code != error.code) {
@@ -66,7 +66,7 @@ pub(crate) fn letter(
 
 /// Why a settlement ends its run as failed, and the branch at fault: that of the failed step, or the one that was under
 /// way when no step is at fault.
-fn failure<'s>(settlement: &'s Settlement<'_>) -> Option<(&'s StepError, Option<&'s Token>)> {
+fn failure(settlement: &Settlement) -> Option<(&StepError, Option<&Token>)> {
     if !matches!(settlement.checkpoint.next, Next::Finished { status: "failed" }) {
         return None;
     }
@@ -93,7 +93,7 @@ fn attempts(tries: &[Try]) -> Vec<DeadAttempt> {
 }
 
 /// The action of a step that failed without an effect.
-fn action(settlement: &Settlement<'_>, node: &str) -> Option<String> {
+fn action(settlement: &Settlement, node: &str) -> Option<String> {
     let failed = |step: &&automation_domain::interpreter::Step| {
         step.node == node && step.outcome == StepOutcome::Failed
     };

@@ -9,6 +9,7 @@
 //! committed the same way.
 
 mod answers;
+mod at_once;
 mod checkpoint;
 mod claim;
 mod emit;

@@ -4,9 +4,11 @@ use automation_domain::catalogue;
 use automation_domain::effect::{Attempt, Outcome};
 use automation_domain::interpreter::{Step, StepOutcome};
 use automation_service_kit::metrics::{AGES, counter, counter_by, seconds};
+use automation_store::runs::ClaimedRun;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The counters of an executor.
 pub(crate) struct ExecutorMetrics {
@@ -50,9 +52,14 @@ impl ExecutorMetrics {
     }
 
     /// Counts claims, and those among them that another worker left behind.
-    pub(crate) fn claimed(&self, runs: usize, left_behind: usize) {
-        self.claimed.add(runs as u64, &[]);
-        self.taken_over.add(left_behind as u64, &[]);
+    pub(crate) fn claimed<'a>(&self, runs: impl Iterator<Item = &'a Arc<ClaimedRun>>) {
+        let (mut all, mut left_behind) = (0, 0);
+        for run in runs {
+            all += 1;
+            left_behind += u64::from(run.abandoned > 0);
+        }
+        self.claimed.add(all, &[]);
+        self.taken_over.add(left_behind, &[]);
     }
 
     pub(crate) fn stale(&self, runs: usize) {

@@ -17,6 +17,7 @@ use automation_store::runs::ClaimedRun;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Claims in a row that ended with the worker's death, after which a run is given up.
@@ -24,8 +25,8 @@ const ABANDONED_BEFORE_LOST: i16 = 6;
 
 /// One run's checkpoint, and everything that goes with it.
 #[derive(Debug)]
-pub(crate) struct Settlement<'a> {
-    pub(crate) run: &'a ClaimedRun,
+pub(crate) struct Settlement {
+    pub(crate) run: Arc<ClaimedRun>,
     pub(crate) checkpoint: Checkpoint,
     /// Its state after the checkpoint.
     pub(crate) state: RunState,
@@ -59,12 +60,12 @@ pub(crate) struct Back {
 }
 
 /// How a run goes on that was just claimed, or one to which something came back.
-pub(crate) fn settlement<'a>(
+pub(crate) fn settlement(
     shared: &Shared,
     claimed: &Claimed,
-    run: &'a ClaimedRun,
+    run: &Arc<ClaimedRun>,
     back: Option<Back>,
-) -> Settlement<'a> {
+) -> Settlement {
     if back.is_none() && run.abandoned >= ABANDONED_BEFORE_LOST {
         let message = format!("{} workers in a row died while they held the run", run.abandoned);
         return failed(claimed, run, "worker_lost", message);
@@ -96,19 +97,19 @@ pub(crate) fn settlement<'a>(
 }
 
 /// What takes the place of a settlement that the database refuses.
-pub(crate) fn refused<'a>(claimed: &Claimed, run: &'a ClaimedRun, error: &impl Display) -> Settlement<'a> {
+pub(crate) fn refused(claimed: &Claimed, run: &Arc<ClaimedRun>, error: &impl Display) -> Settlement {
     failed(claimed, run, "store_refused", format!("what the run came to could not be stored: {error}"))
 }
 
 /// A run whose workflow is paused: nothing happens to it.
-fn held(run: &ClaimedRun) -> Settlement<'_> {
+fn held(run: &Arc<ClaimedRun>) -> Settlement {
     let encoded = run.state.as_ref().map_or_else(Vec::new, encode);
     let state = run.state.clone().unwrap_or_default();
     bare(run, state, Checkpoint { state: encoded, ..checkpoint(run, Next::Paused) })
 }
 
 /// A run that ends without a step of its own at fault; a replay finds its branches as they stood.
-fn failed<'a>(claimed: &Claimed, run: &'a ClaimedRun, code: &str, message: String) -> Settlement<'a> {
+fn failed(claimed: &Claimed, run: &Arc<ClaimedRun>, code: &str, message: String) -> Settlement {
     let mut state = run.state.clone().unwrap_or_default();
     let tokens = std::mem::take(&mut state.tokens);
     let error = StepError { code: code.to_owned(), message };
@@ -122,9 +123,9 @@ fn failed<'a>(claimed: &Claimed, run: &'a ClaimedRun, code: &str, message: Strin
     }
 }
 
-fn bare(run: &ClaimedRun, state: RunState, checkpoint: Checkpoint) -> Settlement<'_> {
+fn bare(run: &Arc<ClaimedRun>, state: RunState, checkpoint: Checkpoint) -> Settlement {
     Settlement {
-        run,
+        run: run.clone(),
         checkpoint,
         state,
         log: Vec::new(),
@@ -159,16 +160,16 @@ struct Missing {
 }
 
 /// One run with what it is walked with.
-struct Plan<'c, 'a> {
+struct Plan<'c> {
     shared: &'c Shared,
     claimed: &'c Claimed,
-    run: &'a ClaimedRun,
+    run: &'c Arc<ClaimedRun>,
     version: &'c Version,
     workflow: &'c Workflow,
 }
 
-impl<'a> Plan<'_, 'a> {
-    fn settle(self, back: Option<Back>) -> Result<Settlement<'a>, Missing> {
+impl Plan<'_> {
+    fn settle(self, back: Option<Back>) -> Result<Settlement, Missing> {
         let (under_way, (events, ended)) = match back {
             Some(Back { answers, under_way }) => (under_way, inputs::of_answers(self.claimed, answers)),
             None => (BTreeSet::new(), inputs::of_claim(self.claimed, self.run, self.workflow)),
@@ -194,7 +195,7 @@ impl<'a> Plan<'_, 'a> {
         let on_their_way: Vec<u16> =
             errands.iter().map(|errand: &Errand| errand.asked.token).chain(under_way).collect();
         Ok(Settlement {
-            run: self.run,
+            run: self.run.clone(),
             delays: delays.collect(),
             checkpoint: Checkpoint {
                 state: encode(&walked.state),

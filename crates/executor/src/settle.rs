@@ -6,7 +6,7 @@ use crate::traces::{self, Tries};
 use crate::{Shared, checkpoint, retries};
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
-use automation_store::checkpoints::Next;
+use automation_store::checkpoints::{Held, Next};
 use automation_store::runs::ClaimedRun;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) async fn settle(
         return;
     }
     let tries = tries(&back);
-    let settlements: Vec<Settlement<'_>> = claimed
+    let settlements = claimed
         .runs
         .iter()
         .map(|run| plan::settlement(shared, claimed, run, back.remove(&(run.tenant_id, run.run_id))))
@@ -51,7 +51,7 @@ fn tries(back: &BTreeMap<(TenantId, RunId), Back>) -> Tries {
 async fn save(
     shared: &Arc<Shared>,
     claimed: &Claimed,
-    settlements: Vec<Settlement<'_>>,
+    settlements: Vec<Settlement>,
     mut tries: Tries,
     closing: &CancellationToken,
 ) {
@@ -60,16 +60,8 @@ async fn save(
         match checkpoint::save(shared, claimed, &part).await {
             Ok(held) => {
                 shared.database.ready();
-                shared.metrics.stale(part.len().saturating_sub(held.len()));
                 crash_point!("executor.after_checkpoint");
-                let (kept, lost): (Vec<_>, Vec<_>) = part.into_iter().partition(|settlement| {
-                    held.contains(&(settlement.run.tenant_id, settlement.run.run_id))
-                });
-                for settlement in lost {
-                    shared.under_way.forget((settlement.run.tenant_id, settlement.run.run_id));
-                }
-                traces::end(claimed, &kept, &mut tries);
-                follow_up(shared, claimed, kept);
+                committed(shared, claimed, part, &held, &mut tries);
             }
             Err(error) if error.is_transient() => {
                 shared.database.failing(error.to_string());
@@ -91,7 +83,7 @@ async fn save(
             }
             Err(error) => {
                 let Some(culprit) = part.pop() else { continue };
-                let run = culprit.run;
+                let run = &culprit.run;
                 tracing::error!(%error, run.id = %run.run_id, "the database refused what the run came to");
                 if culprit.changes.is_empty()
                     && matches!(culprit.checkpoint.next, Next::Finished { status: "failed" })
@@ -106,8 +98,27 @@ async fn save(
     }
 }
 
+/// Goes on from a commit: with those settlements whose claims held. What was on its way for the others is given up.
+pub(crate) fn committed(
+    shared: &Arc<Shared>,
+    claimed: &Claimed,
+    settlements: Vec<Settlement>,
+    held: &Held,
+    tries: &mut Tries,
+) {
+    let (kept, lost): (Vec<_>, Vec<_>) = settlements
+        .into_iter()
+        .partition(|settlement| held.contains(&(settlement.run.tenant_id, settlement.run.run_id)));
+    shared.metrics.stale(lost.len());
+    for settlement in lost {
+        shared.under_way.forget((settlement.run.tenant_id, settlement.run.run_id));
+    }
+    traces::end(claimed, &kept, tries);
+    follow_up(shared, claimed, kept);
+}
+
 /// What the commit allows: requests leave, nudges of later tries go to their wait queues.
-fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement<'_>>) {
+fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement>) {
     shared.metrics.steps(committed.iter().flat_map(|settlement| &settlement.log));
     if committed.iter().any(|settlement| !settlement.errands.is_empty()) {
         crash_point!("executor.before_send");
@@ -118,7 +129,7 @@ fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement<
         delays.extend(begun.into_iter().map(|delay| (run.priority, delay, run.tenant_id, run.run_id)));
         match checkpoint.next {
             Next::Sending { .. } => {
-                let run = ClaimedRun { epoch: run.epoch + 1, state: Some(state), ..run.clone() };
+                let run = ClaimedRun { epoch: run.epoch + 1, state: Some(state), ..ClaimedRun::clone(&run) };
                 shared.under_way.send(shared, run, errands);
             }
             Next::Finished { status } => {

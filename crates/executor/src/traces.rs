@@ -98,7 +98,7 @@ pub(crate) fn method(request: &Request) -> &str {
 }
 
 /// Tells of what a batch of runs came to, once that is committed.
-pub(crate) fn end(claimed: &Claimed, committed: &[Settlement<'_>], tries: &mut Tries) {
+pub(crate) fn end(claimed: &Claimed, committed: &[Settlement], tries: &mut Tries) {
     if !spans().is_on() || committed.iter().all(|settlement| settlement.run.trace.is_none()) {
         return;
     }
@@ -107,7 +107,7 @@ pub(crate) fn end(claimed: &Claimed, committed: &[Settlement<'_>], tries: &mut T
     for settlement in committed {
         let Some(trace) = settlement.run.trace else { continue };
         links.push(trace.context());
-        let run = Run { trace, settlement, known: known(claimed, settlement.run), batch, end };
+        let run = Run { trace, settlement, known: known(claimed, &settlement.run), batch, end };
         let mut of_run = tries.remove(&(settlement.run.tenant_id, settlement.run.run_id)).unwrap_or_default();
         for step in &settlement.log {
             let is_answer = |trying: &Trying| {
@@ -153,7 +153,7 @@ fn known(claimed: &Claimed, run: &ClaimedRun) -> Vec<KeyValue> {
 /// A sampled run of a batch.
 struct Run<'a> {
     trace: RunTrace,
-    settlement: &'a Settlement<'a>,
+    settlement: &'a Settlement,
     known: Vec<KeyValue>,
     batch: SpanContext,
     end: SystemTime,
@@ -187,7 +187,7 @@ impl Run<'_> {
     }
 
     fn finished(&self, status: &'static str) {
-        let run = self.settlement.run;
+        let run = &self.settlement.run;
         let mut attributes = self.known.clone();
         attributes.push(KeyValue::new("trigger.id", run.trigger_id.clone()));
         attributes.push(KeyValue::new("run.status", status));

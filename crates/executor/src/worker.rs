@@ -1,8 +1,11 @@
-//! The loop of a worker: take nudges, claim, acknowledge, walk, commit. What is sent outside goes on beside it.
+//! The loop of a worker: take nudges, settle the runs they name, acknowledge. What is sent outside goes on beside it.
+//!
+//! Mostly a batch is one transaction (`at_once.rs`). Where that would not do, claims are committed first: then the nudges
+//! are acknowledged, and the runs walked and committed in a second transaction.
 
-use crate::Shared;
 use crate::claim::{self, Claimed};
 use crate::settle::settle;
+use crate::{Shared, at_once};
 use automation_broker::consumer::{Acker, Delivery, WeightedReceiver};
 use automation_broker::nudge;
 use automation_domain::id::{RunId, TenantId};
@@ -30,14 +33,18 @@ pub(crate) async fn work(
         let batch = receiver.lock().await.recv_batch(MOST_MESSAGES).await;
         let Some(deliveries) = batch else { return };
         let nudged = runs_named(&deliveries);
+        // Whoever had them before may have died of them.
+        let again = deliveries.iter().any(|delivery| delivery.redelivered);
         let mut deliveries = Some(deliveries);
         let nudged: Vec<_> = nudged.into_iter().collect();
         let chunks = nudged.chunks(shared.config.batch_runs).count();
         for (number, chunk) in nudged.chunks(shared.config.batch_runs).enumerate() {
-            let Some(mut claimed) = claim(&shared, chunk.iter().copied().collect(), &drain).await else {
-                return;
+            let claimed = if again { None } else { claim_and_settle(&shared, chunk).await };
+            let claimed = match claimed {
+                Some(claimed) => Some(claimed),
+                None => claim(&shared, chunk, &drain).await,
             };
-            crash_point!("executor.after_claim");
+            let Some(mut claimed) = claimed else { return };
             if number + 1 == chunks
                 && let Some(done) = deliveries.take()
             {
@@ -47,7 +54,7 @@ pub(crate) async fn work(
             let suspects = set_suspects_free(&shared, &mut claimed, &drain).await;
             settle(&shared, &claimed, BTreeMap::new(), &drain).await;
             for suspect in suspects {
-                let Some(alone) = claim(&shared, BTreeSet::from([suspect]), &drain).await else { return };
+                let Some(alone) = claim(&shared, &[suspect], &drain).await else { return };
                 settle(&shared, &alone, BTreeMap::new(), &drain).await;
             }
         }
@@ -69,18 +76,29 @@ fn runs_named(deliveries: &[Delivery]) -> BTreeSet<(TenantId, RunId)> {
     runs
 }
 
+/// Settles what it can at once; `None` when nothing came of that.
+async fn claim_and_settle(shared: &Arc<Shared>, nudged: &[(TenantId, RunId)]) -> Option<Claimed> {
+    match at_once::claim_and_settle(shared, nudged).await {
+        Ok(claimed) => {
+            shared.database.ready();
+            shared.metrics.claimed(claimed.runs.iter());
+            Some(claimed)
+        }
+        Err(error) => {
+            tracing::debug!(%error, runs = nudged.len(), "claiming and settling apart");
+            None
+        }
+    }
+}
+
 /// Claims, for as long as it takes; `None` when the process drains first.
-async fn claim(
-    shared: &Shared,
-    nudged: BTreeSet<(TenantId, RunId)>,
-    drain: &CancellationToken,
-) -> Option<Claimed> {
+async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)], drain: &CancellationToken) -> Option<Claimed> {
     loop {
-        match claim::claim(shared, &nudged).await {
+        match claim::claim(shared, nudged).await {
             Ok(claimed) => {
+                crash_point!("executor.after_claim");
                 shared.database.ready();
-                let left_behind = claimed.runs.iter().filter(|run| run.abandoned > 0).count();
-                shared.metrics.claimed(claimed.runs.len(), left_behind);
+                shared.metrics.claimed(claimed.runs.iter());
                 return Some(claimed);
             }
             Err(error) => {
@@ -105,7 +123,7 @@ async fn set_suspects_free(
     if claimed.runs.len() < 2 {
         return Vec::new();
     }
-    let suspects: Vec<ClaimedRun> =
+    let suspects: Vec<Arc<ClaimedRun>> =
         claimed.runs.extract_if(.., |run| run.abandoned >= ABANDONED_BEFORE_ALONE).collect();
     let claims: Vec<_> = suspects.iter().map(|run| (run.tenant_id, run.run_id, run.epoch)).collect();
     while let Err(error) = claim::hand_back(shared, &claims).await {

@@ -1,0 +1,70 @@
+//! The usual way of a batch: claimed, walked and committed in one transaction.
+//!
+//! Nothing of such a batch is seen by others until all of it is done, so a worker that dies leaves no lease behind: its
+//! nudges are delivered again, and the runs are free at once. What may have killed a worker does not go this way, or its
+//! deaths would never be counted: batches whose nudges were delivered before, and runs that were abandoned before.
+
+use crate::claim::{self, Claimed};
+use crate::plan::{self, Settlement};
+use crate::settle::committed;
+use crate::traces::Tries;
+use crate::{Shared, checkpoint};
+use automation_domain::id::{RunId, TenantId};
+use automation_service_kit::crash_point;
+use automation_store::checkpoints::Held;
+use automation_store::{Error, Scope};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest that runs are walked while the transaction is open. Those that are left keep their claims and are walked after
+/// it.
+const MOST_WALKING: Duration = Duration::from_millis(250);
+
+/// Claims those of `nudged` that are ready and free, and settles what it can. Gives the claims that were committed without
+/// having been walked.
+///
+/// # Errors
+///
+/// Whatever the database refused: nothing is committed then, and no request is on its way.
+pub(crate) async fn claim_and_settle(
+    shared: &Arc<Shared>,
+    nudged: &[(TenantId, RunId)],
+) -> Result<Claimed, Error> {
+    let tenants = claim::tenants(nudged.iter().map(|(tenant, _)| *tenant));
+    let (claimed, settlements, held) = shared
+        .db
+        .tx(Scope::Tenants(&tenants), async |connection| {
+            let mut claimed = claim::claim_within(connection, shared, nudged).await?;
+            crash_point!("executor.after_claim");
+            let settlements = walk_some(shared, &mut claimed);
+            if settlements.is_empty() {
+                return Ok::<_, Error>((claimed, settlements, Held::new()));
+            }
+            crash_point!("executor.before_checkpoint");
+            let held = checkpoint::write(connection, claimed.now, shared, &claimed, &settlements).await?;
+            Ok((claimed, settlements, held))
+        })
+        .await?;
+    if !settlements.is_empty() {
+        crash_point!("executor.after_checkpoint");
+        shared.metrics.claimed(settlements.iter().map(|settlement| &settlement.run));
+        committed(shared, &claimed, settlements, &held, &mut Tries::new());
+    }
+    Ok(claimed)
+}
+
+/// Walks runs that nobody abandoned, for as long as there is time, and takes them out of the batch.
+fn walk_some(shared: &Arc<Shared>, claimed: &mut Claimed) -> Vec<Settlement> {
+    if claimed.runs.iter().any(|run| run.abandoned > 0) {
+        return Vec::new();
+    }
+    let (begun, mut settlements) = (Instant::now(), Vec::with_capacity(claimed.runs.len()));
+    for run in &claimed.runs {
+        if begun.elapsed() > MOST_WALKING {
+            break;
+        }
+        settlements.push(plan::settlement(shared, claimed, run, None));
+    }
+    claimed.runs.drain(..settlements.len());
+    settlements
+}
