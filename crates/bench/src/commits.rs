@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How often a snapshot is taken: a commit is dated so much too late at most, as long as the server answers at once.
-const EVERY: Duration = Duration::from_millis(1);
+const EVERY: Duration = Duration::from_millis(2);
 
 /// Takes snapshots until it is stopped.
 pub(crate) struct Watching {

@@ -4,11 +4,12 @@
 //! nudges are delivered again, and the runs are free at once. What may have killed a worker does not go this way, or its
 //! deaths would never be counted: batches whose nudges were delivered before, and runs that were abandoned before.
 
+use crate::Shared;
+use crate::checkpoint::{self, Claims};
 use crate::claim::{self, Claimed};
 use crate::plan::{self, Settlement};
 use crate::settle::committed;
 use crate::traces::Tries;
-use crate::{Shared, checkpoint};
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
 use automation_store::checkpoints::Held;
@@ -41,7 +42,9 @@ pub(crate) async fn claim_and_settle(
                 return Ok::<_, Error>((claimed, settlements, Held::new()));
             }
             crash_point!("executor.before_checkpoint");
-            let held = checkpoint::write(connection, claimed.now, shared, &claimed, &settlements).await?;
+            let held =
+                checkpoint::write(connection, claimed.now, shared, &claimed, &settlements, Claims::Here)
+                    .await?;
             Ok((claimed, settlements, held))
         })
         .await?;

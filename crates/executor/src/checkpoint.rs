@@ -18,6 +18,15 @@ use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts, w
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Where the claims were made that settlements end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Claims {
+    /// In a transaction before.
+    Before,
+    /// In the transaction that writes the settlements.
+    Here,
+}
+
 /// Commits the settlements; says which claims still held.
 pub(crate) async fn save(
     shared: &Shared,
@@ -30,7 +39,7 @@ pub(crate) async fn save(
         .db
         .tx(Scope::Tenants(&tenants), async |connection| {
             let now = receipts::now(connection).await?;
-            write(connection, now, shared, claimed, settlements).await
+            write(connection, now, shared, claimed, settlements, Claims::Before).await
         })
         .await
 }
@@ -42,6 +51,7 @@ pub(crate) async fn write(
     shared: &Shared,
     claimed: &Claimed,
     settlements: &[Settlement],
+    claims: Claims,
 ) -> Result<Held, Error> {
     let ended = ended_enrolments(settlements);
     let ended_keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
@@ -58,7 +68,10 @@ pub(crate) async fn write(
             false => settlement.checkpoint.clone(),
         })
         .collect();
-    let held = checkpoints::settle(connection, now, &all).await?;
+    let held = match claims {
+        Claims::Before => checkpoints::settle(connection, now, &all).await?,
+        Claims::Here => checkpoints::settle_own(connection, now, &all).await?,
+    };
     let valid: Vec<&Settlement> = settlements
         .iter()
         .filter(|settlement| held.contains(&(settlement.run.tenant_id, settlement.run.run_id)))

@@ -8,7 +8,7 @@ use automation_domain::interpreter::Waits;
 use automation_store::contacts::{self, Contacts};
 use automation_store::effects::{self, EffectKey, StoredEffect};
 use automation_store::runs::{self, ClaimedRun};
-use automation_store::{Error, PgConnection, Scope, events, receipts, workflows};
+use automation_store::{Error, PgConnection, Scope, events, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ async fn gather(
     shared: &Shared,
     runs: Vec<ClaimedRun>,
 ) -> Result<Claimed, Error> {
-    let (now, began) = (receipts::now(connection).await?, SystemTime::now());
+    let began = SystemTime::now();
     let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
     let versions = shared.versions.get(connection, &pinned, &shared.config.limits).await?;
     let (mut wanted_events, mut wanted_contacts) = (BTreeSet::new(), BTreeSet::new());
@@ -88,7 +88,8 @@ async fn gather(
     let contacts = contacts::read(connection, &wanted_contacts).await?;
     let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
     let of: Vec<_> = of.into_iter().collect();
-    let paused = workflows::paused(connection, &of).await?.into_iter().collect();
+    let (now, paused) = workflows::paused(connection, &of).await?;
+    let paused = paused.into_iter().collect();
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
     let runs = runs.into_iter().map(Arc::new).collect();

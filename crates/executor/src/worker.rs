@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 /// Most messages taken at once; each names up to fifty runs.
 pub(crate) const MOST_MESSAGES: usize = 64;
 
+/// Another worker takes nudges beside a batch that has this part of the most runs, or more.
+const COMPANY: usize = 5;
+
 /// Claims in a row that ended with the worker's death, after which a run is no longer claimed along with others.
 const ABANDONED_BEFORE_ALONE: i16 = 2;
 
@@ -30,9 +33,11 @@ pub(crate) async fn work(
     drain: CancellationToken,
 ) {
     loop {
-        let batch = receiver.lock().await.recv_batch(MOST_MESSAGES).await;
-        let Some(deliveries) = batch else { return };
+        let mut turn = receiver.lock().await;
+        let Some(deliveries) = turn.recv_batch(MOST_MESSAGES).await else { return };
         let nudged = runs_named(&deliveries);
+        // Only a large batch has company: at low load, what arrives meanwhile makes one batch instead of many small ones.
+        let turn = (nudged.len() < shared.config.batch_runs / COMPANY).then_some(turn);
         // Whoever had them before may have died of them.
         let again = deliveries.iter().any(|delivery| delivery.redelivered);
         let mut deliveries = Some(deliveries);
@@ -61,6 +66,7 @@ pub(crate) async fn work(
         if let Some(empty) = deliveries {
             Acker::ack_all(empty).await;
         }
+        drop(turn);
     }
 }
 

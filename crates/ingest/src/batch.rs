@@ -78,12 +78,12 @@ pub(crate) async fn commit(
         let written = shared
             .db
             .tx(Scope::Tenants(&scope), async |connection| {
-                let tenants = match shared.directory.current(connection, &scope).await? {
-                    Current::All(tenants) => tenants,
+                let (now, tenants) = match shared.directory.current(connection, &scope).await? {
+                    Current::All { now, tenants } => (now, tenants),
                     Current::Stale(stale) => return Ok(Err(stale)),
                 };
                 let mut batch = Batch { shared, deliveries, outcome: Outcome::default() };
-                batch.write(connection, arrivals, &ids, &tenants).await?;
+                batch.write(connection, now, arrivals, &ids, &tenants).await?;
                 Ok::<_, Error>(Ok(batch.outcome))
             })
             .await?;
@@ -116,12 +116,12 @@ impl Batch<'_> {
     async fn write(
         &mut self,
         connection: &mut PgConnection,
+        now: DateTime<Utc>,
         arrivals: &[Arrival],
         ids: &BTreeMap<String, TenantId>,
         tenants: &Known,
     ) -> Result<(), Error> {
         let (limits, engine_users) = (&self.shared.config.limits, &self.shared.config.engine_users);
-        let now = receipts::now(connection).await?;
         let mut admitted = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
             let known = ids.get(&arrival.event.tenant).and_then(|id| tenants.get(id));

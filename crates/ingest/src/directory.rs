@@ -8,6 +8,7 @@ use automation_domain::workflow;
 use automation_store::catalogue::{self, ActiveWorkflow};
 use automation_store::tenants::{self, Grant};
 use automation_store::{Db, Error, PgConnection, Scope};
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -38,7 +39,12 @@ pub(crate) type Known = BTreeMap<TenantId, Arc<KnownTenant>>;
 #[derive(Debug)]
 pub(crate) enum Current {
     /// All of it is what the transaction sees.
-    All(Known),
+    All {
+        /// The moment of the transaction, in the database's clock.
+        now: DateTime<Utc>,
+        /// What is known.
+        tenants: Known,
+    },
     /// These have to be loaded before.
     Stale(Vec<TenantId>),
 }
@@ -81,13 +87,13 @@ impl Directory {
         connection: &mut PgConnection,
         scope: &[TenantId],
     ) -> Result<Current, Error> {
-        let versions = catalogue::versions(connection, scope).await?;
+        let (now, versions) = catalogue::versions(connection, scope).await?;
         let known = self.loaded(scope);
         let is_stale = |(id, version): &(&TenantId, &i64)| {
             known.get(id).map(|tenant| tenant.catalogue_version) != Some(**version)
         };
         let stale: Vec<TenantId> = versions.iter().filter(is_stale).map(|(id, _)| *id).collect();
-        Ok(if stale.is_empty() { Current::All(known) } else { Current::Stale(stale) })
+        Ok(if stale.is_empty() { Current::All { now, tenants: known } } else { Current::Stale(stale) })
     }
 
     /// Loads these tenants, in transactions of their own that see nobody else's workflows.
@@ -102,7 +108,7 @@ impl Directory {
             let (versions, workflows, grants) = db
                 .tx(Scope::Tenants(few), async |connection| {
                     // The versions first: what changes meanwhile is loaded again.
-                    let versions = catalogue::versions(connection, few).await?;
+                    let (_now, versions) = catalogue::versions(connection, few).await?;
                     let (workflows, grants) = catalogue::load(connection).await?;
                     Ok::<_, Error>((versions, workflows, grants))
                 })

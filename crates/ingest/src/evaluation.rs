@@ -32,7 +32,7 @@ impl Evaluation {
         loop {
             let current = async |connection: &mut _| directory.current(connection, &scope).await;
             match db.tx(Scope::Tenants(&scope), current).await? {
-                Current::All(tenants) => return Ok(Self { ids, tenants }),
+                Current::All { tenants, .. } => return Ok(Self { ids, tenants }),
                 Current::Stale(stale) => directory.reload(db, &stale, &by_id, limits).await?,
             }
         }

@@ -23,6 +23,10 @@ const MOST_EVENTS: usize = 500;
 /// may have.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
+/// Another worker takes messages beside a batch that has so many, or so many bytes.
+const COMPANY_MESSAGES: usize = 50;
+const COMPANY_BYTES: usize = 50 * 1024;
+
 /// Works until `drain` is cancelled; the batch under way is finished first.
 pub(crate) async fn work(
     shared: Arc<Shared>,
@@ -30,9 +34,12 @@ pub(crate) async fn work(
     drain: CancellationToken,
 ) {
     loop {
-        let batch =
-            receiver.lock().await.recv_batch_of(usize::from(shared.config.batch_messages), MOST_BYTES).await;
+        let mut turn = receiver.lock().await;
+        let batch = turn.recv_batch_of(usize::from(shared.config.batch_messages), MOST_BYTES).await;
         let Some(mut deliveries) = batch else { return };
+        let bytes: usize = deliveries.iter().map(|delivery| delivery.body.len()).sum();
+        // Only a large batch has company: at low load, what arrives meanwhile makes one batch instead of many small ones.
+        let turn = (deliveries.len() < COMPANY_MESSAGES && bytes < COMPANY_BYTES).then_some(turn);
         while !deliveries.is_empty() {
             let portion = reading::read(&deliveries, MOST_EVENTS, &shared.config.limits);
             let later = deliveries.split_off(portion.deliveries);
@@ -41,6 +48,7 @@ pub(crate) async fn work(
             }
             deliveries = later;
         }
+        drop(turn);
     }
 }
 

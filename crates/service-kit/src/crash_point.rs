@@ -6,7 +6,10 @@
 
 /// Every crash point, with what has and has not happened when it is hit. A test compares it with the sources.
 pub const CRASH_POINTS: &[(&str, &str)] = &[
-    ("executor.after_claim", "the lease is committed; the nudge is not acknowledged, and no step has run"),
+    (
+        "executor.after_claim",
+        "runs are claimed, mostly in a transaction that is open; the nudge is not acknowledged, and no step has run",
+    ),
     ("executor.before_checkpoint", "steps have run; nothing of what they did is committed"),
     ("executor.after_checkpoint", "the checkpoint is committed"),
     ("executor.before_send", "requests are stored and their tries recorded as started; nothing is sent"),

@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::tenants::{Grant, grants};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ pub struct ActiveWorkflow {
     pub definition: Value,
 }
 
-/// The catalogue versions of these tenants; role worker.
+/// The moment of the transaction, in the database's clock, and the catalogue versions of these tenants; role worker.
 ///
 /// # Errors
 ///
@@ -29,15 +30,16 @@ pub struct ActiveWorkflow {
 pub async fn versions(
     connection: &mut PgConnection,
     tenants: &[TenantId],
-) -> Result<BTreeMap<TenantId, i64>, Error> {
+) -> Result<(DateTime<Utc>, BTreeMap<TenantId, i64>), Error> {
     let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
-    let rows: Vec<(Uuid, i64)> = sqlx::query_as(
-        "SELECT n.tenant_id, n.catalogue_version FROM unnest($1::uuid[]) AS u (t) JOIN tenants n ON n.tenant_id = u.t",
+    let (now, found, versions): (DateTime<Utc>, Vec<Uuid>, Vec<i64>) = sqlx::query_as(
+        "SELECT now(), coalesce(array_agg(n.tenant_id), '{}'), coalesce(array_agg(n.catalogue_version), '{}')
+           FROM unnest($1::uuid[]) AS u (t) JOIN tenants n ON n.tenant_id = u.t",
     )
     .bind(ids)
-    .fetch_all(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(rows.into_iter().map(|(tenant, version)| (TenantId(tenant), version)).collect())
+    Ok((now, found.into_iter().map(TenantId).zip(versions).collect()))
 }
 
 /// The active workflows and the grants of the tenants in the transaction's scope; role worker.

@@ -107,9 +107,34 @@ pub async fn settle(
     now: DateTime<Utc>,
     checkpoints: &[Checkpoint],
 ) -> Result<Held, Error> {
-    let mut sorted: Vec<&Checkpoint> = checkpoints.iter().collect();
-    sorted.sort_unstable_by_key(|checkpoint| (checkpoint.tenant_id, checkpoint.run_id));
-    lock(connection, &sorted).await?;
+    lock(
+        connection,
+        "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+          CROSS JOIN LATERAL (SELECT 1 FROM runs_open c WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE) AS l",
+        &by_key(checkpoints),
+    )
+    .await?;
+    settle_own(connection, now, checkpoints).await
+}
+
+/// [`settle`] for claims of this very transaction, which holds their rows already.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn settle_own(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    checkpoints: &[Checkpoint],
+) -> Result<Held, Error> {
+    let sorted = by_key(checkpoints);
+    lock(
+        connection,
+        "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+          CROSS JOIN LATERAL (SELECT 1 FROM wakeups k WHERE k.tenant_id = u.t AND k.run_id = u.i FOR UPDATE) AS l",
+        &sorted,
+    )
+    .await?;
     let (finished, open): (Vec<&Checkpoint>, Vec<&Checkpoint>) =
         sorted.into_iter().partition(|checkpoint| matches!(checkpoint.next, Next::Finished { .. }));
     let mut held = finish(connection, now, &finished).await?;
@@ -119,23 +144,26 @@ pub async fn settle(
     Ok(held)
 }
 
-/// Locks runs, then their wakeups, each in order of their keys. The statements that follow find rows by their place and
-/// would pass over one that somebody else is just changing.
-async fn lock(connection: &mut PgConnection, sorted: &[&Checkpoint]) -> Result<(), Error> {
+fn by_key(checkpoints: &[Checkpoint]) -> Vec<&Checkpoint> {
+    let mut sorted: Vec<&Checkpoint> = checkpoints.iter().collect();
+    sorted.sort_unstable_by_key(|checkpoint| (checkpoint.tenant_id, checkpoint.run_id));
+    sorted
+}
+
+/// Locks rows of runs in the order of their keys. The statements that follow find rows by their place and would pass over one
+/// that somebody else is just changing.
+async fn lock(
+    connection: &mut PgConnection,
+    rows: &'static str,
+    sorted: &[&Checkpoint],
+) -> Result<(), Error> {
     let tenants: Vec<Uuid> = sorted.iter().map(|checkpoint| checkpoint.tenant_id.0).collect();
     let runs: Vec<Uuid> = sorted.iter().map(|checkpoint| checkpoint.run_id.0).collect();
-    for lock in [
-        "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          CROSS JOIN LATERAL (SELECT 1 FROM runs_open c WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE) AS l",
-        "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          CROSS JOIN LATERAL (SELECT 1 FROM wakeups k WHERE k.tenant_id = u.t AND k.run_id = u.i FOR UPDATE) AS l",
-    ] {
-        sqlx::query(lock).bind(&tenants).bind(&runs).execute(&mut *connection).await?;
-    }
+    sqlx::query(rows).bind(tenants).bind(runs).execute(connection).await?;
     Ok(())
 }
 
-/// Moves ended runs, in one statement with their epoch, to the table of finished ones.
+/// Moves ended runs, in one statement with their epoch, to the table of finished ones; their wakeups go.
 async fn finish(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
@@ -160,7 +188,13 @@ async fn finish(
                                            WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
               WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
           RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                    r.run_key, x.s, r.priority, r.epoch, r.received_at, r.trace, x.d)
+                    r.run_key, x.s, r.priority, r.epoch, r.received_at, r.trace, x.d),
+         gone AS (
+             DELETE FROM wakeups w
+              USING (SELECT l.place FROM ended e
+                      CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
+                                           WHERE k.tenant_id = e.tenant_id AND k.run_id = e.run_id OFFSET 0) AS l) AS x
+              WHERE w.ctid = x.place)
          INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
                                     run_key, status, priority, epoch, received_at, trace, state, finished_at)
          SELECT ended.*, $6 FROM ended RETURNING tenant_id, run_id",
@@ -171,21 +205,9 @@ async fn finish(
     .bind(statuses)
     .bind(finished.iter().map(|checkpoint| checkpoint.state.as_slice()).collect::<Vec<_>>())
     .bind(now)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection)
     .await?;
-    let held = held(&rows)?;
-    sqlx::query(
-        "DELETE FROM wakeups w
-          USING (SELECT l.place FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-                  CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
-                                       WHERE k.tenant_id = u.t AND k.run_id = u.i OFFSET 0) AS l) AS x
-          WHERE w.ctid = x.place",
-    )
-    .bind(held.iter().map(|(tenant, _)| tenant.0).collect::<Vec<_>>())
-    .bind(held.iter().map(|(_, run)| run.0).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    Ok(held)
+    held(&rows)
 }
 
 /// Gives the lease back and saves the state of runs that go on later.

@@ -3,7 +3,7 @@
 use crate::Error;
 use automation_domain::id::TenantId;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Postgres, Transaction};
 use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
@@ -71,6 +71,8 @@ impl Scope<'_> {
 /// Longest that a transaction may take on our side. The server's own time-outs end statements long before; this is for
 /// a server that went away without a word.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that rested no longer than this is taken for alive. One that is not gives a transient error.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// Longest that cleaning a connection may take before it is given up.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -119,12 +121,15 @@ impl Db {
             options.get_socket().is_none().then(|| (options.get_host().to_owned(), options.get_port()));
         // Settings of a role come with a login alone, so each connection gets them here.
         let settings = format!(
-            "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '{}'; \
+            "SET idle_in_transaction_session_timeout = '{}'; SET statement_timeout = '{}'; \
              SET lock_timeout = '10s'; SET timezone = 'UTC'; SET jit = off; {}",
+            // A worker that hangs inside a transaction holds the runs of a batch.
+            if role == DbRole::Worker { "10s" } else { "30s" },
             if role == DbRole::Owner { "0" } else { "30s" },
             if role == DbRole::Worker {
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; \
-                 SET enable_bitmapscan = off; SET enable_material = off; SET enable_memoize = off; SET random_page_cost = 0.1"
+                 SET enable_bitmapscan = off; SET enable_material = off; SET enable_memoize = off; SET random_page_cost = 0.1; \
+                 SET plan_cache_mode = force_generic_plan"
             } else {
                 ""
             },
@@ -139,10 +144,24 @@ impl Db {
                     Ok(())
                 })
             })
+            // The pool asks a connection whether it lives when it comes back; asked again before its next use, a
+            // transaction of a busy worker would cost two questions.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             // A future dropped at the wrong moment may leave a transaction open: it must not be the next user's. Without
             // the BEGIN, the server would log a warning each time there is none.
             .after_release(|connection, _| {
                 Box::pin(async move {
+                    if !connection.is_in_transaction() {
+                        return Ok(true);
+                    }
                     let cleaned =
                         tokio::time::timeout(RELEASE_TIMEOUT, connection.execute("BEGIN; ROLLBACK")).await;
                     cleaned.map_or(Ok(false), |done| done.map(|_| true))

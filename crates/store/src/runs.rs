@@ -123,7 +123,7 @@ pub async fn insert(
 
 /// Claims those of `nudged` that are ready and free: each gets a lease and the next epoch. No run may be named twice.
 ///
-/// A run that another worker holds is left alone. Where the sweep would look later than at the end of the lease, be it this
+/// A run that another worker holds, or has claimed in a transaction that is still open, is left alone. Where the sweep would look later than at the end of the lease, be it this
 /// claim's or another worker's, its next look is moved there: a takeover waits for nothing else.
 ///
 /// # Errors
@@ -147,7 +147,7 @@ pub async fn claim(
                 abandoned = r.abandoned + (r.lease_until IS NOT NULL)::int::int2
            FROM (SELECT l.place, o.due_at FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
                   CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
-                                       WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l
+                                       WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE SKIP LOCKED) AS l
                   CROSS JOIN LATERAL (SELECT min(w.due_at) FILTER (WHERE w.ready_at <= now()) AS due_at
                                         FROM wakeups w WHERE w.tenant_id = u.t AND w.run_id = u.i) AS o) AS x
           WHERE r.ctid = x.place AND x.due_at IS NOT NULL

@@ -5,6 +5,7 @@ use crate::{Error, schedules};
 use automation_domain::id::{RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::schedule::{CRON_EVENT, INTERVAL_EVENT};
 use automation_domain::workflow::Workflow;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -336,10 +337,11 @@ pub async fn keep_paused(
     .bind(ids)
     .execute(&mut *connection)
     .await?;
-    paused(connection, workflows).await
+    let (_now, paused) = paused(connection, workflows).await?;
+    Ok(paused)
 }
 
-/// Those of these workflows that are paused; role worker.
+/// The moment of the transaction, in the database's clock, and those of these workflows that are paused; role worker.
 ///
 /// # Errors
 ///
@@ -347,18 +349,18 @@ pub async fn keep_paused(
 pub async fn paused(
     connection: &mut PgConnection,
     workflows: &[(TenantId, WorkflowId)],
-) -> Result<Vec<WorkflowId>, Error> {
+) -> Result<(DateTime<Utc>, Vec<WorkflowId>), Error> {
     let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) =
         workflows.iter().map(|(tenant, id)| (tenant.0, id.0)).unzip();
-    let paused: Vec<Uuid> = sqlx::query_scalar(
-        "SELECT w.workflow_id FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+    let (now, paused): (DateTime<Utc>, Vec<Uuid>) = sqlx::query_as(
+        "SELECT now(), coalesce(array_agg(w.workflow_id), '{}') FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
            JOIN workflows w ON w.tenant_id = u.t AND w.workflow_id = u.i WHERE w.state = 'paused'",
     )
     .bind(tenants)
     .bind(ids)
-    .fetch_all(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(paused.into_iter().map(WorkflowId).collect())
+    Ok((now, paused.into_iter().map(WorkflowId).collect()))
 }
 
 fn stored(row: &PgRow) -> Result<StoredWorkflow, Error> {

@@ -1,6 +1,6 @@
 //! A run is held by one worker at a time, by lease and epoch.
 
-use crate::world::World;
+use crate::world::{LEASE, World};
 use automation_store::{Scope, runs};
 use automation_test_support::builders;
 
@@ -31,6 +31,27 @@ async fn of_many_workers_one_gets_a_run() -> anyhow::Result<()> {
     let mut expected: Vec<_> = runs.into_iter().map(|run| (run, 1)).collect();
     expected.sort();
     assert_eq!(claimed, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_claim_in_an_open_transaction_holds_up_nobody_and_leaves_nothing_when_it_is_rolled_back()
+-> anyhow::Result<()> {
+    let world = World::new().await?;
+    let (first, second) = (world.run("1").await?.run_id, world.run("2").await?.run_id);
+    let broken_off: anyhow::Result<()> = world
+        .worker
+        .tx(world.scope(), async |connection| {
+            let mine = runs::claim(connection, &[(world.tenant, first)], LEASE).await?;
+            assert_eq!(mine.len(), 1);
+            let others = world.claim(&[first, second]).await?;
+            assert_eq!(others.iter().map(|run| run.run_id).collect::<Vec<_>>(), [second]);
+            anyhow::bail!("the worker died")
+        })
+        .await;
+    assert!(broken_off.is_err());
+    let free = world.claim(&[first]).await?;
+    assert_eq!(free.iter().map(|run| (run.epoch, run.abandoned)).collect::<Vec<_>>(), [(1, 0)]);
     Ok(())
 }
 
