@@ -129,14 +129,61 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_text_full_of_beginnings_takes_no_time() {
-        let secret = "%25".repeat(400);
+    fn mask_of(secret: &str) -> Mask {
         let scheme = Scheme::Query { name: "key".to_owned() };
-        let mask = Mask::new(Some(&Authorization::new(scheme, vec![], secret.as_bytes()).unwrap()));
+        Mask::new(Some(&Authorization::new(scheme, vec![], secret.as_bytes()).unwrap()))
+    }
+
+    /// What would take time with the square of the length would take hours here.
+    #[test]
+    fn a_large_text_of_what_may_be_skipped_takes_no_time() {
+        const SIZE: usize = 1024 * 1024;
         let begun = std::time::Instant::now();
-        assert!(matches!(mask.text(&"%2".repeat(100_000)), Cow::Borrowed(_)));
-        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+        for text in ["\n", "\\", "&#", "63\n\n\n"] {
+            let text = text.repeat(SIZE / text.len());
+            assert!(matches!(mask().text(&text), Cow::Borrowed(_)), "{}", &text[..8]);
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(120), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_text_full_of_beginnings_is_searched_in_few_steps_or_blanked_as_a_whole() {
+        assert!(matches!(mask_of(&"%25".repeat(400)).text(&"%2".repeat(20_000)), Cow::Borrowed(_)));
+        for beginning in ["a", "\\", "%25", "ab"] {
+            let secret = format!("{}!", beginning.repeat(1_000));
+            assert_eq!(mask_of(&secret).text(&beginning.repeat(20_000)), "***", "{beginning}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_blanked_is_longer_than_the_longest() {
+        let mask = mask();
+        for written in [
+            format!("{}u002f", "\\".repeat(8)),
+            format!("{}/", "\\".repeat(8)),
+            "&#x0002F;".to_owned(),
+            "&#00047;".to_owned(),
+        ] {
+            let echo = format!("canary{written}secret");
+            assert_eq!(mask.text(&echo), "***", "{echo}");
+            let all = "canary/secret".len() * written.len();
+            assert!(all <= mask.longest(), "{written}: {all}");
+        }
+        // More than that is not read as an escape, however long it is.
+        assert!(matches!(mask.text(&format!("canary{}/secret", "\\".repeat(9))), Cow::Borrowed(_)));
+        for form in &mask.forms {
+            let text = |bytes: &[u8], between: &str| {
+                bytes.iter().map(|byte| char::from(*byte).to_string()).collect::<Vec<_>>().join(between)
+            };
+            for echo in [
+                text(b"63616e6172792f736563726574", "\r\n"),
+                text(b"Y2FuYXJ5L3NlY3JldA", "\r\n"),
+                text(b"c2hvcDpjYW5hcnkvc2VjcmV0", "\r\n"),
+            ] {
+                let Some(masked) = form.replace(&echo, "") else { continue };
+                assert!(echo.len() - masked.len() <= form.longest(), "{echo}");
+            }
+        }
     }
 
     #[test]

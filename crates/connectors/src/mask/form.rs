@@ -1,10 +1,19 @@
 //! One form of a secret, and the search for it whatever escapes its characters are written with.
 
-use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
-/// Longest way to write one byte: `\u002f`, `&quot;`.
-const LONGEST_ESCAPE: usize = 6;
+/// Most backslashes before an escaped byte: each time that a text is escaped once more doubles them.
+const MOST_BACKSLASHES: usize = 8;
+
+/// Longest way to write one byte: `\u002f` with all the backslashes.
+const LONGEST_ESCAPE: usize = MOST_BACKSLASHES + 5;
+
+/// Most bytes of a line's end between two bytes.
+const MOST_BREAKS: usize = 2;
+
+/// Most steps of a search for each byte of a text. Only a text that was made for it needs more, and is blanked as a whole:
+/// whoever answers cannot hold up the process.
+const STEPS_PER_BYTE: usize = 8;
 
 /// Named characters of HTML that escaping makes.
 const NAMED: [(&[u8], u8); 5] =
@@ -45,16 +54,25 @@ impl Form {
         match self.kind {
             Kind::Text => self.bytes.len() * LONGEST_ESCAPE,
             // Only what the alphabets have beside letters and digits is ever escaped.
-            Kind::Base64 => self.bytes.len() * 3,
-            Kind::Hex => self.bytes.len() * 2,
+            Kind::Base64 => {
+                let letters = self.bytes.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
+                let others = self.bytes.len() - letters;
+                letters * (MOST_BREAKS + 1) + others * (MOST_BREAKS + LONGEST_ESCAPE)
+            }
+            Kind::Hex => self.bytes.len() * (MOST_BREAKS + 2),
         }
     }
 
     /// The text with something else in its place; `None` where it is not in it.
     pub(crate) fn replace(&self, text: &str, blank: &str) -> Option<String> {
         let (all, mut replaced, mut copied, mut at) = (text.as_bytes(), String::new(), 0, 0);
+        let mut steps_left = all.len() * STEPS_PER_BYTE;
         while at < all.len() {
-            match self.end_of_match(all, at) {
+            let end = self.end_of_match(all, at, &mut steps_left);
+            if steps_left == 0 {
+                return Some(blank.to_owned());
+            }
+            match end {
                 // A match begins and ends with whole characters: what it is made of is whole, or ASCII.
                 Some(end) if text.is_char_boundary(at) && text.is_char_boundary(end) => {
                     replaced.push_str(&text[copied..at]);
@@ -72,37 +90,54 @@ impl Form {
     }
 
     /// Where a match that begins here ends. What is written may be read in several ways (`%25` is a percent sign, or
-    /// three characters), so all places that it could go on at are followed.
-    fn end_of_match(&self, text: &[u8], at: usize) -> Option<usize> {
-        let (first, rest) = self.bytes.split_first()?;
-        let mut places = BTreeSet::new();
-        self.step(*first, text, at, &mut places);
-        for byte in rest {
-            if places.is_empty() {
+    /// three characters), so all places that it could go on at are followed, as long as there are steps left.
+    fn end_of_match(&self, text: &[u8], at: usize, steps_left: &mut usize) -> Option<usize> {
+        let first = self.bytes.first()?;
+        if !self.may_begin(*first, *text.get(at)?) {
+            return None;
+        }
+        let (mut places, mut next) = (vec![at], Vec::new());
+        for byte in self.bytes.iter() {
+            for place in places.drain(..) {
+                self.step(*byte, text, place, &mut next);
+                *steps_left = steps_left.saturating_sub(1);
+            }
+            if next.is_empty() || *steps_left == 0 {
                 return None;
             }
-            let mut next = BTreeSet::new();
-            for place in places {
-                self.step(*byte, text, place, &mut next);
-            }
-            places = next;
+            next.sort_unstable();
+            next.dedup();
+            std::mem::swap(&mut places, &mut next);
         }
         places.last().copied()
     }
 
+    /// Whether the first byte of the secret may be written beginning with this one. Few are, so most of a text is passed
+    /// over at once; a line's end never is, so a match does not begin with one.
+    fn may_begin(&self, first: u8, read: u8) -> bool {
+        let escapes = matches!(read, b'%' | b'\\' | b'&');
+        match self.kind {
+            Kind::Text => read == first || escapes || (read == b'+' && first == b' '),
+            Kind::Base64 => {
+                read == first || twins(first).contains(&read) || (escapes && !first.is_ascii_alphanumeric())
+            }
+            Kind::Hex => char::from(read).to_digit(16) == Some(u32::from(first >> 4)),
+        }
+    }
+
     /// Adds every place behind one byte of the secret.
-    fn step(&self, byte: u8, text: &[u8], at: usize, next: &mut BTreeSet<usize>) {
+    fn step(&self, byte: u8, text: &[u8], at: usize, next: &mut Vec<usize>) {
         match self.kind {
             Kind::Text => {
                 if text.get(at).is_some_and(|read| *read == byte || (*read == b'+' && byte == b' ')) {
-                    next.insert(at + 1);
+                    next.push(at + 1);
                 }
                 escaped(byte, text, at, next);
             }
             Kind::Base64 => {
                 let at = after_breaks(text, at);
                 if text.get(at).is_some_and(|read| *read == byte || twins(byte).contains(read)) {
-                    next.insert(at + 1);
+                    next.push(at + 1);
                 }
                 if !byte.is_ascii_alphanumeric() {
                     escaped(byte, text, at, next);
@@ -111,7 +146,7 @@ impl Form {
             Kind::Hex => {
                 let at = after_breaks(text, at);
                 if number(text, at, 2, 16) == Some(byte.into()) {
-                    next.insert(at + 2);
+                    next.push(at + 2);
                 }
             }
         }
@@ -127,27 +162,25 @@ fn twins(byte: u8) -> &'static [u8] {
     }
 }
 
-fn after_breaks(text: &[u8], mut at: usize) -> usize {
-    while matches!(text.get(at), Some(b'\r' | b'\n')) {
-        at += 1;
-    }
-    at
+fn after_breaks(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take(MOST_BREAKS).take_while(|read| matches!(read, b'\r' | b'\n')).count()
 }
 
 /// Adds the place behind an escape of this byte.
-fn escaped(byte: u8, text: &[u8], at: usize, next: &mut BTreeSet<usize>) {
+fn escaped(byte: u8, text: &[u8], at: usize, next: &mut Vec<usize>) {
     let value = Some(u32::from(byte));
     match text.get(at) {
-        Some(b'%') if number(text, at + 1, 2, 16) == value => drop(next.insert(at + 3)),
+        Some(b'%') if number(text, at + 1, 2, 16) == value => next.push(at + 3),
         // What is escaped may be escaped once more.
         Some(b'\\') => {
-            let run = text[at..].iter().take_while(|read| **read == b'\\').count();
+            let run = text[at..].iter().take(MOST_BACKSLASHES).take_while(|read| **read == b'\\').count();
             let behind = at + run;
             match text.get(behind) {
                 _ if byte == b'\\' => next.extend(at + 1..=behind),
-                Some(b'u') if number(text, behind + 1, 4, 16) == value => drop(next.insert(behind + 5)),
-                Some(b'x') if number(text, behind + 1, 2, 16) == value => drop(next.insert(behind + 3)),
-                Some(read) if *read == byte && !byte.is_ascii_alphanumeric() => drop(next.insert(behind + 1)),
+                Some(b'u') if number(text, behind + 1, 4, 16) == value => next.push(behind + 5),
+                Some(b'x') if number(text, behind + 1, 2, 16) == value => next.push(behind + 3),
+                Some(read) if *read == byte && !byte.is_ascii_alphanumeric() => next.push(behind + 1),
                 Some(_) | None => {}
             }
         }
@@ -162,7 +195,7 @@ fn escaped(byte: u8, text: &[u8], at: usize, next: &mut BTreeSet<usize>) {
                 _ => None,
             };
             if numbered == value {
-                next.insert(at + 1 + digits + 1);
+                next.push(at + 1 + digits + 1);
             }
         }
         Some(_) | None => {}
