@@ -117,7 +117,6 @@ fn a_wrong_url_is_refused_without_showing_it() {
 fn a_url_whose_port_is_no_number_is_refused_before_anything_connects() {
     for url in [
         "postgres://me:hunter2@host:notaport/x",
-        "postgres://me:hunter#2@host/x",
         "postgres://host:0/x",
         "postgres://host:70000/x",
         "postgres://me@[::1]5432/x",
@@ -133,6 +132,16 @@ fn a_url_whose_port_is_no_number_is_refused_before_anything_connects() {
         assert!(
             parse_without_variables(&["automation", &format!("--database-url={url}"), SERVERS[2]]).is_ok()
         );
+    }
+}
+
+/// The beginning of such a password would be read as host and port, and shown where they are.
+#[test]
+fn a_url_with_a_password_that_ends_the_host_is_refused() {
+    for url in ["amqp://user:123#rest@host", "amqp://user:123/rest@host/x", "amqp://user:?123@host:5672"] {
+        let message = refusal(&["automation", SERVERS[1], &format!("--amqp-url={url}")]);
+        assert!(message.contains("(AMQP_URL): must have no @ behind the host"), "{message}");
+        assert!(!message.contains("123"), "{message}");
     }
 }
 

@@ -34,6 +34,7 @@ fn with_scheme(text: &str, schemes: &[&str]) -> Result<Secret, String> {
     let expected = || schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
     match text.split_once("://") {
         Some((scheme, rest)) if schemes.contains(&scheme) && !rest.is_empty() => {
+            check_user(rest)?;
             check_port(rest)?;
             Ok(Secret::new(text))
         }
@@ -42,6 +43,17 @@ fn with_scheme(text: &str, schemes: &[&str]) -> Result<Secret, String> {
         }
         Some(_) | None => Err(format!("must be a URL that begins with {} and names a host", expected())),
     }
+}
+
+/// What ends the host may stand in a password by mistake: its beginning would be read as host and port, and be shown.
+fn check_user(rest: &str) -> Result<(), String> {
+    let (_, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if behind.contains('@') {
+        return Err("must have no @ behind the host (write it as %40); in a password, write / ? # @ as \
+                    %2F %3F %23 %40"
+            .to_owned());
+    }
+    Ok(())
 }
 
 /// The port is where a URL breaks first: behind a character of a password that should have been escaped, too.
