@@ -39,4 +39,8 @@ BEGIN
 END $$;
 
 -- A person may correct a request before it is sent again: it is stored as another effect, beside the one that failed.
-GRANT INSERT ON effects TO automation_api;
+-- It waits to be sent: what tries come to is written by those who try.
+GRANT INSERT (tenant_id, run_id, node, visit, action, idempotency_key, delivery, request, status, attempts, started_at)
+    ON effects TO automation_api;
+CREATE POLICY api_pending ON effects AS RESTRICTIVE FOR INSERT TO automation_api
+    WITH CHECK (status = 'pending' AND attempts = 0 AND started_at IS NULL);

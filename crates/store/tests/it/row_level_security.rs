@@ -206,6 +206,37 @@ async fn a_row_cannot_be_written_into_another_tenant() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A person corrects a request; what became of it is not theirs to say.
+#[tokio::test]
+async fn the_api_stores_requests_that_wait_and_nothing_of_their_tries() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let insert = |columns: &str, values: &str| {
+        format!(
+            "WITH made AS (INSERT INTO effects (tenant_id, run_id, node, visit, action, idempotency_key, delivery, request,
+                                                status {columns})
+                           VALUES ('{}', gen_random_uuid(), 'call', 1, 'http_request', gen_random_uuid(), 'at_least_once',
+                                   '{{}}', {values}) RETURNING 1) SELECT count(*) FROM made",
+            world.tenant
+        )
+    };
+    let scope = Scope::Tenant(world.tenant);
+    assert_eq!(try_sql(&world.api, scope, &insert("", "'pending'")).await, Ok(1));
+    for (columns, values) in [
+        (", started_at", "'done', now()"),
+        (", started_at", "'started', now()"),
+        (", started_at", "'pending', now()"),
+        (", attempts", "'pending', 3"),
+        (", tries", "'pending', ARRAY['{}'::bytea]"),
+        (", response", "'pending', '{}'"),
+    ] {
+        let outcome = try_sql(&world.api, scope, &insert(columns, values)).await;
+        assert!(refused(&outcome), "{columns}: {values}: {outcome:?}");
+        let worker = try_sql(&world.worker, Scope::Tenants(&[world.tenant]), &insert(columns, values)).await;
+        assert_eq!(worker, Ok(1), "{columns}: {values}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_row_cannot_refer_to_another_tenants_row() -> anyhow::Result<()> {
     let (world, other) = two_tenants().await?;
