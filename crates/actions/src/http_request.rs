@@ -15,11 +15,14 @@ use automation_domain::interpreter::StepError;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 pub(crate) const KEY: &str = "http_request";
 
 /// How long an exchange may take, in milliseconds, unless the node says otherwise.
 const TIMEOUT_MS: u32 = 30_000;
+/// What a node may say, and a request that was written by hand.
+const TIMEOUTS_MS: RangeInclusive<u32> = 1_000..=600_000;
 /// Most redirects that can be asked for.
 const MAX_REDIRECTS: u8 = 10;
 /// Most headers, parameters or variables of a request.
@@ -30,18 +33,17 @@ const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 /// The header by which a receiver tells that it had a request before.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+const CONTENT_TYPE: &str = "Content-Type";
 
 pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let method = method(config)?;
     let body = body::read(config)?;
-    if body.is_some() && matches!(method.as_str(), "GET" | "HEAD") {
-        return Err(invalid(format!("a {method} request has no body")));
-    }
+    body::check_method(&method, body.is_some())?;
     let mut headers = headers(config)?;
     let mut text = None;
     if let Some(body) = body {
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-            headers.push(("Content-Type".to_owned(), body.content_type.to_owned()));
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE)) {
+            headers.push((CONTENT_TYPE.to_owned(), body.content_type.to_owned()));
         }
         text = Some(body.text);
     }
@@ -64,16 +66,31 @@ pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared
 ///
 /// The first rule that it breaks.
 pub fn check_edited(request: &HttpRequest) -> Result<(), StepError> {
-    let written = request.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
-    let written: Map<String, Value> =
-        written.map(|(name, value)| (name.clone(), value.clone().into())).collect();
     let config = serde_json::json!({
-        "method": request.method, "url": request.url, "headers": written, "credential": request.credential,
+        "method": request.method, "url": request.url, "credential": request.credential,
         "redirects": request.redirects, "save": request.save,
     });
-    method(&config)?;
+    if method(&config)? != request.method {
+        return Err(invalid(format!("method is \"{}\", which is not in upper case", request.method)));
+    }
     url::read(&config)?;
-    headers(&config)?;
+    // What the engine adds by itself may be there.
+    let written: Vec<_> =
+        request.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)).collect();
+    let typed = written.iter().filter(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE)).count();
+    check_count("headers", written.len() - typed.min(1))?;
+    let mut seen = BTreeSet::new();
+    for (name, value) in written {
+        check_header(name, value, &mut seen)?;
+    }
+    if let Some(body) = &request.body {
+        body::check_text(body)?;
+    }
+    body::check_method(&request.method, request.body.is_some())?;
+    if !TIMEOUTS_MS.contains(&request.timeout_ms) {
+        let (least, most) = TIMEOUTS_MS.into_inner();
+        return Err(invalid(format!("timeout_ms is {}; {least} to {most} are allowed", request.timeout_ms)));
+    }
     credential(&config)?;
     redirects(&config)?;
     save(&config).map(drop)
@@ -107,24 +124,37 @@ fn headers(config: &Value) -> Result<Vec<(String, String)>, StepError> {
     let (mut headers, mut seen) = (Vec::new(), BTreeSet::new());
     for (name, value) in members(config, "headers")? {
         let Some(value) = scalar(value, &format!("headers.{name}"))? else { continue };
-        check_header_name(name).map_err(|rule| invalid(format!("the header \"{name}\" {rule}")))?;
-        check_header_value(&value)
-            .map_err(|rule| invalid(format!("the value of the header \"{name}\" {rule}")))?;
-        let lower = name.to_ascii_lowercase();
-        if SECRET_HEADERS.contains(&lower.as_str()) {
-            return Err(invalid(format!(
-                "the header \"{name}\" carries a secret; name a credential instead"
-            )));
-        }
-        if name.eq_ignore_ascii_case(IDEMPOTENCY_KEY) {
-            return Err(invalid(format!("the header \"{name}\" is set by the engine")));
-        }
-        if !seen.insert(lower) {
-            return Err(invalid(format!("the header \"{name}\" stands twice, in different case")));
-        }
+        check_header(name, &value, &mut seen)?;
         headers.push((name.clone(), value.into_owned()));
     }
     Ok(headers)
+}
+
+/// Checks one header beside those that were seen before.
+fn check_header(name: &str, value: &str, seen: &mut BTreeSet<String>) -> Result<(), StepError> {
+    check_header_name(name).map_err(|rule| invalid(format!("the header \"{name}\" {rule}")))?;
+    check_header_value(value)
+        .map_err(|rule| invalid(format!("the value of the header \"{name}\" {rule}")))?;
+    let lower = name.to_ascii_lowercase();
+    if SECRET_HEADERS.contains(&lower.as_str()) {
+        return Err(invalid(format!("the header \"{name}\" carries a secret; name a credential instead")));
+    }
+    if name.eq_ignore_ascii_case(IDEMPOTENCY_KEY) {
+        return Err(invalid(format!("the header \"{name}\" is set by the engine")));
+    }
+    if !seen.insert(lower) {
+        return Err(invalid(format!(
+            "the header \"{name}\" stands twice; upper and lower case are the same"
+        )));
+    }
+    Ok(())
+}
+
+fn check_count(key: &str, count: usize) -> Result<(), StepError> {
+    if count > MAX_MEMBERS {
+        return Err(invalid(format!("{key} has {count} members; at most {MAX_MEMBERS} are allowed")));
+    }
+    Ok(())
 }
 
 fn credential(config: &Value) -> Result<Option<String>, StepError> {
@@ -172,12 +202,7 @@ fn members<'a>(
             return Err(invalid(format!("{key} must be an object")));
         }
     };
-    if members.len() > MAX_MEMBERS {
-        return Err(invalid(format!(
-            "{key} has {} members; at most {MAX_MEMBERS} are allowed",
-            members.len()
-        )));
-    }
+    check_count(key, members.len())?;
     Ok(members.iter())
 }
 

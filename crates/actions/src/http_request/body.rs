@@ -27,25 +27,38 @@ pub(super) fn read(config: &Value) -> Result<Option<Body>, StepError> {
     };
     let (text, content_type) = match form.as_str() {
         "json" => (value.to_string(), "application/json"),
-        "text" => (text(value)?, "text/plain; charset=utf-8"),
+        "text" => (text(value), "text/plain; charset=utf-8"),
         "form" => (url::encode_pairs(value, "body.form")?, "application/x-www-form-urlencoded"),
         _ => return Err(invalid(format!("body has no \"{form}\"; it takes json, text or form"))),
     };
-    if text.len() > BODY_BYTES {
-        return Err(invalid(format!("body has {} bytes; at most {BODY_BYTES} are allowed", text.len())));
-    }
+    check_text(&text)?;
     Ok(Some(Body { text, content_type }))
 }
 
+/// Checks the bytes that go over the wire.
+pub(super) fn check_text(text: &str) -> Result<(), StepError> {
+    if text.len() > BODY_BYTES {
+        return Err(invalid(format!("body has {} bytes; at most {BODY_BYTES} are allowed", text.len())));
+    }
+    if text.contains('\0') {
+        return Err(invalid("body contains the character U+0000, which cannot be stored".to_owned()));
+    }
+    Ok(())
+}
+
+/// Checks that a request of this method may have the body that it has.
+pub(super) fn check_method(method: &str, has_body: bool) -> Result<(), StepError> {
+    if has_body && matches!(method, "GET" | "HEAD") {
+        return Err(invalid(format!("a {method} request has no body")));
+    }
+    Ok(())
+}
+
 /// A template that is one expression keeps its type; as text, everything is text.
-fn text(value: &Value) -> Result<String, StepError> {
-    let text = match value {
+fn text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    };
-    if text.contains('\0') {
-        return Err(invalid("body.text contains the character U+0000, which cannot be stored".to_owned()));
     }
-    Ok(text)
 }

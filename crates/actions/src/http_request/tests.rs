@@ -148,3 +148,34 @@ fn unacceptable_requests_are_refused_with_their_reason() {
     let many: Map<String, Value> = (0..65).map(|number| (format!("x-{number}"), json!(1))).collect();
     assert!(request(&json!({ "url": url, "headers": many })).unwrap_err().message.contains("at most 64"));
 }
+
+#[test]
+fn a_request_written_by_hand_keeps_the_rules_of_workflows() {
+    let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let good = {
+        let headers: Map<String, Value> = (0..64).map(|number| (format!("x-{number}"), json!(1))).collect();
+        prepared(
+            json!({ "method": "POST", "url": "https://e.com", "headers": headers, "body": { "json": 1 } }),
+        )
+    };
+    assert_eq!((good.headers.len(), check_edited(&good)), (66, Ok(())), "what was stored may be sent again");
+    let edits: [(&str, &dyn Fn(&mut HttpRequest)); 11] = [
+        ("GET request has no body", &|request| request.method = "GET".to_owned()),
+        ("HEAD request has no body", &|request| request.method = "HEAD".to_owned()),
+        ("not in upper case", &|request| request.method = "post".to_owned()),
+        ("at most 1048576", &|request| request.body = Some("a".repeat(1_048_577))),
+        ("U+0000", &|request| request.body = Some("\0".to_owned())),
+        ("timeout_ms is 0", &|request| request.timeout_ms = 0),
+        ("timeout_ms is 600001", &|request| request.timeout_ms = 600_001),
+        ("65 members", &|request| request.headers.push(own("x-a", "1"))),
+        ("stands twice", &|request| request.headers[1] = request.headers[0].clone()),
+        ("stands twice", &|request| request.headers[1] = own("content-TYPE", "text/plain")),
+        ("carries a secret", &|request| request.headers[1] = own("Cookie", "a=b")),
+    ];
+    for (reason, edit) in edits {
+        let mut edited = good.clone();
+        edit(&mut edited);
+        let error = check_edited(&edited).expect_err(reason);
+        assert!(error.message.contains(reason), "{reason}: {}", error.message);
+    }
+}
