@@ -157,7 +157,7 @@ impl Spans {
         });
     }
 
-    /// Sends what is left, for as long as the exporter's time-out; then nothing is sent any more.
+    /// Sends what is left, within two seconds: the process has drained already, and is to end. Then nothing is sent any more.
     pub async fn shutdown(&self) {
         let Some(on) = self.on.clone() else { return };
         // It blocks until the exporter's thread is done.

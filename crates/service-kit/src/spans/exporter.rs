@@ -6,9 +6,14 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanProcessor};
+use std::time::Duration;
 
 /// The name of the process in traces unless a variable says otherwise.
 const SERVICE: &str = "automation";
+
+/// The longest that sending the last spans may hold up the end of the process, which has 30 s in all where 25 may be spent
+/// on draining.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What sends spans.
 #[derive(Debug)]
@@ -53,7 +58,7 @@ impl Exporter {
     }
 
     pub(super) fn shutdown(&self) -> Result<(), OTelSdkError> {
-        self.processor.shutdown()
+        self.processor.shutdown_with_timeout(FAREWELL)
     }
 }
 
