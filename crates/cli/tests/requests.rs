@@ -511,14 +511,19 @@ async fn an_edited_request_is_sent_under_a_new_key_and_both_are_kept() -> anyhow
         let mut bad = request.clone();
         bad[member] = value;
         std::fs::write(&file, bad.to_string())?;
-        let refused = cli(&edit)?;
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(refused.status.code() == Some(2) && said.contains(problem), "{said}");
+        for arguments in [edit.to_vec(), [&edit[..], &["--dry-run"]].concat()] {
+            let refused = cli(&arguments)?;
+            let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert!(refused.status.code() == Some(2) && said.contains(problem), "{said}");
+        }
     }
     request["url"] = json!(recorder.url("/right"));
     request["body"] = json!("{\"id\": \"mended\"}");
     std::fs::write(&file, request.to_string())?;
     assert_eq!(cli(&edit[..5])?.status.code(), Some(2), "the same key would mean two requests");
+    let dry = cli(&[&edit[..], &["--dry-run"]].concat())?;
+    assert!(String::from_utf8_lossy(&dry.stdout).contains("would be replayed"), "{dry:?}");
+    assert_eq!(engine.count(COMPLETED).await?, 0);
     let done = cli(&edit)?;
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     std::fs::remove_file(&file)?;

@@ -8,7 +8,9 @@ use crate::effects::{self, EffectKey, NewEffect};
 use crate::run_lists::RunStatus;
 use automation_domain::effect::Request;
 use automation_domain::id::{DeadLetterId, IdempotencyKey, RunId, TenantId};
-use automation_domain::interpreter::{NotRevivable, ReplayKey, RunState, Step, StepOutcome, Waits};
+use automation_domain::interpreter::{
+    End, NotRevivable, ReplayKey, RunState, Step, StepOutcome, Token, Waits,
+};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -133,7 +135,7 @@ struct Ended {
     is_exclusive: bool,
 }
 
-/// Why a dead letter could not be replayed at this moment, if so; nothing is changed.
+/// Why a dead letter could not be replayed like this at this moment, if so; nothing is changed.
 ///
 /// # Errors
 ///
@@ -142,21 +144,10 @@ pub async fn obstacle(
     connection: &mut PgConnection,
     tenant: TenantId,
     id: DeadLetterId,
-    key: ReplayKey,
-    version: ReplayVersion,
+    replay: Replay<'_>,
 ) -> Result<Option<Refusal>, Error> {
     let now = crate::receipts::now(connection).await?;
-    let mut ended = match ended(connection, tenant, id, version).await? {
-        Ok(ended) => ended,
-        Err(refusal) => return Ok(Some(refusal)),
-    };
-    if let Err(reason) = ended.state.revive(key, now) {
-        return Ok(Some(reason.into()));
-    }
-    if let Some(missing) = missing(connection, tenant, &ended).await? {
-        return Ok(Some(Refusal::NotInCurrent(missing)));
-    }
-    Ok(other_open_run(connection, tenant, &ended).await?.map(Refusal::OtherRunOpen))
+    Ok(revived(connection, tenant, id, replay, now).await?.err())
 }
 
 /// Brings the run of an open dead letter back to where it failed: the same id, the next epoch.
@@ -180,25 +171,9 @@ pub async fn replay(
         .bind(id.0)
         .execute(&mut *connection)
         .await?;
-    let mut ended = match ended(connection, tenant, id, replay.version).await? {
-        Ok(ended) => ended,
+    let (ended, edited) = match revived(connection, tenant, id, replay, now).await? {
+        Ok(revived) => revived,
         Err(refusal) => return Ok(Replayed::Refused(refusal)),
-    };
-    if let Err(reason) = ended.state.revive(replay.key, now) {
-        return Ok(Replayed::Refused(reason.into()));
-    }
-    if let Some(missing) = missing(connection, tenant, &ended).await? {
-        return Ok(Replayed::Refused(Refusal::NotInCurrent(missing)));
-    }
-    if let Some(other) = other_open_run(connection, tenant, &ended).await? {
-        return Ok(Replayed::Refused(Refusal::OtherRunOpen(other)));
-    }
-    let edited = match replay.edited {
-        None => None,
-        Some(request) => match edit(connection, tenant, &mut ended, replay.key, request).await? {
-            Some(edited) => Some(edited),
-            None => return Ok(Replayed::Refused(Refusal::NothingToEdit)),
-        },
     };
     if !reopen(connection, tenant, &ended).await? {
         return Ok(Replayed::Refused(Refusal::RunGone));
@@ -211,6 +186,52 @@ pub async fn replay(
     let edited = edited.map(|edited| json!({ "visit": edited.key.visit, "key": edited.idempotency_key }));
     remember(connection, tenant, id, &ended, replay, (now, edited)).await?;
     Ok(Replayed::Now { run_id: ended.run_id, priority: ended.priority })
+}
+
+/// The run as it would go on, and the effect of the edited request; or why it does not. Writes nothing.
+async fn revived(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: DeadLetterId,
+    replay: Replay<'_>,
+    now: DateTime<Utc>,
+) -> Result<Result<(Ended, Option<NewEffect>), Refusal>, Error> {
+    let mut ended = match ended(connection, tenant, id, replay.version).await? {
+        Ok(ended) => ended,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    // Under a new key the branch gets another visit.
+    let branch = failed_branch(&ended);
+    if let Err(reason) = ended.state.revive(replay.key, now) {
+        return Ok(Err(reason.into()));
+    }
+    if let Some(missing) = missing(connection, tenant, &ended).await? {
+        return Ok(Err(Refusal::NotInCurrent(missing)));
+    }
+    if let Some(other) = other_open_run(connection, tenant, &ended).await? {
+        return Ok(Err(Refusal::OtherRunOpen(other)));
+    }
+    let Some(request) = replay.edited else { return Ok(Ok((ended, None))) };
+    let edited = match branch {
+        Some(branch) => edit(connection, tenant, &mut ended, (replay.key, branch), request).await?,
+        None => None,
+    };
+    Ok(match edited {
+        Some(edited) => Ok((ended, Some(edited))),
+        None => Err(Refusal::NothingToEdit),
+    })
+}
+
+/// The branch whose visit of the node the letter is about: others may stand at the same node.
+fn failed_branch(ended: &Ended) -> Option<u16> {
+    let Some(End::Failed { tokens, .. }) = &ended.state.end else { return None };
+    if tokens.is_empty() {
+        // Of a run that kept no branches: it had one.
+        return Some(0);
+    }
+    let is_failed =
+        |token: &Token| Some(&token.node) == ended.node.as_ref() && Some(token.visit) == ended.visit;
+    tokens.iter().find(|(_, token)| is_failed(token)).map(|(number, _)| *number)
 }
 
 /// Reads what a letter stands for, and whether it still does.
@@ -299,7 +320,7 @@ async fn edit(
     connection: &mut PgConnection,
     tenant: TenantId,
     ended: &mut Ended,
-    key: ReplayKey,
+    (key, branch): (ReplayKey, u16),
     request: &Request,
 ) -> Result<Option<NewEffect>, Error> {
     let (ReplayKey::New, Some(node), Some(visit)) = (key, ended.node.clone(), ended.visit) else {
@@ -308,9 +329,7 @@ async fn edit(
     let failed = EffectKey { tenant_id: tenant, run_id: ended.run_id, node: node.clone(), visit };
     let mut stored = effects::read(connection, std::slice::from_ref(&failed)).await?;
     let Some(stored) = stored.remove(&failed) else { return Ok(None) };
-    let Some(token) = ended.state.tokens.values_mut().find(|token| token.node == node) else {
-        return Ok(None);
-    };
+    let Some(token) = ended.state.tokens.get_mut(&branch) else { return Ok(None) };
     let Waits::Retry { stored: is_stored, .. } = &mut token.waits else { return Ok(None) };
     *is_stored = true;
     let idempotency_key = IdempotencyKey::derive(ended.run_id, &node, token.visit);
@@ -367,7 +386,8 @@ async fn other_open_run(
     Ok(latest.filter(|_| is_other))
 }
 
-/// Moves the run back, in one statement, with a new span that belongs to the one that failed; `false` when it went past its retention this moment.
+/// Moves the run back, in one statement, with a new span that belongs to the one that failed; `false` when it went past
+/// its retention this moment.
 async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) -> Result<bool, Error> {
     // A run that never began has no state: it is started, not woken.
     let (status, state) = match ended.state.tokens.is_empty() {

@@ -31,7 +31,7 @@ fn key(world: &World, run_id: RunId, node: &str) -> EffectKey {
     EffectKey { tenant_id: world.tenant, run_id, node: node.to_owned(), visit: 1 }
 }
 
-fn new(key: EffectKey, starts: bool) -> NewEffect {
+pub fn new(key: EffectKey, starts: bool) -> NewEffect {
     NewEffect {
         idempotency_key: IdempotencyKey::derive(key.run_id, &key.node, key.visit),
         key,

@@ -20,6 +20,7 @@ mod parking;
 mod partitions_by_day;
 mod receiving;
 mod replaying;
+mod replaying_branches;
 mod row_level_security;
 mod scheduling;
 mod settling;

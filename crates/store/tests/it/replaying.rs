@@ -64,25 +64,29 @@ async fn letter_of(world: &World, run: RunId, epoch: i32) -> anyhow::Result<Dead
     Ok(all.into_iter().find(|one| one.run_id == run && one.epoch == epoch).unwrap().dead_letter_id)
 }
 
-async fn failed(world: &World, event: &str) -> anyhow::Result<(Started, DeadLetterId)> {
+pub async fn failed(world: &World, event: &str) -> anyhow::Result<(Started, DeadLetterId)> {
     let started = world.run(event).await?;
     end(world, started, 1, "failed").await?;
     Ok((started, letter_of(world, started.run_id, 1).await?))
 }
 
-async fn replay(world: &World, id: DeadLetterId, key: ReplayKey) -> Result<Replayed, Error> {
-    let replay = Replay {
+/// A replay of the version that the run is pinned to, with the request as it is.
+pub fn like(key: ReplayKey) -> Replay<'static> {
+    Replay {
         key,
         version: ReplayVersion::Pinned,
         edited: None,
         who: "ada",
         note: Some("it is up again"),
         look_again: Duration::from_secs(5),
-    };
+    }
+}
+
+async fn replay(world: &World, id: DeadLetterId, key: ReplayKey) -> Result<Replayed, Error> {
     world
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
-            dead_letters::replay(connection, world.tenant, id, replay).await
+            dead_letters::replay(connection, world.tenant, id, like(key)).await
         })
         .await
 }
@@ -93,7 +97,7 @@ async fn refused(world: &World, id: DeadLetterId, expected: Refusal) -> anyhow::
     let foreseen = world
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
-            dead_letters::obstacle(connection, world.tenant, id, ReplayKey::Same, ReplayVersion::Pinned).await
+            dead_letters::obstacle(connection, world.tenant, id, like(ReplayKey::Same)).await
         })
         .await?;
     assert_eq!(foreseen.as_ref(), Some(&expected));
@@ -233,14 +237,7 @@ async fn another_tenants_letter_is_not_there() -> anyhow::Result<()> {
     let world = World::new().await?;
     let (_, id) = failed(&world, "1").await?;
     let other = builders::tenant(&world.operator, "rival").await?;
-    let replay = Replay {
-        key: ReplayKey::Same,
-        version: ReplayVersion::Pinned,
-        edited: None,
-        who: "eve",
-        note: None,
-        look_again: Duration::from_secs(5),
-    };
+    let replay = Replay { who: "eve", ..like(ReplayKey::Same) };
     for tenant in [world.tenant, other] {
         let outcome = world
             .api

@@ -13,14 +13,16 @@ const LOOK: Duration = Duration::from_millis(200);
 /// on Ctrl-C.
 pub async fn pass(session: &Session, ids: &[DeadLetterId], patience: Duration) -> anyhow::Result<()> {
     let begun = Instant::now();
+    // One that got past stays past, whatever becomes of its run.
+    let mut left = ids.to_vec();
     loop {
         let trials = session
             .db
             .tx(session.scope(), async |connection| {
-                dead_letters::trials(connection, session.tenant, ids).await
+                dead_letters::trials(connection, session.tenant, &left).await
             })
             .await?;
-        let count = |trial: Trial| trials.iter().filter(|one| **one == trial).count();
+        let count = |trial: Trial| trials.values().filter(|one| **one == trial).count();
         let (failed, pending) = (count(Trial::Failed), count(Trial::Pending));
         if failed > 0 {
             return Err(exit::wrong(
@@ -31,6 +33,7 @@ pub async fn pass(session: &Session, ids: &[DeadLetterId], patience: Duration) -
         if pending == 0 {
             return Ok(());
         }
+        left.retain(|id| trials.get(id) == Some(&Trial::Pending));
         if begun.elapsed() >= patience {
             return Err(exit::wrong(
                 format!(

@@ -78,13 +78,9 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
         ));
     }
     let version = if args.current_version { ReplayVersion::Current } else { ReplayVersion::Pinned };
+    let edited = args.edit.as_deref().map(edit::read).transpose()?;
     let session = args.tenant.open().await?;
     let ids = args.select.snapshot(&session, DeadLetterStatus::Open, args.bulk.most()).await?;
-    if args.bulk.dry_run {
-        return dry_run(&session, &ids, (key, version), output).await;
-    }
-    args.bulk.confirm(ids.len(), "replay")?;
-    let edited = args.edit.as_deref().map(edit::read).transpose()?;
     if edited.is_some() && ids.len() != 1 {
         return Err(exit::usage("a request is edited for one letter at a time", "name one id"));
     }
@@ -97,22 +93,27 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
         note: args.reason.as_deref(),
         look_again: LOOK_AGAIN,
     };
+    if args.bulk.dry_run {
+        return dry_run(&session, &ids, replay, output).await;
+    }
+    args.bulk.confirm(ids.len(), "replay")?;
     let mut nudger = Nudger::connect(args.broker.amqp_url.expose()).await;
     let mut pace = Pace::new(args.rate);
     let mut rows = Vec::new();
     let mut refused = Vec::new();
-    let mut tried = Vec::new();
+    let mut canaries = Vec::new();
+    let mut is_watched = args.canary;
     let patience = Duration::from_secs(args.canary_wait);
     for id in &ids {
-        if args.canary && tried.len() == CANARIES {
+        if is_watched && canaries.len() == CANARIES {
             nudger.flush().await;
-            if let Err(error) = canary::pass(&session, &tried, patience).await {
+            if let Err(error) = canary::pass(&session, &canaries, patience).await {
                 nudger.finish().await;
                 show(output, rows);
                 return Err(error);
             }
             eprintln!("the first {CANARIES} got past the step that had failed");
-            tried.push(*id);
+            is_watched = false;
         }
         if !pace.next().await {
             break;
@@ -126,7 +127,9 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
         match outcome {
             Ok(Replayed::Now { run_id, priority }) => {
                 nudger.nudge(priority, session.tenant, run_id).await;
-                tried.push(*id);
+                if is_watched {
+                    canaries.push(*id);
+                }
                 rows.push(json!({ "id": id, "result": "replayed", "run": run_id }));
             }
             Ok(Replayed::Refused(refusal)) => {
@@ -152,7 +155,7 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
 async fn dry_run(
     session: &Session,
     ids: &[DeadLetterId],
-    (key, version): (ReplayKey, ReplayVersion),
+    replay: Replay<'_>,
     output: &Output,
 ) -> anyhow::Result<()> {
     let mut rows = Vec::new();
@@ -160,7 +163,7 @@ async fn dry_run(
         let obstacle = session
             .db
             .tx(session.scope(), async |connection| {
-                dead_letters::obstacle(connection, session.tenant, *id, key, version).await
+                dead_letters::obstacle(connection, session.tenant, *id, replay).await
             })
             .await?;
         rows.push(match obstacle {
