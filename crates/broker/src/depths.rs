@@ -6,8 +6,12 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 pub use crate::connection::Error;
+
+/// The longest that one queue's node is waited for, so that the other queues are heard of: [`PATIENCE`] is for all.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a queue holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,7 +56,8 @@ impl Depths {
         Self { url: url.to_owned(), name: name.to_owned(), queues, open: None }
     }
 
-    /// The depth of each queue. One that does not exist, or whose node does not answer, is left out.
+    /// The depth of each queue. One that does not exist, or whose node does not answer, is left out; so are those that there
+    /// was no time for within ten seconds.
     ///
     /// # Errors
     ///
@@ -74,14 +79,18 @@ impl Depths {
             }
         };
         let mut depths = BTreeMap::new();
+        let deadline = Instant::now() + PATIENCE;
         for queue in &self.queues {
+            if Instant::now() >= deadline {
+                break;
+            }
             let channel = match open.channel.take() {
                 Some(channel) => channel,
                 None => within(PATIENCE, open.connection.create_channel()).await?,
             };
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             let declared = channel.queue_declare(short(queue)?, passive, FieldTable::default());
-            if let Ok(declared) = within(PATIENCE, declared).await {
+            if let Ok(declared) = within(QUEUE_PATIENCE, declared).await {
                 let depth = Depth { ready: declared.message_count(), consumers: declared.consumer_count() };
                 depths.insert(queue.clone(), depth);
                 open.channel = Some(channel);

@@ -3,6 +3,7 @@
 use crate::Shared;
 use automation_broker::depths::Depths;
 use automation_broker::topology::{Topology, WAIT_PREFIX};
+use automation_service_kit::ids;
 use automation_service_kit::metrics::meter;
 use automation_store::Scope;
 use automation_store::lag::{self, Backlog, Waiting};
@@ -20,22 +21,26 @@ struct Gauges {
     consumers: Gauge<u64>,
     items: Gauge<u64>,
     oldest: Gauge<f64>,
+    /// A gauge keeps its last value: when that was read has to be told.
+    read_at: Gauge<f64>,
 }
 
 /// Looks again and again, until the process drains.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let gauges = Gauges::new();
     // Those of the retry ladder hold nudges that are not due; how many is in `wakeups`.
-    let queues = Topology::standard()
+    let queues: Vec<String> = Topology::standard()
         .queues()
         .map(|queue| queue.name.to_string())
         .filter(|queue| !queue.starts_with(WAIT_PREFIX))
         .collect();
+    let count = queues.len();
     let mut depths = Depths::new(&shared.config.amqp_url, "scheduler.depths", queues);
     loop {
         let read = shared.db.tx(Scope::Unscoped, lag::backlog).await;
         if let Some(backlog) = shared.note("reading the backlog", read) {
             gauges.show(&backlog);
+            gauges.was_read("database");
         }
         let read = tokio::select! {
             () = shared.drain.cancelled() => return,
@@ -43,6 +48,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         };
         match read {
             Ok(read) => {
+                // Of one that is left out, the gauge shows what was.
+                if read.len() == count {
+                    gauges.was_read("broker");
+                }
                 for (queue, depth) in read {
                     let queue = [KeyValue::new("queue", queue)];
                     gauges.ready.record(u64::from(depth.ready), &queue);
@@ -76,7 +85,20 @@ impl Gauges {
                 .with_unit("s")
                 .with_description("How long the oldest of it has waited")
                 .build(),
+            read_at: meter
+                .f64_gauge("backlog.read.timestamp")
+                .with_unit("s")
+                .with_description("When the backlog was last read, since 1970")
+                .build(),
         }
+    }
+
+    fn was_read(&self, source: &'static str) {
+        let at = ids::wall_clock().timestamp_millis();
+        self.read_at.record(
+            Duration::from_millis(u64::try_from(at).unwrap_or(0)).as_secs_f64(),
+            &[KeyValue::new("source", source)],
+        );
     }
 
     fn show(&self, backlog: &Backlog) {
