@@ -41,7 +41,7 @@ fn workflow(recorder: &Recorder) -> Value {
         "nodes": [
             gone,
             { "id": "sorry", "action": "add_note", "with": { "text": "{{ event.data.name }} is not on the list" } },
-            { "id": "breathe", "action": "delay", "with": { "for": "1s" } },
+            { "id": "breathe", "action": "delay", "with": { "for": "6s" } },
             { "id": "ask", "action": "create_task", "with": { "title": "Call {{ event.data.name }}", "assignee": "bob" } },
             call("late", "/late"),
         ],
@@ -95,12 +95,13 @@ async fn a_run_with_retries_a_delay_an_error_branch_a_dead_letter_and_a_replay_i
     engine.publish(vec![event("form.submitted", "1", "ada", json!({ "name": "Ada" }))]).await?;
 
     engine.until("SELECT count(*) FROM runs_open WHERE status = 'waiting'", 1).await?;
+    // Both commands have to be done before the delay is over.
     let run = json_of(&engine, &["run", "list"])["data"][0]["id"].as_str().unwrap().to_owned();
     let waiting = call(&engine, &["run", "explain", &run]);
     assert!(waiting.contains("breathe waits until "), "{waiting}");
     engine.until("SELECT count(*) FROM dead_letters", 1).await?;
     mended.store(true, Ordering::SeqCst);
-    call(&engine, &["dead", "replay", "--all"]);
+    call(&engine, &["dead", "replay", "--all", "--reason", "it is up"]);
     engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 1).await?;
 
     let story = call(&engine, &["run", "explain", &run]);
@@ -148,7 +149,7 @@ TIME  +SPAN  claim N by executor-test
   late http_request: attempt 1 failed: the server answered 503 Service Unavailable [http_503]; tried again, at TIME
   late http_request: failed  {"attempt":2,"code":"http_503","message":"the server answered 503 Service Unavailable"}
 TIME  +SPAN  claim N by ada
-  late: brought back from dead letter ID, under the same key
+  late: brought back from dead letter ID, under the same key: it is up
 
 gone asks POST http://HOST/gone, failed
   key       ID, at least once

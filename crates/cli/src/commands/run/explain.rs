@@ -214,12 +214,7 @@ fn tell(step: &Step, lines: &mut Vec<String>) {
         return;
     }
     if step.action == "replay" {
-        let key = if step.detail["key"] == "new" { "another key" } else { "the same key" };
-        lines.push(format!(
-            "  {}: brought back from dead letter {}, under {key}",
-            step.node,
-            plain(&step.detail["dead_letter"])
-        ));
+        lines.push(format!("  {}: {}", step.node, brought_back(&step.detail)));
         return;
     }
     let Some(cases) = step.detail["cases"].as_array() else {
@@ -236,6 +231,22 @@ fn tell(step: &Step, lines: &mut Vec<String>) {
             lines.push(compared(6, one["holds"] == true, &field, &op, &one["actual"], &one["expected"]));
         }
     }
+}
+
+/// How a person brought the run back, and why.
+fn brought_back(detail: &Value) -> String {
+    let key = if detail["key"] == "new" { "another key" } else { "the same key" };
+    let mut told = format!("brought back from dead letter {}, under {key}", plain(&detail["dead_letter"]));
+    if !detail["version"].is_null() {
+        told.push_str(&format!(", on version {}", detail["version"]));
+    }
+    if !detail["edited"].is_null() {
+        told.push_str(", with an edited request");
+    }
+    if !detail["note"].is_null() {
+        told.push_str(&format!(": {}", plain(&detail["note"])));
+    }
+    told
 }
 
 fn compared(indent: usize, holds: bool, field: &str, op: &str, actual: &Value, expected: &Value) -> String {
