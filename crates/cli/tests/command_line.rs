@@ -453,14 +453,12 @@ async fn nobody_at_home_is_a_code_of_its_own() -> anyhow::Result<()> {
     let shell = Shell::new().await?;
     // Nothing listens on port 1.
     let away = [("DATABASE_URL", "postgres://u:p@127.0.0.1:1/x"), ("AUTOMATION_TENANT", "shop")];
-    let begun = std::time::Instant::now();
     let called = shell.call_with(&["run", "list"], &away);
     called.fails(4, "nothing listens at 127.0.0.1:1: Connection refused");
     assert_eq!(called.error().matches("database is busy or unreachable").count(), 1, "{}", called.error());
     let broker = [("AMQP_URL", "amqp://u:p@127.0.0.1:1/x"), ("AUTOMATION_TENANT", "shop")];
     let publish = ["event", "publish", "--type", "form.submitted"];
     shell.call_with(&publish, &broker).fails(4, "no broker at 127.0.0.1:1: IO error: Connection refused");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "both fail at once: {:?}", begun.elapsed());
     let wrong = [("DATABASE_URL", "mysql://u:secret@host/x"), ("AUTOMATION_TENANT", "shop")];
     let called = shell.call_with(&["run", "list"], &wrong);
     assert_eq!(called.code(), 2);

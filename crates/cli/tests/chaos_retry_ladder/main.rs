@@ -27,8 +27,9 @@ use std::time::{Duration, Instant};
 
 const STEPS: usize = 200;
 const ATTEMPTS: usize = 6;
-/// Long enough for all steps to fail, and for the broker to be killed before the first of them is due.
-const RUNG_SECONDS: usize = 12;
+/// Long enough for all steps to fail, as far apart as [`LATE`] lets them come, and for the broker to be killed before the
+/// first of them is due.
+const RUNG_SECONDS: usize = 20;
 /// Most that an attempt may come later than its rung, or than broker and executor were back: connections have to be made
 /// again.
 const LATE: Duration = Duration::from_secs(8);

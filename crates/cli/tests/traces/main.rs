@@ -103,6 +103,12 @@ fn named<'a>(spans: &'a [Received], trace_id: &str, name: &str) -> Vec<&'a Recei
     spans.iter().filter(|span| span.trace_id == trace_id && span.name == name).collect()
 }
 
+/// Whether every batch that a span of this trace is linked to was received: it is sent last.
+fn have_batches(spans: &[Received], trace_id: &str) -> bool {
+    let of_trace = spans.iter().filter(|span| span.trace_id == trace_id);
+    of_trace.flat_map(|span| &span.links).all(|(_, batch)| spans.iter().any(|span| span.span_id == *batch))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_and_its_retries_are_one_trace_over_all_processes() -> anyhow::Result<()> {
     let collector = Collector::start().await?;
@@ -150,9 +156,13 @@ async fn an_event_and_its_retries_are_one_trace_over_all_processes() -> anyhow::
     let second = role("executor", &engine, &recorder, &collector)?;
     engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 1).await?;
 
-    let is_whole = |spans: &[Received]| named(spans, &trace_id, "process automation.events").len() == 2;
-    let spans =
-        collector.until(|spans| is_whole(spans) && !named(spans, &trace_id, "run call").is_empty()).await?;
+    let spans = collector
+        .until(|spans| {
+            named(spans, &trace_id, "process automation.events").len() == 2
+                && !named(spans, &trace_id, "run call").is_empty()
+                && have_batches(spans, &trace_id)
+        })
+        .await?;
     let drawn = tree::draw(&spans, &trace_id);
     println!("{drawn}");
     assert!(DOC.contains(&drawn), "docs/observability.md shows another trace than\n{drawn}");
@@ -189,7 +199,11 @@ async fn an_event_and_its_retries_are_one_trace_over_all_processes() -> anyhow::
     let unsampled = format!("00-{:032x}-{SENT:016x}-00", TRACE + 1);
     engine.publish(vec![form("2", "small", None), form("3", "small", Some(unsampled))]).await?;
     engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 3).await?;
-    let spans = collector.until(|spans| spans.iter().any(|span| span.name == "run quick")).await?;
+    // Its ingest sends what the run belongs to, and may be the later of the two.
+    let has_begun = |spans: &[Received], run: &Received| spans.iter().any(|span| span.span_id == run.parent);
+    let spans = collector
+        .until(|spans| spans.iter().any(|span| span.name == "run quick" && has_begun(spans, span)))
+        .await?;
     engine.until("SELECT count(*) FROM runs_finished WHERE trace IS NULL", 1).await?;
     let runs: Vec<_> = spans.iter().filter(|span| span.name == "run quick").collect();
     assert_eq!(runs.len(), 1);
