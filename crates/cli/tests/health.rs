@@ -2,7 +2,8 @@
 
 use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
-use std::net::{SocketAddr, TcpListener};
+use automation_test_support::ports::free_port;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ async fn a_role_is_healthy_when_all_its_components_are() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_has_not_reached_its_servers_lives_and_is_not_ready() -> anyhow::Result<()> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let mut role = Command::new(env!("CARGO_BIN_EXE_automation"))
         .args(["serve", "--admin-addr", &address.to_string()])
         .env_clear()

@@ -8,11 +8,12 @@ mod recorder;
 use anyhow::Context;
 use automation_domain::retry::Ladder;
 use automation_executor::Requests;
+use automation_test_support::ports::free_port;
 use engine::{Engine, event, note_forms};
 use recorder::{Recorder, Reply};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
@@ -39,7 +40,7 @@ fn serve(engine: &Engine, recorder: &Recorder, admin: SocketAddr, door: SocketAd
 }
 
 fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    Ok((Ipv4Addr::LOCALHOST, free_port()?).into())
 }
 
 /// The names in the first cells of the document's table of metrics.

@@ -7,6 +7,7 @@
 mod servers;
 
 use anyhow::Context;
+use automation_test_support::ports::free_port;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -65,7 +66,7 @@ struct Secured {
 impl Secured {
     async fn start() -> anyhow::Result<Self> {
         let (trusted, stranger) = (certificates("trusted")?, certificates("stranger")?);
-        let amqps_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let amqps_port = free_port()?;
         let file = |name: &str| trusted.join(name).display().to_string();
         let servers = Servers::start_with(&format!(
             "listeners.ssl.1 = 127.0.0.1:{amqps_port}\nssl_options.cacertfile = {}\nssl_options.certfile = {}\n\

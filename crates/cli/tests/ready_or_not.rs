@@ -5,6 +5,7 @@ mod engine;
 use anyhow::{Context, bail};
 use automation_domain::limits::Limits;
 use automation_service_kit::health::Health;
+use automation_test_support::ports::free_port;
 use engine::{Engine, event, note_forms};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ impl Gate {
     /// A closed gate to the server of `url`, and the URL that leads through it.
     async fn to(url: &str) -> anyhow::Result<(Self, String)> {
         let host = url.split('@').nth(1).and_then(|rest| rest.split('/').next()).context("host and port")?;
-        let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+        let port = free_port()?;
         let through = url.replacen(host, &format!("127.0.0.1:{port}"), 1);
         Ok((Self { server: host.to_owned(), port, open: None }, through))
     }

@@ -4,3 +4,4 @@ pub mod broker;
 pub mod builders;
 pub mod database;
 mod everything;
+pub mod ports;

@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 use automation_broker::management::Management;
 use automation_test_support::broker::TestVhost;
 use automation_test_support::database::TestDatabase;
+use automation_test_support::ports::free_port;
 use serde_json::Value;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -335,8 +335,4 @@ impl Drop for Role {
         let _ = self.child.wait();
         let _ = std::fs::remove_file(&self.log);
     }
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

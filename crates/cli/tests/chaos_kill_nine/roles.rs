@@ -2,8 +2,9 @@
 
 use crate::servers::Servers;
 use anyhow::{Context, bail};
+use automation_test_support::ports::free_port;
 use std::fs::{File, OpenOptions};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ impl Role {
         servers: &Servers,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let admin = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let log = log(name)?;
         let child = Command::new(servers.program())
             .args(["serve", "--roles", name])
