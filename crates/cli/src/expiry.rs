@@ -2,6 +2,7 @@
 
 use crate::exit;
 use automation_domain::duration;
+use automation_store::{Db, Scope, receipts};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 /// An end, as people say it.
@@ -32,7 +33,7 @@ impl Expiry {
     }
 
     /// The moment, seen from `now`, the database's clock. One that is over is refused.
-    pub fn moment(self, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
+    fn moment(self, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
         match self {
             Self::After(after) => Ok(now + after),
             Self::At(at) if at > now => Ok(at),
@@ -42,6 +43,17 @@ impl Expiry {
             )),
         }
     }
+}
+
+/// The end, if there is to be one, by the database's clock, which decides about it.
+pub async fn end(
+    db: &Db,
+    scope: Scope<'_>,
+    expires: Option<Expiry>,
+) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let Some(expires) = expires else { return Ok(None) };
+    let now = db.tx(scope, async |connection| receipts::now(connection).await).await?;
+    expires.moment(now).map(Some)
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ pub(crate) const ON_BEHALF_OF: &str = "automation-on-behalf-of";
 /// Why an event is not let in: code and sentence.
 pub(crate) type Reason = (&'static str, String);
 
-/// Checks the publisher against the tenant's grants as of `now`, the database's clock, and the event's place in its chain of causes.
+/// Checks the publisher against the tenant's grants as of `now`, the database's clock, and the event's place in its chain
+/// of causes.
 pub(crate) fn check(
     event: &Event,
     delivery: &Delivery,

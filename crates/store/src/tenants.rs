@@ -96,8 +96,8 @@ pub async fn list(connection: &mut PgConnection) -> Result<Vec<Tenant>, Error> {
     rows.iter().map(tenant).collect()
 }
 
-/// Lets a broker user publish these event types for a tenant, until then if there is an end, in place of what it was let before. Nothing changes, and no
-/// ingest reads anything anew, where that is the same.
+/// Lets a broker user publish these event types for a tenant, until then if there is an end, in place of what it was let
+/// before. Nothing changes, and no ingest reads anything anew, where that is the same.
 ///
 /// # Errors
 ///

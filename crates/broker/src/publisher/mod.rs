@@ -178,8 +178,11 @@ impl Publisher {
 
     /// A publisher; fails at once when the broker cannot be reached, with the cause.
     pub async fn connect_with(config: PublisherConfig) -> Result<Self, PublishError> {
-        // The pool tries again until time is up, and what stands in the way is then hard to tell.
-        let first = connection::open(&config.url, &config.name).await?;
+        // The pool would try again until time is up, with nobody there; a person who waits is told at once.
+        let first = match timeout(config.timeout, connection::open(&config.url, &config.name)).await {
+            Ok(opened) => opened?,
+            Err(_) => return Err(connection::Error::TimedOut(config.timeout).into()),
+        };
         connection::close(&first).await;
         let publisher = Self::lazy_with(config)?;
         publisher.probe().await?;

@@ -3,9 +3,9 @@
 use crate::commands::tenant::grant::check_patterns;
 use crate::commands::tenant::password::PasswordFile;
 use crate::exit;
-use crate::expiry::Expiry;
+use crate::expiry::{self, Expiry};
 use crate::output::{Output, time};
-use crate::session::{Session, TenantArgs, actor};
+use crate::session::{TenantArgs, actor};
 use automation_domain::api_key::ApiKey;
 use automation_domain::grant::is_name;
 use automation_domain::id::ApiKeyId;
@@ -14,8 +14,6 @@ use automation_service_kit::ids;
 use automation_service_kit::random::random_bytes;
 use automation_store::api_keys::{self, NewApiKey, StoredApiKey};
 use automation_store::audit::{self, Deed};
-use automation_store::receipts;
-use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -116,7 +114,7 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
     }
     check_patterns(&types)?;
     let session = tenant.open().await?;
-    let expires_at = moment(&session, expires).await?;
+    let expires_at = expiry::end(&session.db, session.scope(), expires).await?;
     let file = key_file.as_deref().map(PasswordFile::create).transpose()?;
     let key = ApiKey::from_random(&random_bytes()?);
     let new = NewApiKey {
@@ -169,7 +167,7 @@ fn deed(action: &'static str, name: &str, detail: Value) -> Deed {
 
 async fn renew(name: &str, expires: Expiry, tenant: &TenantArgs, output: &Output) -> anyhow::Result<()> {
     let session = tenant.open().await?;
-    let expires_at = moment(&session, Some(expires)).await?;
+    let expires_at = expiry::end(&session.db, session.scope(), Some(expires)).await?;
     let renewed = session
         .db
         .tx(session.scope(), async |connection| {
@@ -191,13 +189,6 @@ async fn renew(name: &str, expires: Expiry, tenant: &TenantArgs, output: &Output
         format!("key {name} is good until {}", key.expires_at.map(time).unwrap_or_default())
     });
     Ok(())
-}
-
-/// The end by the database's clock, which decides about it.
-async fn moment(session: &Session, expires: Option<Expiry>) -> anyhow::Result<Option<DateTime<Utc>>> {
-    let Some(expires) = expires else { return Ok(None) };
-    let now = session.db.tx(session.scope(), async |connection| receipts::now(connection).await).await?;
-    expires.moment(now).map(Some)
 }
 
 fn shown(key: &StoredApiKey) -> Value {

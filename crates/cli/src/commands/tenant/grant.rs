@@ -4,7 +4,7 @@ use super::broker_user::{BrokerUsers, Made};
 use super::find;
 use super::password::PasswordFile;
 use crate::exit;
-use crate::expiry::Expiry;
+use crate::expiry::{self, Expiry};
 use crate::output::{Output, time};
 use crate::session::{DatabaseArgs, actor};
 use automation_domain::event::is_type_pattern;
@@ -13,7 +13,6 @@ use automation_service_kit::config::{ManagementConfig, rule};
 use automation_store::audit::{self, Deed};
 use automation_store::tenants::{self, Grant};
 use automation_store::{Db, DbRole, Scope, receipts};
-use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -103,7 +102,7 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
         tenant_id: tenant.tenant_id,
         amqp_user: args.user.clone(),
         event_types: args.types.clone(),
-        expires_at: moment(&db, args.expires).await?,
+        expires_at: expiry::end(&db, Scope::Unscoped, args.expires).await?,
     };
     let until = grant.expires_at.map(time);
     db.tx(Scope::Tenant(tenant.tenant_id), async |connection| {
@@ -222,13 +221,6 @@ pub async fn list(key: Option<&str>, database: &DatabaseArgs, output: &Output) -
         .collect();
     output.list(&["tenant", "user", "types", "state", "granted_at", "expires_at"], rows, None);
     Ok(())
-}
-
-/// The end by the database's clock, which decides about it.
-async fn moment(db: &Db, expires: Option<Expiry>) -> anyhow::Result<Option<DateTime<Utc>>> {
-    let Some(expires) = expires else { return Ok(None) };
-    let now = db.tx(Scope::Unscoped, async |connection| receipts::now(connection).await).await?;
-    expires.moment(now).map(Some)
 }
 
 fn deed(action: &'static str, user: &str, detail: Value) -> Deed {
