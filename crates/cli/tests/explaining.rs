@@ -1,4 +1,5 @@
 //! `automation run explain` on a run that went through everything: retries, a delay, an error branch, a dead letter, a replay.
+//! `automation event show` on events that started runs and on events that did not, for every reason there is.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -49,16 +50,20 @@ fn workflow(recorder: &Recorder) -> Value {
     })
 }
 
-fn call(engine: &Engine, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_automation"))
+fn command(engine: &Engine, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
+    command
         .args(arguments)
         .env_clear()
         .env("DATABASE_URL", engine.database.url())
         .env("AMQP_URL", engine.vhost.amqp_url())
         .env("AUTOMATION_TENANT", "acme")
-        .env("USER", "ada")
-        .output()
-        .unwrap();
+        .env("USER", "ada");
+    command
+}
+
+fn call(engine: &Engine, arguments: &[&str]) -> String {
+    let output = command(engine, arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -171,4 +176,151 @@ late asks POST http://HOST/late, done
 
 completed at TIME, after SPAN
 dead letter ID of TIME: replayed at TIME by ada
+"#;
+
+/// A workflow of one delay, with what it takes to enter.
+fn waits(key: &str, delay: &str, condition: Value, enrolment: Value) -> Value {
+    let mut trigger = json!({ "id": "form", "event": "form.submitted" });
+    if condition.is_object() {
+        trigger["where"] = condition;
+    }
+    json!({
+        "apiVersion": "automation/v1", "key": key, "name": key, "triggers": [trigger], "enrolment": enrolment,
+        "nodes": [{ "id": "wait", "action": "delay", "with": { "for": delay } }], "edges": [["form", "wait"]],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_an_event_started_a_run_or_none_is_told_for_each_trigger_that_listens() -> anyhow::Result<()> {
+    let engine = Engine::start(1).await?;
+    let none = || json!({});
+    let total = json!({ "field": "event.data.total", "op": "greater_than", "value": 100 });
+    let vip = json!({ "where": { "field": "contact.tags", "op": "contains", "value": "vip" } });
+    engine.apply(waits("always", "1s", Value::Null, none())).await?;
+    engine.apply(waits("big", "1s", total, vip)).await?;
+    engine
+        .apply(waits(
+            "gapped",
+            "1s",
+            Value::Null,
+            json!({ "reentry": { "mode": "after_exit", "gap": "1h" } }),
+        ))
+        .await?;
+    engine.apply(waits("halted", "1s", Value::Null, none())).await?;
+    engine.apply(waits("once", "1s", Value::Null, json!({ "reentry": { "mode": "once" } }))).await?;
+    engine.apply(waits("single", "1h", Value::Null, json!({ "on_conflict": "ignore" }))).await?;
+    call(&engine, &["workflow", "pause", "halted"]);
+    engine.publish(vec![event("form.submitted", "1", "ada", json!({ "total": 20 }))]).await?;
+    engine.until("SELECT count(*) FROM runs_finished", 3).await?;
+    let mut second = event("form.submitted", "a/2", "ada", json!({ "total": 80 }));
+    second["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into();
+    second["causationid"] = "1".into();
+    second["causationdepth"] = 1.into();
+    engine.publish(vec![second]).await?;
+    engine.until("SELECT count(*) FROM runs_finished", 4).await?;
+    engine.apply(waits("later", "1s", Value::Null, none())).await?;
+
+    let shown = json_of(&engine, &["event", "show", "a/2", "--source", "shop"]);
+    assert_eq!(
+        (&shown["subject"], &shown["data"]["total"], &shown["causation_id"], &shown["causation_depth"]),
+        (&json!("ada"), &json!(80), &json!("1"), &json!(1))
+    );
+    assert_eq!(shown["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    let verdict = |shown: &Value, workflow: &str| {
+        let all = shown["triggers"].as_array().unwrap();
+        all.iter().find(|one| one["workflow"] == workflow).unwrap().clone()
+    };
+    for (workflow, expected) in [
+        ("always", "started"),
+        ("big", "condition_false"),
+        ("gapped", "gap"),
+        ("halted", "paused"),
+        ("later", "published_later"),
+        ("once", "once"),
+        ("single", "still_in"),
+    ] {
+        let told = verdict(&shown, workflow);
+        assert_eq!(told["verdict"], expected, "{told}");
+        assert_eq!(told["worked_out_anew"], expected != "started", "{told}");
+    }
+    let run = verdict(&shown, "always")["run"].clone();
+    assert_eq!((&run["status"], &run["event"]["id"]), (&json!("completed"), &json!("a/2")));
+    let first = json_of(&engine, &["event", "show", "shop/1"]);
+    assert_eq!(verdict(&first, "once")["verdict"], "started");
+    assert_eq!(verdict(&first, "gapped")["verdict"], "started");
+    for workflow in ["once", "gapped", "single"] {
+        assert_eq!(verdict(&shown, workflow)["earlier_run"], verdict(&first, workflow)["run"]["id"]);
+    }
+    let big = verdict(&shown, "big");
+    assert_eq!(
+        big["conditions"],
+        json!([
+            { "of": "trigger", "holds": false, "comparisons": [{ "field": "event.data.total", "op": "greater_than",
+                "actual": 80, "expected": 100, "holds": false }] },
+            { "of": "enrolment", "holds": false, "comparisons": [{ "field": "contact.tags", "op": "contains",
+                "actual": [], "expected": "vip", "holds": false }] },
+        ])
+    );
+
+    let id = shown["event_id"].as_str().unwrap();
+    assert_eq!(json_of(&engine, &["event", "show", id]), shown, "by the id under which it is recorded");
+    let told = without_luck(&call(&engine, &["event", "show", id]));
+    assert_eq!(told.trim_end(), SHOWN.trim(), "{told}");
+
+    // A trigger that the workflow does not have any more keeps its runs.
+    let mut renamed = waits("always", "1s", Value::Null, none());
+    renamed["triggers"][0]["id"] = "other".into();
+    renamed["edges"][0][0] = "other".into();
+    engine.apply(renamed).await?;
+    let after = json_of(&engine, &["event", "show", "shop/a/2"]);
+    assert_eq!(
+        (&after["other_runs"][0]["id"], &after["other_runs"][0]["trigger"]),
+        (&run["id"], &json!("form"))
+    );
+    let told = verdict(&after, "always");
+    assert_eq!(
+        (&told["verdict"], &told["version"], &told["version_then"]),
+        (&json!("unexplained"), &json!(2), &json!(1))
+    );
+
+    // Refused, unknown, and not named.
+    engine.publish(vec![event("schedule.cron", "fake-slot", "ada", json!({}))]).await?;
+    engine.until("SELECT count(*) FROM parked_events", 1).await?;
+    for (arguments, code, said) in [
+        (&["event", "show", "fake-slot", "--source", "shop"][..], 3, "was refused: "),
+        (&["event", "show", "shop/fake-slot"], 3, "automation parked show "),
+        (&["event", "show", "shop/never"], 3, "automation parked list"),
+        (&["event", "show", "never"], 2, "--source"),
+    ] {
+        let output = command(&engine, arguments).output()?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.contains(said), "{arguments:?}: {error}");
+    }
+    engine.stop().await
+}
+
+const SHOWN: &str = r#"
+Event form.submitted from shop, id a/2
+  recorded  ID
+  subject   ada
+  happened  TIME
+  received  TIME
+  caused by event 1, link 1 of the chain
+  trace     0af7651916cd43dd8448eb211c80319c
+  data      {"total":80}
+
+always version 1, trigger form: started run ID of version 1, completed
+
+Without a run. Why is worked out anew: from the event as recorded, and from workflows and contact as they are today.
+big version 1, trigger form: a condition does not hold
+  trigger condition does not hold
+    no   event.data.total greater_than 100, is 80
+  enrolment condition does not hold
+    no   contact.tags contains "vip", is []
+gapped version 1, trigger form: kept out until TIME, by the gap after the last run of "ada": run ID
+halted version 1, trigger form: the workflow is paused
+later version 1, trigger form: first published after the event came
+once version 1, trigger form: kept out by reentry once, "ada" had been in: run ID
+single version 1, trigger form: kept out, a run of "ada" was open: run ID
 "#;

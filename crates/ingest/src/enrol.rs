@@ -1,7 +1,7 @@
 //! Entry rules over earlier runs: re-entry and what happens while a run of the same key is open.
 
 use crate::matching::Match;
-use automation_domain::workflow::{OnConflict, Reentry};
+use automation_domain::workflow::{self, OnConflict, Reentry};
 use automation_store::enrolments::{self, Enrolment, EnrolmentKey};
 use automation_store::runs::NewRun;
 use automation_store::{Error, PgConnection};
@@ -25,7 +25,7 @@ pub(crate) async fn admit(
             let key = key(&found);
             let enrolment = known.entry(key.clone()).or_default();
             let rules = &found.trigger.published.workflow.enrolment;
-            if !lets_in(enrolment, rules.reentry, rules.on_conflict, now) {
+            if kept_out(enrolment, rules, now).is_some() {
                 continue;
             }
             enrolment.run_id = Some(found.run.run_id);
@@ -40,19 +40,34 @@ pub(crate) async fn admit(
     Ok(admitted)
 }
 
-fn lets_in(known: &Enrolment, reentry: Reentry, on_conflict: OnConflict, now: DateTime<Utc>) -> bool {
-    let past_conflict = match on_conflict {
-        OnConflict::Start => true,
-        OnConflict::Ignore => !known.open,
-    };
-    past_conflict
-        && match reentry {
-            Reentry::Always => true,
-            Reentry::Once => known.runs == 0,
-            Reentry::AfterExit { gap } => {
-                !known.open && known.last_ended_at.is_none_or(|ended| now.signed_duration_since(ended) >= gap)
-            }
+/// Why an entry rule lets a match not in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeptOut {
+    /// `reentry: once`: the key was in before.
+    Once,
+    /// A run of the key is open, and the workflow has at most one.
+    StillIn,
+    /// The last run of the key ended too short a while ago.
+    Gap {
+        /// When it may enter again.
+        until: DateTime<Utc>,
+    },
+}
+
+/// Which entry rule keeps a key out, given what is known of its earlier runs; `None` lets it in.
+pub fn kept_out(known: &Enrolment, rules: &workflow::Enrolment, now: DateTime<Utc>) -> Option<KeptOut> {
+    if known.open && rules.on_conflict == OnConflict::Ignore {
+        return Some(KeptOut::StillIn);
+    }
+    match rules.reentry {
+        Reentry::Always => None,
+        Reentry::Once => (known.runs > 0).then_some(KeptOut::Once),
+        Reentry::AfterExit { .. } if known.open => Some(KeptOut::StillIn),
+        Reentry::AfterExit { gap } => {
+            let until = known.last_ended_at?.checked_add_signed(gap).unwrap_or(DateTime::<Utc>::MAX_UTC);
+            (now < until).then_some(KeptOut::Gap { until })
         }
+    }
 }
 
 fn needs_record(found: &Match) -> bool {
@@ -80,21 +95,19 @@ mod tests {
         let open = Enrolment { open: true, runs: 1, ..Enrolment::default() };
         let ended = Enrolment { runs: 1, last_ended_at: Some(hour_ago), ..Enrolment::default() };
         let after = |hours| Reentry::AfterExit { gap: TimeDelta::hours(hours) };
+        let until = hour_ago + TimeDelta::hours(2);
         for (known, reentry, on_conflict, expected) in [
-            (&new, Reentry::Once, OnConflict::Start, true),
-            (&ended, Reentry::Once, OnConflict::Start, false),
-            (&open, Reentry::Always, OnConflict::Start, true),
-            (&open, Reentry::Always, OnConflict::Ignore, false),
-            (&ended, Reentry::Always, OnConflict::Ignore, true),
-            (&open, after(0), OnConflict::Start, false),
-            (&ended, after(1), OnConflict::Start, true),
-            (&ended, after(2), OnConflict::Start, false),
+            (&new, Reentry::Once, OnConflict::Start, None),
+            (&ended, Reentry::Once, OnConflict::Start, Some(KeptOut::Once)),
+            (&open, Reentry::Always, OnConflict::Start, None),
+            (&open, Reentry::Always, OnConflict::Ignore, Some(KeptOut::StillIn)),
+            (&ended, Reentry::Always, OnConflict::Ignore, None),
+            (&open, after(0), OnConflict::Start, Some(KeptOut::StillIn)),
+            (&ended, after(1), OnConflict::Start, None),
+            (&ended, after(2), OnConflict::Start, Some(KeptOut::Gap { until })),
         ] {
-            assert_eq!(
-                lets_in(known, reentry, on_conflict, now),
-                expected,
-                "{known:?} {reentry:?} {on_conflict:?}"
-            );
+            let rules = workflow::Enrolment { reentry, on_conflict, ..workflow::Enrolment::default() };
+            assert_eq!(kept_out(known, &rules, now), expected, "{known:?} {reentry:?} {on_conflict:?}");
         }
     }
 }

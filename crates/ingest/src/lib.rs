@@ -17,6 +17,7 @@ mod parking;
 mod reading;
 mod traces;
 mod trigger_index;
+pub mod verdict;
 mod worker;
 
 use automation_broker::consumer::{

@@ -3,9 +3,10 @@
 use crate::directory::KnownTenant;
 use crate::trigger_index::{TriggerRef, schedule_of};
 use automation_domain::contact::Contact;
-use automation_domain::event::RecordedEvent;
+use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::facts::Facts;
 use automation_domain::id::{self, ContactId, RunId};
+use automation_domain::workflow::Workflow;
 use automation_store::runs::NewRun;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -58,12 +59,7 @@ pub(crate) fn matches(
                 trigger_id: trigger.id.clone(),
                 event_id: recorded.event_id,
                 contact_id,
-                run_key: id::run_key(
-                    key_of(workflow, &facts)
-                        .or_else(|| event.subject.clone())
-                        .or_else(|| schedule_of(event).map(str::to_owned))
-                        .unwrap_or_else(|| event.id.clone()),
-                ),
+                run_key: run_key(workflow, event, &facts),
                 priority: workflow
                     .priority
                     .unwrap_or_else(|| automation_domain::catalogue::priority_of(&event.event_type)),
@@ -74,8 +70,18 @@ pub(crate) fn matches(
         .collect()
 }
 
+/// What a run that the event starts is unique by within the workflow.
+pub(crate) fn run_key(workflow: &Workflow, event: &Event, facts: &Facts<'_>) -> String {
+    id::run_key(
+        key_of(workflow, facts)
+            .or_else(|| event.subject.clone())
+            .or_else(|| schedule_of(event).map(str::to_owned))
+            .unwrap_or_else(|| event.id.clone()),
+    )
+}
+
 /// What the workflow says its runs are unique by; a key that cannot be rendered, or is empty, falls back to the default.
-fn key_of(workflow: &automation_domain::workflow::Workflow, facts: &Facts<'_>) -> Option<String> {
+fn key_of(workflow: &Workflow, facts: &Facts<'_>) -> Option<String> {
     match workflow.enrolment.key.as_ref()?.render(facts).ok()? {
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(text),

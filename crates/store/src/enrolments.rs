@@ -3,6 +3,7 @@
 use crate::Error;
 use automation_domain::id::{RunId, TenantId, WorkflowId};
 use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -66,23 +67,46 @@ pub async fn lock(
     .bind(&run_keys)
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let key = EnrolmentKey {
-                tenant_id: TenantId(row.try_get("tenant_id")?),
-                workflow_id: WorkflowId(row.try_get("workflow_id")?),
-                run_key: row.try_get("run_key")?,
-            };
-            let enrolment = Enrolment {
-                run_id: row.try_get::<Option<Uuid>, _>("run_id")?.map(RunId),
-                open: row.try_get("open")?,
-                runs: row.try_get("runs")?,
-                last_started_at: row.try_get("last_started_at")?,
-                last_ended_at: row.try_get("last_ended_at")?,
-            };
-            Ok((key, enrolment))
-        })
-        .collect()
+    rows.iter().map(enrolment).collect()
+}
+
+/// What is known of earlier runs of these keys, as it is; role api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn read(
+    connection: &mut PgConnection,
+    keys: &[EnrolmentKey],
+) -> Result<BTreeMap<EnrolmentKey, Enrolment>, Error> {
+    let (tenants, workflows, run_keys) = columns(keys);
+    let rows = sqlx::query(
+        "SELECT e.tenant_id, e.workflow_id, e.run_key, e.run_id, e.open, e.runs, e.last_started_at, e.last_ended_at
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (t, w, k)
+           JOIN enrolments e ON e.tenant_id = u.t AND e.workflow_id = u.w AND e.run_key = u.k",
+    )
+    .bind(tenants)
+    .bind(workflows)
+    .bind(run_keys)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(enrolment).collect()
+}
+
+fn enrolment(row: &PgRow) -> Result<(EnrolmentKey, Enrolment), Error> {
+    let key = EnrolmentKey {
+        tenant_id: TenantId(row.try_get("tenant_id")?),
+        workflow_id: WorkflowId(row.try_get("workflow_id")?),
+        run_key: row.try_get("run_key")?,
+    };
+    let enrolment = Enrolment {
+        run_id: row.try_get::<Option<Uuid>, _>("run_id")?.map(RunId),
+        open: row.try_get("open")?,
+        runs: row.try_get("runs")?,
+        last_started_at: row.try_get("last_started_at")?,
+        last_ended_at: row.try_get("last_ended_at")?,
+    };
+    Ok((key, enrolment))
 }
 
 /// Writes enrolments that this transaction has locked.

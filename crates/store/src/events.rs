@@ -3,6 +3,7 @@
 use crate::Error;
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::id::{ContactId, EventId, EventKey, TenantId};
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
@@ -90,6 +91,43 @@ pub async fn by_ids(
             Ok(((TenantId(row.try_get("tenant_id")?), recorded.event_id), recorded))
         })
         .collect()
+}
+
+/// The event that a publisher called this.
+///
+/// After its receipt is forgotten (7 days), recorded events are searched, which is slow.
+///
+/// # Errors
+///
+/// [`Error`] of the database, or an unreadable row.
+pub async fn by_name(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    source: &str,
+    id: &str,
+) -> Result<Option<RecordedEvent>, Error> {
+    let key = EventKey::derive(source, id);
+    let Some(received_at) = received_at(connection, tenant, key).await? else {
+        return Ok(None);
+    };
+    let event_id = EventId::derive(received_at, key);
+    Ok(by_ids(connection, &[(tenant, event_id)]).await?.into_values().next())
+}
+
+/// When an event was received, by its receipt or else its record.
+pub(crate) async fn received_at(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    key: EventKey,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    if let Some(at) = crate::receipts::received_at(connection, tenant, key).await? {
+        return Ok(Some(at));
+    }
+    Ok(sqlx::query_scalar("SELECT received_at FROM events WHERE tenant_id = $1 AND event_key = $2 LIMIT 1")
+        .bind(tenant.0)
+        .bind(key.0)
+        .fetch_optional(connection)
+        .await?)
 }
 
 fn recorded(row: &PgRow) -> Result<RecordedEvent, Error> {

@@ -257,6 +257,26 @@ pub async fn by_id(connection: &mut PgConnection, parked_id: Uuid) -> Result<Opt
     row.map(|row| parked(&row)).transpose()
 }
 
+/// Refused messages of the scope that hold this text, in the body or a header, the latest first; role api.
+///
+/// All of them are searched.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn mentioning(connection: &mut PgConnection, text: &str, limit: i64) -> Result<Vec<Parked>, Error> {
+    let rows = sqlx::query(
+        "SELECT * FROM parked_events
+          WHERE position(convert_to($1, 'UTF8') IN body) > 0 OR position($1 IN headers::text) > 0
+          ORDER BY last_seen_at DESC, parked_id DESC LIMIT $2",
+    )
+    .bind(text)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(parked).collect()
+}
+
 fn parked(row: &PgRow) -> Result<Parked, Error> {
     let parked_id: Uuid = row.try_get("parked_id")?;
     let word: String = row.try_get("status")?;

@@ -1,6 +1,6 @@
 //! Runs as people look for them: lists, one run with its history; role api.
 
-use crate::Error;
+use crate::{Error, events};
 use automation_domain::id::{
     ContactId, EventId, EventKey, RunId, TenantId, VersionId, WorkflowId, lower_bound, millis_of,
 };
@@ -265,7 +265,7 @@ pub async fn ids_of_event(
     id: &str,
 ) -> Result<Option<Vec<RunId>>, Error> {
     let key = EventKey::derive(source, id);
-    let Some(received_at) = received_at(connection, tenant, key).await? else {
+    let Some(received_at) = events::received_at(connection, tenant, key).await? else {
         return Ok(None);
     };
     let triggers: Vec<(Uuid, String)> = sqlx::query_as(
@@ -281,21 +281,6 @@ pub async fn ids_of_event(
         .map(|(workflow, trigger)| RunId::derive(received_at, WorkflowId(*workflow), trigger, key))
         .collect();
     Ok(Some(ids))
-}
-
-async fn received_at(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    key: EventKey,
-) -> Result<Option<DateTime<Utc>>, Error> {
-    if let Some(at) = crate::receipts::received_at(connection, tenant, key).await? {
-        return Ok(Some(at));
-    }
-    Ok(sqlx::query_scalar("SELECT received_at FROM events WHERE tenant_id = $1 AND event_key = $2 LIMIT 1")
-        .bind(tenant.0)
-        .bind(key.0)
-        .fetch_optional(connection)
-        .await?)
 }
 
 /// The ids that a set of ids lies between: `low <= id < high`.

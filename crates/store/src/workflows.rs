@@ -318,6 +318,27 @@ pub async fn versions(
         .collect()
 }
 
+/// The number of the version of each workflow that was published at some moment; none for one that came later. Role api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn published_at(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    at: DateTime<Utc>,
+) -> Result<BTreeMap<WorkflowId, i32>, Error> {
+    let rows: Vec<(Uuid, i32)> = sqlx::query_as(
+        "SELECT workflow_id, max(number) FROM workflow_versions
+          WHERE tenant_id = $1 AND published_at <= $2 GROUP BY workflow_id",
+    )
+    .bind(tenant.0)
+    .bind(at)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(workflow, number)| (WorkflowId(workflow), number)).collect())
+}
+
 /// Those of these workflows that are paused, and that stay so until the transaction ends; role worker.
 ///
 /// # Errors

@@ -1,4 +1,7 @@
-//! `automation event`: publish an event by hand, over the broker like everybody else.
+//! `automation event`: publish an event by hand, over the broker like everybody else, and see what became of one.
+
+mod show;
+mod verdicts;
 
 use crate::exit;
 use crate::output::{Output, time};
@@ -22,6 +25,8 @@ use serde_json::{Value, json};
 pub enum EventCommand {
     /// Publish one event and wait for the broker's confirm
     Publish(Box<PublishArgs>),
+    /// Show a recorded event, and for each trigger that listens for it why it started a run or none
+    Show(show::ShowArgs),
 }
 
 /// Arguments of `automation event publish`.
@@ -59,7 +64,13 @@ pub struct PublishArgs {
 
 /// Runs the command.
 pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
-    let EventCommand::Publish(args) = command;
+    match command {
+        EventCommand::Publish(args) => publish(*args, output).await,
+        EventCommand::Show(args) => show::run(args, output).await,
+    }
+}
+
+async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
     let data = match args.data.strip_prefix('@') {
         Some(file) => std::fs::read_to_string(file).map_err(|error| {
             exit::usage(format!("cannot read {file}: {error}"), "name a file that holds a JSON object")
@@ -98,7 +109,7 @@ pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
     publisher.close().await;
     output.one(&json!({ "id": id, "source": args.source, "type": args.event_type }), || {
         format!(
-            "published {} {}/{id}\nnext: automation run list --event {}/{id}",
+            "published {} {}/{id}\nnext: automation event show {}/{id}",
             args.event_type, args.source, args.source
         )
     });

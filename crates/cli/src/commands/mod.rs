@@ -8,6 +8,7 @@ pub mod contact;
 pub mod credential;
 pub mod dead;
 pub mod doctor;
+mod entry;
 pub mod event;
 pub mod health;
 pub mod hook;

@@ -203,7 +203,8 @@ async fn cancel(session: &Session, id: RunId, reason: &str, output: &Output) -> 
     }
 }
 
-fn summary_json(run: &RunSummary) -> Value {
+/// A run without its steps.
+pub(super) fn summary_json(run: &RunSummary) -> Value {
     let event = run.event.as_ref();
     json!({
         "id": run.run_id, "workflow": run.workflow, "version": run.version, "status": run.status.as_str(),

@@ -2,9 +2,9 @@
 
 mod requests;
 
+use crate::commands::entry::{self, Entry, compared, plain, short};
 use crate::output::{Output, time};
 use crate::session::Session;
-use automation_domain::condition::{Comparison, Condition};
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
@@ -37,13 +37,6 @@ struct Sources {
 /// Most dead letters of one run that are told of: it has one for each time that it failed.
 const LETTERS: i64 = 100;
 
-/// A condition of the entry, and what it comes to.
-struct Entry {
-    of: &'static str,
-    holds: bool,
-    comparisons: Vec<Comparison>,
-}
-
 /// Prints the story.
 pub(super) async fn explain(
     session: &Session,
@@ -56,10 +49,7 @@ pub(super) async fn explain(
     let mut value = super::detail_json(detail);
     value["contact_record"] = json!(sources.contact);
     value["event_data"] = json!(sources.event.as_ref().map(|recorded| &recorded.event.data));
-    value["conditions"] = entries
-        .iter()
-        .map(|entry| json!({ "of": entry.of, "holds": entry.holds, "comparisons": entry.comparisons }))
-        .collect();
+    value["conditions"] = json!(entries);
     for step in value["steps"].as_array_mut().into_iter().flatten() {
         step["input"] = json!(input(&step["detail"], &sources));
     }
@@ -117,27 +107,16 @@ fn entries(sources: &Sources, detail: &RunDetail, tenant: &str) -> Vec<Entry> {
         tenant,
         now: detail.summary.received_at,
     };
-    let entry = |of, condition: &Condition| {
-        let verdict = condition.explain(&facts);
-        Entry { of, holds: verdict.holds, comparisons: verdict.comparisons }
-    };
-    let trigger = workflow.trigger(&detail.summary.trigger).and_then(|trigger| trigger.condition.as_ref());
-    let enrolment = workflow.enrolment.condition.as_ref();
-    trigger
-        .map(|condition| entry("trigger", condition))
-        .into_iter()
-        .chain(enrolment.map(|condition| entry("enrolment", condition)))
-        .collect()
+    match workflow.trigger(&detail.summary.trigger) {
+        Some(trigger) => entry::of(workflow, trigger, &facts),
+        None => Vec::new(),
+    }
 }
 
 fn story(detail: &RunDetail, sources: &Sources, entries: &[Entry]) -> String {
     let mut lines = heading(detail, sources);
     for entry in entries {
-        let verdict = if entry.holds { "holds" } else { "does not hold" };
-        lines.push(format!("  {} condition {verdict} (with the contact as it is today)", entry.of));
-        for one in &entry.comparisons {
-            lines.push(compared(4, one.holds, &one.field, &one.op, &one.actual, &one.expected));
-        }
+        lines.extend(entry.told(2, " (with the contact as it is today)"));
     }
     lines.push(String::new());
     for entry in &detail.log {
@@ -249,12 +228,6 @@ fn brought_back(detail: &Value) -> String {
     told
 }
 
-fn compared(indent: usize, holds: bool, field: &str, op: &str, actual: &Value, expected: &Value) -> String {
-    let holds = if holds { "yes" } else { "no " };
-    let actual = if actual.is_null() { "missing".to_owned() } else { short(actual) };
-    format!("{:indent$}{holds}  {field} {op} {}, is {actual}", "", short(expected))
-}
-
 fn ending(detail: &RunDetail) -> Vec<String> {
     let run = &detail.summary;
     let Some(at) = run.finished_at else {
@@ -302,17 +275,4 @@ fn taken(duration: TimeDelta) -> String {
     } else {
         format!("{} min", millis / 60_000)
     }
-}
-
-/// JSON in at most 100 characters.
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(100) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

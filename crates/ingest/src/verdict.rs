@@ -1,0 +1,69 @@
+//! What ingest decides about an event, for whoever asks afterwards why it started no run.
+
+pub use crate::enrol::{KeptOut, kept_out};
+
+use crate::matching;
+use crate::trigger_index::schedule_of;
+use automation_domain::event::Event;
+use automation_domain::facts::Facts;
+use automation_domain::id::{ScheduleId, WorkflowId};
+use automation_domain::workflow::{Trigger, Workflow};
+use automation_store::enrolments::Enrolment;
+use chrono::{DateTime, Utc};
+
+/// Whether a trigger listens for an event, its condition aside.
+pub fn listens(workflow: WorkflowId, trigger: &Trigger, event: &Event) -> bool {
+    match (schedule_of(event), &trigger.schedule) {
+        (Some(slot), Some(_)) => slot == ScheduleId::derive(workflow, &trigger.id).to_string(),
+        (None, None) => trigger.event == event.event_type,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// What a run of the workflow that the event starts is unique by.
+pub fn run_key(workflow: &Workflow, event: &Event, facts: &Facts<'_>) -> String {
+    matching::run_key(workflow, event, facts)
+}
+
+/// What was known of earlier runs of a key at some moment, as far as its record tells today; `None` when runs that began
+/// later have replaced it.
+pub fn known_at(today: &Enrolment, at: DateTime<Utc>) -> Option<Enrolment> {
+    match today.last_started_at {
+        None => Some(Enrolment::default()),
+        Some(started) if started > at => (today.runs == 1).then(Enrolment::default),
+        Some(_) => {
+            let was_open = today.open || today.last_ended_at.is_some_and(|ended| ended > at);
+            Some(Enrolment { open: was_open, ..today.clone() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+
+    #[test]
+    fn what_was_known_is_told_from_the_latest_run_alone() {
+        let at = DateTime::from_timestamp(1_000_000, 0).unwrap();
+        let (before, after) = (at - TimeDelta::hours(1), at + TimeDelta::hours(1));
+        let record = |runs, open, started, ended| Enrolment {
+            run_id: None,
+            open,
+            runs,
+            last_started_at: started,
+            last_ended_at: ended,
+        };
+        let known = |today: &Enrolment| known_at(today, at).map(|known| (known.runs, known.open));
+        for (today, expected) in [
+            (record(0, false, None, None), Some((0, false))),
+            (record(1, true, Some(before), None), Some((1, true))),
+            (record(1, false, Some(before), Some(after)), Some((1, true))),
+            (record(2, false, Some(before), Some(before)), Some((2, false))),
+            (record(1, true, Some(after), None), Some((0, false))),
+            (record(2, true, Some(after), Some(before)), None),
+        ] {
+            assert_eq!(known(&today), expected, "{today:?}");
+        }
+    }
+}
