@@ -245,6 +245,8 @@ async fn why_an_event_started_a_run_or_none_is_told_for_each_trigger_that_listen
     }
     let run = verdict(&shown, "always")["run"].clone();
     assert_eq!((&run["status"], &run["event"]["id"]), (&json!("completed"), &json!("a/2")));
+    let explained = json_of(&engine, &["run", "explain", run["id"].as_str().unwrap()]);
+    assert_eq!((&explained["trace_id"], &explained["span_id"]), (&shown["trace_id"], &Value::Null));
     let first = json_of(&engine, &["event", "show", "shop/1"]);
     assert_eq!(verdict(&first, "once")["verdict"], "started");
     assert_eq!(verdict(&first, "gapped")["verdict"], "started");

@@ -6,6 +6,7 @@ use automation_domain::id::{
 };
 use automation_domain::interpreter::{End, RunState, Step, StepError};
 use automation_domain::priority::Priority;
+use automation_domain::trace::RunTrace;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
@@ -162,6 +163,8 @@ pub struct RunDetail {
     pub state: Option<RunState>,
     /// Its checkpoints, in order.
     pub log: Vec<LogEntry>,
+    /// Its trace, when that is sampled.
+    pub trace: Option<RunTrace>,
 }
 
 /// What one claim of a run came to.
@@ -244,10 +247,20 @@ pub async fn by_id(
     )
     .bind(tenant.0)
     .bind(run.0)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     let log = rows.iter().map(|row| entry(row, run)).collect::<Result<_, _>>()?;
-    Ok(Some(RunDetail { summary, state, log }))
+    let trace: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT trace FROM runs_open WHERE tenant_id = $1 AND run_id = $2
+         UNION ALL SELECT trace FROM runs_finished WHERE tenant_id = $1 AND run_id = $2",
+    )
+    .bind(tenant.0)
+    .bind(run.0)
+    .fetch_optional(connection)
+    .await?
+    .flatten();
+    let trace = trace.and_then(|bytes| RunTrace::from_bytes(&bytes));
+    Ok(Some(RunDetail { summary, state, log, trace }))
 }
 
 /// The ids of every run that an event may have started: one for each trigger that the tenant ever published.

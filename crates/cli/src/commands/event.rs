@@ -1,6 +1,6 @@
 //! `automation event`: publish an event by hand, over the broker like everybody else, and see what became of one.
 
-mod show;
+pub mod show;
 mod verdicts;
 
 use crate::exit;

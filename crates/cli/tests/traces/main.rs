@@ -56,6 +56,15 @@ fn role(name: &str, engine: &Engine, recorder: &Recorder, collector: &Collector)
     command.spawn().context("starting a role")
 }
 
+/// What a command prints.
+async fn cli(engine: &Engine, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
+    command.args(arguments).env("DATABASE_URL", engine.database.url()).env("AUTOMATION_TENANT", "acme");
+    let output = command.output().await?;
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// Lets a process drain; what it has not sent of its traces leaves then.
 async fn drain(mut process: Child) -> anyhow::Result<()> {
     let pid = process.id().context("it runs")?;
@@ -156,6 +165,15 @@ async fn an_event_and_its_retries_are_one_trace_over_all_processes() -> anyhow::
     let second = role("executor", &engine, &recorder, &collector)?;
     engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 1).await?;
 
+    // Whoever looks at the run finds its trace, and in it the run's own span.
+    let runs: serde_json::Value = serde_json::from_str(&cli(&engine, &["run", "list", "--json"]).await?)?;
+    let run = runs["data"][0]["id"].as_str().context("a run")?.to_owned();
+    let told = cli(&engine, &["run", "explain", &run]).await?;
+    assert!(told.contains(&format!("\n  trace     {trace_id}\n")), "{told}");
+    let explained = cli(&engine, &["run", "explain", &run, "--json"]).await?;
+    let explained: serde_json::Value = serde_json::from_str(&explained)?;
+    assert_eq!(explained["trace_id"], trace_id);
+
     let spans = collector
         .until(|spans| {
             named(spans, &trace_id, "process automation.events").len() == 2
@@ -178,6 +196,7 @@ async fn an_event_and_its_retries_are_one_trace_over_all_processes() -> anyhow::
     // The first attempt failed more than a second before the second, in a process that is gone.
     let attempts = named(&spans, &trace_id, "attempt http_request");
     let run = named(&spans, &trace_id, "run call")[0];
+    assert_eq!(explained["span_id"], run.span_id);
     assert!(attempts.iter().all(|attempt| run.start <= attempt.start && attempt.end <= run.end));
     assert!(run.end - run.start > 1_000_000_000);
 

@@ -106,7 +106,7 @@ fn not_recorded(args: &ShowArgs, refused: Option<&Parked>) -> anyhow::Error {
 }
 
 /// The trace in which an event was published.
-fn trace_id(recorded: &RecordedEvent) -> Option<String> {
+pub fn trace_id(recorded: &RecordedEvent) -> Option<String> {
     let parent = TraceParent::parse(recorded.event.traceparent.as_deref()?)?;
     Some(format!("{:032x}", parent.context.trace_id))
 }

@@ -3,6 +3,7 @@
 mod requests;
 
 use crate::commands::entry::{self, Entry, compared, plain, short};
+use crate::commands::event::show::trace_id;
 use crate::output::{Output, time};
 use crate::session::Session;
 use automation_domain::contact::Contact;
@@ -53,6 +54,8 @@ pub(super) async fn explain(
     for step in value["steps"].as_array_mut().into_iter().flatten() {
         step["input"] = json!(input(&step["detail"], &sources));
     }
+    value["trace_id"] = trace(detail, &sources).map(|(id, _)| id).into();
+    value["span_id"] = detail.trace.map(|trace| format!("{:016x}", trace.span_id)).into();
     value["requests"] = sources.effects.iter().map(requests::json).collect();
     value["dead_letters"] = sources.letters.iter().map(crate::commands::dead::show::line).collect();
     output.one(&value, || story(detail, &sources, &entries));
@@ -113,6 +116,14 @@ fn entries(sources: &Sources, detail: &RunDetail, tenant: &str) -> Vec<Entry> {
     }
 }
 
+/// The run's trace, or else its event's, and what there is to say of it.
+fn trace(detail: &RunDetail, sources: &Sources) -> Option<(String, &'static str)> {
+    let own = detail.trace.map(|trace| (format!("{:032x}", trace.trace_id), ""));
+    let of_event =
+        || Some((trace_id(sources.event.as_ref()?)?, " (of the event; the run is not recorded in it)"));
+    own.or_else(of_event)
+}
+
 fn story(detail: &RunDetail, sources: &Sources, entries: &[Entry]) -> String {
     let mut lines = heading(detail, sources);
     for entry in entries {
@@ -158,6 +169,7 @@ fn heading(detail: &RunDetail, sources: &Sources) -> Vec<String> {
     });
     lines.push(format!("  received  {}", time(run.received_at)));
     lines.push(format!("  trigger   {} (unique by {})", run.trigger, run.run_key));
+    lines.extend(trace(detail, sources).map(|(id, remark)| format!("  trace     {id}{remark}")));
     lines
 }
 
