@@ -31,7 +31,9 @@ async fn events_in_every_mode_become_runs_once_however_often_they_are_sent() -> 
         let mut order = form("mixed", "eve");
         order["type"] = "order.created".into();
         let batch = json!([form("two", "bob"), order, form("three", "cid")]);
-        let answer = send(door.batch(&key, batch).header("x-request-id", "batch-7")).await?;
+        let batch = door.batch(&key, batch).header("x-request-id", "batch-7");
+        let trace = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let answer = send(batch.header("traceparent", trace)).await?;
         assert_eq!((answer.status, &answer.body), (202, &json!({ "accepted": 3 })), "{answer:?}");
         assert_eq!(answer.headers["x-request-id"], "batch-7");
         let binary = door.http.post(format!("{}/v1/events", door.url)).bearer_auth(&key);
@@ -44,12 +46,17 @@ async fn events_in_every_mode_become_runs_once_however_often_they_are_sent() -> 
             .header("ce-time", "2026-11-24T08:00:00Z")
             .header("ce-subject", "Zo%C3%AB")
             .header("idempotency-key", "\"4\"")
+            .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
             .body(r#"{ "form_id": "contact", "text": "hello" }"#);
         assert_eq!(send(binary).await?.status, 202);
     }
     let engine = &door.engine;
     engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 4).await?;
     assert_eq!(engine.count("SELECT count(*) FROM events").await?, 5);
+    for (trace, events) in [("00-0af7%-01", 1), ("00-1af7%-00", 3)] {
+        let inherited = format!("SELECT count(*) FROM events WHERE traceparent LIKE '{trace}'");
+        assert_eq!(engine.count(&inherited).await?, events, "the trace of the request");
+    }
     assert_eq!(engine.count("SELECT count(*) FROM notes").await?, 4);
     assert_eq!(engine.count("SELECT count(*) FROM contacts WHERE subject = 'Zoë'").await?, 1);
     assert_eq!(engine.count("SELECT count(*) FROM parked_events").await?, 0);

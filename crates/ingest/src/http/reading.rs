@@ -8,9 +8,11 @@ use automation_domain::event::Event;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::event::envelope::{self, Envelope, Refusal};
 use automation_domain::limits::Limits;
+use automation_domain::trace::TraceParent;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Attributes that the engine keeps; others are accepted and go no further.
@@ -85,7 +87,43 @@ impl Mode {
     }
 }
 
-/// Reads the events of a body for the tenant whose key was shown: an event need not name it.
+/// Bytes of the tenant's member and of commas, the tenant's key aside.
+const ROOM: usize = 20;
+
+/// What a request says of all its events that do not say it themselves.
+struct Said<'a> {
+    tenant: &'a str,
+    trace: Option<Trace>,
+}
+
+/// Where the request stands in a trace: W3C's headers.
+struct Trace {
+    parent: String,
+    state: Option<String>,
+}
+
+impl Trace {
+    /// `None` without one usable `traceparent`, as W3C asks.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut parents = headers.get_all("traceparent").iter();
+        let (parent, None) = (parents.next()?.to_str().ok()?, parents.next()) else { return None };
+        TraceParent::parse(parent)?;
+        let states: Vec<&str> =
+            headers.get_all("tracestate").iter().filter_map(|value| value.to_str().ok()).collect();
+        let state = Some(states.join(",")).filter(|state| !state.is_empty());
+        Some(Self { parent: parent.to_owned(), state })
+    }
+
+    /// As members of an object.
+    fn members(&self) -> String {
+        let state =
+            self.state.as_ref().map(|state| format!(",\"tracestate\":{}", Value::from(state.as_str())));
+        format!("\"traceparent\":{}{}", Value::from(self.parent.as_str()), state.unwrap_or_default())
+    }
+}
+
+/// Reads the events of a body for the tenant whose key was shown: an event need not name it. One without a trace
+/// belongs to the request's.
 pub(super) fn read(
     mode: Mode,
     headers: &HeaderMap,
@@ -93,12 +131,13 @@ pub(super) fn read(
     tenant: &str,
     limits: &Limits,
 ) -> Result<Vec<Result<Incoming, Refusal>>, Problem> {
+    let said = Said { tenant, trace: Trace::of(headers) };
     match mode {
-        Mode::Structured => Ok(vec![structured(&body, tenant, limits)]),
-        Mode::Binary => Ok(vec![binary(headers, body, tenant, limits)]),
+        Mode::Structured => Ok(vec![structured(&body, &said, limits)]),
+        Mode::Binary => Ok(vec![binary(headers, body, &said, limits)]),
         Mode::Batch => {
             let members = envelope::batch_members(&body, limits).map_err(|refusal| whole(refusal, limits))?;
-            Ok(members.into_iter().map(|member| structured(member, tenant, limits)).collect())
+            Ok(members.into_iter().map(|member| structured(member, &said, limits)).collect())
         }
     }
 }
@@ -112,14 +151,14 @@ fn whole(refusal: Refusal, limits: &Limits) -> Problem {
     }
 }
 
-fn structured(bytes: &[u8], tenant: &str, limits: &Limits) -> Result<Incoming, Refusal> {
-    let bytes = with_tenant(bytes, tenant);
+fn structured(bytes: &[u8], said: &Said<'_>, limits: &Limits) -> Result<Incoming, Refusal> {
+    let bytes = completed(bytes, said, limits);
     let envelope = Envelope { content_type: Some(STRUCTURED), body: &bytes, ..Envelope::default() };
     let event = only(envelope::read_unrouted(&envelope, limits))?;
     Ok(Incoming { event, form: Form::Structured(bytes) })
 }
 
-fn binary(headers: &HeaderMap, data: Vec<u8>, tenant: &str, limits: &Limits) -> Result<Incoming, Refusal> {
+fn binary(headers: &HeaderMap, data: Vec<u8>, said: &Said<'_>, limits: &Limits) -> Result<Incoming, Refusal> {
     let mut attributes = BTreeMap::new();
     for name in ATTRIBUTES {
         let Some(value) = headers.get(format!("ce-{name}")) else { continue };
@@ -128,7 +167,12 @@ fn binary(headers: &HeaderMap, data: Vec<u8>, tenant: &str, limits: &Limits) -> 
         })?;
         attributes.insert(name.to_owned(), envelope::percent_decoded(text));
     }
-    attributes.entry("tenantid".to_owned()).or_insert_with(|| tenant.to_owned());
+    attributes.entry("tenantid".to_owned()).or_insert_with(|| said.tenant.to_owned());
+    let has_trace = attributes.contains_key("traceparent") || attributes.contains_key("tracestate");
+    if let Some(trace) = said.trace.as_ref().filter(|_| !has_trace) {
+        attributes.insert("traceparent".to_owned(), trace.parent.clone());
+        attributes.extend(trace.state.as_ref().map(|state| ("tracestate".to_owned(), state.clone())));
+    }
     let prefixed = prefixed(&attributes);
     let envelope = Envelope {
         content_type: Some("application/json"),
@@ -151,26 +195,42 @@ fn only(members: Result<envelope::Members, Refusal>) -> Result<Event, Refusal> {
     member.outcome
 }
 
-/// The object with the tenant's key in front, unless it names a tenant itself. What is not an object stays as it is: it
-/// is refused with its own reason.
-fn with_tenant(bytes: &[u8], tenant: &str) -> Vec<u8> {
+/// The object with what the request says in front, unless it says it itself. What is not an object stays as it is: it is
+/// refused with its own reason.
+fn completed(bytes: &[u8], said: &Said<'_>, limits: &Limits) -> Vec<u8> {
     #[derive(Deserialize)]
     struct Named {
         #[serde(default, deserialize_with = "any")]
         tenantid: bool,
+        #[serde(default, deserialize_with = "any")]
+        traceparent: bool,
+        #[serde(default, deserialize_with = "any")]
+        tracestate: bool,
     }
     fn any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
         IgnoredAny::deserialize(deserializer).map(|_| true)
     }
-    let names_none = serde_json::from_slice(bytes).is_ok_and(|named: Named| !named.tenantid);
-    let brace = bytes.iter().position(|byte| *byte == b'{').filter(|_| names_none);
-    let Some((before, after)) = brace.and_then(|brace| bytes.split_at_checked(brace + 1)) else {
+    let brace = bytes.iter().position(|byte| *byte == b'{');
+    let named = serde_json::from_slice::<Named>(bytes).ok();
+    let Some((named, (before, after))) = named.zip(brace.and_then(|brace| bytes.split_at_checked(brace + 1)))
+    else {
         return bytes.to_owned();
     };
-    let is_empty = after.trim_ascii_start().starts_with(b"}");
     // A tenant's key is letters, digits and hyphens: it needs no escape.
-    let member = format!("\"tenantid\":\"{tenant}\"{}", if is_empty { "" } else { "," });
-    [before, member.as_bytes(), after].concat()
+    let mut members =
+        if named.tenantid { Vec::new() } else { vec![format!("\"tenantid\":\"{}\"", said.tenant)] };
+    if let Some(trace) = said.trace.as_ref().filter(|_| !named.traceparent && !named.tracestate) {
+        let trace = trace.members();
+        // An event that just fits is worth more than its trace.
+        if bytes.len() + said.tenant.len() + trace.len() + ROOM <= limits.event_bytes {
+            members.push(trace);
+        }
+    }
+    let mut members = members.join(",");
+    if !members.is_empty() && !after.trim_ascii_start().starts_with(b"}") {
+        members.push(',');
+    }
+    [before, members.as_bytes(), after].concat()
 }
 
 #[cfg(test)]
@@ -186,8 +246,10 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
+    const ACME: Said<'static> = Said { tenant: "acme", trace: None };
+
     fn one(body: &str) -> Result<Incoming, Refusal> {
-        structured(body.as_bytes(), "acme", &Limits::default())
+        structured(body.as_bytes(), &ACME, &Limits::default())
     }
 
     const REST: &str =
@@ -250,7 +312,7 @@ mod tests {
             ("ce-subject", "Zo%C3%AB"),
             ("ce-unknown", "x"),
         ]);
-        let incoming = binary(&headers, b"{\"n\": 1.50}".to_vec(), "acme", &Limits::default()).unwrap();
+        let incoming = binary(&headers, b"{\"n\": 1.50}".to_vec(), &ACME, &Limits::default()).unwrap();
         assert_eq!(
             (incoming.event.subject.as_deref(), incoming.event.tenant.as_str()),
             (Some("Zoë"), "acme")
@@ -259,6 +321,46 @@ mod tests {
         let Form::Binary { attributes, data } = incoming.form else { panic!("not binary") };
         assert_eq!((attributes["subject"].as_str(), data.as_slice()), ("Zoë", &b"{\"n\": 1.50}"[..]));
         assert!(!attributes.contains_key("unknown"));
+    }
+
+    #[test]
+    fn an_event_without_a_trace_belongs_to_the_requests() {
+        const SENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        const OWN: &str = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let read = |mode, pairs: &[(&'static str, &'static str)], body: String, limits: &Limits| {
+            let read = read(mode, &headers(pairs), body.into_bytes(), "acme", limits).unwrap();
+            read.into_iter()
+                .map(|one| one.unwrap().event)
+                .map(|event| (event.traceparent.unwrap_or_default(), event.tracestate.unwrap_or_default()))
+                .collect::<Vec<_>>()
+        };
+        let limits = Limits::default();
+        let pair = |parent: &str, state: &str| (parent.to_owned(), state.to_owned());
+        let batch = || {
+            format!("[{{{REST}}}, {{{REST},\"traceparent\":\"{OWN}\"}}, {{\"tenantid\":\"acme\",{REST}}}]")
+        };
+        let sent = [("traceparent", SENT), ("tracestate", "a=\"1"), ("tracestate", "b=2")];
+        let inherited = || pair(SENT, "a=\"1,b=2");
+        assert_eq!(read(Mode::Batch, &sent, batch(), &limits), [inherited(), pair(OWN, ""), inherited()]);
+        for unusable in [&[("traceparent", "00-0-0-01")][..], &[("traceparent", SENT), ("traceparent", SENT)]]
+        {
+            assert_eq!(read(Mode::Batch, unusable, batch(), &limits)[0], pair("", ""), "{unusable:?}");
+        }
+        let binary = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "shop"),
+            ("ce-type", "a.b"),
+            ("ce-time", "2026-01-01T00:00:00Z"),
+            ("traceparent", SENT),
+        ];
+        assert_eq!(read(Mode::Binary, &binary, "{}".to_owned(), &limits), [pair(SENT, "")]);
+        let own = [&binary[..], &[("ce-traceparent", OWN)]].concat();
+        assert_eq!(read(Mode::Binary, &own, "{}".to_owned(), &limits), [pair(OWN, "")]);
+        // An event is not too large for its trace's sake.
+        let named = format!("{{\"tenantid\":\"acme\",{REST}}}");
+        let tight = Limits { event_bytes: named.len(), ..Limits::default() };
+        assert_eq!(read(Mode::Structured, &sent, named, &tight), [pair("", "")]);
     }
 
     #[test]
