@@ -9,8 +9,8 @@ mod session;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
-    apikey, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, parked, run,
-    schedule, serve, tenant, topology, workflow,
+    apikey, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, parked, record,
+    run, schedule, serve, tenant, topology, workflow,
 };
 use output::Output;
 use std::process::ExitCode;
@@ -54,7 +54,7 @@ enum Command {
     /// Webhooks: addresses that other systems call
     #[command(subcommand)]
     Hook(hook::HookCommand),
-    /// Publish events
+    /// Publish events, and see what became of them
     #[command(subcommand)]
     Event(event::EventCommand),
     /// Workflow files and published workflows
@@ -69,6 +69,12 @@ enum Command {
     /// Contacts
     #[command(subcommand)]
     Contact(contact::ContactCommand),
+    /// Tasks that workflows gave to people
+    #[command(subcommand)]
+    Task(record::TaskCommand),
+    /// Notes that workflows left on contacts
+    #[command(subcommand)]
+    Note(record::NoteCommand),
     /// What authorizes requests to the world outside
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
@@ -137,6 +143,8 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Schedule(command) => schedule::run(command, output).await,
         Command::Run(command) => run::run(command, output).await,
         Command::Contact(command) => contact::run(command, output).await,
+        Command::Task(command) => record::run_task(command, output).await,
+        Command::Note(command) => record::run_note(command, output).await,
         Command::Credential(command) => credential::run(command, output).await,
         Command::Parked(command) => parked::run(command, output).await,
         Command::Dead(command) => dead::run(command, output).await,

@@ -346,6 +346,7 @@ async fn a_contact_is_found_by_its_subject() -> anyhow::Result<()> {
     shell.queued("1").await?;
     assert_eq!(shell.call(&["contact", "show", "ada", "--json"]).json()["subject"], "ada");
     shell.call(&["contact", "show", "eve"]).fails(3, "no contact \"eve\"");
+    shell.call(&["task", "list", "--contact", "eve"]).fails(3, "no contact \"eve\"");
     Ok(())
 }
 

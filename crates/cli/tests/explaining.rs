@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use uuid::Uuid;
 
 /// `/gone` is never there; `/late` answers 503 until it is mended.
 async fn server(mended: Arc<AtomicBool>) -> anyhow::Result<Recorder> {
@@ -131,6 +132,19 @@ async fn a_run_with_retries_a_delay_an_error_branch_a_dead_letter_and_a_replay_i
     assert_eq!(codes, [503, 503, 200]);
     assert_eq!(late["response"]["status"], 200);
     assert_eq!(data["dead_letters"][0]["status"], "replayed");
+
+    let tasks = json_of(&engine, &["task", "list", "--contact", "ada"])["data"].clone();
+    let task = &tasks[0];
+    assert_eq!(
+        (&task["title"], &task["assignee"], &task["status"]),
+        (&json!("Call Ada"), &json!("bob"), &json!("open"))
+    );
+    assert_eq!((&task["contact"], &task["run"]), (&json!("ada"), &json!(run)));
+    assert_eq!(json_of(&engine, &["task", "list", "--run", &run])["data"], tasks);
+    let notes = json_of(&engine, &["note", "list", "--contact", "ada", "--run", &run])["data"].clone();
+    assert_eq!((notes.as_array().unwrap().len(), &notes[0]["text"]), (1, &json!("Ada is not on the list")));
+    let other = Uuid::new_v4().to_string();
+    assert_eq!(json_of(&engine, &["note", "list", "--run", &other])["data"], json!([]));
     engine.stop().await
 }
 

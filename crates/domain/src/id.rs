@@ -138,6 +138,12 @@ pub fn lower_bound(at: DateTime<Utc>) -> Uuid {
     Uuid::from_u128(u128::from(millis(at)) << 80)
 }
 
+/// The ids that were derived at the same millisecond as this one lie between these: `low <= id < high`.
+pub fn id_bounds(id: Uuid) -> (Uuid, Uuid) {
+    let bound = |millis: u64| Uuid::from_u128(u128::from(millis) << 80);
+    (bound(millis_of(id)), bound(millis_of(id) + 1))
+}
+
 /// The millisecond that a time-ordered id begins with, since the epoch.
 pub fn millis_of(id: Uuid) -> u64 {
     (id.as_u128() >> 80) as u64

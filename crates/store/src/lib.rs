@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod parked;
 pub mod partitions;
 pub mod receipts;
+pub mod record_lists;
 pub mod records;
 pub mod run_cancel;
 pub mod run_lists;

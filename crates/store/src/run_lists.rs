@@ -2,7 +2,7 @@
 
 use crate::{Error, events};
 use automation_domain::id::{
-    ContactId, EventId, EventKey, RunId, TenantId, VersionId, WorkflowId, lower_bound, millis_of,
+    ContactId, EventId, EventKey, RunId, TenantId, VersionId, WorkflowId, id_bounds, lower_bound,
 };
 use automation_domain::interpreter::{End, RunState, Step, StepError};
 use automation_domain::priority::Priority;
@@ -298,9 +298,8 @@ pub async fn ids_of_event(
 
 /// The ids that a set of ids lies between: `low <= id < high`.
 fn window(ids: &[RunId]) -> Option<(Uuid, Uuid)> {
-    let bound = |millis: u64| Uuid::from_u128(u128::from(millis) << 80);
     let (low, high) = (ids.iter().min()?, ids.iter().max()?);
-    Some((bound(millis_of(low.0)), bound(millis_of(high.0) + 1)))
+    Some((id_bounds(low.0).0, id_bounds(high.0).1))
 }
 
 const SELECT: &str = "SELECT r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id, r.run_key,

@@ -2,7 +2,8 @@
 
 use crate::exit;
 use crate::output::Output;
-use crate::session::TenantArgs;
+use crate::session::{Session, TenantArgs};
+use automation_domain::contact::Contact;
 use automation_store::contacts;
 use clap::Subcommand;
 
@@ -18,20 +19,24 @@ pub enum ContactCommand {
     },
 }
 
+/// The contact with this subject, e-mail address or id.
+pub(super) async fn find(session: &Session, who: &str) -> anyhow::Result<Contact> {
+    let found = session
+        .db
+        .tx(session.scope(), async |connection| contacts::find(connection, session.tenant, who).await)
+        .await?;
+    found.ok_or_else(|| {
+        exit::not_found(
+            format!("tenant {} has no contact \"{who}\"", session.key),
+            "give the subject that events carry, or an e-mail address",
+        )
+    })
+}
+
 /// Runs the command.
 pub async fn run(command: ContactCommand, output: &Output) -> anyhow::Result<()> {
     let ContactCommand::Show { who, tenant } = command;
-    let session = tenant.open().await?;
-    let found = session
-        .db
-        .tx(session.scope(), async |connection| contacts::find(connection, session.tenant, &who).await)
-        .await?;
-    let Some(contact) = found else {
-        return Err(exit::not_found(
-            format!("tenant {} has no contact \"{who}\"", session.key),
-            "give the subject that events carry, or an e-mail address",
-        ));
-    };
+    let contact = find(&tenant.open().await?, &who).await?;
     let value = serde_json::to_value(&contact)?;
     output.one(&value, || yaml_serde::to_string(&value).unwrap_or_else(|_| value.to_string()));
     Ok(())

@@ -14,6 +14,7 @@ pub mod health;
 pub mod hook;
 pub mod migrate;
 pub mod parked;
+pub mod record;
 pub mod run;
 pub mod schedule;
 pub mod serve;

@@ -1,8 +1,11 @@
 //! Runs are found by workflow, state, contact, event and time, page by page.
 
 use crate::world::World;
-use automation_domain::id::{ContactId, RunId};
+use automation_domain::id::{ContactId, RecordId, RunId};
+use automation_domain::record::Task;
 use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
+use automation_store::record_lists::{self, RecordFilter};
+use automation_store::records::{self, Made};
 use automation_store::run_lists::{self, RunFilter, RunStatus, RunSummary};
 use automation_store::{Scope, receipts, run_stats};
 use automation_test_support::builders;
@@ -204,5 +207,56 @@ async fn numbers_count_events_runs_and_steps_since_a_moment() -> anyhow::Result<
     assert!(latency.p50 > Duration::ZERO && latency.p50 <= latency.p99);
     assert_eq!((later.events, later.runs.len(), later.latency), (0, 0, None));
     assert_eq!((open.events, open.runs), (5, 2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn tasks_are_found_by_contact_and_run_page_by_page() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let (first, second) = (world.run("1").await?.run_id, world.run("2").await?.run_id);
+    let ada = ContactId::derive(world.tenant, "ada");
+    let task = |run: RunId, node: &str, contact_id: Option<ContactId>| Task {
+        task_id: RecordId::derive(run, node, 1),
+        contact_id,
+        title: node.to_owned(),
+        description: None,
+        due_at: None,
+        assignee: None,
+    };
+    let made = [
+        (first, task(first, "a", Some(ada))),
+        (first, task(first, "b", None)),
+        (second, task(second, "c", Some(ada))),
+    ];
+    let rows: Vec<_> = made
+        .iter()
+        .map(|(run_id, record)| Made { tenant_id: world.tenant, run_id: *run_id, record })
+        .collect();
+    world
+        .worker
+        .tx(world.scope(), async |connection| {
+            let now = receipts::now(connection).await?;
+            records::insert_tasks(connection, now, &rows).await
+        })
+        .await?;
+    let list = async |filter: RecordFilter, limit: i64| {
+        let found = world
+            .api
+            .tx(Scope::Tenant(world.tenant), async |connection| {
+                record_lists::tasks(connection, world.tenant, &filter, limit).await
+            })
+            .await?;
+        anyhow::Ok(found.into_iter().map(|one| (one.record.task_id, one.run_id)).collect::<Vec<_>>())
+    };
+    let mut all: Vec<_> = made.iter().map(|(run, task)| (task.task_id, *run)).collect();
+    all.sort_unstable_by(|left, right| right.cmp(left));
+    assert_eq!(list(RecordFilter::default(), 10).await?, all);
+    assert_eq!(list(RecordFilter::default(), 2).await?, all[..2]);
+    assert_eq!(list(RecordFilter { before: Some(all[1].0), ..RecordFilter::default() }, 2).await?, all[2..]);
+    let of_first = RecordFilter { run: Some(first), ..RecordFilter::default() };
+    let its: Vec<_> = all.iter().filter(|(_, run)| *run == first).copied().collect();
+    assert_eq!((its.len(), list(of_first.clone(), 10).await?), (2, its));
+    let both = RecordFilter { contact: Some(ada), ..of_first };
+    assert_eq!(list(both, 10).await?, [(made[0].1.task_id, first)]);
     Ok(())
 }
