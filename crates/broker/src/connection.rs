@@ -2,6 +2,7 @@
 
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::types::{ShortString, ShortStringError};
+use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -70,6 +71,11 @@ fn is_refusal(error: &lapin::Error) -> bool {
         error.kind(),
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
     )
+}
+
+/// The virtual host of a URL, as a connection reads it; `None` when the URL cannot be read.
+pub fn vhost_of(url: &str) -> Option<String> {
+    url.parse().ok().map(|uri: AMQPUri| uri.vhost)
 }
 
 /// Host and port of a URL, without user and password.

@@ -14,5 +14,7 @@ pub mod topology;
 
 mod connection;
 
+pub use connection::vhost_of;
+
 /// The virtual host that everything lives in, unless a deployment names another.
 pub const VHOST: &str = "automation";

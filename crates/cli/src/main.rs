@@ -5,6 +5,7 @@ mod exit;
 mod expiry;
 mod output;
 mod session;
+mod vhost;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};

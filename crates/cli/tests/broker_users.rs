@@ -36,13 +36,13 @@ impl Shell {
         let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
         command.args(arguments).env_clear().env("DATABASE_URL", self.database.url());
         command.env("AUTOMATION_AMQP_MANAGEMENT_URL", self.vhost.management_url());
+        command.env("AMQP_URL", self.vhost.amqp_url());
         Called(command.output().unwrap())
     }
 
     fn grant(&self, tenant: &str, types: &str, more: &[&str]) -> Called {
         let arguments = ["tenant", "grant", tenant, "--user", &self.user, "--types", types, "--json"];
-        let host = ["--create-user", "--vhost", self.vhost.name()];
-        self.call(&[&arguments[..], &host, more].concat())
+        self.call(&[&arguments[..], &["--create-user"], more].concat())
     }
 
     fn revoke(&self, tenant: &str) -> Called {

@@ -588,18 +588,22 @@ async fn the_topology_is_declared_by_an_administrators_management_api() -> anyho
     let (shell, vhost) = (Shell::new().await?, TestVhost::create().await?);
     let variables =
         [("AMQP_URL", vhost.amqp_url()), ("AUTOMATION_AMQP_MANAGEMENT_URL", vhost.management_url())];
-    let call = |command| shell.call_with(&["topology", command, "--vhost", vhost.name()], &variables);
+    // The virtual host is that of AMQP_URL.
+    let call = |command| shell.call_with(&["topology", command], &variables);
     call("check").fails(1, "topology differs");
     assert_eq!(call("apply").code(), 0);
     assert_eq!(call("apply").code(), 0);
     assert_eq!(call("check").code(), 0);
     // Another ladder is other queues; those of the old one are taken out of use.
     let shorter = [variables[0], variables[1], ("AUTOMATION_RETRY_RUNGS", "1m,5m")];
-    let applied = shell.call_with(&["topology", "apply", "--vhost", vhost.name(), "--json"], &shorter).json();
+    let applied = shell.call_with(&["topology", "apply", "--json"], &shorter).json();
     assert_eq!(applied["retired"]["draining"].as_array().unwrap().len(), 3, "{applied}");
-    let checked = shell.call_with(&["topology", "check", "--vhost", vhost.name()], &shorter);
+    let checked = shell.call_with(&["topology", "check"], &shorter);
     checked.fails(1, "topology differs");
     assert!(checked.out().contains("unexpected: queue automation.wait.900000"), "{}", checked.out());
+    // One that is named comes first.
+    let elsewhere = shell.call_with(&["topology", "check", "--vhost", "no-such-host"], &variables);
+    elsewhere.fails(1, "no-such-host");
     let unreadable = [variables[0], ("AUTOMATION_RETRY_RUNGS", "1m,soon")];
     let refused = shell.call_with(&["topology", "apply"], &unreadable);
     assert_eq!(refused.code(), 2);

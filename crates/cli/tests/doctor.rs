@@ -44,7 +44,7 @@ fn done(engine: &Engine, arguments: &[&str]) -> Value {
 
 /// The exit code, and the checks.
 fn doctor(engine: &Engine, rungs: &str) -> (i32, Vec<Value>) {
-    let output = call(engine, &["doctor", "--vhost", engine.vhost.name()], rungs);
+    let output = call(engine, &["doctor"], rungs);
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     (output.status.code().unwrap(), found["checks"].as_array().unwrap().clone())
 }

@@ -3,6 +3,7 @@
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
+use crate::vhost::VhostArgs;
 use automation_service_kit::config::{BrokerConfig, LadderConfig};
 use automation_store::DbRole;
 use clap::Args;
@@ -23,9 +24,8 @@ pub struct DoctorArgs {
     broker: BrokerConfig,
     #[command(flatten)]
     ladder: LadderConfig,
-    /// Virtual host
-    #[arg(long, default_value = automation_broker::VHOST)]
-    vhost: String,
+    #[command(flatten)]
+    vhost: VhostArgs,
 }
 
 /// What a check found.
@@ -88,10 +88,12 @@ impl Finding {
 pub async fn run(args: DoctorArgs, output: &Output) -> anyhow::Result<()> {
     let db = args.database.db(DbRole::Operator)?;
     let mut findings = database::findings(&db).await;
-    findings.extend(broker::findings(args.broker.amqp_url.expose()).await);
+    let amqp_url = args.broker.amqp_url.expose();
+    findings.extend(broker::findings(amqp_url).await);
     // Without the management API, nodes, topology and wait queues are not looked at.
     if let Some(url) = &args.broker.amqp_management_url {
-        findings.extend(queues::findings(url.expose(), &args.vhost, &args.ladder.retry_rungs).await);
+        let vhost = args.vhost.name(Some(amqp_url));
+        findings.extend(queues::findings(url.expose(), &vhost, &args.ladder.retry_rungs).await);
     }
     let wrong = findings.iter().filter(|finding| finding.is_wrong()).count();
     let rows: Vec<Value> = findings.iter().map(Finding::json).collect();

@@ -2,6 +2,7 @@
 
 use crate::exit;
 use crate::output::{Output, print};
+use crate::vhost::VhostArgs;
 use automation_broker::management::Management;
 use automation_broker::topology::{Retired, Topology};
 use automation_service_kit::config::{BrokerConfig, LadderConfig};
@@ -13,9 +14,8 @@ use serde_json::json;
 pub enum TopologyCommand {
     /// Declare what is missing, by the management API where one is given; what is there stays as it is
     Apply {
-        /// Virtual host, for the management API
-        #[arg(long, default_value = automation_broker::VHOST)]
-        vhost: String,
+        #[command(flatten)]
+        vhost: VhostArgs,
         #[command(flatten)]
         ladder: LadderConfig,
         #[command(flatten)]
@@ -23,9 +23,8 @@ pub enum TopologyCommand {
     },
     /// Compare what the broker has with what it should have
     Check {
-        /// Virtual host
-        #[arg(long, default_value = automation_broker::VHOST)]
-        vhost: String,
+        #[command(flatten)]
+        vhost: VhostArgs,
         #[command(flatten)]
         ladder: LadderConfig,
         #[command(flatten)]
@@ -53,6 +52,7 @@ pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()
                 // The engine's own users may not declare: an administrator's management API comes first.
                 Some(url) => {
                     let management = Management::new(url.expose())?;
+                    let vhost = vhost.name(Some(broker.amqp_url.expose()));
                     import(&topology, &management, &vhost).await?;
                     topology.retire(&management, &vhost, broker.amqp_url.expose()).await?
                 }
@@ -73,6 +73,7 @@ pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()
                     "set AUTOMATION_AMQP_MANAGEMENT_URL to http://user:password@host:port",
                 ));
             };
+            let vhost = vhost.name(Some(broker.amqp_url.expose()));
             let report = topology.check(&Management::new(url.expose())?, &vhost).await?;
             output.one(&serde_json::to_value(&report)?, || match report.is_clean() {
                 true => "the broker has exactly the topology it should have".to_owned(),

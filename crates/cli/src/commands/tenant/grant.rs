@@ -7,9 +7,10 @@ use crate::exit;
 use crate::expiry::{self, Expiry};
 use crate::output::{Output, time};
 use crate::session::{DatabaseArgs, actor};
+use crate::vhost::VhostArgs;
 use automation_domain::event::is_type_pattern;
 use automation_domain::grant::is_engine_made;
-use automation_service_kit::config::{ManagementConfig, rule};
+use automation_service_kit::config::{ManagementConfig, Secret, rule};
 use automation_store::audit::{self, Deed};
 use automation_store::tenants::{self, Grant};
 use automation_store::{Db, DbRole, Scope, receipts};
@@ -64,9 +65,12 @@ pub struct RevokeArgs {
 /// How to reach the broker's users.
 #[derive(Args, Debug)]
 pub struct BrokerArgs {
-    /// Virtual host of the broker
-    #[arg(long, default_value = automation_broker::VHOST)]
-    vhost: String,
+    #[command(flatten)]
+    vhost: VhostArgs,
+    /// Names the virtual host, and nothing else: the broker's users are made by the management API
+    #[arg(long, env = "AMQP_URL", hide = true, hide_env_values = true)]
+    #[arg(value_parser = |url: &str| Ok::<_, String>(Secret::new(url)))]
+    amqp_url: Option<Secret>,
     #[command(flatten)]
     management: ManagementConfig,
 }
@@ -74,7 +78,8 @@ pub struct BrokerArgs {
 impl BrokerArgs {
     fn users(&self) -> anyhow::Result<Option<BrokerUsers>> {
         let url = self.management.amqp_management_url.as_ref();
-        url.map(|url| BrokerUsers::new(url.expose(), &self.vhost)).transpose()
+        let vhost = self.vhost.name(self.amqp_url.as_ref().map(Secret::expose));
+        url.map(|url| BrokerUsers::new(url.expose(), &vhost)).transpose()
     }
 }
 
