@@ -14,6 +14,7 @@ use automation_domain::id::RunId;
 use automation_domain::priority::Priority;
 use automation_domain::retry::Ladder;
 use automation_executor::Requests;
+use automation_test_support::database::TestDatabase;
 use engine::{Engine, event};
 use serde_json::{Value, json};
 use std::process::{Command, Output};
@@ -226,5 +227,24 @@ async fn reject(engine: &Engine, queue: &str) -> anyhow::Result<()> {
     let taken: Value =
         reqwest::Client::new().post(url).json(&ask).send().await?.error_for_status()?.json().await?;
     anyhow::ensure!(taken.as_array().is_some_and(|taken| taken.len() == 1), "{taken}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_down_is_said_once() -> anyhow::Result<()> {
+    let database = TestDatabase::create().await?;
+    // Nothing listens on ports 1 and 2.
+    let output = Command::new(env!("CARGO_BIN_EXE_automation"))
+        .args(["doctor", "--json"])
+        .env_clear()
+        .env("DATABASE_URL", database.url())
+        .env("AMQP_URL", "amqp://u:p@127.0.0.1:1/x")
+        .env("AUTOMATION_AMQP_MANAGEMENT_URL", "http://u:p@127.0.0.1:2")
+        .output()?;
+    let found: Value = serde_json::from_slice(&output.stdout)?;
+    let checks = found["checks"].as_array().unwrap();
+    says(checks, "broker", "wrong", "no broker at 127.0.0.1:1", "start RabbitMQ, or correct AMQP_URL");
+    let blamed = checks.iter().filter(|check| check.to_string().contains("MANAGEMENT_URL"));
+    assert_eq!(blamed.count(), 0, "{checks:?}");
     Ok(())
 }

@@ -36,6 +36,15 @@ struct Finding {
     state: State,
 }
 
+/// Whether a broker is there at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    /// It answers, whatever it says.
+    Answers,
+    /// Nobody answers over AMQP.
+    Silent,
+}
+
 /// How what was found is judged.
 #[derive(Debug)]
 enum State {
@@ -89,11 +98,12 @@ pub async fn run(args: DoctorArgs, output: &Output) -> anyhow::Result<()> {
     let db = args.database.db(DbRole::Operator)?;
     let mut findings = database::findings(&db).await;
     let amqp_url = args.broker.amqp_url.expose();
-    findings.extend(broker::findings(amqp_url).await);
+    let (reach, of_broker) = broker::findings(amqp_url).await;
+    findings.extend(of_broker);
     // Without the management API, nodes, topology and wait queues are not looked at.
     if let Some(url) = &args.broker.amqp_management_url {
         let vhost = args.vhost.name(Some(amqp_url));
-        findings.extend(queues::findings(url.expose(), &vhost, &args.ladder.retry_rungs).await);
+        findings.extend(queues::findings(url.expose(), &vhost, &args.ladder.retry_rungs, reach).await);
     }
     let wrong = findings.iter().filter(|finding| finding.is_wrong()).count();
     let rows: Vec<Value> = findings.iter().map(Finding::json).collect();

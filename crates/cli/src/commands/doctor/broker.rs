@@ -1,14 +1,14 @@
 //! The broker over AMQP: whether it takes messages, and who consumes, at this moment.
 
-use super::Finding;
+use super::{Finding, Reach};
 use automation_broker::depths::{Depth, depths};
-use automation_broker::publisher::Publisher;
+use automation_broker::publisher::{PublishError, Publisher};
 use automation_broker::topology::{DEAD, PARKING, ingest_queue, work_queue};
 use automation_domain::priority::Priority;
 use std::collections::BTreeMap;
 
 /// Without an answer, one finding; otherwise that, and one for each role.
-pub(super) async fn findings(url: &str) -> Vec<Finding> {
+pub(super) async fn findings(url: &str) -> (Reach, Vec<Finding>) {
     let taking = match Publisher::connect(url, "automation doctor").await {
         Ok(publisher) if publisher.is_blocked() => Finding::wrong(
             "broker",
@@ -20,8 +20,15 @@ pub(super) async fn findings(url: &str) -> Vec<Finding> {
             Finding::well("broker", "takes messages")
         }
         Err(error) => {
+            let reach = match error {
+                PublishError::Unavailable(_) => Reach::Silent,
+                PublishError::Refused(_)
+                | PublishError::Blocked
+                | PublishError::Invalid { .. }
+                | PublishError::Unconfirmed(_) => Reach::Answers,
+            };
             let next = "start RabbitMQ, or correct AMQP_URL";
-            return vec![Finding::wrong("broker", error.to_string(), next)];
+            return (reach, vec![Finding::wrong("broker", error.to_string(), next)]);
         }
     };
     let roles: [(&'static str, Vec<String>, &'static str); 3] = [
@@ -34,7 +41,7 @@ pub(super) async fn findings(url: &str) -> Vec<Finding> {
         Ok(found) => roles.iter().map(|(check, queues, role)| judge(check, queues, role, &found)).collect(),
         Err(error) => vec![Finding::wrong("queues", error.to_string(), "automation doctor, again")],
     };
-    std::iter::once(taking).chain(judged).collect()
+    (Reach::Answers, std::iter::once(taking).chain(judged).collect())
 }
 
 fn judge(check: &'static str, queues: &[String], role: &str, found: &BTreeMap<String, Depth>) -> Finding {

@@ -1,6 +1,6 @@
 //! The broker over its management API: nodes, topology, dead letters that cannot leave, and the wait queues of retries.
 
-use super::Finding;
+use super::{Finding, Reach};
 use automation_broker::management::{Error, Management, Node, Queue};
 use automation_broker::topology::{Topology, WAIT_PREFIX, wait_queue};
 use automation_domain::rungs::Rungs;
@@ -12,9 +12,11 @@ const NEXT_STATISTICS: Duration = Duration::from_secs(6);
 const PREFIX: &str = "automation.";
 
 /// Without an answer, one finding; otherwise one for each check.
-pub(super) async fn findings(url: &str, vhost: &str, rungs: &Rungs) -> Vec<Finding> {
+pub(super) async fn findings(url: &str, vhost: &str, rungs: &Rungs, reach: Reach) -> Vec<Finding> {
     match look(url, vhost, rungs).await {
         Ok(findings) => findings,
+        // The broker is down, which is said already: its management API is right, and down with it.
+        Err(Error::Http(_)) if reach == Reach::Silent => Vec::new(),
         Err(error) => vec![Finding::wrong(
             "topology",
             error.to_string(),
