@@ -149,9 +149,14 @@ fn unacceptable_requests_are_refused_with_their_reason() {
     assert!(request(&json!({ "url": url, "headers": many })).unwrap_err().message.contains("at most 64"));
 }
 
+/// What a person does to a request.
+type Edit = dyn Fn(&mut HttpRequest);
+
 #[test]
 fn a_request_written_by_hand_keeps_the_rules_of_workflows() {
-    let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    fn own(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
     let good = {
         let headers: Map<String, Value> = (0..64).map(|number| (format!("x-{number}"), json!(1))).collect();
         prepared(
@@ -159,7 +164,7 @@ fn a_request_written_by_hand_keeps_the_rules_of_workflows() {
         )
     };
     assert_eq!((good.headers.len(), check_edited(&good)), (66, Ok(())), "what was stored may be sent again");
-    let edits: [(&str, &dyn Fn(&mut HttpRequest)); 11] = [
+    let edits: [(&str, &Edit); 11] = [
         ("GET request has no body", &|request| request.method = "GET".to_owned()),
         ("HEAD request has no body", &|request| request.method = "HEAD".to_owned()),
         ("not in upper case", &|request| request.method = "post".to_owned()),
