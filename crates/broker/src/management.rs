@@ -17,7 +17,7 @@ pub enum Error {
     Url,
     /// No answer, or not the one expected.
     #[error("the management API does not answer: {0}")]
-    Http(#[from] reqwest::Error),
+    Http(#[source] reqwest::Error),
     /// The broker said no.
     #[error("the management API answers {status} to {request}: {body}")]
     Status {
@@ -28,6 +28,13 @@ pub enum Error {
         /// What it said.
         body: String,
     },
+}
+
+/// Without the URL, which a person may have given a password in its query.
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
+    }
 }
 
 /// The management API of one broker.
