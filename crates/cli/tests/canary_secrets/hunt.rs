@@ -16,6 +16,7 @@ pub enum Kind {
     Queue,
     Log,
     Metrics,
+    Span,
     Output,
     Answer,
 }
@@ -29,7 +30,7 @@ pub struct Haystack {
 }
 
 impl Haystack {
-    /// One more text. Another exporter (of traces, say) is one more kind, and a call of this for each thing it sent.
+    /// One more text. Another exporter is one more kind, and a call of this for each thing it sent.
     pub fn add(&mut self, kind: Kind, place: impl Into<String>, text: impl AsRef<str>) {
         let all = self.texts.entry((kind, place.into())).or_default();
         all.push_str(text.as_ref());

@@ -1,8 +1,11 @@
 //! Every secret of a deployment is a canary: credentials of each kind, keys, hooks, passwords of both servers. They are used
 //! against a server that says them back in every way, through retries, dead letters and replays, and with commands that fail.
-//! Then they are looked for in the database, the queues, the logs, the metrics and everything that was printed.
+//! Then they are looked for in the database, the queues, the logs, the metrics, the traces and everything that was printed.
 
 mod canary;
+#[path = "../traces/collector.rs"]
+#[expect(dead_code, reason = "the test of traces looks at single members of spans")]
+mod collector;
 mod echo;
 mod hunt;
 mod site;
@@ -61,6 +64,8 @@ async fn secrets_are_nowhere_but_where_they_are_said_to_be() -> anyhow::Result<(
     assert!(echo.arrivals() > WAYS.len() * KINDS.len(), "the server had something to repeat");
 
     look_at_everything(&mut site).await?;
+    edit_a_request(&mut site)?;
+    site.until("SELECT count(*) FROM dead_letters WHERE status = 'open'", ways).await?;
     fail_in_every_way(&mut site).await?;
     for file in files {
         std::fs::remove_file(file)?;
@@ -270,7 +275,12 @@ async fn look_at_everything(site: &mut Site) -> anyhow::Result<()> {
         }
         if event.ends_with("-json") {
             calls.extend([format!("dead show {id} --json"), format!("run explain {run} --json")]);
+            calls.push(format!("dead show {id} --request"));
         }
+    }
+    for group in site.list(&["dead", "list", "--group"])? {
+        let signature = group["signature"].as_str().context("a signature")?;
+        calls.extend(["", " --json"].map(|more| format!("dead group {signature}{more}")));
     }
     for run in site.list(&["run", "list", "--status", "completed"])? {
         calls.push(format!("run explain {}", run["id"].as_str().context("an id")?));
@@ -310,6 +320,28 @@ async fn look_at_everything(site: &mut Site) -> anyhow::Result<()> {
         site.try_call(&[&["doctor", "--vhost", &vhost][..], more].concat(), "", &[])?;
     }
     site.look_at_metrics().await
+}
+
+/// Sends an edited request, which the server repeats once more, and tries one with a secret in it, which is refused.
+fn edit_a_request(site: &mut Site) -> anyhow::Result<()> {
+    let letters = site.list(&["dead", "list", "--limit", "1000"])?;
+    let letter = letters.iter().find(|letter| letter["event"]["id"] == "bearer-json").context("a letter")?;
+    let id = letter["id"].as_str().context("an id")?;
+    let mut request: Value = serde_json::from_str(&site.call(&["dead", "show", id, "--request"])?)?;
+    let file = std::env::temp_dir().join(format!("{}.request", site.database.name()));
+    let path = file.to_str().context("a path")?;
+    let replay = ["dead", "replay", id, "--edit", path, "--new-key", "--yes", "--reason", "corrected"];
+    let wrong = site.keep(Canary::new("secret in an edited request"));
+    let headers = request["headers"].clone();
+    request["headers"] = json!([["Authorization", format!("Bearer {}", wrong.text)]]);
+    std::fs::write(&file, request.to_string())?;
+    let (said, is_sent) = site.try_call(&replay, "", &[])?;
+    assert!(!is_sent && said.contains("carries a secret"), "{said}");
+    request["headers"] = headers;
+    request["body"] = json!("{\"id\": \"corrected\"}");
+    std::fs::write(&file, request.to_string())?;
+    site.call(&replay)?;
+    Ok(std::fs::remove_file(&file)?)
 }
 
 /// Commands and roles that cannot do what they are asked, with a secret in what they were given.
@@ -406,6 +438,7 @@ async fn hunt_and_prove_the_hunt(mut site: Site) -> anyhow::Result<()> {
         Canary::echoes(text)[4].1
     )?;
     site.seen.add(Kind::Metrics, "planted", format!("up{{x=\"{}\"}} 1", Canary::echoes(text)[2].1));
+    site.seen.add(Kind::Span, "planted", Canary::echoes(text)[3].1.as_str());
     site.seen.add(Kind::Answer, "planted", Canary::echoes(text)[6].1.as_str());
     // The parser says back what it does not know: a real way out.
     site.try_call(&["catalog", text], "", &[])?;
@@ -417,8 +450,10 @@ async fn hunt_and_prove_the_hunt(mut site: Site) -> anyhow::Result<()> {
     println!("looked through (places, bytes): {:?}; for {} secrets", site.seen.sizes(), site.canaries.len());
 
     let kinds: BTreeSet<Kind> = site.seen.places_of(&planted).into_iter().map(|(kind, _)| kind).collect();
-    let all = [Kind::Database, Kind::Queue, Kind::Log, Kind::Metrics, Kind::Output, Kind::Answer];
+    let all = [Kind::Database, Kind::Queue, Kind::Log, Kind::Metrics, Kind::Span, Kind::Output, Kind::Answer];
     assert_eq!(kinds, BTreeSet::from(all), "the hunt finds what is there");
+    let spans = site.seen.places_with("event_id");
+    assert!(spans.contains("span process automation.events"), "{spans:?}");
     let columns = ["public.planted", "public.planted.bytes", "public.planted.all_bytes"];
     let places: BTreeSet<&str> = site.seen.places_of(&planted).into_iter().map(|(_, place)| place).collect();
     assert!(columns.iter().all(|column| places.contains(column)), "{places:?}");

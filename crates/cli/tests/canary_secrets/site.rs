@@ -1,6 +1,7 @@
 //! A deployment whose every password is a canary: servers, command line, and each role in a process of its own.
 
 use crate::canary::Canary;
+use crate::collector::Collector;
 use crate::echo::Echo;
 use crate::hunt::{Haystack, Kind};
 use anyhow::{Context, bail};
@@ -33,6 +34,7 @@ pub struct Site {
     user: String,
     variables: Vec<(String, String)>,
     roles: Vec<Role>,
+    collector: Collector,
 }
 
 /// A role's process.
@@ -75,6 +77,7 @@ impl Site {
             &base64::engine::general_purpose::STANDARD,
             &canaries[2].text.as_bytes()[..32],
         );
+        let collector = Collector::start().await?;
         let variables = [
             ("DATABASE_URL", of(database.url(), &login)?),
             ("AMQP_URL", of(vhost.amqp_url(), &broker)?),
@@ -86,6 +89,8 @@ impl Site {
             ("AUTOMATION_HTTP_ADDR", door.clone()),
             ("AUTOMATION_LEASE_MS", "2000".to_owned()),
             ("AUTOMATION_FIRST_LOOK_MS", "500".to_owned()),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.clone()),
+            ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
             ("RUST_LOG", LOG.to_owned()),
             ("RUST_BACKTRACE", "1".to_owned()),
             ("USER", "ada".to_owned()),
@@ -93,7 +98,19 @@ impl Site {
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec();
         let (seen, roles, door) = (Haystack::default(), Vec::new(), format!("http://{door}"));
-        Ok(Self { database, vhost, canaries, seen, http, door, management, user, variables, roles })
+        Ok(Self {
+            database,
+            vhost,
+            canaries,
+            seen,
+            http,
+            door,
+            management,
+            user,
+            variables,
+            roles,
+            collector,
+        })
     }
 
     /// One more secret to be looked for.
@@ -281,13 +298,16 @@ impl Site {
         self.roles.iter().find(|role| role.name == name).map(|role| &role.log)
     }
 
-    /// Ends the roles, and reads their logs.
+    /// Ends the roles, and reads their logs and all spans that they sent.
     pub fn end_roles(&mut self) -> anyhow::Result<()> {
         for mut role in self.roles.drain(..) {
             let pid = role.child.id().to_string();
             Command::new("kill").arg(pid).stderr(Stdio::null()).status()?;
             role.child.wait()?;
             self.seen.add(Kind::Log, role.log.display().to_string(), std::fs::read_to_string(&role.log)?);
+        }
+        for span in self.collector.spans() {
+            self.seen.add(Kind::Span, format!("span {}", span.name), span.whole);
         }
         Ok(())
     }

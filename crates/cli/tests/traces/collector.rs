@@ -30,6 +30,8 @@ pub struct Received {
     /// Trace and span of each.
     pub links: Vec<(String, String)>,
     pub is_error: bool,
+    /// All that was received of it and of its resource, as text.
+    pub whole: String,
 }
 
 /// The receiver; it answers until it is dropped.
@@ -88,6 +90,7 @@ async fn take(State(kept): State<Arc<Mutex<Vec<Received>>>>, body: Bytes) -> Sta
         let service = named.get("service.name").cloned().unwrap_or_default();
         for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
             kept.push(Received {
+                whole: format!("{named:?} {span:?}"),
                 service: service.clone(),
                 trace_id: hex(&span.trace_id),
                 span_id: hex(&span.span_id),
