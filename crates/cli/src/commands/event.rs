@@ -108,10 +108,8 @@ async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
     publisher.publish_all(vec![message]).await?;
     publisher.close().await;
     output.one(&json!({ "id": id, "source": args.source, "type": args.event_type }), || {
-        format!(
-            "published {} {}/{id}\nnext: automation event show {}/{id}",
-            args.event_type, args.source, args.source
-        )
+        let next = format!("automation event show {}/{id}", args.source);
+        format!("published {} {}/{id}\nnext: {}", args.event_type, args.source, exit::as_typed(&next))
     });
     Ok(())
 }

@@ -119,10 +119,10 @@ fn text(group: &DeadLetterGroup) -> String {
     );
     lines.push(format!("owner {}", group.owner.as_deref().unwrap_or("nobody")));
     lines.extend(group.note.as_deref().map(|note| format!("note: {note}")));
-    lines.push(format!(
+    lines.push(exit::as_typed(&format!(
         "next: automation dead list --signature {}; the latest: automation dead show {}",
         group.signature, group.latest
-    ));
+    )));
     lines.join("\n")
 }
 
