@@ -8,6 +8,7 @@ pub(crate) use closed_loop::{Bounds, ClosedLoop};
 pub(crate) use event::{Ids, Matching, Renderer};
 pub(crate) use steady::{Pace, steady};
 
+use crate::fleet::Fleet;
 use automation_broker::publisher::Message;
 use automation_broker::topology::EVENTS;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
@@ -44,6 +45,18 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Events that all start runs, under ordered ids, of the contacts that the fleet knows.
+    pub(crate) fn all_matching(fleet: &Fleet, packing: Packing, source: &'static str) -> Self {
+        Self {
+            packing,
+            ids: Ids::Ordered,
+            matching: Matching::All,
+            contacts: fleet.contacts,
+            user: fleet.user.clone(),
+            source,
+        }
+    }
+
     /// The messages of the events with these numbers, each of which happened at the time that `at` gives it.
     pub(crate) fn messages(
         &self,

@@ -5,7 +5,7 @@ use crate::check::{self, Expected};
 use crate::commits::Watching;
 use crate::effort::Effort;
 use crate::fleet::Fleet;
-use crate::load::{Ids, Load, Matching, Pace, Packing, steady};
+use crate::load::{Load, Pace, Packing, steady};
 use crate::prepared::Prepared;
 use crate::workload::Workload;
 use anyhow::Context;
@@ -63,14 +63,7 @@ async fn round(
     runs: u64,
     parked: u64,
 ) -> anyhow::Result<Due> {
-    let load = Load {
-        packing: Packing::FIFTY,
-        ids: Ids::Ordered,
-        matching: Matching::All,
-        contacts: fleet.contacts,
-        user: fleet.user.clone(),
-        source,
-    };
+    let load = Load::all_matching(fleet, Packing::FIFTY, source);
     let begun = Instant::now();
     let (before, target) = (fleet.progress.recorded(), fleet.progress.finished() + runs);
     steady(fleet, &load, Pace { per_second: u32::try_from(runs)?, duration: Duration::from_secs(1) }).await?;

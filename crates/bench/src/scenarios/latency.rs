@@ -4,7 +4,7 @@ use crate::check::{Expected, finish};
 use crate::commits::{Commits, Watching};
 use crate::effort::Effort;
 use crate::fleet::Fleet;
-use crate::load::{Ids, Load, Matching, Pace, Packing, steady};
+use crate::load::{Load, Pace, Packing, steady};
 use crate::prepared::Prepared;
 use crate::workload::Workload;
 use anyhow::Context;
@@ -41,14 +41,7 @@ pub(crate) struct Latency {
 pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) -> anyhow::Result<Latency> {
     let fleet = Fleet::start(prepared, &setup.workload).await?;
     let mut monitor = fleet.database.superuser().await?;
-    let load = |source| Load {
-        packing: setup.packing,
-        ids: Ids::Ordered,
-        matching: Matching::All,
-        contacts: fleet.contacts,
-        user: fleet.user.clone(),
-        source,
-    };
+    let load = |source| Load::all_matching(&fleet, setup.packing, source);
     let pace = |duration| Pace { per_second: setup.per_second, duration };
     let warm_up = steady(&fleet, &load("warm-up"), pace(WARM_UP)).await?;
     let watching = Watching::start(fleet.database.superuser().await?);

@@ -5,7 +5,7 @@ use crate::check::{Expected, finish};
 use crate::commits::Watching;
 use crate::effort::Effort;
 use crate::fleet::Fleet;
-use crate::load::{Bounds, ClosedLoop, Ids, Load, Matching, Packing};
+use crate::load::{Bounds, ClosedLoop, Load, Packing};
 use crate::prepared::Prepared;
 use crate::workload::Workload;
 use axum::Router;
@@ -39,14 +39,7 @@ pub(crate) async fn measure(prepared: &Prepared, effort: Effort) -> anyhow::Resu
     let workload = Workload::Request(service.authority.clone());
     let fleet = Fleet::start(prepared, &workload).await?;
     let mut monitor = fleet.database.superuser().await?;
-    let load = |source| Load {
-        packing: Packing::Single,
-        ids: Ids::Ordered,
-        matching: Matching::All,
-        contacts: fleet.contacts,
-        user: fleet.user.clone(),
-        source,
-    };
+    let load = |source| Load::all_matching(&fleet, Packing::Single, source);
     let bounds = Bounds { in_flight: IN_FLIGHT, chunk: 10, own: 0 };
     let warm_up = ClosedLoop::start(&fleet, &load("warm-up"), bounds);
     tokio::time::sleep(effort.warm_up).await;

@@ -6,7 +6,7 @@ mod minute;
 use crate::check::{Expected, check};
 use crate::effort::Effort;
 use crate::fleet::Fleet;
-use crate::load::{Ids, Load, Matching, Pace, Packing, steady};
+use crate::load::{Load, Pace, Packing, steady};
 use crate::prepared::Prepared;
 use crate::report::Machine;
 use crate::scenarios;
@@ -44,14 +44,7 @@ pub(crate) async fn run(minutes: u32, effort: Effort) -> anyhow::Result<Soak> {
     let mut monitor = fleet.database.superuser().await?;
     let past = days::prepare(&fleet.database, pace.duration / 2).await?;
     fleet.start_roles()?;
-    let load = Load {
-        packing: Packing::FIFTY,
-        ids: Ids::Ordered,
-        matching: Matching::All,
-        contacts: fleet.contacts,
-        user: fleet.user.clone(),
-        source: "shop",
-    };
+    let load = Load::all_matching(&fleet, Packing::FIFTY, "shop");
     let observing = async {
         let mut observer = Observer::start(&fleet).await?;
         let mut seen = Vec::new();
