@@ -17,8 +17,9 @@ use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What is known of a parked message: reason, user, routing key, content, how often.
-type Entry = (String, Option<String>, String, Vec<u8>, i32);
+/// What is known of a parked message: reason, user, routing key, content. Not how often it was parked: a broker may
+/// deliver anything again.
+type Entry = (String, Option<String>, String, Vec<u8>);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_events_leave_and_one_that_the_broker_does_not_take_is_parked() -> anyhow::Result<()> {
@@ -76,7 +77,9 @@ async fn each_bad_event_is_parked_once_with_its_reason_and_bytes_and_every_good_
     }
 
     engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", runs).await?;
-    engine.until("SELECT count(*) FROM parked_events", i64::try_from(expected.len())?).await?;
+    // Waits for no more than are expected; whatever is too much shows below, by name.
+    let enough = i64::try_from(expected.len())?;
+    engine.until(&format!("SELECT least(count(*), {enough}) FROM parked_events"), enough).await?;
     assert_eq!(engine.count("SELECT count(*) FROM events").await?, recorded);
     assert_eq!(engine.count("SELECT count(*) FROM notes WHERE body = 'Wrote: fine'").await?, runs);
     assert_eq!(engine.count("SELECT count(*) FROM runs_open").await?, 0);
@@ -96,7 +99,7 @@ async fn each_bad_event_is_parked_once_with_its_reason_and_bytes_and_every_good_
         .await?;
     let mut found: Vec<Entry> = parked
         .into_iter()
-        .map(|parked| (parked.reason, parked.amqp_user, parked.routing_key, parked.body, parked.occurrences))
+        .map(|parked| (parked.reason, parked.amqp_user, parked.routing_key, parked.body))
         .collect();
     found.sort();
     expected.sort();
@@ -169,9 +172,9 @@ async fn queues_end_empty(engine: &mut Engine) -> anyhow::Result<()> {
 fn named(entries: &[Entry]) -> Vec<String> {
     entries
         .iter()
-        .map(|(reason, user, key, body, times)| {
+        .map(|(reason, user, key, body)| {
             let start = String::from_utf8_lossy(&body[..body.len().min(100)]);
-            format!("{reason} {key} {times}x by {user:?}, {} bytes: {start}", body.len())
+            format!("{reason} {key} by {user:?}, {} bytes: {start}", body.len())
         })
         .collect()
 }
@@ -221,7 +224,7 @@ impl Speakers {
     }
 
     fn entry(&self, bad: &Bad, reason: &str, bytes: &[u8]) -> Entry {
-        (reason.to_owned(), self.user(bad.speaker), bad.routing_key.clone(), bytes.to_vec(), 1)
+        (reason.to_owned(), self.user(bad.speaker), bad.routing_key.clone(), bytes.to_vec())
     }
 
     fn say<'a>(&'a self, engine: &'a Engine, bad: Bad) -> (&'a Publisher, Message) {

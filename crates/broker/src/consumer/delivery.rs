@@ -17,7 +17,8 @@ pub struct Delivery {
     pub body: Vec<u8>,
     /// What the content is said to be.
     pub content_type: Option<String>,
-    /// Headers that hold text, a number or a truth value, by lower-cased name.
+    /// The publisher's headers that hold text, a number or a truth value, by lower-cased name. They are the same however
+    /// often the message is delivered: what the broker itself counts in headers is left out.
     pub headers: BTreeMap<String, String>,
     /// The publisher's id of the message.
     pub message_id: Option<String>,
@@ -58,7 +59,7 @@ impl Delivery {
             routing_key: delivery.routing_key.into(),
             body: delivery.data,
             content_type: text(properties.content_type()),
-            headers: headers.map(texts).unwrap_or_default(),
+            headers: headers.map(publishers).unwrap_or_default(),
             message_id: text(properties.message_id()),
             user_id: text(properties.user_id()),
             redelivered: delivery.redelivered,
@@ -86,6 +87,15 @@ impl std::fmt::Debug for Delivery {
             .field("redelivered", &self.redelivered)
             .finish_non_exhaustive()
     }
+}
+
+/// What the broker adds to a message: how often it was delivered, and where it gave up on it.
+const BROKERS_OWN: [&str; 4] = ["x-delivery-count", "x-acquired-count", "x-first-death-", "x-last-death-"];
+
+fn publishers(table: &FieldTable) -> BTreeMap<String, String> {
+    let mut headers = texts(table);
+    headers.retain(|name, _| !BROKERS_OWN.iter().any(|own| name.starts_with(own)));
+    headers
 }
 
 fn texts(table: &FieldTable) -> BTreeMap<String, String> {

@@ -83,6 +83,22 @@ async fn an_acknowledgement_of_some_leaves_the_others_to_be_delivered_again() {
 }
 
 #[tokio::test]
+async fn a_message_has_the_same_headers_however_often_it_is_delivered() {
+    let fixture = Fixture::new().await;
+    let mut message = nudge(Priority::High, 1);
+    message.headers.insert("cloudevents:id".to_owned(), "e-1".to_owned());
+    fixture.publisher().await.publish_all(vec![message]).await.unwrap();
+    let (_consumer, mut deliveries) = fixture.consumer(1);
+    let first = deliveries.recv().await.unwrap();
+    let headers = first.headers.clone();
+    assert_eq!(headers["cloudevents:id"], "e-1");
+    Acker::nack_requeue(vec![first]).await;
+    let second = deliveries.recv().await.unwrap();
+    assert!(second.redelivered);
+    assert_eq!(second.headers, headers);
+}
+
+#[tokio::test]
 async fn settling_from_many_tasks_at_once_settles_each_delivery_once() {
     let fixture = Fixture::new().await;
     fixture.publisher().await.publish_all(nudges(0..600)).await.unwrap();
