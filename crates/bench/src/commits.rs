@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// How often a snapshot is taken: a commit is dated so much too late at most, as long as the server answers at once.
@@ -39,8 +40,12 @@ impl Watching {
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let mut snapshots = Vec::new();
+            // A sleep in between would be rounded up to the next millisecond, and last half as long again.
+            let mut ticks = interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             // One more after the end: it shows what was committed meanwhile.
             loop {
+                ticks.tick().await;
                 let is_last = stopped.is_cancelled();
                 let (at, text): (DateTime<Utc>, String) =
                     sqlx::query_as("SELECT clock_timestamp(), pg_current_snapshot()::text")
@@ -50,7 +55,6 @@ impl Watching {
                 if is_last {
                     return Ok(snapshots);
                 }
-                tokio::time::sleep(EVERY).await;
             }
         });
         Self { stop, task }

@@ -111,8 +111,8 @@ impl Shell {
                 automation_store::runs::claim(connection, &[(started.tenant_id, started.run_id)], lease)
                     .await?;
                 let now = receipts::now(connection).await?;
-                checkpoints::settle(connection, now, std::slice::from_ref(&checkpoint)).await?;
-                checkpoints::log(connection, now, "worker-1", &[&checkpoint]).await
+                checkpoints::settle(connection, now, "worker-1", &[checkpoint]).await?;
+                Ok::<_, automation_store::Error>(())
             })
             .await?;
         Ok(started)

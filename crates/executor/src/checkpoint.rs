@@ -69,8 +69,8 @@ pub(crate) async fn write(
         })
         .collect();
     let held = match claims {
-        Claims::Before => checkpoints::settle(connection, now, &all).await?,
-        Claims::Here => checkpoints::settle_own(connection, now, &all).await?,
+        Claims::Before => checkpoints::settle(connection, now, &shared.config.name, &all).await?,
+        Claims::Here => checkpoints::settle_own(connection, now, &shared.config.name, &all).await?,
     };
     let valid: Vec<&Settlement> = settlements
         .iter()
@@ -85,8 +85,6 @@ pub(crate) async fn write(
     let (notes, tasks) = new_records(&valid);
     records::insert_notes(connection, now, &notes).await?;
     records::insert_tasks(connection, now, &tasks).await?;
-    let logged: Vec<&Checkpoint> = valid.iter().map(|settlement| &settlement.checkpoint).collect();
-    checkpoints::log(connection, now, &shared.config.name, &logged).await?;
     outbox::insert(connection, &events).await?;
     Ok(held.into_iter().chain(handed_back).collect())
 }

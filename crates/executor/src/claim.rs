@@ -7,7 +7,7 @@ use automation_domain::id::{EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::Waits;
 use automation_store::contacts::{self, Contacts};
 use automation_store::effects::{self, EffectKey, StoredEffect};
-use automation_store::runs::{self, ClaimedRun};
+use automation_store::runs::{self, Claim, ClaimedRun};
 use automation_store::{Error, PgConnection, Scope, events, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,8 +45,8 @@ pub(crate) async fn claim_within(
     shared: &Shared,
     nudged: &[(TenantId, RunId)],
 ) -> Result<Claimed, Error> {
-    let runs = runs::claim(connection, nudged, shared.config.lease).await?;
-    gather(connection, shared, runs).await
+    let claim = runs::claim(connection, nudged, shared.config.lease).await?;
+    gather(connection, shared, claim).await
 }
 
 /// Reads what the steps of runs that are held already may look at by now.
@@ -54,14 +54,19 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
     let tenants = tenants(runs.iter().map(|run| run.tenant_id));
     shared
         .db
-        .tx(Scope::Tenants(&tenants), async |connection| gather(connection, shared, runs.to_vec()).await)
+        .tx(Scope::Tenants(&tenants), async |connection| {
+            let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
+            let (now, paused) = workflows::paused(connection, &of.into_iter().collect::<Vec<_>>()).await?;
+            let claim = Claim { now, runs: runs.to_vec(), paused: paused.into_iter().collect() };
+            gather(connection, shared, claim).await
+        })
         .await
 }
 
 async fn gather(
     connection: &mut PgConnection,
     shared: &Shared,
-    runs: Vec<ClaimedRun>,
+    Claim { now, runs, paused }: Claim,
 ) -> Result<Claimed, Error> {
     let began = SystemTime::now();
     let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
@@ -86,10 +91,6 @@ async fn gather(
     };
     let wanted_contacts: Vec<_> = wanted_contacts.into_iter().collect();
     let contacts = contacts::read(connection, &wanted_contacts).await?;
-    let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
-    let of: Vec<_> = of.into_iter().collect();
-    let (now, paused) = workflows::paused(connection, &of).await?;
-    let paused = paused.into_iter().collect();
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
     let runs = runs.into_iter().map(Arc::new).collect();

@@ -54,7 +54,7 @@ pub(crate) async fn work(
                 && let Some(done) = deliveries.take()
             {
                 // From here on the database owes the runs: nothing is delivered again while they are worked on.
-                Acker::ack_all(done).await;
+                Acker::ack_soon(done).await;
             }
             let suspects = set_suspects_free(&shared, &mut claimed, &drain).await;
             settle(&shared, &claimed, BTreeMap::new(), &drain).await;
@@ -64,7 +64,7 @@ pub(crate) async fn work(
             }
         }
         if let Some(empty) = deliveries {
-            Acker::ack_all(empty).await;
+            Acker::ack_soon(empty).await;
         }
         drop(turn);
     }

@@ -11,6 +11,7 @@ mod directory;
 mod enrol;
 pub mod evaluation;
 pub mod http;
+mod intake;
 mod matching;
 mod metrics;
 mod parking;
@@ -30,6 +31,7 @@ use automation_domain::priority::Priority;
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::observe_connections;
 use automation_store::{Db, DbRole, PoolSize};
+use intake::Intake;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -111,7 +113,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let database = health.component("ingest.database");
     let work = health.component("ingest.work");
     work.ready();
-    let receiver = Arc::new(Mutex::new(WeightedReceiver::new(inputs, PRIORITY_WEIGHTS)));
+    let intake = Arc::new(Mutex::new(Intake::new(WeightedReceiver::new(inputs, PRIORITY_WEIGHTS))));
     let workers = config.workers;
     let shared = Arc::new(Shared {
         db,
@@ -126,7 +128,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     tasks.spawn(async move { database.watch(stop, || db.ping()).await });
     tasks.spawn(keep_connected(publisher.clone(), drain.clone()));
     for _ in 0..workers {
-        tasks.spawn(worker::work(shared.clone(), receiver.clone(), drain.clone()));
+        tasks.spawn(worker::work(shared.clone(), intake.clone(), drain.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
         ended?;

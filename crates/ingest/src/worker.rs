@@ -3,10 +3,11 @@
 use crate::Shared;
 use crate::batch::{self, Outcome};
 use crate::bisect::{Failure, Part, bisect};
+use crate::intake::{self, Intake};
 use crate::parking::Refused;
 use crate::reading::{self, Arrival, Portion};
 use crate::traces;
-use automation_broker::consumer::{Acker, Delivery, WeightedReceiver};
+use automation_broker::consumer::{Acker, Delivery};
 use automation_broker::nudge;
 use automation_broker::publisher::Message;
 use automation_domain::priority::Priority;
@@ -19,27 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Most events in a transaction: beyond it each row gets dearer and the slowest waits longer.
 const MOST_EVENTS: usize = 500;
-/// Where a batch of messages ends, in bytes of their bodies: two messages of the largest size that a batch of events
-/// may have.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
-
-/// Another worker takes messages beside a batch that has so many, or so many bytes.
-const COMPANY_MESSAGES: usize = 50;
-const COMPANY_BYTES: usize = 50 * 1024;
-
 /// Works until `drain` is cancelled; the batch under way is finished first.
-pub(crate) async fn work(
-    shared: Arc<Shared>,
-    receiver: Arc<Mutex<WeightedReceiver>>,
-    drain: CancellationToken,
-) {
+pub(crate) async fn work(shared: Arc<Shared>, intake: Arc<Mutex<Intake>>, drain: CancellationToken) {
     loop {
-        let mut turn = receiver.lock().await;
-        let batch = turn.recv_batch_of(usize::from(shared.config.batch_messages), MOST_BYTES).await;
-        let Some(mut deliveries) = batch else { return };
-        let bytes: usize = deliveries.iter().map(|delivery| delivery.body.len()).sum();
+        let mut turn = intake.lock().await;
+        let Some(mut deliveries) = turn.next(usize::from(shared.config.batch_messages)).await else { return };
         // Only a large batch has company: at low load, what arrives meanwhile makes one batch instead of many small ones.
-        let turn = (deliveries.len() < COMPANY_MESSAGES && bytes < COMPANY_BYTES).then_some(turn);
+        let turn = (!intake::is_large(&deliveries)).then_some(turn);
         while !deliveries.is_empty() {
             let portion = reading::read(&deliveries, MOST_EVENTS, &shared.config.limits);
             let later = deliveries.split_off(portion.deliveries);
@@ -79,7 +66,7 @@ async fn take(
     }
     crash_point!("ingest.before_ack");
     let messages = deliveries.len();
-    Acker::ack_all(deliveries).await;
+    Acker::ack_soon(deliveries).await;
     traces::end(total.spans, messages, start);
     shared.metrics.batch(total.recorded, total.repeated, parked, &total.tally, begun.elapsed().as_secs_f64());
     true

@@ -97,7 +97,8 @@ pub struct Checkpoint {
 /// Runs whose claim was still theirs.
 pub type Held = BTreeSet<(TenantId, RunId)>;
 
-/// Ends or parks the claims, and says which were still held. What belongs to the others must not be written.
+/// Ends or parks the claims, writes one log row for each that made steps, by the name of `worker`, and says which were still
+/// held. What belongs to the others must not be written.
 ///
 /// # Errors
 ///
@@ -105,19 +106,27 @@ pub type Held = BTreeSet<(TenantId, RunId)>;
 pub async fn settle(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
+    worker: &str,
     checkpoints: &[Checkpoint],
 ) -> Result<Held, Error> {
-    lock(
-        connection,
+    // In the order of their keys. The statements that follow find rows by their place and would pass over one that
+    // somebody else is just changing.
+    let sorted = by_key(checkpoints);
+    let locks = [
         "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
           CROSS JOIN LATERAL (SELECT 1 FROM runs_open c WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE) AS l",
-        &by_key(checkpoints),
-    )
-    .await?;
-    settle_own(connection, now, checkpoints).await
+        "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+          CROSS JOIN LATERAL (SELECT 1 FROM wakeups k WHERE k.tenant_id = u.t AND k.run_id = u.i FOR UPDATE) AS l",
+    ];
+    for lock in locks {
+        let tenants: Vec<Uuid> = sorted.iter().map(|checkpoint| checkpoint.tenant_id.0).collect();
+        let runs: Vec<Uuid> = sorted.iter().map(|checkpoint| checkpoint.run_id.0).collect();
+        sqlx::query(lock).bind(tenants).bind(runs).execute(&mut *connection).await?;
+    }
+    settle_own(connection, now, worker, checkpoints).await
 }
 
-/// [`settle`] for claims of this very transaction, which holds their rows already.
+/// [`settle`] for claims of this very transaction, which holds the rows of the runs and of their wakeups already.
 ///
 /// # Errors
 ///
@@ -125,21 +134,15 @@ pub async fn settle(
 pub async fn settle_own(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
+    worker: &str,
     checkpoints: &[Checkpoint],
 ) -> Result<Held, Error> {
-    let sorted = by_key(checkpoints);
-    lock(
-        connection,
-        "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          CROSS JOIN LATERAL (SELECT 1 FROM wakeups k WHERE k.tenant_id = u.t AND k.run_id = u.i FOR UPDATE) AS l",
-        &sorted,
-    )
-    .await?;
-    let (finished, open): (Vec<&Checkpoint>, Vec<&Checkpoint>) =
-        sorted.into_iter().partition(|checkpoint| matches!(checkpoint.next, Next::Finished { .. }));
-    let mut held = finish(connection, now, &finished).await?;
-    held.extend(hold(connection, &open).await?);
-    held.extend(keep(connection, &open).await?);
+    let (finished, open): (Vec<&Checkpoint>, Vec<&Checkpoint>) = by_key(checkpoints)
+        .into_iter()
+        .partition(|checkpoint| matches!(checkpoint.next, Next::Finished { .. }));
+    let mut held = finish(connection, now, worker, &finished).await?;
+    held.extend(hold(connection, now, worker, &open).await?);
+    held.extend(keep(connection, now, worker, &open).await?);
     move_wakeups(connection, &open, &held).await?;
     Ok(held)
 }
@@ -150,23 +153,11 @@ fn by_key(checkpoints: &[Checkpoint]) -> Vec<&Checkpoint> {
     sorted
 }
 
-/// Locks rows of runs in the order of their keys. The statements that follow find rows by their place and would pass over one
-/// that somebody else is just changing.
-async fn lock(
-    connection: &mut PgConnection,
-    rows: &'static str,
-    sorted: &[&Checkpoint],
-) -> Result<(), Error> {
-    let tenants: Vec<Uuid> = sorted.iter().map(|checkpoint| checkpoint.tenant_id.0).collect();
-    let runs: Vec<Uuid> = sorted.iter().map(|checkpoint| checkpoint.run_id.0).collect();
-    sqlx::query(rows).bind(tenants).bind(runs).execute(connection).await?;
-    Ok(())
-}
-
 /// Moves ended runs, in one statement with their epoch, to the table of finished ones; their wakeups go.
 async fn finish(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
+    worker: &str,
     finished: &[&Checkpoint],
 ) -> Result<Held, Error> {
     if finished.is_empty() {
@@ -183,35 +174,48 @@ async fn finish(
         "WITH ended AS (
              DELETE FROM runs_open r
               USING (SELECT u.*, l.place
-                       FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::bytea[]) AS u (t, i, e, s, d)
+                       FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::bytea[], $6::bytea[])
+                            AS u (t, i, e, s, d, steps)
                       CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
                                            WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
               WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
           RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                    r.run_key, x.s, r.priority, r.epoch, r.received_at, r.trace, x.d),
+                    r.run_key, x.s, r.priority, r.epoch, r.received_at, r.trace, x.d, x.steps),
          gone AS (
              DELETE FROM wakeups w
               USING (SELECT l.place FROM ended e
                       CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
                                            WHERE k.tenant_id = e.tenant_id AND k.run_id = e.run_id OFFSET 0) AS l) AS x
-              WHERE w.ctid = x.place)
+              WHERE w.ctid = x.place),
+         logged AS (
+             INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
+             SELECT tenant_id, run_id, epoch, $7, $8, steps FROM ended WHERE steps <> '')
          INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
                                     run_key, status, priority, epoch, received_at, trace, state, finished_at)
-         SELECT ended.*, $6 FROM ended RETURNING tenant_id, run_id",
+         SELECT tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
+                run_key, s, priority, epoch, received_at, trace, d, $7
+           FROM ended RETURNING tenant_id, run_id",
     )
     .bind(finished.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())
     .bind(finished.iter().map(|checkpoint| checkpoint.run_id.0).collect::<Vec<_>>())
     .bind(finished.iter().map(|checkpoint| checkpoint.epoch).collect::<Vec<_>>())
     .bind(statuses)
     .bind(finished.iter().map(|checkpoint| checkpoint.state.as_slice()).collect::<Vec<_>>())
+    .bind(finished.iter().map(|checkpoint| checkpoint.steps.as_slice()).collect::<Vec<_>>())
     .bind(now)
+    .bind(worker)
     .fetch_all(connection)
     .await?;
     held(&rows)
 }
 
 /// Gives the lease back and saves the state of runs that go on later.
-async fn hold(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Held, Error> {
+async fn hold(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    worker: &str,
+    open: &[&Checkpoint],
+) -> Result<Held, Error> {
     let (mut columns, mut statuses) = (Columns::default(), Vec::new());
     for checkpoint in open {
         match checkpoint.next {
@@ -225,18 +229,27 @@ async fn hold(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Hel
         return Ok(Held::new());
     }
     let rows = sqlx::query(
-        "UPDATE runs_open r SET status = x.s, state = nullif(x.d, ''), lease_until = NULL, abandoned = 0
-           FROM (SELECT u.*, l.place
-                   FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[], $5::text[]) AS u (t, i, e, d, s)
-                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
-                                       WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
-          WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
-      RETURNING r.tenant_id, r.run_id",
+        "WITH held AS (
+             UPDATE runs_open r SET status = x.s, state = nullif(x.d, ''), lease_until = NULL, abandoned = 0
+               FROM (SELECT u.*, l.place
+                       FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[], $5::bytea[], $8::text[])
+                            AS u (t, i, e, d, steps, s)
+                      CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                                           WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
+              WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
+          RETURNING r.tenant_id, r.run_id, x.e, x.steps),
+         logged AS (
+             INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
+             SELECT tenant_id, run_id, e, $6, $7, steps FROM held WHERE steps <> '')
+         SELECT tenant_id, run_id FROM held",
     )
     .bind(columns.tenants)
     .bind(columns.runs)
     .bind(columns.epochs)
     .bind(columns.states)
+    .bind(columns.steps)
+    .bind(now)
+    .bind(worker)
     .bind(statuses)
     .fetch_all(connection)
     .await?;
@@ -244,7 +257,12 @@ async fn hold(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Hel
 }
 
 /// Saves the state of runs whose requests are on their way, and renews their claims under the next epoch.
-async fn keep(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Held, Error> {
+async fn keep(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    worker: &str,
+    open: &[&Checkpoint],
+) -> Result<Held, Error> {
     let (mut columns, mut leases, mut progress) = (Columns::default(), Vec::new(), Vec::new());
     for checkpoint in open {
         if let Next::Sending { lease, progress: got_on, .. } = checkpoint.next {
@@ -257,21 +275,29 @@ async fn keep(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Hel
         return Ok(Held::new());
     }
     let rows = sqlx::query(
-        "UPDATE runs_open r
-            SET epoch = r.epoch + 1, state = x.d, lease_until = now() + make_interval(secs => x.l),
-                abandoned = CASE WHEN x.p THEN 0 ELSE r.abandoned END
-           FROM (SELECT u.*, l.place
-                   FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[], $5::float8[], $6::bool[])
-                        AS u (t, i, e, d, l, p)
-                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
-                                       WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
-          WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
-      RETURNING r.tenant_id, r.run_id",
+        "WITH kept AS (
+             UPDATE runs_open r
+                SET epoch = r.epoch + 1, state = x.d, lease_until = now() + make_interval(secs => x.l),
+                    abandoned = CASE WHEN x.p THEN 0 ELSE r.abandoned END
+               FROM (SELECT u.*, l.place
+                       FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[], $5::bytea[], $8::float8[], $9::bool[])
+                            AS u (t, i, e, d, steps, l, p)
+                      CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                                           WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
+              WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
+          RETURNING r.tenant_id, r.run_id, x.e, x.steps),
+         logged AS (
+             INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
+             SELECT tenant_id, run_id, e, $6, $7, steps FROM kept WHERE steps <> '')
+         SELECT tenant_id, run_id FROM kept",
     )
     .bind(columns.tenants)
     .bind(columns.runs)
     .bind(columns.epochs)
     .bind(columns.states)
+    .bind(columns.steps)
+    .bind(now)
+    .bind(worker)
     .bind(leases)
     .bind(progress)
     .fetch_all(connection)
@@ -279,13 +305,14 @@ async fn keep(connection: &mut PgConnection, open: &[&Checkpoint]) -> Result<Hel
     held(&rows)
 }
 
-/// Keys, epochs and states of checkpoints, as columns.
+/// Keys, epochs, states and steps of checkpoints, as columns.
 #[derive(Default)]
 struct Columns<'a> {
     tenants: Vec<Uuid>,
     runs: Vec<Uuid>,
     epochs: Vec<i32>,
     states: Vec<&'a [u8]>,
+    steps: Vec<&'a [u8]>,
 }
 
 impl<'a> Columns<'a> {
@@ -294,6 +321,7 @@ impl<'a> Columns<'a> {
         self.runs.push(checkpoint.run_id.0);
         self.epochs.push(checkpoint.epoch);
         self.states.push(&checkpoint.state);
+        self.steps.push(&checkpoint.steps);
     }
 }
 
@@ -358,37 +386,6 @@ async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held:
     .bind(&priorities)
     .bind(&due)
     .bind(&reasons)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Writes one log row per checkpoint that made steps.
-///
-/// # Errors
-///
-/// [`Error`] of the database.
-pub async fn log(
-    connection: &mut PgConnection,
-    now: DateTime<Utc>,
-    worker: &str,
-    checkpoints: &[&Checkpoint],
-) -> Result<(), Error> {
-    let rows: Vec<&&Checkpoint> =
-        checkpoints.iter().filter(|checkpoint| !checkpoint.steps.is_empty()).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
-         SELECT t, i, e, $5, $6, s FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[]) AS u (t, i, e, s)",
-    )
-    .bind(rows.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())
-    .bind(rows.iter().map(|checkpoint| checkpoint.run_id.0).collect::<Vec<_>>())
-    .bind(rows.iter().map(|checkpoint| checkpoint.epoch).collect::<Vec<_>>())
-    .bind(rows.iter().map(|checkpoint| checkpoint.steps.as_slice()).collect::<Vec<_>>())
-    .bind(now)
-    .bind(worker)
     .execute(connection)
     .await?;
     Ok(())

@@ -70,6 +70,17 @@ pub struct ClaimedRun {
     pub trace: Option<RunTrace>,
 }
 
+/// What was claimed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Claim {
+    /// The moment of the transaction, in the database's clock.
+    pub now: DateTime<Utc>,
+    /// The runs.
+    pub runs: Vec<ClaimedRun>,
+    /// Those of their workflows that are paused.
+    pub paused: BTreeSet<WorkflowId>,
+}
+
 /// Makes runs, and the wakeup that each is owed. A run that exists, open, stays as it is.
 ///
 /// The receipts of their events are written in the same transaction: that, not this, keeps a run from being made twice.
@@ -121,10 +132,12 @@ pub async fn insert(
     Ok(())
 }
 
-/// Claims those of `nudged` that are ready and free: each gets a lease and the next epoch. No run may be named twice.
+/// Claims those of `nudged` that are ready and free: each gets a lease and the next epoch, and its wakeups are locked. No run
+/// may be named twice.
 ///
-/// A run that another worker holds, or has claimed in a transaction that is still open, is left alone. Where the sweep would look later than at the end of the lease, be it this
-/// claim's or another worker's, its next look is moved there: a takeover waits for nothing else.
+/// A run that another worker holds, or has claimed in a transaction that is still open, is left alone. Where the sweep would
+/// look later than at the end of the lease, be it this claim's or another worker's, its next look is moved there: a takeover
+/// waits for nothing else.
 ///
 /// # Errors
 ///
@@ -133,7 +146,7 @@ pub async fn claim(
     connection: &mut PgConnection,
     nudged: &[(TenantId, RunId)],
     lease: Duration,
-) -> Result<Vec<ClaimedRun>, Error> {
+) -> Result<Claim, Error> {
     let mut sorted = nudged.to_vec();
     sorted.sort_unstable();
     let (tenants, runs): (Vec<Uuid>, Vec<Uuid>) =
@@ -142,33 +155,47 @@ pub async fn claim(
     // its place: the list can only be the outer side of the join, whatever the statistics of a table that is empty at
     // times say. What has to hold stands outside, where it is looked at again should the row have changed meanwhile.
     let rows = sqlx::query(
-        "UPDATE runs_open r
-            SET epoch = r.epoch + 1, status = 'running', lease_until = now() + $3,
-                abandoned = r.abandoned + (r.lease_until IS NOT NULL)::int::int2
-           FROM (SELECT l.place, o.due_at FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
-                                       WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE SKIP LOCKED) AS l
-                  CROSS JOIN LATERAL (SELECT min(w.due_at) FILTER (WHERE w.ready_at <= now()) AS due_at
-                                        FROM wakeups w WHERE w.tenant_id = u.t AND w.run_id = u.i) AS o) AS x
-          WHERE r.ctid = x.place AND x.due_at IS NOT NULL
-            AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
-         RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                   r.run_key, r.priority, r.epoch, r.abandoned, r.received_at, r.state, r.trace,
-                   x.due_at > r.lease_until AS looked_at_too_late",
+        "WITH claimed AS (
+             UPDATE runs_open r
+                SET epoch = r.epoch + 1, status = 'running', lease_until = now() + $3,
+                    abandoned = r.abandoned + (r.lease_until IS NOT NULL)::int::int2
+               FROM (SELECT l.place, o.due_at FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+                      CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                                           WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE SKIP LOCKED) AS l
+                      CROSS JOIN LATERAL (SELECT min(k.due_at) FILTER (WHERE k.ready_at <= now()) AS due_at
+                                            FROM (SELECT w.ready_at, w.due_at FROM wakeups w
+                                                   WHERE w.tenant_id = u.t AND w.run_id = u.i FOR UPDATE) AS k) AS o) AS x
+              WHERE r.ctid = x.place AND x.due_at IS NOT NULL
+                AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
+          RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
+                    r.run_key, r.priority, r.epoch, r.abandoned, r.received_at, r.state, r.trace,
+                    x.due_at > r.lease_until AS looked_at_too_late)
+         SELECT now() AS now, claimed.*,
+                ARRAY(SELECT p.workflow_id FROM (SELECT DISTINCT tenant_id, workflow_id FROM claimed) AS d
+                       CROSS JOIN LATERAL (SELECT w.workflow_id FROM workflows w
+                                            WHERE w.tenant_id = d.tenant_id AND w.workflow_id = d.workflow_id
+                                              AND w.state = 'paused' OFFSET 0) AS p) AS paused
+           FROM (VALUES (true)) AS always LEFT JOIN claimed ON true",
     )
     .bind(&tenants)
     .bind(&runs)
     .bind(lease)
     .fetch_all(&mut *connection)
     .await?;
-    let mut too_late = rows.len() < sorted.len();
+    let mut claim = Claim { now: DateTime::UNIX_EPOCH, runs: Vec::new(), paused: BTreeSet::new() };
+    let mut too_late = false;
     for row in &rows {
-        too_late |= row.try_get::<bool, _>("looked_at_too_late")?;
+        claim.now = row.try_get("now")?;
+        if let Some(run) = claimed(row)? {
+            claim.runs.push(run);
+            too_late |= row.try_get::<bool, _>("looked_at_too_late")?;
+            claim.paused.extend(row.try_get::<Vec<Uuid>, _>("paused")?.into_iter().map(WorkflowId));
+        }
     }
-    if too_late {
+    if too_late || claim.runs.len() < sorted.len() {
         look_at_the_end_of_leases(connection, &tenants, &runs).await?;
     }
-    rows.iter().map(claimed).collect()
+    Ok(claim)
 }
 
 async fn look_at_the_end_of_leases(
@@ -266,11 +293,12 @@ pub async fn hand_back(
     Ok(())
 }
 
-fn claimed(row: &PgRow) -> Result<ClaimedRun, Error> {
-    let run_id = RunId(row.try_get("run_id")?);
+/// The row's run; `None` in the one row that there is when nothing was claimed.
+fn claimed(row: &PgRow) -> Result<Option<ClaimedRun>, Error> {
+    let Some(run_id) = row.try_get::<Option<Uuid>, _>("run_id")?.map(RunId) else { return Ok(None) };
     let state: Option<Vec<u8>> = row.try_get("state")?;
     let trace: Option<Vec<u8>> = row.try_get("trace")?;
-    Ok(ClaimedRun {
+    Ok(Some(ClaimedRun {
         tenant_id: TenantId(row.try_get("tenant_id")?),
         run_id,
         workflow_id: WorkflowId(row.try_get("workflow_id")?),
@@ -285,7 +313,7 @@ fn claimed(row: &PgRow) -> Result<ClaimedRun, Error> {
         received_at: row.try_get("received_at")?,
         state: state.map(|bytes| decode_state(&bytes, run_id)).transpose()?,
         trace: trace.and_then(|bytes| RunTrace::from_bytes(&bytes)),
-    })
+    }))
 }
 
 /// Reads a stored state.

@@ -140,7 +140,7 @@ async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
             anyhow::Ok(made.iter().map(|run| (run.tenant_id, run.run_id)).collect())
         })
         .await?;
-    let claimed = db.tx(scope, async |connection| runs::claim(connection, &nudged, LEASE).await).await?;
+    let claimed = db.tx(scope, async |connection| runs::claim(connection, &nudged, LEASE).await).await?.runs;
     anyhow::ensure!(claimed.len() == batch, "{} of {batch} runs were claimed", claimed.len());
     db.tx(scope, async |connection| {
         let now = receipts::now(connection).await?;
@@ -156,7 +156,7 @@ async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
                 steps: sample.steps.clone(),
             })
             .collect();
-        let held = checkpoints::settle(connection, now, &ended).await?;
+        let held = checkpoints::settle(connection, now, "bench", &ended).await?;
         anyhow::ensure!(held.len() == batch, "{} of {batch} runs were still held", held.len());
         let notes: Vec<Note> = claimed.iter().map(|run| sample.note(run.run_id)).collect();
         let notes: Vec<Made<'_, Note>> = claimed
@@ -165,7 +165,6 @@ async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
             .map(|(run, record)| Made { tenant_id: run.tenant_id, run_id: run.run_id, record })
             .collect();
         records::insert_notes(connection, now, &notes).await?;
-        checkpoints::log(connection, now, "bench", &ended.iter().collect::<Vec<_>>()).await?;
         anyhow::Ok(())
     })
     .await

@@ -61,33 +61,23 @@ impl WeightedReceiver {
     /// Like [`Self::recv_batch`], but takes nothing more once the bodies have `bytes` or more.
     pub async fn recv_batch_of(&mut self, max: usize, bytes: usize) -> Option<Vec<Delivery>> {
         let mut batch = Vec::new();
-        let mut taken = 0;
         // What made it ready may have become stale by the time it is taken.
         while batch.is_empty() {
             self.ready().await?;
-            while batch.len() < max.max(1) && taken < bytes.max(1) {
-                let next = self.turns.next(|input| !self.inputs[input].look());
-                let Some(delivery) = next.and_then(|input| self.inputs[input].ahead.take()) else { break };
-                taken += delivery.body.len();
-                batch.push(delivery);
-            }
+            self.add_to(&mut batch, max, bytes);
         }
         Some(batch)
     }
 
-    /// Like [`Self::recv_batch`], but a batch that is not full stays open for up to `linger`.
-    ///
-    /// A future that is dropped while it lingers leaves what it has unacknowledged until the consumer is closed.
-    pub async fn recv_batch_within(&mut self, max: usize, linger: Duration) -> Option<Vec<Delivery>> {
-        let mut batch = self.recv_batch(max).await?;
-        let deadline = Instant::now() + linger;
-        while batch.len() < max {
-            match timeout_at(deadline, self.recv_batch(max - batch.len())).await {
-                Ok(Some(more)) => batch.extend(more),
-                Ok(None) | Err(_) => break,
-            }
+    /// Takes what is there by now into a batch, within the same bounds.
+    pub fn add_to(&mut self, batch: &mut Vec<Delivery>, max: usize, bytes: usize) {
+        let mut taken: usize = batch.iter().map(|delivery| delivery.body.len()).sum();
+        while batch.len() < max.max(1) && taken < bytes.max(1) {
+            let next = self.turns.next(|input| !self.inputs[input].look());
+            let Some(delivery) = next.and_then(|input| self.inputs[input].ahead.take()) else { break };
+            taken += delivery.body.len();
+            batch.push(delivery);
         }
-        Some(batch)
     }
 
     /// Waits until some input has a delivery; `None` when none will ever come.

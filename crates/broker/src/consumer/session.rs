@@ -116,8 +116,9 @@ impl Session {
         .await;
     }
 
-    /// Closes the connection; everything that is unacknowledged goes back to its queue.
+    /// Closes the connection; everything that is not done goes back to its queue.
     pub(super) async fn close(self) {
+        join_all(self.lines.iter().map(|line| line.ledger.flush())).await;
         connection::close(&self.connection).await;
     }
 }
@@ -135,7 +136,7 @@ impl Line {
         let (queue, tag) = (short(&spec.queue)?, short("")?);
         let stream = channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default());
         let stream = within(PATIENCE, stream).await?;
-        let ledger = Arc::new(Ledger::new(fault.clone()));
+        let ledger = Arc::new(Ledger::new(prefetch, fault.clone()));
         Ok(Self { queue: spec.queue.clone(), prefetch, channel, stream, ledger, received: AtomicU64::new(0) })
     }
 }

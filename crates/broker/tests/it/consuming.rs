@@ -83,6 +83,31 @@ async fn an_acknowledgement_of_some_leaves_the_others_to_be_delivered_again() {
 }
 
 #[tokio::test]
+async fn what_is_done_is_acknowledged_together_with_others_and_at_the_latest_when_the_consumer_is_closed() {
+    let fixture = Fixture::new().await;
+    fixture.publisher().await.publish_all(nudges(0..50)).await.unwrap();
+    let (consumer, mut deliveries) = fixture.consumer(20);
+    // More than may be outstanding: the last ones come only because the first are acknowledged.
+    for _ in 0..50 {
+        let delivery = timeout(PATIENCE, deliveries.recv()).await.unwrap().unwrap();
+        Acker::ack_soon(vec![delivery]).await;
+    }
+    consumer.close().await;
+    assert_eq!(fixture.ready(QUEUE).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_done_is_acknowledged_soon_although_nothing_follows() {
+    let fixture = Fixture::new().await;
+    fixture.publisher().await.publish_all(nudges(0..1)).await.unwrap();
+    let (_consumer, mut deliveries) = fixture.consumer(100);
+    let delivery = deliveries.recv().await.unwrap();
+    fixture.wait_until_unacknowledged(QUEUE, 1).await;
+    Acker::ack_soon(vec![delivery]).await;
+    fixture.wait_until_unacknowledged(QUEUE, 0).await;
+}
+
+#[tokio::test]
 async fn a_message_has_the_same_headers_however_often_it_is_delivered() {
     let fixture = Fixture::new().await;
     let mut message = nudge(Priority::High, 1);

@@ -76,6 +76,17 @@ impl Fixture {
         assert!(seen.is_some(), "{queue} holds {} messages, not {count}", self.ready(queue).await);
     }
 
+    /// By the figures of the management API, which are some seconds old.
+    pub async fn wait_until_unacknowledged(&self, queue: &str, count: u64) {
+        let seen = eventually(async || {
+            let queues = self.management.queues(self.vhost.name()).await.unwrap();
+            let found = queues.into_iter().find(|found| found.name == queue)?;
+            (found.messages_unacknowledged == count).then_some(())
+        })
+        .await;
+        assert!(seen.is_some(), "{queue} never had {count} unacknowledged messages");
+    }
+
     /// Closes the consumer's connection from the broker's side.
     pub async fn kill_consumer_connection(&self) {
         let name = eventually(async || {

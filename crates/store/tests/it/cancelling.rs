@@ -65,7 +65,7 @@ async fn what_a_worker_was_doing_with_the_run_is_void() -> anyhow::Result<()> {
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
-            checkpoints::settle(connection, now, &[checkpoint]).await
+            checkpoints::settle(connection, now, "worker-1", &[checkpoint]).await
         })
         .await?;
     assert!(held.is_empty());

@@ -43,7 +43,7 @@ async fn a_claim_in_an_open_transaction_holds_up_nobody_and_leaves_nothing_when_
         .worker
         .tx(world.scope(), async |connection| {
             let mine = runs::claim(connection, &[(world.tenant, first)], LEASE).await?;
-            assert_eq!(mine.len(), 1);
+            assert_eq!(mine.runs.len(), 1);
             let others = world.claim(&[first, second]).await?;
             assert_eq!(others.iter().map(|run| run.run_id).collect::<Vec<_>>(), [second]);
             anyhow::bail!("the worker died")
@@ -112,7 +112,7 @@ async fn a_worker_cannot_claim_a_run_outside_its_scope() -> anyhow::Result<()> {
             runs::claim(connection, &nudged, crate::world::LEASE).await
         })
         .await?;
-    assert!(claimed.is_empty());
+    assert!(claimed.runs.is_empty());
     Ok(())
 }
 

@@ -166,7 +166,9 @@ async fn send(world: &World, run_id: RunId, epoch: i32, progress: bool) -> anyho
     };
     let held = world
         .worker
-        .tx(world.scope(), async |connection| checkpoints::settle(connection, now, &[checkpoint]).await)
+        .tx(world.scope(), async |connection| {
+            checkpoints::settle(connection, now, "worker-1", &[checkpoint]).await
+        })
         .await?;
     Ok(!held.is_empty())
 }

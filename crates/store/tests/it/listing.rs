@@ -44,8 +44,7 @@ async fn end(world: &World, run_id: RunId, status: &'static str, state: &str) ->
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
-            checkpoints::settle(connection, now, std::slice::from_ref(&checkpoint)).await?;
-            checkpoints::log(connection, now, "worker-1", &[&checkpoint]).await
+            checkpoints::settle(connection, now, "worker-1", &[checkpoint]).await
         })
         .await?;
     Ok(())
@@ -167,7 +166,7 @@ async fn a_waiting_run_tells_when_it_goes_on() -> anyhow::Result<()> {
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
-            checkpoints::settle(connection, now, &[checkpoint]).await
+            checkpoints::settle(connection, now, "worker-1", &[checkpoint]).await
         })
         .await?;
     let line = list(&world, &RunFilter::default(), 10).await?.remove(0);

@@ -47,7 +47,7 @@ async fn a_batch_reads_its_own_runs_only_when_tables_were_empty_at_their_analysi
         .tx(world.scope(), async |connection| {
             let claimed = runs::claim(connection, &nudged, crate::world::LEASE).await?;
             report(connection).await?;
-            anyhow::Ok(claimed)
+            anyhow::Ok(claimed.runs)
         })
         .await?;
     assert_eq!(claimed.len(), BATCH);
@@ -87,7 +87,7 @@ async fn settle(world: &World, runs: &[(RunId, i32)], end: bool) -> anyhow::Resu
                     steps: Vec::new(),
                 })
                 .collect();
-            let held = checkpoints::settle(connection, now, &checkpoints).await?;
+            let held = checkpoints::settle(connection, now, "worker-1", &checkpoints).await?;
             report(connection).await?;
             anyhow::Ok(held)
         })

@@ -41,9 +41,8 @@ async fn end(world: &World, started: Started, epoch: i32, status: &'static str) 
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
-            let held = checkpoints::settle(connection, now, std::slice::from_ref(&checkpoint)).await?;
+            let held = checkpoints::settle(connection, now, "worker-1", &[checkpoint]).await?;
             assert_eq!(held.len(), 1, "the claim {epoch} holds");
-            checkpoints::log(connection, now, "worker-1", &[&checkpoint]).await?;
             if status == "failed" {
                 dead_letters::insert(connection, now, &[letter(world, started, epoch, "503")]).await?;
             }

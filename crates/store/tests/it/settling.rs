@@ -30,11 +30,7 @@ async fn settle(world: &World, checkpoints: &[Checkpoint]) -> anyhow::Result<usi
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
-            let held = checkpoints::settle(connection, now, checkpoints).await?;
-            let kept: Vec<&Checkpoint> =
-                checkpoints.iter().filter(|one| held.contains(&(one.tenant_id, one.run_id))).collect();
-            checkpoints::log(connection, now, "worker-1", &kept).await?;
-            Ok::<_, automation_store::Error>(held)
+            checkpoints::settle(connection, now, "worker-1", checkpoints).await
         })
         .await?;
     Ok(held.len())

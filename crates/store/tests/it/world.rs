@@ -43,7 +43,7 @@ impl World {
         let nudged: Vec<_> = runs.iter().map(|run| (self.tenant, *run)).collect();
         self.worker
             .tx(Scope::Tenants(&[self.tenant]), async |connection| {
-                runs::claim(connection, &nudged, LEASE).await
+                Ok(runs::claim(connection, &nudged, LEASE).await?.runs)
             })
             .await
     }
