@@ -5,7 +5,7 @@ use crate::outbox_pack::{MOST_BYTES, Packed, pack};
 use automation_domain::event::encode::STRUCTURED;
 use automation_domain::id::{TenantId, digest};
 use automation_service_kit::crash_point;
-use automation_store::outbox::{self, Leased};
+use automation_store::outbox::{self, Frontier, Leased};
 use automation_store::parked::{self, Parked, ParkedStatus};
 use automation_store::{Error, PgConnection, Scope, receipts};
 use chrono::{DateTime, Utc};
@@ -18,11 +18,18 @@ const LEASE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_millis(20);
 /// Sleep after a failure.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// Relays until the process drains.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut frontier = Frontier::default();
     loop {
         let wait = if shared.can_publish().await {
-            match shared.note("leasing from the outbox", lease(&shared).await) {
-                None => AFTER_FAILURE,
+            match shared.note("leasing from the outbox", lease(&shared, &mut frontier).await) {
+                None => {
+                    // The database may be another one from here on, restored from a time before.
+                    frontier = Frontier::default();
+                    AFTER_FAILURE
+                }
                 Some(leased) if leased.is_empty() => IDLE,
                 Some(leased) => {
                     crash_point!("outbox.after_lease");
@@ -38,11 +45,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn lease(shared: &Shared) -> Result<Vec<Leased>, Error> {
-    shared
+async fn lease(shared: &Shared, frontier: &mut Frontier) -> Result<Vec<Leased>, Error> {
+    // A transaction that is not committed has seen nothing that counts.
+    let mut moved = *frontier;
+    let leased = shared
         .db
-        .tx(Scope::Unscoped, async |connection| outbox::lease(connection, shared.config.batch, LEASE).await)
-        .await
+        .tx(Scope::Unscoped, async |connection| {
+            outbox::lease(connection, &mut moved, shared.config.batch, LEASE).await
+        })
+        .await?;
+    *frontier = moved;
+    Ok(leased)
 }
 
 /// What became of leased events.

@@ -1,5 +1,9 @@
 //! Events that wait to leave for the broker.
 
+mod frontier;
+
+pub use frontier::{Frontier, Seen};
+
 use crate::Error;
 use automation_domain::id::{RunId, TenantId};
 use sqlx::{PgConnection, Row};
@@ -54,7 +58,7 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewOutboxEvent]) ->
     Ok(())
 }
 
-/// Leases up to `limit` events in order, for `lease`; role scheduler.
+/// Leases up to `limit` events in order, for `lease`; role scheduler. Looks from the frontier on, and moves it.
 ///
 /// Relays take turns (an advisory lock): with rows of a run split over two of them, the run's order would be lost. For
 /// the same reason an event waits while an earlier one of its run is leased. Empty when another relay has its turn.
@@ -62,7 +66,12 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewOutboxEvent]) ->
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn lease(connection: &mut PgConnection, limit: i64, lease: Duration) -> Result<Vec<Leased>, Error> {
+pub async fn lease(
+    connection: &mut PgConnection,
+    frontier: &mut Frontier,
+    limit: i64,
+    lease: Duration,
+) -> Result<Vec<Leased>, Error> {
     let turn: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtext('automation.outbox'))")
         .fetch_one(&mut *connection)
         .await?;
@@ -73,18 +82,20 @@ pub async fn lease(connection: &mut PgConnection, limit: i64, lease: Duration) -
         // Whatever is leased and comes earlier is in the head as well: nothing beyond it has to be looked at.
         "WITH head AS MATERIALIZED (
              SELECT ctid AS place, tenant_id, run_id, outbox_id, leased_until >= now() AS leased FROM outbox
-              ORDER BY outbox_id LIMIT $1 * 8),
-         next AS MATERIALIZED (
-             SELECT h.place FROM head h
-              WHERE NOT h.leased
-                AND NOT EXISTS (SELECT 1 FROM head e WHERE e.leased AND e.outbox_id < h.outbox_id
-                                   AND e.tenant_id = h.tenant_id AND e.run_id = h.run_id)
-              ORDER BY h.outbox_id LIMIT $1)
+              WHERE outbox_id >= $3 ORDER BY outbox_id LIMIT $1 * 8),
+         waiting AS MATERIALIZED (
+             -- Sorted once, whatever the planner expects: as a join of the head with itself this was quadratic.
+             SELECT place, outbox_id, bool_or(leased) OVER (PARTITION BY tenant_id, run_id ORDER BY outbox_id) AS held
+               FROM head),
+         next AS MATERIALIZED (SELECT place FROM waiting WHERE NOT held ORDER BY outbox_id LIMIT $1)
          UPDATE outbox o SET leased_until = now() + $2 FROM next WHERE o.ctid = next.place AND o.leased_until < now()
-      RETURNING o.tenant_id, o.outbox_id, o.event_type, o.body",
+      RETURNING o.tenant_id, o.outbox_id, o.event_type, o.body, (SELECT min(outbox_id) FROM head) AS first,
+                (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8) AS ended_before,
+                (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int8) AS begun_before",
     )
     .bind(limit)
     .bind(lease)
+    .bind(frontier.from())
     .fetch_all(connection)
     .await?;
     let mut leased = rows
@@ -99,6 +110,13 @@ pub async fn lease(connection: &mut PgConnection, limit: i64, lease: Duration) -
         })
         .collect::<Result<Vec<_>, Error>>()?;
     leased.sort_unstable_by_key(|event| event.outbox_id);
+    if let Some(row) = rows.first() {
+        frontier.saw(Seen {
+            first: row.try_get("first")?,
+            ended_before: row.try_get("ended_before")?,
+            begun_before: row.try_get("begun_before")?,
+        });
+    }
     Ok(leased)
 }
 

@@ -3,7 +3,7 @@
 use crate::world::World;
 use automation_domain::id::RunId;
 use automation_store::Scope;
-use automation_store::outbox::{self, Leased, NewOutboxEvent};
+use automation_store::outbox::{self, Frontier, Leased, NewOutboxEvent};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ async fn lease(world: &World, limit: i64) -> anyhow::Result<Vec<Leased>> {
     let leased = world
         .scheduler
         .tx(Scope::Unscoped, async |connection| {
-            outbox::lease(connection, limit, Duration::from_secs(600)).await
+            outbox::lease(connection, &mut Frontier::default(), limit, Duration::from_secs(600)).await
         })
         .await?;
     Ok(leased)
