@@ -37,9 +37,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Most unacknowledged messages per queue. They lie in memory, and each may be a batch of 4 MiB; more than this is not
-/// needed to keep workers busy.
-const MOST_PREFETCHED: u16 = 200;
+/// Most unacknowledged messages per queue: what one by one is taken in while a batch of them is committed (docs/performance.md).
+/// They lie in memory, and each may be a batch of 4 MiB.
+const MOST_PREFETCHED: u16 = 400;
 /// How often to look whether the broker is there.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
