@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Most events in a transaction: beyond it each row gets dearer and the slowest waits longer.
 const MOST_EVENTS: usize = 500;
+
 /// Works until `drain` is cancelled; the batch under way is finished first.
 pub(crate) async fn work(shared: Arc<Shared>, intake: Arc<Mutex<Intake>>, drain: CancellationToken) {
     loop {

@@ -183,13 +183,16 @@ pub async fn claim(
     .fetch_all(&mut *connection)
     .await?;
     let mut claim = Claim { now: DateTime::UNIX_EPOCH, runs: Vec::new(), paused: BTreeSet::new() };
+    // There is always a row, and these are the same in all.
+    if let Some(any) = rows.first() {
+        claim.now = any.try_get("now")?;
+        claim.paused = any.try_get::<Vec<Uuid>, _>("paused")?.into_iter().map(WorkflowId).collect();
+    }
     let mut too_late = false;
     for row in &rows {
-        claim.now = row.try_get("now")?;
         if let Some(run) = claimed(row)? {
             claim.runs.push(run);
             too_late |= row.try_get::<bool, _>("looked_at_too_late")?;
-            claim.paused.extend(row.try_get::<Vec<Uuid>, _>("paused")?.into_iter().map(WorkflowId));
         }
     }
     if too_late || claim.runs.len() < sorted.len() {
