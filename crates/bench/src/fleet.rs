@@ -42,6 +42,17 @@ pub(crate) struct Fleet {
 /// CPU times of everything that takes part, by name.
 pub(crate) type CpuByPart = BTreeMap<&'static str, CpuTimes>;
 
+/// Microseconds of CPU of each part between two moments.
+pub(crate) fn cpu_between(
+    before: &CpuByPart,
+    after: &CpuByPart,
+) -> impl Iterator<Item = (&'static str, u64)> {
+    after.iter().map(|(part, after)| {
+        let before = before.get(part).cloned().unwrap_or_default();
+        (*part, process::between(&before, after))
+    })
+}
+
 impl Fleet {
     /// Starts an engine on a copy of what was prepared; every tenant has the workload's workflow.
     pub(crate) async fn start(prepared: &Prepared, workload: &Workload) -> anyhow::Result<Self> {

@@ -221,8 +221,18 @@ impl Latency {
     /// In one line.
     pub(crate) fn line(&self) -> String {
         format!(
-            "{}: p50 {:.1} ms, p95 {:.1}, p99 {:.1}, at most {:.1}",
-            self.load, self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms
+            "{}: p50 {:.1} ms, p95 {:.1}, p99 {:.1}, at most {:.1}; busy {:.0} % of a core ({})",
+            self.load,
+            self.p50_ms,
+            self.p95_ms,
+            self.p99_ms,
+            self.max_ms,
+            self.busy_percent.values().sum::<f64>(),
+            self.busy_percent
+                .iter()
+                .map(|(part, percent)| format!("{part} {percent:.0}"))
+                .collect::<Vec<_>>()
+                .join(", ")
         )
     }
 }

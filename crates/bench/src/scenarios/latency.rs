@@ -3,14 +3,15 @@
 use crate::check::{Expected, finish};
 use crate::commits::{Commits, Watching};
 use crate::effort::Effort;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, cpu_between};
 use crate::load::{Load, Pace, Packing, steady};
 use crate::prepared::Prepared;
 use crate::workload::Workload;
 use anyhow::Context;
 use serde::Serialize;
 use sqlx::PgConnection;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 const MEASURED: &str = "measured";
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -35,6 +36,8 @@ pub(crate) struct Latency {
     pub(crate) p95_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) max_ms: f64,
+    /// How busy each part was in the meantime, in percent of one core.
+    pub(crate) busy_percent: BTreeMap<&'static str, f64>,
 }
 
 /// Measures latencies at a steady rate, after two seconds of it that do not count.
@@ -45,7 +48,9 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
     let pace = |duration| Pace { per_second: setup.per_second, duration };
     let warm_up = steady(&fleet, &load("warm-up"), pace(WARM_UP)).await?;
     let watching = Watching::start(fleet.database.superuser().await?);
+    let (begun, before) = (Instant::now(), fleet.cpu(&mut monitor).await?);
     let events = steady(&fleet, &load(MEASURED), pace(effort.latency)).await?;
+    let (took, after) = (begun.elapsed(), fleet.cpu(&mut monitor).await?);
     fleet.until_done(warm_up + events, warm_up + events).await?;
     let commits = watching.stop().await?;
     let expected = Expected { events: warm_up + events, runs: warm_up + events };
@@ -62,6 +67,9 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
         p95_ms: percentile(&latencies, 0.95),
         p99_ms: percentile(&latencies, 0.99),
         max_ms: percentile(&latencies, 1.0),
+        busy_percent: cpu_between(&before, &after)
+            .map(|(part, us)| (part, 100.0 * us as f64 / took.as_micros() as f64))
+            .collect(),
     })
 }
 

@@ -2,10 +2,9 @@
 
 use crate::check::{Expected, finish};
 use crate::effort::Effort;
-use crate::fleet::{CpuByPart, Fleet};
+use crate::fleet::{CpuByPart, Fleet, cpu_between};
 use crate::load::{Bounds, ClosedLoop, Ids, Load, Matching, Packing};
 use crate::prepared::Prepared;
-use crate::process;
 use crate::storage::{Storage, StorageEach};
 use crate::workload::Workload;
 use serde::Serialize;
@@ -117,9 +116,5 @@ impl Moment {
 }
 
 fn per_each(before: &CpuByPart, after: &CpuByPart, count: u64) -> BTreeMap<&'static str, f64> {
-    let used = |part: &'static str| {
-        let (before, after) = (before.get(part).cloned().unwrap_or_default(), &after[part]);
-        (part, process::between(&before, after) as f64 / count.max(1) as f64)
-    };
-    after.keys().copied().map(used).collect()
+    cpu_between(before, after).map(|(part, us)| (part, us as f64 / count.max(1) as f64)).collect()
 }
