@@ -69,8 +69,11 @@ pub async fn ensure(
     let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) = contacts.keys().map(|(tenant, id)| (tenant.0, id.0)).unzip();
     let subjects: Vec<&str> = contacts.values().copied().collect();
     sqlx::query(
+        // Most exist: looking is cheaper than an attempt to insert.
         "INSERT INTO contacts (tenant_id, contact_id, subject)
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) ON CONFLICT DO NOTHING",
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (t, c, s)
+          WHERE NOT EXISTS (SELECT FROM contacts k WHERE k.tenant_id = u.t AND k.contact_id = u.c)
+             ON CONFLICT DO NOTHING",
     )
     .bind(&tenants)
     .bind(&ids)
