@@ -13,7 +13,7 @@ use crate::traces::Tries;
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
 use automation_store::checkpoints::Held;
-use automation_store::{Error, Scope};
+use automation_store::{Error, Scope, runs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,9 +35,11 @@ pub(crate) async fn claim_and_settle(
     let (claimed, settlements, held) = shared
         .db
         .tx(Scope::Tenants(&tenants), async |connection| {
-            let mut claimed = claim::claim_within(connection, shared, nudged).await?;
+            let mut claimed = claim::claim_here(connection, shared, nudged).await?;
             crash_point!("executor.after_claim");
             let settlements = walk_some(shared, &mut claimed);
+            let left: Vec<_> = claimed.runs.iter().map(|run| (run.tenant_id, run.run_id)).collect();
+            runs::write_claims(connection, &left, shared.config.lease).await?;
             if settlements.is_empty() {
                 return Ok::<_, Error>((claimed, settlements, Held::new()));
             }

@@ -14,7 +14,7 @@ use automation_store::enrolments::{self, EnrolmentKey};
 use automation_store::outbox::NewOutboxEvent;
 use automation_store::records::{self, Made};
 use automation_store::runs;
-use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts, workflows};
+use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts, wakeups, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) enum Claims {
     /// In a transaction before.
     Before,
-    /// In the transaction that writes the settlements.
+    /// In the transaction that writes the settlements: no row shows them.
     Here,
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn write(
     let ended = ended_enrolments(settlements);
     let ended_keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
     enrolments::lock(connection, &ended_keys).await?;
-    let Resumed { handed_back, goes_on } = resumed(connection, settlements).await?;
+    let Resumed { handed_back, goes_on } = resumed(connection, settlements, claims).await?;
     let all: Vec<Checkpoint> = settlements
         .iter()
         .filter(|settlement| !handed_back.contains(&id(settlement)))
@@ -70,7 +70,9 @@ pub(crate) async fn write(
         .collect();
     let held = match claims {
         Claims::Before => checkpoints::settle(connection, now, &shared.config.name, &all).await?,
-        Claims::Here => checkpoints::settle_own(connection, now, &shared.config.name, &all).await?,
+        Claims::Here => {
+            checkpoints::settle_here(connection, now, &shared.config.name, &all, &claimed.places).await?
+        }
     };
     let valid: Vec<&Settlement> = settlements
         .iter()
@@ -118,7 +120,11 @@ struct Resumed {
     goes_on: Held,
 }
 
-async fn resumed(connection: &mut PgConnection, settlements: &[Settlement]) -> Result<Resumed, Error> {
+async fn resumed(
+    connection: &mut PgConnection,
+    settlements: &[Settlement],
+    claims: Claims,
+) -> Result<Resumed, Error> {
     let to_hold: Vec<&Settlement> =
         settlements.iter().filter(|settlement| matches!(settlement.checkpoint.next, Next::Paused)).collect();
     if to_hold.is_empty() {
@@ -132,9 +138,16 @@ async fn resumed(connection: &mut PgConnection, settlements: &[Settlement]) -> R
         .into_iter()
         .filter(|settlement| !paused.contains(&settlement.run.workflow_id))
         .partition(|settlement| !settlement.effects.tried.is_empty());
-    let claims: Vec<_> =
-        untouched.iter().map(|one| (one.run.tenant_id, one.run.run_id, one.run.epoch)).collect();
-    runs::hand_back(connection, &claims).await?;
+    match claims {
+        Claims::Before => {
+            let claims = untouched.iter().map(|one| (one.run.tenant_id, one.run.run_id, one.run.epoch));
+            runs::hand_back(connection, &claims.collect::<Vec<_>>()).await?;
+        }
+        Claims::Here => {
+            let runs = untouched.iter().map(|one| (one.run.tenant_id, one.run.run_id));
+            wakeups::look_now(connection, &runs.collect::<Vec<_>>()).await?;
+        }
+    }
     Ok(Resumed {
         handed_back: untouched.into_iter().map(id).collect(),
         goes_on: goes_on.into_iter().map(id).collect(),

@@ -7,7 +7,7 @@ use automation_domain::id::{EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::Waits;
 use automation_store::contacts::{self, Contacts};
 use automation_store::effects::{self, EffectKey, StoredEffect};
-use automation_store::runs::{self, Claim, ClaimedRun};
+use automation_store::runs::{self, Claim, ClaimedRun, Places};
 use automation_store::{Error, PgConnection, Scope, events, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,8 @@ pub(crate) struct Claimed {
     pub(crate) events: BTreeMap<(TenantId, EventId), RecordedEvent>,
     pub(crate) contacts: Contacts,
     pub(crate) paused: BTreeSet<WorkflowId>,
+    /// Where the locked rows are, in the transaction that claimed them.
+    pub(crate) places: Places,
     /// The stored requests that are to be sent again.
     pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
 }
@@ -35,17 +37,20 @@ pub(crate) async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)]) -> Resu
     let tenants = tenants(nudged.iter().map(|(tenant, _)| *tenant));
     shared
         .db
-        .tx(Scope::Tenants(&tenants), async |connection| claim_within(connection, shared, nudged).await)
+        .tx(Scope::Tenants(&tenants), async |connection| {
+            let claim = runs::claim(connection, nudged, shared.config.lease).await?;
+            gather(connection, shared, claim).await
+        })
         .await
 }
 
-/// Claims those of `nudged` that are ready and free, in a transaction that may do more.
-pub(crate) async fn claim_within(
+/// Claims those of `nudged` that are ready and free, in a transaction that settles them.
+pub(crate) async fn claim_here(
     connection: &mut PgConnection,
     shared: &Shared,
     nudged: &[(TenantId, RunId)],
 ) -> Result<Claimed, Error> {
-    let claim = runs::claim(connection, nudged, shared.config.lease).await?;
+    let claim = runs::claim_here(connection, nudged).await?;
     gather(connection, shared, claim).await
 }
 
@@ -57,7 +62,12 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
         .tx(Scope::Tenants(&tenants), async |connection| {
             let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
             let (now, paused) = workflows::paused(connection, &of.into_iter().collect::<Vec<_>>()).await?;
-            let claim = Claim { now, runs: runs.to_vec(), paused: paused.into_iter().collect() };
+            let claim = Claim {
+                now,
+                runs: runs.to_vec(),
+                paused: paused.into_iter().collect(),
+                places: Places::default(),
+            };
             gather(connection, shared, claim).await
         })
         .await
@@ -66,7 +76,7 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
 async fn gather(
     connection: &mut PgConnection,
     shared: &Shared,
-    Claim { now, runs, paused }: Claim,
+    Claim { now, runs, paused, places }: Claim,
 ) -> Result<Claimed, Error> {
     let began = SystemTime::now();
     let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
@@ -94,7 +104,7 @@ async fn gather(
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
     let runs = runs.into_iter().map(Arc::new).collect();
-    Ok(Claimed { now, began, runs, versions, events, contacts, paused, effects })
+    Ok(Claimed { now, began, runs, versions, events, contacts, paused, places, effects })
 }
 
 /// Gives claims back as if they had never been.

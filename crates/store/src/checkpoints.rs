@@ -1,13 +1,13 @@
 //! Checkpoints: what a batch of claimed runs came to. Every write carries the epoch of its claim.
 
 use crate::Error;
+use crate::runs::{Place, Places};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// How a claim ends.
 #[derive(Clone, PartialEq, Debug)]
@@ -109,40 +109,83 @@ pub async fn settle(
     worker: &str,
     checkpoints: &[Checkpoint],
 ) -> Result<Held, Error> {
-    // In the order of their keys. The statements that follow find rows by their place and would pass over one that
-    // somebody else is just changing.
+    // In the order of their keys.
     let sorted = by_key(checkpoints);
-    let locks = [
-        "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          CROSS JOIN LATERAL (SELECT 1 FROM runs_open c WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE) AS l",
-        "SELECT count(*) FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          CROSS JOIN LATERAL (SELECT 1 FROM wakeups k WHERE k.tenant_id = u.t AND k.run_id = u.i FOR UPDATE) AS l",
-    ];
-    for lock in locks {
-        let tenants: Vec<Uuid> = sorted.iter().map(|checkpoint| checkpoint.tenant_id.0).collect();
-        let runs: Vec<Uuid> = sorted.iter().map(|checkpoint| checkpoint.run_id.0).collect();
-        sqlx::query(lock).bind(tenants).bind(runs).execute(&mut *connection).await?;
-    }
-    settle_own(connection, now, worker, checkpoints).await
+    let rows = sqlx::query(
+        "SELECT u.t AS tenant_id, u.i AS run_id, r.place::text AS place, o.places::text AS wakeups
+           FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+          CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                               WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE) AS r
+          CROSS JOIN LATERAL (SELECT array_agg(k.place) AS places
+                                FROM (SELECT w.ctid AS place FROM wakeups w
+                                       WHERE w.tenant_id = u.t AND w.run_id = u.i FOR UPDATE) AS k) AS o",
+    )
+    .bind(sorted.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|checkpoint| checkpoint.run_id.0).collect::<Vec<_>>())
+    .fetch_all(&mut *connection)
+    .await?;
+    let locked = Locked { places: &Places::read(&rows)?, have_claims: true };
+    settle_locked(connection, now, worker, checkpoints, locked).await
 }
 
-/// [`settle`] for claims of this very transaction, which holds the rows of the runs and of their wakeups already.
+/// [`settle`] for claims that this very transaction made by [`claim_here`](crate::runs::claim_here): their rows are locked,
+/// and do not show the claims.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn settle_own(
+pub async fn settle_here(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     worker: &str,
     checkpoints: &[Checkpoint],
+    places: &Places,
+) -> Result<Held, Error> {
+    settle_locked(connection, now, worker, checkpoints, Locked { places, have_claims: false }).await
+}
+
+/// The rows of claimed runs, which this transaction has locked.
+#[derive(Clone, Copy, Debug)]
+struct Locked<'a> {
+    places: &'a Places,
+    /// Whether the rows have the epoch of the claim, as long as it holds; else they have the one before.
+    have_claims: bool,
+}
+
+impl Locked<'_> {
+    /// How far the rows' epochs are behind those of the claims.
+    fn behind(self) -> i32 {
+        i32::from(!self.have_claims)
+    }
+
+    /// The rows of these runs; none for a run that is gone.
+    fn runs(&self, of: &[&Checkpoint]) -> Vec<Option<&str>> {
+        self.places(of).map(|place| Some(place?.run.as_str())).collect()
+    }
+
+    /// Their wakeups.
+    fn wakeups(&self, of: &[&Checkpoint]) -> Vec<Option<&str>> {
+        self.places(of).map(|place| place?.wakeups.as_deref()).collect()
+    }
+
+    fn places(&self, of: &[&Checkpoint]) -> impl Iterator<Item = Option<&Place>> {
+        of.iter().map(|checkpoint| self.places.get(&(checkpoint.tenant_id, checkpoint.run_id)))
+    }
+}
+
+async fn settle_locked(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    worker: &str,
+    checkpoints: &[Checkpoint],
+    locked: Locked<'_>,
 ) -> Result<Held, Error> {
     let (finished, open): (Vec<&Checkpoint>, Vec<&Checkpoint>) = by_key(checkpoints)
         .into_iter()
         .partition(|checkpoint| matches!(checkpoint.next, Next::Finished { .. }));
-    let mut held = finish(connection, now, worker, &finished).await?;
-    held.extend(hold(connection, now, worker, &open).await?);
-    held.extend(keep(connection, now, worker, &open).await?);
+    let mut held = finish(connection, now, worker, locked, &finished).await?;
+    held.extend(hold(connection, now, worker, locked, &open).await?);
+    held.extend(keep(connection, now, worker, locked, &open).await?);
     move_wakeups(connection, &open, &held).await?;
     Ok(held)
 }
@@ -158,6 +201,7 @@ async fn finish(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     worker: &str,
+    locked: Locked<'_>,
     finished: &[&Checkpoint],
 ) -> Result<Held, Error> {
     if finished.is_empty() {
@@ -173,37 +217,33 @@ async fn finish(
     let rows = sqlx::query(
         "WITH ended AS (
              DELETE FROM runs_open r
-              USING (SELECT u.*, l.place
-                       FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::bytea[], $6::bytea[])
-                            AS u (t, i, e, s, d, steps)
-                      CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
-                                           WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
-              WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
+              USING unnest($1::text[]::tid[], $2::text[], $3::int4[], $4::text[], $5::bytea[], $6::bytea[])
+                    AS x (place, wakeups, e, s, d, steps)
+              WHERE r.ctid = x.place AND r.epoch = x.e - $9 AND (r.status = 'running' OR $9 > 0)
           RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                    r.run_key, x.s, r.priority, r.epoch, r.received_at, r.trace, x.d, x.steps),
+                    r.run_key, x.s, r.priority, x.e, r.received_at, r.trace, x.d, x.steps, x.wakeups),
          gone AS (
              DELETE FROM wakeups w
-              USING (SELECT l.place FROM ended e
-                      CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
-                                           WHERE k.tenant_id = e.tenant_id AND k.run_id = e.run_id OFFSET 0) AS l) AS x
+              USING (SELECT unnest(wakeups::tid[]) AS place FROM ended) AS x
               WHERE w.ctid = x.place),
          logged AS (
              INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
-             SELECT tenant_id, run_id, epoch, $7, $8, steps FROM ended WHERE steps <> '')
+             SELECT tenant_id, run_id, e, $7, $8, steps FROM ended WHERE steps <> '')
          INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
                                     run_key, status, priority, epoch, received_at, trace, state, finished_at)
          SELECT tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
-                run_key, s, priority, epoch, received_at, trace, d, $7
+                run_key, s, priority, e, received_at, trace, d, $7
            FROM ended RETURNING tenant_id, run_id",
     )
-    .bind(finished.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())
-    .bind(finished.iter().map(|checkpoint| checkpoint.run_id.0).collect::<Vec<_>>())
+    .bind(locked.runs(finished))
+    .bind(locked.wakeups(finished))
     .bind(finished.iter().map(|checkpoint| checkpoint.epoch).collect::<Vec<_>>())
     .bind(statuses)
     .bind(finished.iter().map(|checkpoint| checkpoint.state.as_slice()).collect::<Vec<_>>())
     .bind(finished.iter().map(|checkpoint| checkpoint.steps.as_slice()).collect::<Vec<_>>())
     .bind(now)
     .bind(worker)
+    .bind(locked.behind())
     .fetch_all(connection)
     .await?;
     held(&rows)
@@ -214,6 +254,7 @@ async fn hold(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     worker: &str,
+    locked: Locked<'_>,
     open: &[&Checkpoint],
 ) -> Result<Held, Error> {
     let (mut columns, mut statuses) = (Columns::default(), Vec::new());
@@ -230,27 +271,25 @@ async fn hold(
     }
     let rows = sqlx::query(
         "WITH held AS (
-             UPDATE runs_open r SET status = x.s, state = nullif(x.d, ''), lease_until = NULL, abandoned = 0
-               FROM (SELECT u.*, l.place
-                       FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[], $5::bytea[], $8::text[])
-                            AS u (t, i, e, d, steps, s)
-                      CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
-                                           WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
-              WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
+             UPDATE runs_open r
+                SET epoch = x.e, status = x.s, state = nullif(x.d, ''), lease_until = NULL, abandoned = 0
+               FROM unnest($1::text[]::tid[], $2::int4[], $3::bytea[], $4::bytea[], $7::text[])
+                    AS x (place, e, d, steps, s)
+              WHERE r.ctid = x.place AND r.epoch = x.e - $8 AND (r.status = 'running' OR $8 > 0)
           RETURNING r.tenant_id, r.run_id, x.e, x.steps),
          logged AS (
              INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
-             SELECT tenant_id, run_id, e, $6, $7, steps FROM held WHERE steps <> '')
+             SELECT tenant_id, run_id, e, $5, $6, steps FROM held WHERE steps <> '')
          SELECT tenant_id, run_id FROM held",
     )
-    .bind(columns.tenants)
-    .bind(columns.runs)
+    .bind(locked.runs(&columns.of))
     .bind(columns.epochs)
     .bind(columns.states)
     .bind(columns.steps)
     .bind(now)
     .bind(worker)
     .bind(statuses)
+    .bind(locked.behind())
     .fetch_all(connection)
     .await?;
     held(&rows)
@@ -261,6 +300,7 @@ async fn keep(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     worker: &str,
+    locked: Locked<'_>,
     open: &[&Checkpoint],
 ) -> Result<Held, Error> {
     let (mut columns, mut leases, mut progress) = (Columns::default(), Vec::new(), Vec::new());
@@ -277,22 +317,19 @@ async fn keep(
     let rows = sqlx::query(
         "WITH kept AS (
              UPDATE runs_open r
-                SET epoch = r.epoch + 1, state = x.d, lease_until = now() + make_interval(secs => x.l),
-                    abandoned = CASE WHEN x.p THEN 0 ELSE r.abandoned END
-               FROM (SELECT u.*, l.place
-                       FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::bytea[], $5::bytea[], $8::float8[], $9::bool[])
-                            AS u (t, i, e, d, steps, l, p)
-                      CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
-                                           WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
-              WHERE r.ctid = x.place AND r.epoch = x.e AND r.status = 'running'
+                SET epoch = x.e + 1, status = 'running', state = x.d, lease_until = now() + make_interval(secs => x.l),
+                    abandoned = CASE WHEN x.p THEN 0
+                                     ELSE r.abandoned + (r.lease_until IS NOT NULL AND $9 > 0)::int::int2 END
+               FROM unnest($1::text[]::tid[], $2::int4[], $3::bytea[], $4::bytea[], $7::float8[], $8::bool[])
+                    AS x (place, e, d, steps, l, p)
+              WHERE r.ctid = x.place AND r.epoch = x.e - $9 AND (r.status = 'running' OR $9 > 0)
           RETURNING r.tenant_id, r.run_id, x.e, x.steps),
          logged AS (
              INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
-             SELECT tenant_id, run_id, e, $6, $7, steps FROM kept WHERE steps <> '')
+             SELECT tenant_id, run_id, e, $5, $6, steps FROM kept WHERE steps <> '')
          SELECT tenant_id, run_id FROM kept",
     )
-    .bind(columns.tenants)
-    .bind(columns.runs)
+    .bind(locked.runs(&columns.of))
     .bind(columns.epochs)
     .bind(columns.states)
     .bind(columns.steps)
@@ -300,16 +337,16 @@ async fn keep(
     .bind(worker)
     .bind(leases)
     .bind(progress)
+    .bind(locked.behind())
     .fetch_all(connection)
     .await?;
     held(&rows)
 }
 
-/// Keys, epochs, states and steps of checkpoints, as columns.
+/// Checkpoints, and their epochs, states and steps as columns.
 #[derive(Default)]
 struct Columns<'a> {
-    tenants: Vec<Uuid>,
-    runs: Vec<Uuid>,
+    of: Vec<&'a Checkpoint>,
     epochs: Vec<i32>,
     states: Vec<&'a [u8]>,
     steps: Vec<&'a [u8]>,
@@ -317,8 +354,7 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn push(&mut self, checkpoint: &'a Checkpoint) {
-        self.tenants.push(checkpoint.tenant_id.0);
-        self.runs.push(checkpoint.run_id.0);
+        self.of.push(checkpoint);
         self.epochs.push(checkpoint.epoch);
         self.states.push(&checkpoint.state);
         self.steps.push(&checkpoint.steps);

@@ -8,7 +8,7 @@ use automation_domain::trace::RunTrace;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -79,6 +79,37 @@ pub struct Claim {
     pub runs: Vec<ClaimedRun>,
     /// Those of their workflows that are paused.
     pub paused: BTreeSet<WorkflowId>,
+    /// Where their rows are, as long as the transaction lasts.
+    pub places: Places,
+}
+
+/// Where the locked rows of runs are. Nobody can move them until the transaction ends.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Places(BTreeMap<(TenantId, RunId), Place>);
+
+/// Where a run's row is, and those of its wakeups: a `tid` and a `tid[]`, as text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(crate) run: String,
+    pub(crate) wakeups: Option<String>,
+}
+
+impl Places {
+    /// The place of a run that is locked.
+    pub(crate) fn get(&self, run: &(TenantId, RunId)) -> Option<&Place> {
+        self.0.get(run)
+    }
+
+    /// Reads columns `tenant_id`, `run_id`, `place`, `wakeups`; a row without a run is passed over.
+    pub(crate) fn read(rows: &[PgRow]) -> Result<Self, Error> {
+        let mut places = BTreeMap::new();
+        for row in rows {
+            let Some(run) = row.try_get::<Option<String>, _>("place")? else { continue };
+            let key = (TenantId(row.try_get("tenant_id")?), RunId(row.try_get("run_id")?));
+            places.insert(key, Place { run, wakeups: row.try_get("wakeups")? });
+        }
+        Ok(Self(places))
+    }
 }
 
 /// Makes runs, and the wakeup that each is owed. A run that exists, open, stays as it is.
@@ -132,8 +163,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Claims those of `nudged` that are ready and free: each gets a lease and the next epoch, and its wakeups are locked. No run
-/// may be named twice.
+/// Claims those of `nudged` that are ready and free: each gets a lease and the next epoch. No run may be named twice.
 ///
 /// A run that another worker holds, or has claimed in a transaction that is still open, is left alone. Where the sweep would
 /// look later than at the end of the lease, be it this claim's or another worker's, its next look is moved there: a takeover
@@ -147,29 +177,36 @@ pub async fn claim(
     nudged: &[(TenantId, RunId)],
     lease: Duration,
 ) -> Result<Claim, Error> {
-    let mut sorted = nudged.to_vec();
-    sorted.sort_unstable();
-    let (tenants, runs): (Vec<Uuid>, Vec<Uuid>) =
-        sorted.iter().map(|(tenant, run)| (tenant.0, run.0)).unzip();
-    // Here and in the other statements over hot tables, each row is looked up by its key in a LATERAL subquery and changed by
+    let claim = claim_here(connection, nudged).await?;
+    let claimed: Vec<_> = claim.runs.iter().map(|run| (run.tenant_id, run.run_id)).collect();
+    write_claims(connection, &claimed, lease).await?;
+    Ok(claim)
+}
+
+/// Claims like [`claim`], for a transaction that settles the runs itself: it locks them and their wakeups, and writes
+/// nothing. What it does not settle after all, it has to hand to [`write_claims`].
+///
+/// # Errors
+///
+/// [`Error`] of the database, or an unreadable row.
+pub async fn claim_here(connection: &mut PgConnection, nudged: &[(TenantId, RunId)]) -> Result<Claim, Error> {
+    let (tenants, runs) = columns(nudged);
+    // Here and in the other statements over hot tables, each row is looked up by its key in a LATERAL subquery, and changed by
     // its place: the list can only be the outer side of the join, whatever the statistics of a table that is empty at
     // times say. What has to hold stands outside, where it is looked at again should the row have changed meanwhile.
     let rows = sqlx::query(
-        "WITH claimed AS (
-             UPDATE runs_open r
-                SET epoch = r.epoch + 1, status = 'running', lease_until = now() + $3,
-                    abandoned = r.abandoned + (r.lease_until IS NOT NULL)::int::int2
-               FROM (SELECT l.place, o.due_at FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-                      CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
-                                           WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE SKIP LOCKED) AS l
-                      CROSS JOIN LATERAL (SELECT min(k.due_at) FILTER (WHERE k.ready_at <= now()) AS due_at
-                                            FROM (SELECT w.ready_at, w.due_at FROM wakeups w
-                                                   WHERE w.tenant_id = u.t AND w.run_id = u.i FOR UPDATE) AS k) AS o) AS x
-              WHERE r.ctid = x.place AND x.due_at IS NOT NULL
-                AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
-          RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                    r.run_key, r.priority, r.epoch, r.abandoned, r.received_at, r.state, r.trace,
-                    x.due_at > r.lease_until AS looked_at_too_late)
+        "WITH claimed AS MATERIALIZED (
+             SELECT r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
+                    r.run_key, r.priority, r.epoch + 1 AS epoch, r.received_at, r.state, r.trace,
+                    r.abandoned + (r.lease_until IS NOT NULL)::int::int2 AS abandoned,
+                    r.place::text AS place, o.places::text AS wakeups
+               FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+              CROSS JOIN LATERAL (SELECT c.*, c.ctid AS place FROM runs_open c
+                                   WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE SKIP LOCKED) AS r
+              CROSS JOIN LATERAL (SELECT bool_or(k.ready_at <= now()) AS is_ready, array_agg(k.place) AS places
+                                    FROM (SELECT w.ready_at, w.ctid AS place FROM wakeups w
+                                           WHERE w.tenant_id = u.t AND w.run_id = u.i FOR UPDATE) AS k) AS o
+              WHERE o.is_ready AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now()))
          SELECT now() AS now, claimed.*,
                 ARRAY(SELECT p.workflow_id FROM (SELECT DISTINCT tenant_id, workflow_id FROM claimed) AS d
                        CROSS JOIN LATERAL (SELECT w.workflow_id FROM workflows w
@@ -179,26 +216,64 @@ pub async fn claim(
     )
     .bind(&tenants)
     .bind(&runs)
-    .bind(lease)
     .fetch_all(&mut *connection)
     .await?;
-    let mut claim = Claim { now: DateTime::UNIX_EPOCH, runs: Vec::new(), paused: BTreeSet::new() };
+    let mut claim = Claim {
+        now: DateTime::UNIX_EPOCH,
+        runs: Vec::new(),
+        paused: BTreeSet::new(),
+        places: Places::read(&rows)?,
+    };
     // There is always a row, and these are the same in all.
     if let Some(any) = rows.first() {
         claim.now = any.try_get("now")?;
         claim.paused = any.try_get::<Vec<Uuid>, _>("paused")?.into_iter().map(WorkflowId).collect();
     }
-    let mut too_late = false;
     for row in &rows {
-        if let Some(run) = claimed(row)? {
-            claim.runs.push(run);
-            too_late |= row.try_get::<bool, _>("looked_at_too_late")?;
-        }
+        claim.runs.extend(claimed(row)?);
     }
-    if too_late || claim.runs.len() < sorted.len() {
+    if claim.runs.len() < nudged.len() {
         look_at_the_end_of_leases(connection, &tenants, &runs).await?;
     }
     Ok(claim)
+}
+
+/// Writes claims of [`claim_here`] down, for a transaction that does not settle them: each run gets its lease.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn write_claims(
+    connection: &mut PgConnection,
+    claims: &[(TenantId, RunId)],
+    lease: Duration,
+) -> Result<(), Error> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let (tenants, runs) = columns(claims);
+    sqlx::query(
+        "UPDATE runs_open r
+            SET epoch = r.epoch + 1, status = 'running', lease_until = now() + $3,
+                abandoned = r.abandoned + (r.lease_until IS NOT NULL)::int::int2
+           FROM (SELECT l.place FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+                  CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+                                       WHERE c.tenant_id = u.t AND c.run_id = u.i OFFSET 0) AS l) AS x
+          WHERE r.ctid = x.place",
+    )
+    .bind(&tenants)
+    .bind(&runs)
+    .bind(lease)
+    .execute(&mut *connection)
+    .await?;
+    look_at_the_end_of_leases(connection, &tenants, &runs).await
+}
+
+/// The keys of runs as columns, in the order in which locks are taken.
+fn columns(runs: &[(TenantId, RunId)]) -> (Vec<Uuid>, Vec<Uuid>) {
+    let mut sorted = runs.to_vec();
+    sorted.sort_unstable();
+    sorted.into_iter().map(|(tenant, run)| (tenant.0, run.0)).unzip()
 }
 
 async fn look_at_the_end_of_leases(

@@ -96,6 +96,9 @@ pub async fn give_back(connection: &mut PgConnection, taken: &[Due]) -> Result<(
 ///
 /// [`Error`] of the database.
 pub async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)]) -> Result<(), Error> {
+    if runs.is_empty() {
+        return Ok(());
+    }
     let mut sorted = runs.to_vec();
     sorted.sort_unstable();
     sorted.dedup();

@@ -1,10 +1,10 @@
 //! Checkpoints: only who holds the claim changes anything, and a run ends once.
 
-use crate::world::World;
+use crate::world::{LEASE, World};
 use automation_domain::id::RunId;
 use automation_domain::priority::Priority;
 use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
-use automation_store::{Scope, receipts};
+use automation_store::{Scope, receipts, runs};
 use chrono::TimeDelta;
 
 fn checkpoint(world: &World, run_id: RunId, epoch: i32, next: Next) -> Checkpoint {
@@ -53,6 +53,43 @@ async fn a_finished_run_is_in_one_place_and_owed_nothing() -> anyhow::Result<()>
         assert_eq!(world.database.count(&format!("SELECT count(*) FROM {table}")).await?, rows, "{table}");
     }
     assert!(world.claim(&[run]).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn runs_claimed_and_settled_in_one_transaction_end_up_as_in_two() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let (ends, waits, left) =
+        (world.run("1").await?.run_id, world.run("2").await?.run_id, world.run("3").await?.run_id);
+    let nudged = [ends, waits, left].map(|run| (world.tenant, run));
+    let held = world
+        .worker
+        .tx(world.scope(), async |connection| {
+            let claim = runs::claim_here(connection, &nudged).await?;
+            assert_eq!(claim.runs.iter().map(|run| run.epoch).collect::<Vec<_>>(), [1, 1, 1]);
+            runs::write_claims(connection, &[(world.tenant, left)], LEASE).await?;
+            let wakeups = vec![Wakeup::timer(1, claim.now - TimeDelta::seconds(1))];
+            let all = [
+                completed(&world, ends, 1),
+                checkpoint(&world, waits, 1, Next::Waiting { wakeups }),
+                checkpoint(&world, RunId(uuid::Uuid::nil()), 1, Next::Paused),
+            ];
+            checkpoints::settle_here(connection, claim.now, "worker-1", &all, &claim.places).await
+        })
+        .await?;
+    assert_eq!(held, [ends, waits].map(|run| (world.tenant, run)).into());
+    for (what, rows) in [
+        ("runs_finished WHERE epoch = 1", 1),
+        ("workflow_run_logs WHERE seq = 1", 2),
+        ("runs_open WHERE epoch = 1 AND status = 'waiting' AND lease_until IS NULL", 1),
+        ("runs_open WHERE epoch = 1 AND status = 'running' AND lease_until > now()", 1),
+        ("wakeups WHERE token = 1", 1),
+        ("wakeups WHERE token = 0", 1),
+    ] {
+        assert_eq!(world.database.count(&format!("SELECT count(*) FROM {what}")).await?, rows, "{what}");
+    }
+    let again = world.claim(&[ends, waits, left]).await?;
+    assert_eq!(again.iter().map(|run| (run.run_id, run.epoch)).collect::<Vec<_>>(), [(waits, 2)]);
     Ok(())
 }
 
