@@ -94,11 +94,7 @@ async fn gather(
         }
     }
     let wanted_events: Vec<_> = wanted_events.into_iter().collect();
-    let events = if wanted_events.is_empty() {
-        BTreeMap::new()
-    } else {
-        events::by_ids(connection, &wanted_events).await?
-    };
+    let events = events::by_ids(connection, &wanted_events).await?;
     let wanted_contacts: Vec<_> = wanted_contacts.into_iter().collect();
     let contacts = contacts::read(connection, &wanted_contacts).await?;
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();

@@ -72,17 +72,24 @@ pub async fn by_ids(
 ) -> Result<BTreeMap<(TenantId, EventId), RecordedEvent>, Error> {
     let (tenants, events): (Vec<Uuid>, Vec<Uuid>) =
         ids.iter().map(|(tenant, event)| (tenant.0, event.0)).unzip();
+    let Some((first, last)) = events.iter().min().zip(events.iter().max()) else {
+        return Ok(BTreeMap::new());
+    };
     // A look-up per id, kept apart from its surroundings by OFFSET: the partition is then chosen for each, and the whole
-    // key is the index condition.
+    // key is the index condition. The bounds leave out the other days at once: preparing look-ups in forty partitions takes
+    // longer than looking.
     let rows = sqlx::query(
         "SELECT e.tenant_id, e.event_id, e.event_key, e.id, e.source, e.event_type, e.subject, e.occurred_at,
                 e.received_at, e.correlation_id, e.causation_id, e.causation_depth, e.traceparent, e.tracestate, e.data,
                 (SELECT key FROM tenants n WHERE n.tenant_id = u.t) AS tenant_key
            FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.tenant_id = u.t AND e.event_id = u.i OFFSET 0) AS e",
+          CROSS JOIN LATERAL (SELECT * FROM events e WHERE e.tenant_id = u.t AND e.event_id = u.i
+                                                        AND e.event_id BETWEEN $3 AND $4 OFFSET 0) AS e",
     )
     .bind(&tenants)
     .bind(&events)
+    .bind(first)
+    .bind(last)
     .fetch_all(connection)
     .await?;
     rows.iter()
