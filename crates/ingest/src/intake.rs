@@ -12,10 +12,11 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// beside it.
 const LARGE_MESSAGES: usize = 50;
 const LARGE_BYTES: usize = 50 * 1024;
-/// Batches that are not large begin so far apart: what arrives meanwhile makes one batch instead of many. A transaction for
-/// two events costs little more than one for one, and so does what follows it (docs/performance.md). After a pause,
-/// nothing waits.
+/// Batches that are not large begin so far apart, and a millisecond more for each KiB that is there, up to [`MOST_PACE`]: what
+/// arrives meanwhile makes one batch instead of many. A transaction for two events costs little more than one for one, and
+/// so does what follows it (docs/adr/0010). After a pause, nothing waits.
 const PACE: Duration = Duration::from_millis(5);
+const MOST_PACE: Duration = Duration::from_millis(12);
 
 /// Where all workers of a process take their batches from, one at a time.
 pub(crate) struct Intake {
@@ -33,7 +34,7 @@ impl Intake {
         let mut batch = self.receiver.recv_batch_of(most, MOST_BYTES).await?;
         if !is_large(&batch) {
             if let Some(before) = self.small_batch_at {
-                tokio::time::sleep_until(before + PACE).await;
+                tokio::time::sleep_until(before + pace(&batch)).await;
                 self.receiver.add_to(&mut batch, most, MOST_BYTES);
             }
             self.small_batch_at = Some(Instant::now());
@@ -44,6 +45,15 @@ impl Intake {
 
 /// Whether a batch is worth a transaction of its own.
 pub(crate) fn is_large(batch: &[Delivery]) -> bool {
-    batch.len() >= LARGE_MESSAGES
-        || batch.iter().map(|delivery| delivery.body.len()).sum::<usize>() >= LARGE_BYTES
+    batch.len() >= LARGE_MESSAGES || bytes(batch) >= LARGE_BYTES
+}
+
+/// How long after the batch before it a batch begins that is not large.
+fn pace(batch: &[Delivery]) -> Duration {
+    let more = u64::try_from(bytes(batch) / 1024).map_or(Duration::MAX, Duration::from_millis);
+    PACE.saturating_add(more).min(MOST_PACE)
+}
+
+fn bytes(batch: &[Delivery]) -> usize {
+    batch.iter().map(|delivery| delivery.body.len()).sum()
 }
