@@ -137,6 +137,11 @@ impl Fleet {
         Ok(self.pids()?.into_iter().filter_map(peak).collect())
     }
 
+    /// The memory that all roles have together, in MiB; pages that they share, such as those of the program, count once.
+    pub(crate) fn memory_together(&self) -> anyhow::Result<f64> {
+        Ok(self.pids()?.into_values().filter_map(process::proportional_memory_mib).sum())
+    }
+
     /// The memory that each role has, in MiB.
     pub(crate) fn memory(&self) -> anyhow::Result<BTreeMap<&'static str, f64>> {
         let resident = |(name, pid)| Some((name, process::resident_memory_mib(pid)?));

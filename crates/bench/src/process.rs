@@ -63,9 +63,19 @@ pub(crate) fn resident_memory_mib(pid: u32) -> Option<f64> {
     memory_mib(pid, "VmRSS:")
 }
 
+/// The memory that a process has, in MiB, of which pages that it shares with others count in parts: `Pss`, so that the sum
+/// over several processes counts each page once. None when it has ended.
+pub(crate) fn proportional_memory_mib(pid: u32) -> Option<f64> {
+    read_mib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
 fn memory_mib(pid: u32, name: &str) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    read_mib(&format!("/proc/{pid}/status"), name)
+}
+
+fn read_mib(path: &str, name: &str) -> Option<f64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes / 1_024.0)
 }

@@ -40,6 +40,8 @@ pub(crate) struct Machine {
     processor: String,
     cores: usize,
     memory_gib: f64,
+    /// MiB of huge pages that are in use or promised: shared buffers in them make Postgres faster.
+    huge_pages_mib: u64,
     /// Processes ready to run in the minute before: above the number of cores, others were at work too.
     load_average: f64,
     postgres: String,
@@ -57,11 +59,16 @@ impl Machine {
             line.trim_start_matches([' ', '\t', ':']).to_owned()
         };
         let kibibytes = field("/proc/meminfo", "MemTotal");
+        let count = |name| field("/proc/meminfo", name).parse::<u64>().unwrap_or_default();
+        let huge_pages =
+            (count("HugePages_Total:") + count("HugePages_Rsvd:")).saturating_sub(count("HugePages_Free:"));
+        let huge_page_kib = field("/proc/meminfo", "Hugepagesize:").trim_end_matches(" kB").parse::<u64>();
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Ok(Self {
             processor: field("/proc/cpuinfo", "model name"),
             cores: thread::available_parallelism().map_or(1, usize::from),
             memory_gib: kibibytes.trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1_048_576.0,
+            huge_pages_mib: huge_pages * huge_page_kib.unwrap_or_default() / 1_024,
             load_average: load.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default(),
             postgres,
         })
@@ -72,8 +79,13 @@ impl Machine {
     /// In one line.
     pub(crate) fn line(&self) -> String {
         format!(
-            "{}, {} cores, {:.0} GiB, Postgres {}, load average at the start {}",
-            self.processor, self.cores, self.memory_gib, self.postgres, self.load_average
+            "{}, {} cores, {:.0} GiB, Postgres {}, {} MiB in huge pages, load average at the start {}",
+            self.processor,
+            self.cores,
+            self.memory_gib,
+            self.postgres,
+            self.huge_pages_mib,
+            self.load_average
         )
     }
 }
@@ -200,12 +212,13 @@ impl Figures {
 
     fn storage_line(&self) -> String {
         format!(
-            "{}: {:.0} bytes of log and {:.0} of tables per {}; at most {} MiB",
+            "{}: {:.0} bytes of log and {:.0} of tables per {}; at most {} MiB, all together {:.0} in the end",
             self.load,
             self.storage.wal_bytes,
             self.storage.table_bytes,
             self.each,
-            mebibytes(&self.peak_memory_mib)
+            mebibytes(&self.peak_memory_mib),
+            self.memory_together_mib
         )
     }
 

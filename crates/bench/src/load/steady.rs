@@ -5,8 +5,9 @@ use super::{Load, Packing};
 use crate::fleet::Fleet;
 use automation_service_kit::ids::wall_clock;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 /// As many as the publisher has connections: what is due is not held up by confirms that are outstanding.
@@ -78,15 +79,9 @@ pub(crate) async fn steady(fleet: &Fleet, load: &Load, pace: Pace) -> anyhow::Re
         publishers.spawn(async move {
             let mut renderer = Renderer::new();
             loop {
-                let taken = schedule.lock().unwrap_or_else(PoisonError::into_inner).take();
-                match taken {
-                    Ok(numbers) => {
-                        let at = |number| moment(started_at, pace.due(number));
-                        publisher.publish_all(load.messages(&mut renderer, numbers, at)).await?;
-                    }
-                    Err(Some(wait)) => tokio::time::sleep(wait).await,
-                    Err(None) => return anyhow::Ok(()),
-                }
+                let Some(numbers) = next(&schedule).await else { return anyhow::Ok(()) };
+                let at = |number| moment(started_at, pace.due(number));
+                publisher.publish_all(load.messages(&mut renderer, numbers, at)).await?;
             }
         });
     }
@@ -94,6 +89,18 @@ pub(crate) async fn steady(fleet: &Fleet, load: &Load, pace: Pace) -> anyhow::Re
         ended??;
     }
     Ok(pace.events())
+}
+
+/// The next events once they are due. One publisher waits for them, the others for it.
+async fn next(schedule: &Mutex<Schedule>) -> Option<std::ops::Range<u64>> {
+    let mut turn = schedule.lock().await;
+    loop {
+        match turn.take() {
+            Ok(numbers) => return Some(numbers),
+            Err(Some(wait)) => tokio::time::sleep(wait).await,
+            Err(None) => return None,
+        }
+    }
 }
 
 fn moment(started_at: DateTime<Utc>, after: Duration) -> DateTime<Utc> {

@@ -40,6 +40,8 @@ pub(crate) struct Figures {
     pub(crate) storage: StorageEach,
     /// The most memory that each role had, in MiB.
     pub(crate) peak_memory_mib: BTreeMap<&'static str, f64>,
+    /// The memory of all roles together in the end, under full load, in MiB; pages that they share count once.
+    pub(crate) memory_together_mib: f64,
     /// How long was measured.
     pub(crate) seconds: f64,
     /// Events published in all, each of which was found again.
@@ -69,6 +71,7 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
     tokio::time::sleep(effort.measure).await;
     let after = Moment::read(&fleet, &mut monitor).await?;
     let storage_after = Storage::read(&mut monitor).await?;
+    let memory_together_mib = fleet.memory_together()?;
     let events = running.stop().await?;
     let expected = Expected { events, runs: setup.matching.runs(events) };
     finish(&fleet, &mut monitor, &setup.workload, expected).await?;
@@ -93,6 +96,7 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
         cpu_us,
         storage: storage_after.each_since(storage_before, count),
         peak_memory_mib,
+        memory_together_mib,
         seconds,
         checked_events: expected.events,
         checked_runs: expected.runs,
