@@ -14,6 +14,7 @@ use automation_store::{DbRole, Scope, workflows};
 use automation_test_support::broker::TestVhost;
 use automation_test_support::database::TestDatabase;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ pub(crate) struct Fleet {
     pub(crate) database: TestDatabase,
     pub(crate) publisher: Publisher,
     pub(crate) user: String,
+    program: PathBuf,
     /// Contacts of each tenant.
     pub(crate) contacts: usize,
     pub(crate) progress: Arc<Progress>,
@@ -74,6 +76,7 @@ impl Fleet {
             database,
             publisher,
             user: prepared.user.clone(),
+            program: prepared.program.clone(),
             contacts: prepared.contacts,
             progress: Arc::default(),
             vhost,
@@ -96,7 +99,7 @@ impl Fleet {
     }
 
     fn start_role(&self, role: Role) -> anyhow::Result<Child> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(&self.program)
             .args(["role", role.name()])
             .args(self.service.iter().flat_map(|service| ["--allow", service.as_str()]))
             .env("BENCH_DATABASE_URL", self.database.url())
@@ -139,7 +142,7 @@ impl Fleet {
 
     /// The memory that all roles have together, in MiB; pages that they share, such as those of the program, count once.
     pub(crate) fn memory_together(&self) -> anyhow::Result<f64> {
-        Ok(self.pids()?.into_values().filter_map(process::proportional_memory_mib).sum())
+        self.pids()?.into_values().map(process::proportional_memory_mib).sum()
     }
 
     /// The memory that each role has, in MiB.

@@ -1,5 +1,6 @@
 //! What every engine of the benchmark begins with: tenants with their contacts, loaded once and copied for each.
 
+use anyhow::Context;
 use automation_broker::management::Management;
 use automation_broker::permissions;
 use automation_domain::id::{ContactId, TenantId};
@@ -10,6 +11,7 @@ use automation_test_support::broker::{MANAGEMENT_URL, TestVhost};
 use automation_test_support::builders;
 use automation_test_support::database::TestDatabase;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub(crate) const TENANTS: usize = 50;
 /// What the publishing user logs in with.
@@ -25,6 +27,8 @@ pub(crate) struct Prepared {
     /// Contacts of each tenant.
     pub(crate) contacts: usize,
     pub(crate) user: String,
+    /// What roles are started from: a copy of this program, whose pages in memory this process has no part in.
+    pub(crate) program: PathBuf,
 }
 
 impl Prepared {
@@ -48,7 +52,10 @@ impl Prepared {
         worker.close().await;
         // What autovacuum would have done by itself: every copy begins with its statistics.
         database.execute("VACUUM ANALYZE").await?;
-        Ok(Self { database, management, tenants, contacts: contacts / TENANTS, user })
+        let own = std::env::current_exe()?;
+        let program = own.with_file_name("automation-bench-role");
+        std::fs::copy(own, &program).context("copying the benchmark's program for its roles")?;
+        Ok(Self { database, management, tenants, contacts: contacts / TENANTS, user, program })
     }
 
     /// A database with all of it.

@@ -64,9 +64,9 @@ pub(crate) fn resident_memory_mib(pid: u32) -> Option<f64> {
 }
 
 /// The memory that a process has, in MiB, of which pages that it shares with others count in parts: `Pss`, so that the sum
-/// over several processes counts each page once. None when it has ended.
-pub(crate) fn proportional_memory_mib(pid: u32) -> Option<f64> {
-    read_mib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+/// over all that share them counts each page once.
+pub(crate) fn proportional_memory_mib(pid: u32) -> anyhow::Result<f64> {
+    read_mib(&format!("/proc/{pid}/smaps_rollup"), "Pss:").context("the memory of a role cannot be read")
 }
 
 fn memory_mib(pid: u32, name: &str) -> Option<f64> {

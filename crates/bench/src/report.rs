@@ -234,7 +234,7 @@ impl Latency {
     /// In one line.
     pub(crate) fn line(&self) -> String {
         format!(
-            "{}: p50 {:.1} ms, p95 {:.1}, p99 {:.1}, at most {:.1}; busy {:.0} % of a core ({})",
+            "{}: p50 {:.1} ms, p95 {:.1}, p99 {:.1}, at most {:.1}; busy {:.0} % of a core, publisher included ({})",
             self.load,
             self.p50_ms,
             self.p95_ms,

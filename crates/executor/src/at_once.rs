@@ -13,7 +13,8 @@ use crate::traces::Tries;
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
 use automation_store::checkpoints::Held;
-use automation_store::{Error, Scope, runs};
+use automation_store::runs::{self, Places};
+use automation_store::{Error, Scope};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,8 @@ pub(crate) async fn claim_and_settle(
             let held =
                 checkpoint::write(connection, claimed.now, shared, &claimed, &settlements, Claims::Here)
                     .await?;
+            // Good in this transaction alone.
+            claimed.places = Places::default();
             Ok((claimed, settlements, held))
         })
         .await?;

@@ -53,9 +53,6 @@ pub(crate) async fn write(
     settlements: &[Settlement],
     claims: Claims,
 ) -> Result<Held, Error> {
-    let ended = ended_enrolments(settlements);
-    let ended_keys: Vec<EnrolmentKey> = ended.keys().cloned().collect();
-    enrolments::lock(connection, &ended_keys).await?;
     let Resumed { handed_back, goes_on } = resumed(connection, settlements, claims).await?;
     let all: Vec<Checkpoint> = settlements
         .iter()
@@ -78,8 +75,8 @@ pub(crate) async fn write(
         .iter()
         .filter(|settlement| held.contains(&(settlement.run.tenant_id, settlement.run.run_id)))
         .collect();
-    let ended: BTreeMap<EnrolmentKey, RunId> =
-        ended.into_iter().filter(|(key, run)| held.contains(&(key.tenant_id, *run))).collect();
+    let ended = ended_enrolments(&valid);
+    enrolments::lock(connection, &ended.keys().cloned().collect::<Vec<_>>()).await?;
     enrolments::end(connection, now, &ended).await?;
 
     write_effects(connection, now, &valid).await?;
@@ -158,7 +155,7 @@ fn id(settlement: &Settlement) -> (TenantId, RunId) {
     (settlement.run.tenant_id, settlement.run.run_id)
 }
 
-fn ended_enrolments(settlements: &[Settlement]) -> BTreeMap<EnrolmentKey, RunId> {
+fn ended_enrolments(settlements: &[&Settlement]) -> BTreeMap<EnrolmentKey, RunId> {
     settlements
         .iter()
         .filter(|settlement| {

@@ -14,7 +14,7 @@ const LARGE_MESSAGES: usize = 50;
 const LARGE_BYTES: usize = 50 * 1024;
 /// Batches that are not large begin so far apart, and a millisecond more for each KiB that is there, up to [`MOST_PACE`]: what
 /// arrives meanwhile makes one batch instead of many. A transaction for two events costs little more than one for one, and
-/// so does what follows it (docs/adr/0010). After a pause, nothing waits.
+/// so does what follows it (docs/adr/0010, 0012). After a pause, nothing waits.
 const PACE: Duration = Duration::from_millis(5);
 const MOST_PACE: Duration = Duration::from_millis(12);
 
@@ -34,7 +34,7 @@ impl Intake {
         let mut batch = self.receiver.recv_batch_of(most, MOST_BYTES).await?;
         if !is_large(&batch) {
             if let Some(before) = self.small_batch_at {
-                tokio::time::sleep_until(before + pace(&batch)).await;
+                tokio::time::sleep_until(before + pace(bytes(&batch))).await;
                 self.receiver.add_to(&mut batch, most, MOST_BYTES);
             }
             self.small_batch_at = Some(Instant::now());
@@ -48,12 +48,26 @@ pub(crate) fn is_large(batch: &[Delivery]) -> bool {
     batch.len() >= LARGE_MESSAGES || bytes(batch) >= LARGE_BYTES
 }
 
-/// How long after the batch before it a batch begins that is not large.
-fn pace(batch: &[Delivery]) -> Duration {
-    let more = u64::try_from(bytes(batch) / 1024).map_or(Duration::MAX, Duration::from_millis);
+/// How long after the batch before it a small batch begins, when there are so many bytes.
+fn pace(bytes: usize) -> Duration {
+    let more = u64::try_from(bytes / 1024).map_or(Duration::MAX, Duration::from_millis);
     PACE.saturating_add(more).min(MOST_PACE)
 }
 
 fn bytes(batch: &[Delivery]) -> usize {
     batch.iter().map(|delivery| delivery.body.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_begin_further_apart_the_more_there_is() {
+        for (bytes, millis) in
+            [(0, 5), (1_023, 5), (1_024, 6), (6 * 1_024, 11), (LARGE_BYTES, 12), (usize::MAX, 12)]
+        {
+            assert_eq!(pace(bytes), Duration::from_millis(millis), "{bytes} bytes");
+        }
+    }
 }

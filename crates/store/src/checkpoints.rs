@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How a claim ends.
 #[derive(Clone, PartialEq, Debug)]
@@ -114,11 +115,11 @@ pub async fn settle(
     let rows = sqlx::query(
         "SELECT u.t AS tenant_id, u.i AS run_id, r.place::text AS place, o.places::text AS wakeups
            FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-          CROSS JOIN LATERAL (SELECT c.ctid AS place FROM runs_open c
+          CROSS JOIN LATERAL (SELECT c.tenant_id, c.run_id, c.ctid AS place FROM runs_open c
                                WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE) AS r
           CROSS JOIN LATERAL (SELECT array_agg(k.place) AS places
                                 FROM (SELECT w.ctid AS place FROM wakeups w
-                                       WHERE w.tenant_id = u.t AND w.run_id = u.i FOR UPDATE) AS k) AS o",
+                                       WHERE w.tenant_id = r.tenant_id AND w.run_id = r.run_id FOR UPDATE) AS k) AS o",
     )
     .bind(sorted.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|checkpoint| checkpoint.run_id.0).collect::<Vec<_>>())
@@ -196,6 +197,10 @@ fn by_key(checkpoints: &[Checkpoint]) -> Vec<&Checkpoint> {
     sorted
 }
 
+fn run_ids(of: &[&Checkpoint]) -> Vec<Uuid> {
+    of.iter().map(|checkpoint| checkpoint.run_id.0).collect()
+}
+
 /// Moves ended runs, in one statement with their epoch, to the table of finished ones; their wakeups go.
 async fn finish(
     connection: &mut PgConnection,
@@ -217,15 +222,15 @@ async fn finish(
     let rows = sqlx::query(
         "WITH ended AS (
              DELETE FROM runs_open r
-              USING unnest($1::text[]::tid[], $2::text[], $3::int4[], $4::text[], $5::bytea[], $6::bytea[])
-                    AS x (place, wakeups, e, s, d, steps)
-              WHERE r.ctid = x.place AND r.epoch = x.e - $9 AND (r.status = 'running' OR $9 > 0)
+              USING unnest($1::text[]::tid[], $2::text[], $3::int4[], $4::text[], $5::bytea[], $6::bytea[], $10::uuid[])
+                    AS x (place, wakeups, e, s, d, steps, i)
+              WHERE r.ctid = x.place AND r.run_id = x.i AND r.epoch = x.e - $9 AND (r.status = 'running' OR $9 > 0)
           RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
                     r.run_key, x.s, r.priority, x.e, r.received_at, r.trace, x.d, x.steps, x.wakeups),
          gone AS (
              DELETE FROM wakeups w
-              USING (SELECT unnest(wakeups::tid[]) AS place FROM ended) AS x
-              WHERE w.ctid = x.place),
+              USING (SELECT run_id AS i, unnest(wakeups::tid[]) AS place FROM ended) AS x
+              WHERE w.ctid = x.place AND w.run_id = x.i),
          logged AS (
              INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
              SELECT tenant_id, run_id, e, $7, $8, steps FROM ended WHERE steps <> '')
@@ -244,6 +249,7 @@ async fn finish(
     .bind(now)
     .bind(worker)
     .bind(locked.behind())
+    .bind(run_ids(finished))
     .fetch_all(connection)
     .await?;
     held(&rows)
@@ -273,9 +279,9 @@ async fn hold(
         "WITH held AS (
              UPDATE runs_open r
                 SET epoch = x.e, status = x.s, state = nullif(x.d, ''), lease_until = NULL, abandoned = 0
-               FROM unnest($1::text[]::tid[], $2::int4[], $3::bytea[], $4::bytea[], $7::text[])
-                    AS x (place, e, d, steps, s)
-              WHERE r.ctid = x.place AND r.epoch = x.e - $8 AND (r.status = 'running' OR $8 > 0)
+               FROM unnest($1::text[]::tid[], $2::int4[], $3::bytea[], $4::bytea[], $7::text[], $9::uuid[])
+                    AS x (place, e, d, steps, s, i)
+              WHERE r.ctid = x.place AND r.run_id = x.i AND r.epoch = x.e - $8 AND (r.status = 'running' OR $8 > 0)
           RETURNING r.tenant_id, r.run_id, x.e, x.steps),
          logged AS (
              INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
@@ -290,6 +296,7 @@ async fn hold(
     .bind(worker)
     .bind(statuses)
     .bind(locked.behind())
+    .bind(run_ids(&columns.of))
     .fetch_all(connection)
     .await?;
     held(&rows)
@@ -320,9 +327,9 @@ async fn keep(
                 SET epoch = x.e + 1, status = 'running', state = x.d, lease_until = now() + make_interval(secs => x.l),
                     abandoned = CASE WHEN x.p THEN 0
                                      ELSE r.abandoned + (r.lease_until IS NOT NULL AND $9 > 0)::int::int2 END
-               FROM unnest($1::text[]::tid[], $2::int4[], $3::bytea[], $4::bytea[], $7::float8[], $8::bool[])
-                    AS x (place, e, d, steps, l, p)
-              WHERE r.ctid = x.place AND r.epoch = x.e - $9 AND (r.status = 'running' OR $9 > 0)
+               FROM unnest($1::text[]::tid[], $2::int4[], $3::bytea[], $4::bytea[], $7::float8[], $8::bool[], $10::uuid[])
+                    AS x (place, e, d, steps, l, p, i)
+              WHERE r.ctid = x.place AND r.run_id = x.i AND r.epoch = x.e - $9 AND (r.status = 'running' OR $9 > 0)
           RETURNING r.tenant_id, r.run_id, x.e, x.steps),
          logged AS (
              INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
@@ -338,6 +345,7 @@ async fn keep(
     .bind(leases)
     .bind(progress)
     .bind(locked.behind())
+    .bind(run_ids(&columns.of))
     .fetch_all(connection)
     .await?;
     held(&rows)

@@ -35,29 +35,18 @@ pub async fn cancel(
     who: &str,
     reason: &str,
 ) -> Result<Cancelled, Error> {
-    let Some((workflow_id, run_key)) = open_run(connection, tenant, run).await? else {
-        return ended(connection, tenant, run).await;
-    };
-    // Enrolments are locked before runs, everywhere. Only a row that knows this run is touched.
-    let key = EnrolmentKey { tenant_id: tenant, workflow_id, run_key };
-    sqlx::query(
-        "SELECT 1 FROM enrolments WHERE tenant_id = $1 AND workflow_id = $2 AND run_key = $3 AND run_id = $4 FOR UPDATE",
+    let locked = sqlx::query(
+        "SELECT workflow_id, run_key, epoch, state FROM runs_open WHERE tenant_id = $1 AND run_id = $2 FOR UPDATE",
     )
     .bind(tenant.0)
-    .bind(workflow_id.0)
-    .bind(&key.run_key)
     .bind(run.0)
-    .execute(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    let locked =
-        sqlx::query("SELECT epoch, state FROM runs_open WHERE tenant_id = $1 AND run_id = $2 FOR UPDATE")
-            .bind(tenant.0)
-            .bind(run.0)
-            .fetch_optional(&mut *connection)
-            .await?;
     let Some(row) = locked else {
         return ended(connection, tenant, run).await;
     };
+    let workflow_id = WorkflowId(row.try_get("workflow_id")?);
+    let key = EnrolmentKey { tenant_id: tenant, workflow_id, run_key: row.try_get("run_key")? };
     let epoch = row.try_get::<i32, _>("epoch")? + 1;
     let state: Option<Vec<u8>> = row.try_get("state")?;
     let mut state =
@@ -107,19 +96,6 @@ pub async fn cancel(
     .await?;
     enrolments::end(connection, now, &BTreeMap::from([(key, run)])).await?;
     Ok(Cancelled::Now)
-}
-
-async fn open_run(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    run: RunId,
-) -> Result<Option<(WorkflowId, String)>, Error> {
-    let row = sqlx::query("SELECT workflow_id, run_key FROM runs_open WHERE tenant_id = $1 AND run_id = $2")
-        .bind(tenant.0)
-        .bind(run.0)
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| Ok((WorkflowId(row.try_get("workflow_id")?), row.try_get("run_key")?))).transpose()
 }
 
 async fn ended(connection: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Cancelled, Error> {

@@ -177,14 +177,16 @@ pub async fn claim(
     nudged: &[(TenantId, RunId)],
     lease: Duration,
 ) -> Result<Claim, Error> {
-    let claim = claim_here(connection, nudged).await?;
+    let mut claim = claim_here(connection, nudged).await?;
     let claimed: Vec<_> = claim.runs.iter().map(|run| (run.tenant_id, run.run_id)).collect();
     write_claims(connection, &claimed, lease).await?;
+    // Writing moved the rows.
+    claim.places = Places::default();
     Ok(claim)
 }
 
 /// Claims like [`claim`], for a transaction that settles the runs itself: it locks them and their wakeups, and writes
-/// nothing. What it does not settle after all, it has to hand to [`write_claims`].
+/// nothing. What it does not settle is free again after it, unless it hands it to [`write_claims`].
 ///
 /// # Errors
 ///
@@ -193,7 +195,10 @@ pub async fn claim_here(connection: &mut PgConnection, nudged: &[(TenantId, RunI
     let (tenants, runs) = columns(nudged);
     // Here and in the other statements over hot tables, each row is looked up by its key in a LATERAL subquery, and changed by
     // its place: the list can only be the outer side of the join, whatever the statistics of a table that is empty at
-    // times say. What has to hold stands outside, where it is looked at again should the row have changed meanwhile.
+    // times say. Wakeups are looked up by the run's row, so that the run is locked before them.
+    //
+    // A row that was changed since the statement began is locked as it is now, but wakeups that came with the change are not
+    // seen. So a run that was claimed before (its epoch says so) is left alone if it has moved: it is nudged again.
     let rows = sqlx::query(
         "WITH claimed AS MATERIALIZED (
              SELECT r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
@@ -205,8 +210,10 @@ pub async fn claim_here(connection: &mut PgConnection, nudged: &[(TenantId, RunI
                                    WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE SKIP LOCKED) AS r
               CROSS JOIN LATERAL (SELECT bool_or(k.ready_at <= now()) AS is_ready, array_agg(k.place) AS places
                                     FROM (SELECT w.ready_at, w.ctid AS place FROM wakeups w
-                                           WHERE w.tenant_id = u.t AND w.run_id = u.i FOR UPDATE) AS k) AS o
-              WHERE o.is_ready AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now()))
+                                           WHERE w.tenant_id = r.tenant_id AND w.run_id = r.run_id FOR UPDATE) AS k) AS o
+              WHERE o.is_ready AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
+                AND (r.epoch = 0 OR r.place = (SELECT s.ctid FROM runs_open s
+                                                WHERE s.tenant_id = r.tenant_id AND s.run_id = r.run_id)))
          SELECT now() AS now, claimed.*,
                 ARRAY(SELECT p.workflow_id FROM (SELECT DISTINCT tenant_id, workflow_id FROM claimed) AS d
                        CROSS JOIN LATERAL (SELECT w.workflow_id FROM workflows w
@@ -276,6 +283,7 @@ fn columns(runs: &[(TenantId, RunId)]) -> (Vec<Uuid>, Vec<Uuid>) {
     sorted.into_iter().map(|(tenant, run)| (tenant.0, run.0)).unzip()
 }
 
+/// Whoever holds a wakeup just now looks at it himself: it is skipped, because its run is not locked here.
 async fn look_at_the_end_of_leases(
     connection: &mut PgConnection,
     tenants: &[Uuid],
@@ -287,7 +295,8 @@ async fn look_at_the_end_of_leases(
                   CROSS JOIN LATERAL (SELECT c.lease_until FROM runs_open c
                                        WHERE c.tenant_id = u.t AND c.run_id = u.i AND c.lease_until > now() OFFSET 0) AS l
                   CROSS JOIN LATERAL (SELECT k.ctid AS place, k.due_at FROM wakeups k
-                                       WHERE k.tenant_id = u.t AND k.run_id = u.i AND k.ready_at <= now() OFFSET 0) AS o) AS x
+                                       WHERE k.tenant_id = u.t AND k.run_id = u.i AND k.ready_at <= now()
+                                         FOR UPDATE SKIP LOCKED) AS o) AS x
           WHERE w.ctid = x.place AND x.due_at > x.lease_until",
     )
     .bind(tenants)

@@ -72,6 +72,8 @@ pub async fn take_due(
 ///
 /// [`Error`] of the database.
 pub async fn give_back(connection: &mut PgConnection, taken: &[Due]) -> Result<(), Error> {
+    let mut taken = taken.to_vec();
+    taken.sort_unstable_by_key(|due| (due.tenant_id, due.run_id, due.token));
     sqlx::query(
         "UPDATE wakeups w SET due_at = now(), sweeps = greatest(w.sweeps - 1, 0)
            FROM (SELECT l.place FROM unnest($1::uuid[], $2::uuid[], $3::int2[], $4::timestamptz[]) AS u (t, r, k, a)
@@ -109,7 +111,7 @@ pub async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)])
                JOIN unnest($1::uuid[], $2::uuid[]) AS u (t, i) ON w.tenant_id = u.t AND w.run_id = u.i
               WHERE w.due_at > greatest(now(), w.ready_at) AND w.ready_at < 'infinity'
               ORDER BY w.tenant_id, w.run_id, w.token FOR UPDATE OF w SKIP LOCKED)
-         UPDATE wakeups w SET due_at = greatest(now(), w.ready_at) FROM lost
+         UPDATE wakeups w SET due_at = greatest(now(), w.ready_at), sweeps = 0 FROM lost
           WHERE w.tenant_id = lost.tenant_id AND w.run_id = lost.run_id AND w.token = lost.token",
     )
     .bind(sorted.iter().map(|(tenant, _)| tenant.0).collect::<Vec<_>>())

@@ -36,7 +36,7 @@ pub(crate) struct Latency {
     pub(crate) p95_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) max_ms: f64,
-    /// How busy each part was in the meantime, in percent of one core.
+    /// How busy each part was in the meantime, in percent of one core; `publisher` also dates the commits.
     pub(crate) busy_percent: BTreeMap<&'static str, f64>,
 }
 

@@ -1,8 +1,13 @@
 //! A run is held by one worker at a time, by lease and epoch.
 
-use crate::world::{LEASE, World};
+use crate::world::World;
+use automation_domain::id::RunId;
+use automation_domain::priority::Priority;
+use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
 use automation_store::{Scope, runs};
 use automation_test_support::builders;
+use chrono::TimeDelta;
+use sqlx::Executor;
 
 #[tokio::test]
 async fn a_claim_gives_a_run_the_next_epoch_and_everything_it_was_made_with() -> anyhow::Result<()> {
@@ -42,7 +47,7 @@ async fn a_claim_in_an_open_transaction_holds_up_nobody_and_leaves_nothing_when_
     let broken_off: anyhow::Result<()> = world
         .worker
         .tx(world.scope(), async |connection| {
-            let mine = runs::claim(connection, &[(world.tenant, first)], LEASE).await?;
+            let mine = runs::claim_here(connection, &[(world.tenant, first)]).await?;
             assert_eq!(mine.runs.len(), 1);
             let others = world.claim(&[first, second]).await?;
             assert_eq!(others.iter().map(|run| run.run_id).collect::<Vec<_>>(), [second]);
@@ -52,6 +57,61 @@ async fn a_claim_in_an_open_transaction_holds_up_nobody_and_leaves_nothing_when_
     assert!(broken_off.is_err());
     let free = world.claim(&[first]).await?;
     assert_eq!(free.iter().map(|run| (run.epoch, run.abandoned)).collect::<Vec<_>>(), [(1, 0)]);
+    Ok(())
+}
+
+/// Has a worker claim a run and leave it waiting on two branches, both ready.
+async fn branch(world: &World, run_id: RunId) -> anyhow::Result<()> {
+    world
+        .worker
+        .tx(world.scope(), async |connection| {
+            let claim = runs::claim_here(connection, &[(world.tenant, run_id)]).await?;
+            let ready = claim.now - TimeDelta::minutes(1);
+            let next = Next::Waiting { wakeups: [0, 1].map(|token| Wakeup::timer(token, ready)).into() };
+            let (tenant_id, priority) = (world.tenant, Priority::Medium);
+            let waits = Checkpoint {
+                tenant_id,
+                run_id,
+                epoch: 1,
+                priority,
+                next,
+                state: b"{}".to_vec(),
+                steps: Vec::new(),
+            };
+            let held =
+                checkpoints::settle_here(connection, claim.now, "other", &[waits], &claim.places).await?;
+            assert_eq!(held.len(), 1);
+            anyhow::Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_run_that_moves_on_while_it_is_being_claimed_is_left_alone() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let mut runs = [world.run("1").await?.run_id, world.run("2").await?.run_id];
+    runs.sort_unstable();
+    let [first, second] = runs;
+    // The claim stops at the first run's wakeup, after its snapshot and before the second run.
+    let mut blocker = world.database.superuser().await?;
+    blocker.execute("BEGIN").await?;
+    sqlx::query("SELECT 1 FROM wakeups WHERE run_id = $1 FOR UPDATE")
+        .bind(first.0)
+        .execute(&mut blocker)
+        .await?;
+    let meanwhile = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while world.database.count(waiting).await? == 0 {}
+        branch(&world, second).await?;
+        blocker.execute("COMMIT").await?;
+        anyhow::Ok(())
+    };
+    let nudged = [first, second];
+    let (claimed, meanwhile) = tokio::join!(world.claim(&nudged), meanwhile);
+    meanwhile?;
+    assert_eq!(claimed?.iter().map(|run| run.run_id).collect::<Vec<_>>(), [first]);
+    assert_eq!(world.claim(&[second]).await?.iter().map(|run| run.epoch).collect::<Vec<_>>(), [2]);
     Ok(())
 }
 
@@ -94,7 +154,7 @@ async fn nothing_is_claimed_before_it_is_ready() -> anyhow::Result<()> {
 async fn nudges_for_runs_that_are_not_there_claim_nothing() -> anyhow::Result<()> {
     let world = World::new().await?;
     let known = world.run("1").await?.run_id;
-    let unknown = automation_domain::id::RunId(uuid::Uuid::from_u128(1));
+    let unknown = RunId(uuid::Uuid::from_u128(1));
     assert_eq!(world.claim(&[unknown, known]).await?.len(), 1);
     assert!(world.claim(&[]).await?.is_empty());
     Ok(())

@@ -59,36 +59,47 @@ async fn a_finished_run_is_in_one_place_and_owed_nothing() -> anyhow::Result<()>
 #[tokio::test]
 async fn runs_claimed_and_settled_in_one_transaction_end_up_as_in_two() -> anyhow::Result<()> {
     let world = World::new().await?;
-    let (ends, waits, left) =
-        (world.run("1").await?.run_id, world.run("2").await?.run_id, world.run("3").await?.run_id);
-    let nudged = [ends, waits, left].map(|run| (world.tenant, run));
+    let mut runs = Vec::new();
+    for id in ["1", "2", "3", "4"] {
+        runs.push(world.run(id).await?.run_id);
+    }
+    let [ends, waits, left, sends] = runs[..] else { anyhow::bail!("four runs") };
+    let nudged = [ends, waits, left, sends].map(|run| (world.tenant, run));
     let held = world
         .worker
         .tx(world.scope(), async |connection| {
             let claim = runs::claim_here(connection, &nudged).await?;
-            assert_eq!(claim.runs.iter().map(|run| run.epoch).collect::<Vec<_>>(), [1, 1, 1]);
+            assert_eq!(claim.runs.iter().map(|run| run.epoch).collect::<Vec<_>>(), [1, 1, 1, 1]);
             runs::write_claims(connection, &[(world.tenant, left)], LEASE).await?;
             let wakeups = vec![Wakeup::timer(1, claim.now - TimeDelta::seconds(1))];
+            let sending = vec![Wakeup { due_at: None, ..Wakeup::timer(0, claim.now) }];
             let all = [
                 completed(&world, ends, 1),
+                checkpoint(
+                    &world,
+                    sends,
+                    1,
+                    Next::Sending { lease: LEASE, progress: true, wakeups: sending },
+                ),
                 checkpoint(&world, waits, 1, Next::Waiting { wakeups }),
                 checkpoint(&world, RunId(uuid::Uuid::nil()), 1, Next::Paused),
             ];
             checkpoints::settle_here(connection, claim.now, "worker-1", &all, &claim.places).await
         })
         .await?;
-    assert_eq!(held, [ends, waits].map(|run| (world.tenant, run)).into());
+    assert_eq!(held, [ends, waits, sends].map(|run| (world.tenant, run)).into());
     for (what, rows) in [
         ("runs_finished WHERE epoch = 1", 1),
-        ("workflow_run_logs WHERE seq = 1", 2),
+        ("workflow_run_logs WHERE seq = 1", 3),
         ("runs_open WHERE epoch = 1 AND status = 'waiting' AND lease_until IS NULL", 1),
         ("runs_open WHERE epoch = 1 AND status = 'running' AND lease_until > now()", 1),
+        ("runs_open WHERE epoch = 2 AND status = 'running' AND lease_until > now()", 1),
         ("wakeups WHERE token = 1", 1),
-        ("wakeups WHERE token = 0", 1),
+        ("wakeups WHERE token = 0", 2),
     ] {
         assert_eq!(world.database.count(&format!("SELECT count(*) FROM {what}")).await?, rows, "{what}");
     }
-    let again = world.claim(&[ends, waits, left]).await?;
+    let again = world.claim(&[ends, waits, left, sends]).await?;
     assert_eq!(again.iter().map(|run| (run.run_id, run.epoch)).collect::<Vec<_>>(), [(waits, 2)]);
     Ok(())
 }
