@@ -13,8 +13,7 @@ use crate::traces::Tries;
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
 use automation_store::checkpoints::Held;
-use automation_store::runs::{self, Places};
-use automation_store::{Error, Scope};
+use automation_store::{Error, Scope, runs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,7 +35,7 @@ pub(crate) async fn claim_and_settle(
     let (claimed, settlements, held) = shared
         .db
         .tx(Scope::Tenants(&tenants), async |connection| {
-            let mut claimed = claim::claim_here(connection, shared, nudged).await?;
+            let (mut claimed, places) = claim::claim_here(connection, shared, nudged).await?;
             crash_point!("executor.after_claim");
             let settlements = walk_some(shared, &mut claimed);
             let left: Vec<_> = claimed.runs.iter().map(|run| (run.tenant_id, run.run_id)).collect();
@@ -45,11 +44,9 @@ pub(crate) async fn claim_and_settle(
                 return Ok::<_, Error>((claimed, settlements, Held::new()));
             }
             crash_point!("executor.before_checkpoint");
+            let claims = Claims::Here(&places);
             let held =
-                checkpoint::write(connection, claimed.now, shared, &claimed, &settlements, Claims::Here)
-                    .await?;
-            // Good in this transaction alone.
-            claimed.places = Places::default();
+                checkpoint::write(connection, claimed.now, shared, &claimed, &settlements, claims).await?;
             Ok((claimed, settlements, held))
         })
         .await?;

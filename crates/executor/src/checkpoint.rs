@@ -13,18 +13,18 @@ use automation_store::effects::{self, EffectKey, NewEffect, Tried};
 use automation_store::enrolments::{self, EnrolmentKey};
 use automation_store::outbox::NewOutboxEvent;
 use automation_store::records::{self, Made};
-use automation_store::runs;
+use automation_store::runs::{self, Places};
 use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts, wakeups, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the claims were made that settlements end.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Claims {
+pub(crate) enum Claims<'a> {
     /// In a transaction before.
     Before,
-    /// In the transaction that writes the settlements: no row shows them.
-    Here,
+    /// In the transaction that writes the settlements: no row shows them, and the rows are locked where they are.
+    Here(&'a Places),
 }
 
 /// Commits the settlements; says which claims still held.
@@ -51,7 +51,7 @@ pub(crate) async fn write(
     shared: &Shared,
     claimed: &Claimed,
     settlements: &[Settlement],
-    claims: Claims,
+    claims: Claims<'_>,
 ) -> Result<Held, Error> {
     let Resumed { handed_back, goes_on } = resumed(connection, settlements, claims).await?;
     let all: Vec<Checkpoint> = settlements
@@ -67,8 +67,8 @@ pub(crate) async fn write(
         .collect();
     let held = match claims {
         Claims::Before => checkpoints::settle(connection, now, &shared.config.name, &all).await?,
-        Claims::Here => {
-            checkpoints::settle_here(connection, now, &shared.config.name, &all, &claimed.places).await?
+        Claims::Here(places) => {
+            checkpoints::settle_here(connection, now, &shared.config.name, &all, places).await?
         }
     };
     let valid: Vec<&Settlement> = settlements
@@ -120,7 +120,7 @@ struct Resumed {
 async fn resumed(
     connection: &mut PgConnection,
     settlements: &[Settlement],
-    claims: Claims,
+    claims: Claims<'_>,
 ) -> Result<Resumed, Error> {
     let to_hold: Vec<&Settlement> =
         settlements.iter().filter(|settlement| matches!(settlement.checkpoint.next, Next::Paused)).collect();
@@ -140,7 +140,7 @@ async fn resumed(
             let claims = untouched.iter().map(|one| (one.run.tenant_id, one.run.run_id, one.run.epoch));
             runs::hand_back(connection, &claims.collect::<Vec<_>>()).await?;
         }
-        Claims::Here => {
+        Claims::Here(_) => {
             let runs = untouched.iter().map(|one| (one.run.tenant_id, one.run.run_id));
             wakeups::look_now(connection, &runs.collect::<Vec<_>>()).await?;
         }

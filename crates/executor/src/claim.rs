@@ -26,8 +26,6 @@ pub(crate) struct Claimed {
     pub(crate) events: BTreeMap<(TenantId, EventId), RecordedEvent>,
     pub(crate) contacts: Contacts,
     pub(crate) paused: BTreeSet<WorkflowId>,
-    /// Where the locked rows are, in the transaction that claimed them.
-    pub(crate) places: Places,
     /// The stored requests that are to be sent again.
     pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
 }
@@ -44,14 +42,14 @@ pub(crate) async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)]) -> Resu
         .await
 }
 
-/// Claims those of `nudged` that are ready and free, in a transaction that settles them.
+/// Claims those of `nudged` that are ready and free, in a transaction that settles them; and where their rows are.
 pub(crate) async fn claim_here(
     connection: &mut PgConnection,
     shared: &Shared,
     nudged: &[(TenantId, RunId)],
-) -> Result<Claimed, Error> {
-    let claim = runs::claim_here(connection, nudged).await?;
-    gather(connection, shared, claim).await
+) -> Result<(Claimed, Places), Error> {
+    let (claim, places) = runs::claim_here(connection, nudged).await?;
+    Ok((gather(connection, shared, claim).await?, places))
 }
 
 /// Reads what the steps of runs that are held already may look at by now.
@@ -62,12 +60,7 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
         .tx(Scope::Tenants(&tenants), async |connection| {
             let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
             let (now, paused) = workflows::paused(connection, &of.into_iter().collect::<Vec<_>>()).await?;
-            let claim = Claim {
-                now,
-                runs: runs.to_vec(),
-                paused: paused.into_iter().collect(),
-                places: Places::default(),
-            };
+            let claim = Claim { now, runs: runs.to_vec(), paused: paused.into_iter().collect() };
             gather(connection, shared, claim).await
         })
         .await
@@ -76,7 +69,7 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
 async fn gather(
     connection: &mut PgConnection,
     shared: &Shared,
-    Claim { now, runs, paused, places }: Claim,
+    Claim { now, runs, paused }: Claim,
 ) -> Result<Claimed, Error> {
     let began = SystemTime::now();
     let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
@@ -100,7 +93,7 @@ async fn gather(
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
     let runs = runs.into_iter().map(Arc::new).collect();
-    Ok(Claimed { now, began, runs, versions, events, contacts, paused, places, effects })
+    Ok(Claimed { now, began, runs, versions, events, contacts, paused, effects })
 }
 
 /// Gives claims back as if they had never been.

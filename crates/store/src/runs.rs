@@ -79,16 +79,14 @@ pub struct Claim {
     pub runs: Vec<ClaimedRun>,
     /// Those of their workflows that are paused.
     pub paused: BTreeSet<WorkflowId>,
-    /// Where their rows are, as long as the transaction lasts.
-    pub places: Places,
 }
 
 /// Where the locked rows of runs are. Nobody can move them until the transaction ends.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Debug)]
 pub struct Places(BTreeMap<(TenantId, RunId), Place>);
 
 /// Where a run's row is, and those of its wakeups: a `tid` and a `tid[]`, as text.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) run: String,
     pub(crate) wakeups: Option<String>,
@@ -177,21 +175,23 @@ pub async fn claim(
     nudged: &[(TenantId, RunId)],
     lease: Duration,
 ) -> Result<Claim, Error> {
-    let mut claim = claim_here(connection, nudged).await?;
+    let (claim, _) = claim_here(connection, nudged).await?;
     let claimed: Vec<_> = claim.runs.iter().map(|run| (run.tenant_id, run.run_id)).collect();
     write_claims(connection, &claimed, lease).await?;
-    // Writing moved the rows.
-    claim.places = Places::default();
     Ok(claim)
 }
 
 /// Claims like [`claim`], for a transaction that settles the runs itself: it locks them and their wakeups, and writes
-/// nothing. What it does not settle is free again after it, unless it hands it to [`write_claims`].
+/// nothing. What it does not settle is free again after it, unless it hands it to [`write_claims`]. The places are good
+/// until the transaction ends, or moves the rows itself.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn claim_here(connection: &mut PgConnection, nudged: &[(TenantId, RunId)]) -> Result<Claim, Error> {
+pub async fn claim_here(
+    connection: &mut PgConnection,
+    nudged: &[(TenantId, RunId)],
+) -> Result<(Claim, Places), Error> {
     let (tenants, runs) = columns(nudged);
     // Here and in the other statements over hot tables, each row is looked up by its key in a LATERAL subquery, and changed by
     // its place: the list can only be the outer side of the join, whatever the statistics of a table that is empty at
@@ -225,12 +225,7 @@ pub async fn claim_here(connection: &mut PgConnection, nudged: &[(TenantId, RunI
     .bind(&runs)
     .fetch_all(&mut *connection)
     .await?;
-    let mut claim = Claim {
-        now: DateTime::UNIX_EPOCH,
-        runs: Vec::new(),
-        paused: BTreeSet::new(),
-        places: Places::read(&rows)?,
-    };
+    let mut claim = Claim { now: DateTime::UNIX_EPOCH, runs: Vec::new(), paused: BTreeSet::new() };
     // There is always a row, and these are the same in all.
     if let Some(any) = rows.first() {
         claim.now = any.try_get("now")?;
@@ -242,7 +237,7 @@ pub async fn claim_here(connection: &mut PgConnection, nudged: &[(TenantId, RunI
     if claim.runs.len() < nudged.len() {
         look_at_the_end_of_leases(connection, &tenants, &runs).await?;
     }
-    Ok(claim)
+    Ok((claim, Places::read(&rows)?))
 }
 
 /// Writes claims of [`claim_here`] down, for a transaction that does not settle them: each run gets its lease.
@@ -276,10 +271,11 @@ pub async fn write_claims(
     look_at_the_end_of_leases(connection, &tenants, &runs).await
 }
 
-/// The keys of runs as columns, in the order in which locks are taken.
-fn columns(runs: &[(TenantId, RunId)]) -> (Vec<Uuid>, Vec<Uuid>) {
+/// The keys of runs as columns, each once, in the order in which locks are taken.
+pub(crate) fn columns(runs: &[(TenantId, RunId)]) -> (Vec<Uuid>, Vec<Uuid>) {
     let mut sorted = runs.to_vec();
     sorted.sort_unstable();
+    sorted.dedup();
     sorted.into_iter().map(|(tenant, run)| (tenant.0, run.0)).unzip()
 }
 

@@ -1,6 +1,7 @@
 //! The sweep over what is owed; role scheduler.
 
 use crate::Error;
+use crate::runs::columns;
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
@@ -101,9 +102,7 @@ pub async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)])
     if runs.is_empty() {
         return Ok(());
     }
-    let mut sorted = runs.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
+    let (tenants, runs) = columns(runs);
     // Locked in the order of their keys. A row that somebody holds is being looked at.
     sqlx::query(
         "WITH lost AS MATERIALIZED (
@@ -114,8 +113,8 @@ pub async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)])
          UPDATE wakeups w SET due_at = greatest(now(), w.ready_at), sweeps = 0 FROM lost
           WHERE w.tenant_id = lost.tenant_id AND w.run_id = lost.run_id AND w.token = lost.token",
     )
-    .bind(sorted.iter().map(|(tenant, _)| tenant.0).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|(_, run)| run.0).collect::<Vec<_>>())
+    .bind(tenants)
+    .bind(runs)
     .execute(connection)
     .await?;
     Ok(())

@@ -140,7 +140,7 @@ async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
         })
         .await?;
     db.tx(scope, async |connection| {
-        let claim = runs::claim_here(connection, &nudged).await?;
+        let (claim, places) = runs::claim_here(connection, &nudged).await?;
         let (now, claimed) = (claim.now, claim.runs);
         anyhow::ensure!(claimed.len() == batch, "{} of {batch} runs were claimed", claimed.len());
         let ended: Vec<Checkpoint> = claimed
@@ -155,7 +155,7 @@ async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
                 steps: sample.steps.clone(),
             })
             .collect();
-        let held = checkpoints::settle_here(connection, now, "bench", &ended, &claim.places).await?;
+        let held = checkpoints::settle_here(connection, now, "bench", &ended, &places).await?;
         anyhow::ensure!(held.len() == batch, "{} of {batch} runs were still held", held.len());
         let notes: Vec<Note> = claimed.iter().map(|run| sample.note(run.run_id)).collect();
         let notes: Vec<Made<'_, Note>> = claimed

@@ -47,7 +47,7 @@ async fn a_claim_in_an_open_transaction_holds_up_nobody_and_leaves_nothing_when_
     let broken_off: anyhow::Result<()> = world
         .worker
         .tx(world.scope(), async |connection| {
-            let mine = runs::claim_here(connection, &[(world.tenant, first)]).await?;
+            let (mine, _) = runs::claim_here(connection, &[(world.tenant, first)]).await?;
             assert_eq!(mine.runs.len(), 1);
             let others = world.claim(&[first, second]).await?;
             assert_eq!(others.iter().map(|run| run.run_id).collect::<Vec<_>>(), [second]);
@@ -65,7 +65,7 @@ async fn branch(world: &World, run_id: RunId) -> anyhow::Result<()> {
     world
         .worker
         .tx(world.scope(), async |connection| {
-            let claim = runs::claim_here(connection, &[(world.tenant, run_id)]).await?;
+            let (claim, places) = runs::claim_here(connection, &[(world.tenant, run_id)]).await?;
             let ready = claim.now - TimeDelta::minutes(1);
             let next = Next::Waiting { wakeups: [0, 1].map(|token| Wakeup::timer(token, ready)).into() };
             let (tenant_id, priority) = (world.tenant, Priority::Medium);
@@ -78,8 +78,7 @@ async fn branch(world: &World, run_id: RunId) -> anyhow::Result<()> {
                 state: b"{}".to_vec(),
                 steps: Vec::new(),
             };
-            let held =
-                checkpoints::settle_here(connection, claim.now, "other", &[waits], &claim.places).await?;
+            let held = checkpoints::settle_here(connection, claim.now, "other", &[waits], &places).await?;
             assert_eq!(held.len(), 1);
             anyhow::Ok(())
         })

@@ -68,7 +68,7 @@ async fn runs_claimed_and_settled_in_one_transaction_end_up_as_in_two() -> anyho
     let held = world
         .worker
         .tx(world.scope(), async |connection| {
-            let claim = runs::claim_here(connection, &nudged).await?;
+            let (claim, places) = runs::claim_here(connection, &nudged).await?;
             assert_eq!(claim.runs.iter().map(|run| run.epoch).collect::<Vec<_>>(), [1, 1, 1, 1]);
             runs::write_claims(connection, &[(world.tenant, left)], LEASE).await?;
             let wakeups = vec![Wakeup::timer(1, claim.now - TimeDelta::seconds(1))];
@@ -84,7 +84,7 @@ async fn runs_claimed_and_settled_in_one_transaction_end_up_as_in_two() -> anyho
                 checkpoint(&world, waits, 1, Next::Waiting { wakeups }),
                 checkpoint(&world, RunId(uuid::Uuid::nil()), 1, Next::Paused),
             ];
-            checkpoints::settle_here(connection, claim.now, "worker-1", &all, &claim.places).await
+            checkpoints::settle_here(connection, claim.now, "worker-1", &all, &places).await
         })
         .await?;
     assert_eq!(held, [ends, waits, sends].map(|run| (world.tenant, run)).into());
