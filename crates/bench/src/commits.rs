@@ -6,18 +6,20 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How often a snapshot is taken: a commit is dated so much too late at most, as long as the server answers at once.
 const EVERY: Duration = Duration::from_millis(2);
 
-/// Takes snapshots until it is stopped.
+/// Takes snapshots until it is stopped or dropped.
 pub(crate) struct Watching {
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<Vec<Snapshot>>>,
+    snapshots: Arc<Mutex<Vec<Snapshot>>>,
+    stop: DropGuard,
+    task: JoinHandle<anyhow::Result<()>>,
 }
 
 /// What was visible at a moment.
@@ -34,12 +36,12 @@ pub(crate) struct Snapshot {
 pub(crate) struct Commits(Vec<Snapshot>);
 
 impl Watching {
-    /// Begins, on a connection of its own.
-    pub(crate) fn start(mut connection: PgConnection) -> Self {
+    /// Begins, on a connection of its own: the first snapshot is taken when this returns.
+    pub(crate) async fn start(mut connection: PgConnection) -> anyhow::Result<Self> {
+        let snapshots = Arc::new(Mutex::new(vec![Snapshot::take(&mut connection).await?]));
         let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let (all, stopped) = (Arc::clone(&snapshots), stop.clone());
         let task = tokio::spawn(async move {
-            let mut snapshots = Vec::new();
             // A sleep in between would be rounded up to the next millisecond, and last half as long again.
             let mut ticks = interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -47,35 +49,52 @@ impl Watching {
             loop {
                 ticks.tick().await;
                 let is_last = stopped.is_cancelled();
-                let (at, text): (DateTime<Utc>, String) =
-                    sqlx::query_as("SELECT clock_timestamp(), pg_current_snapshot()::text")
-                        .fetch_one(&mut connection)
-                        .await?;
-                snapshots.push(Snapshot::parse(at, &text)?);
+                let snapshot = Snapshot::take(&mut connection).await?;
+                all.lock().unwrap_or_else(PoisonError::into_inner).push(snapshot);
                 if is_last {
-                    return Ok(snapshots);
+                    return Ok(());
                 }
             }
         });
-        Self { stop, task }
+        Ok(Self { snapshots, stop: stop.drop_guard(), task })
+    }
+
+    /// What was committed so far; each commit is in one cut, or in what is seen after it.
+    pub(crate) async fn cut(&mut self) -> anyhow::Result<Commits> {
+        if self.task.is_finished() {
+            (&mut self.task).await??;
+        }
+        let mut snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = snapshots.last().cloned().into_iter().collect();
+        Ok(Commits(std::mem::replace(&mut *snapshots, last)))
     }
 
     /// Ends.
     pub(crate) async fn stop(self) -> anyhow::Result<Commits> {
-        self.stop.cancel();
-        Ok(Commits(self.task.await??))
+        drop(self.stop);
+        self.task.await??;
+        Ok(Commits(std::mem::take(&mut *self.snapshots.lock().unwrap_or_else(PoisonError::into_inner))))
     }
 }
 
 impl Commits {
-    /// When a transaction that began while snapshots were taken was first seen as committed.
+    /// When a transaction was first seen as committed; `None` if the first snapshot shows it already, or none does.
     pub(crate) fn at(&self, transaction: u64) -> Option<DateTime<Utc>> {
+        if self.0.first().is_none_or(|snapshot| snapshot.shows(transaction)) {
+            return None;
+        }
         let first = self.0.partition_point(|snapshot| snapshot.end <= transaction);
         self.0[first..].iter().find(|snapshot| snapshot.shows(transaction)).map(|snapshot| snapshot.at)
     }
 }
 
 impl Snapshot {
+    async fn take(connection: &mut PgConnection) -> anyhow::Result<Self> {
+        let query = sqlx::query_as("SELECT clock_timestamp(), pg_current_snapshot()::text");
+        let (at, text): (DateTime<Utc>, String) = query.fetch_one(connection).await?;
+        Self::parse(at, &text)
+    }
+
     /// Reads `xmin:xmax:xip,xip,…`.
     fn parse(at: DateTime<Utc>, text: &str) -> anyhow::Result<Self> {
         let mut parts = text.split(':').skip(1);
@@ -93,13 +112,27 @@ impl Snapshot {
 mod tests {
     use super::*;
 
+    fn commits(snapshots: &[&str]) -> Commits {
+        let snapshots = (1..).zip(snapshots).map(|(number, text)| Snapshot::parse(at(number), text).unwrap());
+        Commits(snapshots.collect())
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn what_the_first_snapshot_shows_has_no_date() {
+        let commits = commits(&["10:12:10", "12:12:"]);
+        assert_eq!(
+            [9, 10, 11, 12].map(|transaction| commits.at(transaction)),
+            [None, Some(at(2)), None, None]
+        );
+    }
+
     #[test]
     fn a_commit_is_dated_by_the_first_snapshot_that_shows_it() {
-        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-        let snapshots = ["10:10:", "10:12:10", "12:13:", "12:15:12,14", "15:15:"];
-        let snapshots = (1..).zip(snapshots).map(|(number, text)| Snapshot::parse(at(number), text).unwrap());
-        let commits = Commits(snapshots.collect());
-        assert_eq!(commits.at(9), Some(at(1)));
+        let commits = commits(&["10:10:", "10:12:10", "12:13:", "12:15:12,14", "15:15:"]);
         assert_eq!(commits.at(10), Some(at(3)));
         assert_eq!(commits.at(11), Some(at(2)));
         assert_eq!(commits.at(13), Some(at(4)));

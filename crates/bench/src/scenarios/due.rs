@@ -76,7 +76,7 @@ async fn round(
             .execute(&mut *monitor)
             .await?;
     }
-    let watching = Watching::start(fleet.database.superuser().await?);
+    let watching = Watching::start(fleet.database.superuser().await?).await?;
     let due_at = align(monitor).await?;
     fleet.until_done(0, target).await?;
     let commits = watching.stop().await?;

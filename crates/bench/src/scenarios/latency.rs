@@ -47,7 +47,7 @@ pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) 
     let load = |source| Load::all_matching(&fleet, setup.packing, source);
     let pace = |duration| Pace { per_second: setup.per_second, duration };
     let warm_up = steady(&fleet, &load("warm-up"), pace(WARM_UP)).await?;
-    let watching = Watching::start(fleet.database.superuser().await?);
+    let watching = Watching::start(fleet.database.superuser().await?).await?;
     let (begun, before) = (Instant::now(), fleet.cpu(&mut monitor).await?);
     let events = steady(&fleet, &load(MEASURED), pace(effort.latency)).await?;
     let (took, after) = (begun.elapsed(), fleet.cpu(&mut monitor).await?);
@@ -96,10 +96,10 @@ pub(super) async fn read(
         .collect()
 }
 
-/// The value below which this part of the sorted `values` lies; 0 when there are none.
+/// The value below which this part of the sorted `values` lies; not a number when there are none.
 pub(crate) fn percentile(values: &[f64], part: f64) -> f64 {
     let last = values.len().saturating_sub(1) as f64;
-    values.get((last * part).round() as usize).copied().unwrap_or_default()
+    values.get((last * part).round() as usize).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -110,6 +110,6 @@ mod tests {
     fn percentiles_are_values_that_occurred() {
         let values: Vec<f64> = (1..=101).map(f64::from).collect();
         assert_eq!([0.0, 0.5, 0.99, 1.0].map(|part| percentile(&values, part)), [1.0, 51.0, 100.0, 101.0]);
-        assert_eq!(percentile(&[], 0.5), 0.0);
+        assert!(percentile(&[], 0.5).is_nan());
     }
 }

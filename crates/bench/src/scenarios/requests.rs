@@ -45,7 +45,7 @@ pub(crate) async fn measure(prepared: &Prepared, effort: Effort) -> anyhow::Resu
     tokio::time::sleep(effort.warm_up).await;
     let warm_up = warm_up.stop().await?;
     fleet.until_done(warm_up, warm_up).await?;
-    let watching = Watching::start(fleet.database.superuser().await?);
+    let watching = Watching::start(fleet.database.superuser().await?).await?;
     let (begun, before) = (Instant::now(), fleet.progress.finished());
     let running = ClosedLoop::start(&fleet, &load("measured"), bounds);
     tokio::time::sleep(effort.measure).await;

@@ -1,26 +1,33 @@
 //! What a minute of the soak looks like.
 
-use crate::commits::Watching;
+use crate::commits::{Commits, Watching};
 use crate::fleet::Fleet;
 use crate::process;
 use crate::scenarios::percentile;
 use crate::storage::Storage;
-use chrono::{DateTime, Utc};
+use automation_domain::id::lower_bound;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// The tables whose rows change most.
 const HOT: [&str; 4] = ["runs_open", "wakeups", "outbox", "contacts"];
+
+/// Runs that took longer than this from receipt to end are not looked at.
+const MOST_BEHIND: TimeDelta = TimeDelta::minutes(10);
+/// A row's `finished_at` is the beginning of its transaction, which ends later by as much as this.
+const LONGEST_COMMIT: TimeDelta = TimeDelta::minutes(1);
 
 /// What was seen in one minute.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Minute {
     number: u32,
     runs_per_second: f64,
-    /// Of the runs of one tenant in fifty.
+    /// Of the runs of one tenant in fifty; not a number when none of them ended.
     p50_ms: f64,
     p99_ms: f64,
     /// Of each role, in MiB.
@@ -48,46 +55,34 @@ pub(crate) struct Observer {
     finished: u64,
     storage: Storage,
     since: DateTime<Utc>,
+    watching: Watching,
+    /// Whose runs are looked at.
+    tenant: Uuid,
 }
 
 impl Observer {
     /// Begins.
     pub(crate) async fn start(fleet: &Fleet) -> anyhow::Result<Self> {
         let mut monitor = fleet.database.superuser().await?;
+        let tenant = sqlx::query_scalar("SELECT tenant_id FROM tenants WHERE key = 'tenant-0'")
+            .fetch_one(&mut monitor)
+            .await?;
+        let watching = Watching::start(fleet.database.superuser().await?).await?;
         let storage = Storage::read(&mut monitor).await?;
         let since = now(&mut monitor).await?;
-        Ok(Self { monitor, begun: Instant::now(), finished: fleet.progress.finished(), storage, since })
+        let (begun, finished) = (Instant::now(), fleet.progress.finished());
+        Ok(Self { monitor, begun, finished, storage, since, watching, tenant })
     }
 
     /// Waits for the end of a minute, and tells of it.
     pub(crate) async fn minute(&mut self, fleet: &Fleet, number: u32) -> anyhow::Result<Minute> {
-        let watching = Watching::start(fleet.database.superuser().await?);
         tokio::time::sleep_until(self.begun + Duration::from_secs(60 * u64::from(number))).await;
-        let finished = fleet.progress.finished();
+        let commits = self.watching.cut().await?;
         let storage = Storage::read(&mut self.monitor).await?;
         let until = now(&mut self.monitor).await?;
+        let finished = fleet.progress.finished();
         let seconds = (until - self.since).as_seconds_f64();
-        let commits = watching.stop().await?;
-        let rows: Vec<(DateTime<Utc>, i64)> = sqlx::query_as(
-            "SELECT e.occurred_at, r.xmin::text::int8
-                    + (pg_snapshot_xmax(pg_current_snapshot())::text::int8 >> 32 << 32)
-               FROM tenants t
-               JOIN events e ON e.tenant_id = t.tenant_id AND e.event_id >= lower_bound_id($1)
-               JOIN runs_finished r ON r.tenant_id = t.tenant_id AND r.run_id >= lower_bound_id($1)
-                                   AND r.event_id = e.event_id
-              WHERE t.key = 'tenant-0'",
-        )
-        .bind(self.since)
-        .fetch_all(&mut self.monitor)
-        .await?;
-        // A run that was finished before or after the minute's snapshots belongs to another minute.
-        let mut latencies: Vec<f64> = rows
-            .into_iter()
-            .filter_map(|(occurred_at, transaction)| {
-                let seen_at = commits.at(u64::try_from(transaction).ok()?)?;
-                Some((seen_at - occurred_at).as_seconds_f64() * 1e3)
-            })
-            .collect();
+        let mut latencies = self.latencies(&commits).await?;
         latencies.sort_unstable_by(f64::total_cmp);
         let pids = fleet.pids()?;
         let fds = |(name, pid): (&&'static str, &u32)| Some((*name, process::open_fds(*pid)?));
@@ -103,6 +98,29 @@ impl Observer {
         };
         (self.finished, self.storage, self.since) = (finished, storage, until);
         Ok(minute)
+    }
+
+    /// In milliseconds, of the runs whose end these commits show.
+    async fn latencies(&mut self, commits: &Commits) -> anyhow::Result<Vec<f64>> {
+        let rows: Vec<(DateTime<Utc>, i64)> = sqlx::query_as(
+            "WITH ended AS MATERIALIZED (
+                 SELECT tenant_id, event_id, xmin::text::int8
+                        + (pg_snapshot_xmax(pg_current_snapshot())::text::int8 >> 32 << 32) AS transaction
+                   FROM runs_finished WHERE tenant_id = $1 AND run_id >= $2 AND finished_at >= $3)
+             SELECT e.occurred_at, r.transaction FROM ended r JOIN events e USING (tenant_id, event_id)",
+        )
+        .bind(self.tenant)
+        .bind(lower_bound(self.since - MOST_BEHIND))
+        .bind(self.since - LONGEST_COMMIT)
+        .fetch_all(&mut self.monitor)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(occurred_at, transaction)| {
+                let seen_at = commits.at(u64::try_from(transaction).ok()?)?;
+                Some((seen_at - occurred_at).as_seconds_f64() * 1e3)
+            })
+            .collect())
     }
 
     async fn dead_rows(&mut self) -> anyhow::Result<BTreeMap<String, i64>> {
