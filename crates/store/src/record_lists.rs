@@ -98,7 +98,9 @@ fn page(
 ) {
     query.push(" WHERE r.tenant_id = ").push_bind(tenant.0);
     if let Some(contact) = filter.contact {
-        query.push(" AND r.contact_id = ").push_bind(contact.0);
+        // The index by contact begins with the contact's bucket.
+        query.push(" AND r.contact_bucket = contact_bucket(").push_bind(contact.0);
+        query.push(") AND r.contact_id = ").push_bind(contact.0);
     }
     if let Some(run) = filter.run {
         query.push(" AND r.run_id = ").push_bind(run.0);

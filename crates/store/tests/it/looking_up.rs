@@ -1,10 +1,12 @@
-//! Work on a few runs reads those runs and no others, also when the tables were empty when they were last analysed.
+//! What is looked up is read, and nothing else: the runs of a batch, also when the tables were empty when they were last
+//! analysed, and what came for a contact.
 
 use crate::world::World;
-use automation_domain::id::RunId;
+use automation_domain::id::{ContactId, RecordId, RunId};
 use automation_domain::priority::Priority;
 use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
-use automation_store::{PgConnection, receipts, runs};
+use automation_store::record_lists::{self, RecordFilter};
+use automation_store::{PgConnection, Scope, receipts, runs};
 
 const OPEN: usize = 600;
 const BATCH: usize = 50;
@@ -63,6 +65,61 @@ async fn a_batch_reads_its_own_runs_only_when_tables_were_empty_at_their_analysi
         read.0
     );
     assert!(read.1 >= i64::try_from(BATCH)? && read.1 <= enough, "wakeups: {} rows for {BATCH} runs", read.1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn notes_and_tasks_of_a_contact_are_read_without_those_of_others() -> anyhow::Result<()> {
+    const OF_ADA: usize = 5;
+    let world = World::new().await?;
+    let (tenant, ada) = (world.tenant.0, ContactId::derive(world.tenant, "ada"));
+    let contact = format!("CASE WHEN i % 2000 = 0 THEN '{}' ELSE gen_random_uuid() END", ada.0);
+    world
+        .database
+        .execute(&format!(
+            "INSERT INTO notes (tenant_id, note_id, contact_id, run_id, body, created_at)
+             SELECT '{tenant}', gen_random_uuid(), {contact}, gen_random_uuid(), '', now()
+               FROM generate_series(1, {OF_ADA} * 2000) AS i;
+             INSERT INTO tasks (tenant_id, task_id, contact_id, run_id, title, created_at)
+             SELECT '{tenant}', gen_random_uuid(), {contact}, gen_random_uuid(), '', now()
+               FROM generate_series(1, {OF_ADA} * 2000) AS i;
+             ANALYZE notes, tasks;"
+        ))
+        .await?;
+    let list = async |before: Option<RecordId>, limit: i64| {
+        let filter = RecordFilter { contact: Some(ada), before, ..RecordFilter::default() };
+        world
+            .api
+            .tx(Scope::Tenant(world.tenant), async |connection| {
+                let notes = record_lists::notes(connection, world.tenant, &filter, limit).await?;
+                let tasks = record_lists::tasks(connection, world.tenant, &filter, limit).await?;
+                report(connection).await?;
+                let notes: Vec<_> = notes.into_iter().map(|listed| listed.record.note_id).collect();
+                anyhow::Ok((notes, tasks.len()))
+            })
+            .await
+    };
+    let (notes, tasks) = list(None, 10).await?;
+    assert_eq!((notes.len(), tasks), (OF_ADA, OF_ADA));
+    for table in ["notes", "tasks"] {
+        assert_eq!(fetched(&world, table).await?, i64::try_from(OF_ADA)?, "{table}");
+    }
+    assert!(notes.is_sorted_by(|left, right| left > right), "{notes:?}");
+    assert_eq!(list(Some(notes[1]), 2).await?.0, notes[2..4]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_come_with_every_run_stand_in_no_index_by_contact() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    // Each row would be written to a page of its own. Tables of which the bucket is in front have the contact last.
+    let by_contact = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+                        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'contact_id'
+                       WHERE c.relname ~ '^(events|runs|notes|tasks)' AND a.attnum = ANY ((i.indkey::int2[])[0:1])";
+    assert_eq!(world.database.count(by_contact).await?, 0);
+    // It is stored in rows: a bucket that changes would lose them.
+    let bucket = "SELECT contact_bucket('01234567-89ab-4def-8123-456789abcdef')::int8";
+    assert_eq!(world.database.count(bucket).await?, 0xdef);
     Ok(())
 }
 
