@@ -109,7 +109,7 @@ postgres_start() {
     # shellcheck disable=SC2046
     (cd / && process_start postgres $(postgres_user_switch) "$POSTGRES_BIN/postgres" -D "$PGROOT/data" \
         -c port="$PORT_POSTGRES" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-        -c shared_buffers=512MB -c max_wal_size=4GB -c max_connections=200 \
+        -c shared_buffers=512MB -c max_wal_size=4GB -c autovacuum_naptime=10s -c max_connections=200 \
         -c timezone=UTC -c log_timezone=UTC -c log_line_prefix='%m [%p] %u@%d ')
 }
 
