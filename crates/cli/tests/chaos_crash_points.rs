@@ -87,6 +87,7 @@ async fn whatever_step_the_process_dies_after_nothing_is_lost_and_nothing_happen
         let counted = ledger::settle_and_count(engine.database.url(), events).await?;
         println!("{events} events, {counted:?}");
         assert_eq!(counted, ledger::Count { completed: events, lost: 0, twice: 0 });
+        engine.until("SELECT count(*) FROM outbox", 0).await?;
         let pid = process.id().context("it runs")?;
         Command::new("kill").arg(pid.to_string()).status().await?;
         let status = process.wait().await?;
