@@ -1,7 +1,7 @@
 //! When transactions became visible to others: what a latency has to reach to.
 //!
-//! A row's own times are read when its transaction begins. The row also carries the number of the transaction that wrote it
-//! (`xmin`), and a snapshot tells which transactions have committed: so snapshots are taken all the time, beside the load,
+//! A row's own times are read when its transaction begins. The row also carries the lower half of the number of the
+//! transaction that wrote it (`xmin`), and a snapshot tells which transactions have committed: so snapshots are taken all the time, beside the load,
 //! and the first that shows a transaction dates its commit.
 
 use chrono::{DateTime, Utc};
@@ -78,9 +78,11 @@ impl Watching {
 }
 
 impl Commits {
-    /// When a transaction was first seen as committed; `None` if the first snapshot shows it already, or none does.
-    pub(crate) fn at(&self, transaction: u64) -> Option<DateTime<Utc>> {
-        if self.0.first().is_none_or(|snapshot| snapshot.shows(transaction)) {
+    /// When the transaction that wrote a row with this `xmin` was first seen as committed; `None` if the first snapshot
+    /// shows it already, or none does.
+    pub(crate) fn at(&self, xmin: u32) -> Option<DateTime<Utc>> {
+        let transaction = self.0.last()?.number(xmin);
+        if self.0.first()?.shows(transaction) {
             return None;
         }
         let first = self.0.partition_point(|snapshot| snapshot.end <= transaction);
@@ -101,6 +103,13 @@ impl Snapshot {
         let end = parts.next().unwrap_or_default().parse()?;
         let in_progress = parts.next().unwrap_or_default().split(',').filter(|number| !number.is_empty());
         Ok(Self { at, end, in_progress: in_progress.map(str::parse).collect::<Result<_, _>>()? })
+    }
+
+    /// The whole number of a transaction of which a row, read after this snapshot, keeps the lower half: the last that has
+    /// it and is not far ahead of what the snapshot knows of.
+    fn number(&self, xmin: u32) -> u64 {
+        let ahead = xmin.wrapping_sub(self.end as u32) as i32;
+        self.end.saturating_add_signed(ahead.into())
     }
 
     fn shows(&self, transaction: u64) -> bool {
@@ -128,6 +137,17 @@ mod tests {
             [9, 10, 11, 12].map(|transaction| commits.at(transaction)),
             [None, Some(at(2)), None, None]
         );
+    }
+
+    #[test]
+    fn a_row_has_the_lower_half_of_its_transactions_number() {
+        let turn = 1_u64 << 32;
+        let snapshots = [turn - 2, turn - 1, turn + 2].map(|end| format!("{end}:{end}:"));
+        let commits = commits(&snapshots.each_ref().map(String::as_str));
+        assert_eq!(commits.at(u32::MAX - 2), None);
+        assert_eq!(commits.at(u32::MAX - 1), Some(at(2)));
+        assert_eq!([u32::MAX, 0, 1].map(|xmin| commits.at(xmin)), [Some(at(3)); 3]);
+        assert_eq!([2, 3].map(|xmin| commits.at(xmin)), [None; 2]);
     }
 
     #[test]

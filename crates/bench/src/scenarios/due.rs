@@ -81,18 +81,18 @@ async fn round(
     fleet.until_done(0, target).await?;
     let commits = watching.stop().await?;
     let memory_mib = fleet.memory()?;
-    let transactions: Vec<i64> = sqlx::query_scalar(
-        "SELECT r.xmin::text::int8 + (pg_snapshot_xmax(pg_current_snapshot())::text::int8 >> 32 << 32)
+    let written_by: Vec<i64> = sqlx::query_scalar(
+        "SELECT r.xmin::text::int8
            FROM runs_finished r JOIN events e USING (tenant_id, event_id) WHERE e.source = $1",
     )
     .bind(source)
     .fetch_all(monitor)
     .await?;
-    let late = |transaction: i64| {
-        let seen_at = commits.at(u64::try_from(transaction)?).context("a commit was not seen")?;
+    let late = |xmin: i64| {
+        let seen_at = commits.at(u32::try_from(xmin)?).context("a commit was not seen")?;
         anyhow::Ok((seen_at - due_at).as_seconds_f64() * 1e3)
     };
-    let mut late = transactions.into_iter().map(late).collect::<anyhow::Result<Vec<f64>>>()?;
+    let mut late = written_by.into_iter().map(late).collect::<anyhow::Result<Vec<f64>>>()?;
     late.sort_unstable_by(f64::total_cmp);
     Ok(Due {
         runs,

@@ -80,17 +80,15 @@ pub(super) async fn read(
     commits: &Commits,
 ) -> anyhow::Result<Vec<f64>> {
     let rows: Vec<(chrono::DateTime<chrono::Utc>, i64)> = sqlx::query_as(
-        // A row has the lower half of the transaction's number.
         "SELECT e.occurred_at, r.xmin::text::int8
-                + (pg_snapshot_xmax(pg_current_snapshot())::text::int8 >> 32 << 32)
            FROM events e JOIN runs_finished r USING (tenant_id, event_id) WHERE e.source = $1",
     )
     .bind(source)
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|(occurred_at, transaction)| {
-            let visible_at = commits.at(u64::try_from(transaction)?).context("a commit was not seen")?;
+        .map(|(occurred_at, xmin)| {
+            let visible_at = commits.at(u32::try_from(xmin)?).context("a commit was not seen")?;
             Ok((visible_at - occurred_at).as_seconds_f64() * 1_000.0)
         })
         .collect()

@@ -104,10 +104,9 @@ impl Observer {
     async fn latencies(&mut self, commits: &Commits) -> anyhow::Result<Vec<f64>> {
         let rows: Vec<(DateTime<Utc>, i64)> = sqlx::query_as(
             "WITH ended AS MATERIALIZED (
-                 SELECT tenant_id, event_id, xmin::text::int8
-                        + (pg_snapshot_xmax(pg_current_snapshot())::text::int8 >> 32 << 32) AS transaction
+                 SELECT tenant_id, event_id, xmin::text::int8 AS written_by
                    FROM runs_finished WHERE tenant_id = $1 AND run_id >= $2 AND finished_at >= $3)
-             SELECT e.occurred_at, r.transaction FROM ended r JOIN events e USING (tenant_id, event_id)",
+             SELECT e.occurred_at, r.written_by FROM ended r JOIN events e USING (tenant_id, event_id)",
         )
         .bind(self.tenant)
         .bind(lower_bound(self.since - MOST_BEHIND))
@@ -116,8 +115,8 @@ impl Observer {
         .await?;
         Ok(rows
             .into_iter()
-            .filter_map(|(occurred_at, transaction)| {
-                let seen_at = commits.at(u64::try_from(transaction).ok()?)?;
+            .filter_map(|(occurred_at, xmin)| {
+                let seen_at = commits.at(u32::try_from(xmin).ok()?)?;
                 Some((seen_at - occurred_at).as_seconds_f64() * 1e3)
             })
             .collect())
