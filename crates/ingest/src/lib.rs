@@ -22,7 +22,7 @@ pub mod verdict;
 mod worker;
 
 use automation_broker::consumer::{
-    Consumer, ConsumerConfig, ConsumerHealth, PRIORITY_WEIGHTS, QueueSpec, WeightedReceiver,
+    Consumer, ConsumerConfig, ConsumerHealth, HeldBytes, PRIORITY_WEIGHTS, QueueSpec, WeightedReceiver,
 };
 use automation_broker::publisher::Publisher;
 use automation_broker::topology::ingest_queue;
@@ -37,9 +37,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Most unacknowledged messages per queue: what one by one is taken in while a batch of them is committed (docs/performance.md).
-/// They lie in memory, and each may be a batch of 4 MiB.
-const MOST_PREFETCHED: u16 = 400;
+/// So many messages of a queue may be in memory whatever they weigh; and as many bytes as that many batches of the largest
+/// size have (docs/adr/0014).
+const OF_ANY_SIZE: u16 = 16;
 /// How often to look whether the broker is there.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -102,10 +102,12 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     };
     // Connects when it is used: whoever asks meanwhile is told that this process is not ready.
     let publisher = Publisher::lazy(&config.amqp_url, "ingest")?;
-    let wanted = config.batch_messages.saturating_mul(u16::try_from(config.workers + 1).unwrap_or(2));
-    let prefetch = wanted.min(MOST_PREFETCHED);
+    // A batch for each worker, and one ahead.
+    let prefetch = config.batch_messages.saturating_mul(u16::try_from(config.workers + 1).unwrap_or(2));
+    let most = config.limits.batch_bytes.saturating_mul(usize::from(OF_ANY_SIZE));
+    let held_bytes = Some(HeldBytes { most, any_size: OF_ANY_SIZE });
     let queues = Priority::ALL
-        .map(|priority| QueueSpec { queue: ingest_queue(priority).to_owned(), prefetch })
+        .map(|priority| QueueSpec { queue: ingest_queue(priority).to_owned(), prefetch, held_bytes })
         .to_vec();
     let (consumer, inputs) =
         Consumer::spawn(ConsumerConfig::new(&config.amqp_url, "ingest", queues), drain.clone());

@@ -195,7 +195,7 @@ impl Bench {
 
     fn consumer(&self) -> anyhow::Result<(Consumer, Deliveries)> {
         let queue = ingest_queue(Priority::High).to_owned();
-        let queues = vec![QueueSpec { queue, prefetch: PREFETCH }];
+        let queues = vec![QueueSpec { queue, prefetch: PREFETCH, held_bytes: None }];
         let config = ConsumerConfig::new(self.vhost.amqp_url(), "bench", queues);
         let (consumer, mut deliveries) = Consumer::spawn(config, CancellationToken::new());
         Ok((consumer, deliveries.pop().context("a queue was asked for")?))

@@ -1,5 +1,6 @@
 //! A message as it was delivered.
 
+use super::held::{Held, Share};
 use super::ledger::Ledger;
 use lapin::types::{AMQPValue, FieldTable};
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub struct Delivery {
     pub(super) acker: lapin::Acker,
     pub(super) tag: u64,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) held: Share,
 }
 
 /// One entry of `x-death`.
@@ -49,24 +51,33 @@ pub struct Death {
 }
 
 impl Delivery {
-    pub(super) fn new(queue: &str, delivery: lapin::message::Delivery, ledger: Arc<Ledger>) -> Self {
+    pub(super) fn new(
+        queue: &str,
+        delivery: lapin::message::Delivery,
+        ledger: Arc<Ledger>,
+        held: &Held,
+    ) -> Self {
         let properties = delivery.properties;
         let text = |text: &Option<lapin::types::ShortString>| text.as_ref().map(ToString::to_string);
-        let headers = properties.headers().as_ref();
+        let table = properties.headers().as_ref();
+        let headers = table.map(publishers).unwrap_or_default();
+        let in_headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let held = held.share(delivery.data.len() + in_headers);
         Self {
             queue: queue.to_owned(),
             exchange: delivery.exchange.into(),
             routing_key: delivery.routing_key.into(),
             body: delivery.data,
             content_type: text(properties.content_type()),
-            headers: headers.map(publishers).unwrap_or_default(),
+            headers,
             message_id: text(properties.message_id()),
             user_id: text(properties.user_id()),
             redelivered: delivery.redelivered,
-            deaths: headers.map(deaths).unwrap_or_default(),
+            deaths: table.map(deaths).unwrap_or_default(),
             acker: delivery.acker,
             tag: delivery.delivery_tag,
             ledger,
+            held,
         }
     }
 

@@ -13,8 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest that an acknowledgement waits for others. What was done in the meantime is delivered again after a crash.
 const LINGER: Duration = Duration::from_millis(50);
-/// This part of the prefetch is acknowledged without waiting, so that the broker never holds back for want of room.
-const ENOUGH: usize = 8;
+/// So many are acknowledged without waiting: an eighth of the prefetch, so that the broker never holds back for want of
+/// room, but not fewer than eight, or than half of a smaller prefetch.
+fn enough(prefetch: usize) -> usize {
+    (prefetch / 8).max(8.min(prefetch / 2)).max(1)
+}
 
 /// The deliveries of one channel that are not settled yet, by tag.
 ///
@@ -45,7 +48,7 @@ impl Ledger {
             unsettled: Mutex::default(),
             wire: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
-            enough: (usize::from(prefetch) / ENOUGH).max(1),
+            enough: enough(usize::from(prefetch)),
             fault,
         }
     }
@@ -124,8 +127,8 @@ impl Acker {
         settle(deliveries, Verdict::Done).await
     }
 
-    /// Acknowledges deliveries together with others that are done within 50 ms, or at once when an eighth of the prefetch
-    /// is done. What still waits when the consumer is closed is acknowledged then; after a crash it is delivered again.
+    /// Acknowledges deliveries together with others that are done within 50 ms, or at once when there are enough of them: an
+    /// eighth of the prefetch or so. What still waits when the consumer is closed is acknowledged then; after a crash it is delivered again.
     pub async fn ack_soon(deliveries: Vec<Delivery>) {
         for (ledger, ackers) in by_channel(deliveries) {
             if ledger.done(ackers) {
@@ -227,6 +230,11 @@ mod tests {
     fn what_stands_before_an_open_delivery_goes_in_one_frame_and_the_rest_one_by_one() {
         let plan = Plan::new(&(4..=10).collect(), &BTreeSet::from([4, 5, 7, 9]));
         assert_eq!(plan, Plan { up_to: Some(5), single: vec![7, 9] });
+    }
+
+    #[test]
+    fn an_eighth_of_the_prefetch_is_acknowledged_at_once_but_not_too_few() {
+        assert_eq!([1, 2, 4, 16, 63, 64, 1_600].map(enough), [1, 1, 2, 8, 8, 8, 200]);
     }
 
     #[test]

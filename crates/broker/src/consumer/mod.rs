@@ -5,6 +5,8 @@
 
 mod batch;
 mod delivery;
+mod feed;
+mod held;
 mod intake;
 mod ledger;
 mod session;
@@ -12,12 +14,15 @@ mod turns;
 
 pub use batch::{Batch, WeightedReceiver};
 pub use delivery::{Death, Delivery};
+pub use held::HeldBytes;
 pub use intake::Deliveries;
 pub use ledger::{Acker, Settled};
 pub use turns::{PRIORITY_WEIGHTS, Turns};
 
 use backoff::{BackoffBuilder, ExponentialBuilder};
-use session::{End, Outlet};
+use feed::Outlet;
+use held::Held;
+use session::End;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,7 +38,7 @@ pub struct ConsumerConfig {
     pub url: String,
     /// What operators see in the list of connections.
     pub name: String,
-    /// The queues; each has its own channel.
+    /// The queues; each has channels of its own.
     pub queues: Vec<QueueSpec>,
     /// How often to look whether the broker still knows the consumers. Default 5 s.
     pub probe_interval: Duration,
@@ -53,6 +58,16 @@ pub struct QueueSpec {
     pub queue: String,
     /// Most deliveries that are not acknowledged yet; at least 1.
     pub prefetch: u16,
+    /// What they may weigh; `None` where messages are small by nature.
+    pub held_bytes: Option<HeldBytes>,
+}
+
+impl QueueSpec {
+    /// How many deliveries may be held whatever they weigh.
+    fn always(&self) -> u16 {
+        let most = self.prefetch.max(1);
+        self.held_bytes.map_or(most, |bound| bound.any_size.clamp(1, most))
+    }
 }
 
 /// What a consumer is doing.
@@ -95,7 +110,7 @@ impl Consumer {
         for spec in &config.queues {
             // Room for all that may be unacknowledged: the connection never has to wait for a busy reader.
             let (sender, receiver) = mpsc::channel(usize::from(spec.prefetch.max(1)));
-            outlets.push(sender);
+            outlets.push(Outlet { sender, held: Held::default() });
             deliveries.push(Deliveries::new(spec.queue.clone(), receiver, drain.clone()));
         }
         let control =

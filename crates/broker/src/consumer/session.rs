@@ -1,25 +1,18 @@
 //! One life of a consumer's connection.
 
-use super::ledger::Ledger;
-use super::{ConsumerConfig, ConsumerHealth, Control, Delivery, QueueSpec};
+use super::feed::{Feed, Outlet};
+use super::{ConsumerConfig, ConsumerHealth, Control};
 use crate::connection::{self, Error, PATIENCE, short, within};
-use futures_util::StreamExt;
 use futures_util::future::{join_all, select_all};
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 /// Probes in a row that may find messages waiting while none arrives here, before the consumer is taken for deaf.
 const DEAF_PROBES: u32 = 3;
-
-/// Where the deliveries of one queue go.
-pub(super) type Outlet = mpsc::Sender<Delivery>;
 
 /// How a session ended.
 pub(super) enum End {
@@ -32,20 +25,10 @@ pub(super) enum End {
 /// A connection with a consumer on each queue.
 pub(super) struct Session {
     connection: Connection,
-    lines: Vec<Line>,
+    feeds: Vec<Feed>,
     probe: Channel,
     /// Cancelled when an acknowledgement could not be sent.
     fault: CancellationToken,
-}
-
-/// The consumer of one queue.
-struct Line {
-    queue: String,
-    prefetch: u16,
-    channel: Channel,
-    stream: lapin::Consumer,
-    ledger: Arc<Ledger>,
-    received: AtomicU64,
 }
 
 /// Consumes until something fails or the consumer is drained; also says for how long it consumed.
@@ -83,92 +66,48 @@ impl Session {
     async fn open(config: &ConsumerConfig) -> Result<Self, Error> {
         let connection = connection::open(&config.url, &config.name).await?;
         let fault = CancellationToken::new();
-        let mut lines = Vec::with_capacity(config.queues.len());
+        let mut feeds = Vec::with_capacity(config.queues.len());
         for spec in &config.queues {
-            lines.push(Line::open(&connection, spec, &fault).await?);
+            feeds.push(Feed::open(&connection, spec, &fault).await?);
         }
         let probe = within(PATIENCE, connection.create_channel()).await?;
-        Ok(Self { connection, lines, probe, fault })
+        Ok(Self { connection, feeds, probe, fault })
     }
 
     /// Forwards deliveries until something goes wrong, and says what.
     async fn consume(&self, config: &ConsumerConfig, outlets: &[Outlet]) -> String {
-        let (probe, fault) = (&self.probe, &self.fault);
-        let mut streams: Vec<_> = self.lines.iter().map(|line| line.stream.clone()).collect();
-        let lines = &self.lines;
-        let forwards = lines
-            .iter()
-            .zip(&mut streams)
-            .zip(outlets)
-            .map(|((line, stream), outlet)| Box::pin(forward(line, stream, outlet)));
+        let feeds = &self.feeds;
+        let forwards =
+            feeds.iter().zip(outlets).map(|(feed, outlet)| Box::pin(feed.forward(&self.connection, outlet)));
         tokio::select! {
             (reason, _, _) = select_all(forwards) => reason,
-            reason = watch(probe, lines, outlets, config.probe_interval) => reason,
-            () = fault.cancelled() => "an acknowledgement could not be sent".to_owned(),
+            reason = watch(&self.probe, feeds, outlets, config.probe_interval) => reason,
+            () = self.fault.cancelled() => "an acknowledgement could not be sent".to_owned(),
         }
     }
 
     /// Tells the broker to send nothing more. What it has sent already stays unacknowledged.
     async fn cancel(&self) {
-        join_all(self.lines.iter().map(|line| {
-            within(PATIENCE, line.channel.basic_cancel(line.stream.tag(), BasicCancelOptions::default()))
-        }))
-        .await;
+        join_all(self.feeds.iter().map(Feed::cancel)).await;
     }
 
     /// Closes the connection; everything that is not done goes back to its queue.
     pub(super) async fn close(self) {
-        join_all(self.lines.iter().map(|line| line.ledger.flush())).await;
+        join_all(self.feeds.iter().map(Feed::flush)).await;
         connection::close(&self.connection).await;
     }
 }
 
-impl Line {
-    async fn open(
-        connection: &Connection,
-        spec: &QueueSpec,
-        fault: &CancellationToken,
-    ) -> Result<Self, Error> {
-        let channel = within(PATIENCE, connection.create_channel()).await?;
-        let prefetch = spec.prefetch.max(1);
-        // Per consumer: quorum queues refuse a limit per channel.
-        within(PATIENCE, channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
-        let (queue, tag) = (short(&spec.queue)?, short("")?);
-        let stream = channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default());
-        let stream = within(PATIENCE, stream).await?;
-        let ledger = Arc::new(Ledger::new(prefetch, fault.clone()));
-        Ok(Self { queue: spec.queue.clone(), prefetch, channel, stream, ledger, received: AtomicU64::new(0) })
-    }
-}
-
-/// Hands deliveries on until the stream breaks; a stream that ends is broken too, since the queue may be gone while
-/// the channel still looks healthy.
-async fn forward(line: &Line, stream: &mut lapin::Consumer, outlet: &Outlet) -> String {
-    loop {
-        let delivery = match stream.next().await {
-            Some(Ok(delivery)) => delivery,
-            Some(Err(error)) => return format!("consumer of {}: {error}", line.queue),
-            None => return format!("consumer of {} was cancelled", line.queue),
-        };
-        line.ledger.received(delivery.delivery_tag);
-        line.received.fetch_add(1, Ordering::Relaxed);
-        let delivery = Delivery::new(&line.queue, delivery, line.ledger.clone());
-        if outlet.send(delivery).await.is_err() {
-            // Nobody reads this queue: its deliveries stay unacknowledged until the consumer is closed.
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 /// Asks the broker again and again whether the consumers are still there, until they are not.
-async fn watch(probe: &Channel, lines: &[Line], outlets: &[Outlet], every: Duration) -> String {
+async fn watch(probe: &Channel, feeds: &[Feed], outlets: &[Outlet], every: Duration) -> String {
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut suspicions = vec![Suspicion::default(); lines.len()];
+    let mut suspicions = vec![Suspicion::default(); feeds.len()];
     loop {
         ticks.tick().await;
-        for ((line, outlet), suspicion) in lines.iter().zip(outlets).zip(&mut suspicions) {
-            let name = match short(&line.queue) {
+        for ((feed, outlet), suspicion) in feeds.iter().zip(outlets).zip(&mut suspicions) {
+            let queue_name = feed.queue();
+            let name = match short(queue_name) {
                 Ok(name) => name,
                 Err(error) => return error.to_string(),
             };
@@ -176,16 +115,14 @@ async fn watch(probe: &Channel, lines: &[Line], outlets: &[Outlet], every: Durat
             let asked = within(PATIENCE, probe.queue_declare(name, options, FieldTable::default())).await;
             let queue = match asked {
                 Ok(queue) => queue,
-                Err(error) => return format!("probe of {}: {error}", line.queue),
+                Err(error) => return format!("probe of {queue_name}: {error}"),
             };
             if queue.consumer_count() == 0 {
-                return format!("the broker knows no consumer of {}", line.queue);
+                return format!("the broker knows no consumer of {queue_name}");
             }
-            let received = line.received.load(Ordering::Relaxed);
-            let could_take_more =
-                line.ledger.unsettled() < usize::from(line.prefetch) && outlet.capacity() > 0;
-            if suspicion.is_deaf(queue.message_count() > 0 && could_take_more, received) {
-                return format!("messages wait in {} and none is delivered", line.queue);
+            let could_take_more = feed.has_room(outlet);
+            if suspicion.is_deaf(queue.message_count() > 0 && could_take_more, feed.received()) {
+                return format!("messages wait in {queue_name} and none is delivered");
             }
         }
     }

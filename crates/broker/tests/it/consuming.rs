@@ -2,7 +2,8 @@
 
 use crate::support::{Fixture, PATIENCE, consuming, nudge, nudges, number, receive_all};
 use automation_broker::consumer::{
-    Acker, Batch, ConsumerHealth, PRIORITY_WEIGHTS, Settled, WeightedReceiver,
+    Acker, Batch, Consumer, ConsumerHealth, Deliveries, Delivery, HeldBytes, PRIORITY_WEIGHTS, QueueSpec,
+    Settled, WeightedReceiver,
 };
 use automation_broker::publisher::Message;
 use automation_broker::topology::{Topology, work_queue};
@@ -105,6 +106,107 @@ async fn what_is_done_is_acknowledged_soon_although_nothing_follows() {
     fixture.wait_until_unacknowledged(QUEUE, 1).await;
     Acker::ack_soon(vec![delivery]).await;
     fixture.wait_until_unacknowledged(QUEUE, 0).await;
+}
+
+/// Holds four deliveries of any size, and up to a hundred within 64,000 bytes.
+fn consumer_by_bytes(fixture: &Fixture) -> (Consumer, Deliveries) {
+    let held_bytes = Some(HeldBytes { most: 64_000, any_size: 4 });
+    let queues = vec![QueueSpec { queue: QUEUE.to_owned(), prefetch: 100, held_bytes }];
+    let (consumer, mut deliveries) = fixture.consumer_with(queues);
+    (consumer, deliveries.remove(0))
+}
+
+/// Nudges of 16,000 bytes.
+fn large_nudges(numbers: std::ops::Range<usize>) -> Vec<Message> {
+    let mut messages = nudges(numbers);
+    for message in &mut messages {
+        message.body = format!("{:0>16000}", number(&message.body)).into_bytes();
+    }
+    messages
+}
+
+/// Receives so many, and acknowledges none.
+async fn hold(deliveries: &mut Deliveries, count: usize) -> Vec<Delivery> {
+    let mut held = Vec::new();
+    while held.len() < count {
+        held.push(timeout(PATIENCE, deliveries.recv()).await.unwrap().unwrap());
+    }
+    held
+}
+
+#[tokio::test]
+async fn many_small_messages_are_fetched_ahead_and_few_large_ones() {
+    let fixture = Fixture::new().await;
+    let publisher = fixture.publisher().await;
+    let (consumer, mut deliveries) = consumer_by_bytes(&fixture);
+    publisher.publish_all(large_nudges(0..20)).await.unwrap();
+    fixture.wait_until_ready(QUEUE, 16).await;
+    assert_eq!(receive_all(&mut deliveries, 20).await.len(), 20);
+
+    publisher.publish_all(nudges(0..400)).await.unwrap();
+    assert_eq!(receive_all(&mut deliveries, 150).await.len(), 150);
+    fixture.wait_until_ready(QUEUE, 150).await;
+    assert_eq!(receive_all(&mut deliveries, 250).await.len(), 250);
+
+    // There is room for all of them, by number. Too many bytes give all but the four back.
+    publisher.publish_all(large_nudges(0..40)).await.unwrap();
+    fixture.wait_until_unacknowledged(QUEUE, 4).await;
+    assert_eq!(fixture.ready(QUEUE).await, 36);
+    assert_eq!(receive_all(&mut deliveries, 40).await.len(), 40);
+
+    // As many small ones as may be fetched ahead, and they are fetched ahead again.
+    publisher.publish_all(nudges(0..300)).await.unwrap();
+    assert_eq!(receive_all(&mut deliveries, 200).await.len(), 200);
+    fixture.wait_until_ready(QUEUE, 0).await;
+    assert_eq!(receive_all(&mut deliveries, 100).await.len(), 100);
+    assert_eq!(consumer.reconnects(), 0);
+    consumer.close().await;
+    assert_eq!(fixture.ready(QUEUE).await, 0);
+}
+
+#[tokio::test]
+async fn what_was_in_hand_when_messages_became_large_comes_again_and_nothing_is_lost() {
+    let fixture = Fixture::new().await;
+    let publisher = fixture.publisher().await;
+    let (consumer, mut deliveries) = consumer_by_bytes(&fixture);
+    publisher.publish_all(nudges(0..150)).await.unwrap();
+    assert_eq!(receive_all(&mut deliveries, 100).await.len(), 100);
+    let in_hand = hold(&mut deliveries, 50).await;
+    publisher.publish_all(large_nudges(150..190)).await.unwrap();
+    // Of the few, some may be in hand.
+    fixture.wait_until_unacknowledged(QUEUE, 4).await;
+
+    let numbers: Vec<_> = in_hand.iter().map(|delivery| number(&delivery.body)).collect();
+    let Settled { settled, redelivered } = Acker::ack_all(in_hand).await;
+    assert!(settled <= 4, "{settled} were acknowledged");
+    assert_eq!(settled + redelivered, 50);
+    let again = receive_all(&mut deliveries, redelivered + 40).await;
+    assert_eq!(again.len(), redelivered + 40);
+    assert!((150..190).all(|number| again.contains(&number)));
+    assert_eq!(numbers.iter().filter(|number| again.contains(number)).count(), redelivered);
+    assert_eq!(consumer.reconnects(), 0);
+    consumer.close().await;
+    assert_eq!(fixture.ready(QUEUE).await, 0);
+}
+
+#[tokio::test]
+async fn a_drain_ends_what_is_fetched_ahead_too() {
+    let fixture = Fixture::new().await;
+    let publisher = fixture.publisher().await;
+    let (consumer, mut deliveries) = consumer_by_bytes(&fixture);
+    publisher.publish_all(nudges(0..150)).await.unwrap();
+    assert_eq!(receive_all(&mut deliveries, 100).await.len(), 100);
+    let in_hand = hold(&mut deliveries, 50).await;
+    consumer.drain();
+    let mut health = consumer.health();
+    health.wait_for(|health| *health == ConsumerHealth::Draining).await.unwrap();
+    publisher.publish_all(nudges(150..160)).await.unwrap();
+    assert_eq!(fixture.ready(QUEUE).await, 10);
+    let (soon, now) = in_hand.into_iter().partition(|delivery| number(&delivery.body).is_multiple_of(5));
+    Acker::ack_soon(soon).await;
+    assert_eq!(Acker::ack_all(now).await, Settled { settled: 40, redelivered: 0 });
+    consumer.close().await;
+    fixture.wait_until_ready(QUEUE, 10).await;
 }
 
 #[tokio::test]

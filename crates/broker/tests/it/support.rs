@@ -51,8 +51,12 @@ impl Fixture {
     pub fn consumer_of(&self, priorities: &[Priority], prefetch: u16) -> (Consumer, Vec<Deliveries>) {
         let queues = priorities
             .iter()
-            .map(|priority| QueueSpec { queue: work_queue(*priority).to_owned(), prefetch })
+            .map(|priority| QueueSpec { queue: work_queue(*priority).to_owned(), prefetch, held_bytes: None })
             .collect();
+        self.consumer_with(queues)
+    }
+
+    pub fn consumer_with(&self, queues: Vec<QueueSpec>) -> (Consumer, Vec<Deliveries>) {
         let config = ConsumerConfig {
             probe_interval: Duration::from_millis(200),
             ..ConsumerConfig::new(self.vhost.amqp_url(), "test consumer", queues)
