@@ -5,7 +5,7 @@ use automation_broker::consumer::{
     Acker, Batch, Consumer, ConsumerHealth, Deliveries, Delivery, HeldBytes, PRIORITY_WEIGHTS, QueueSpec,
     Settled, WeightedReceiver,
 };
-use automation_broker::publisher::Message;
+use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::{Topology, work_queue};
 use automation_domain::priority::Priority;
 use lapin::options::QueueDeleteOptions;
@@ -125,13 +125,15 @@ fn large_nudges(numbers: std::ops::Range<usize>) -> Vec<Message> {
     messages
 }
 
-/// Receives so many, and acknowledges none.
-async fn hold(deliveries: &mut Deliveries, count: usize) -> Vec<Delivery> {
-    let mut held = Vec::new();
-    while held.len() < count {
-        held.push(timeout(PATIENCE, deliveries.recv()).await.unwrap().unwrap());
+/// Fifty small messages that are not acknowledged, after as many as it takes to fetch them ahead.
+async fn small_ones_in_hand(publisher: &Publisher, deliveries: &mut Deliveries) -> Vec<Delivery> {
+    publisher.publish_all(nudges(0..150)).await.unwrap();
+    assert_eq!(receive_all(deliveries, 100).await.len(), 100);
+    let mut in_hand = Vec::new();
+    while in_hand.len() < 50 {
+        in_hand.push(timeout(PATIENCE, deliveries.recv()).await.unwrap().unwrap());
     }
-    held
+    in_hand
 }
 
 #[tokio::test]
@@ -169,9 +171,7 @@ async fn what_was_in_hand_when_messages_became_large_comes_again_and_nothing_is_
     let fixture = Fixture::new().await;
     let publisher = fixture.publisher().await;
     let (consumer, mut deliveries) = consumer_by_bytes(&fixture);
-    publisher.publish_all(nudges(0..150)).await.unwrap();
-    assert_eq!(receive_all(&mut deliveries, 100).await.len(), 100);
-    let in_hand = hold(&mut deliveries, 50).await;
+    let in_hand = small_ones_in_hand(&publisher, &mut deliveries).await;
     publisher.publish_all(large_nudges(150..190)).await.unwrap();
     // Of the few, some may be in hand.
     fixture.wait_until_unacknowledged(QUEUE, 4).await;
@@ -194,9 +194,7 @@ async fn a_drain_ends_what_is_fetched_ahead_too() {
     let fixture = Fixture::new().await;
     let publisher = fixture.publisher().await;
     let (consumer, mut deliveries) = consumer_by_bytes(&fixture);
-    publisher.publish_all(nudges(0..150)).await.unwrap();
-    assert_eq!(receive_all(&mut deliveries, 100).await.len(), 100);
-    let in_hand = hold(&mut deliveries, 50).await;
+    let in_hand = small_ones_in_hand(&publisher, &mut deliveries).await;
     consumer.drain();
     let mut health = consumer.health();
     health.wait_for(|health| *health == ConsumerHealth::Draining).await.unwrap();
