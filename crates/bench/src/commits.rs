@@ -1,8 +1,8 @@
 //! When transactions became visible to others: what a latency has to reach to.
 //!
 //! A row's own times are read when its transaction begins. The row also carries the lower half of the number of the
-//! transaction that wrote it (`xmin`), and a snapshot tells which transactions have committed: so snapshots are taken all the time, beside the load,
-//! and the first that shows a transaction dates its commit.
+//! transaction that wrote it (`xmin`), and a snapshot tells which transactions have committed: so snapshots are taken all
+//! the time, beside the load, and the first that shows a transaction dates its commit.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -78,9 +78,15 @@ impl Watching {
 }
 
 impl Commits {
+    /// Milliseconds from `begun` until others could see a row with this `xmin`, where [`Self::at`] has a date for it.
+    pub(crate) fn latency_ms(&self, begun: DateTime<Utc>, xmin: i64) -> Option<f64> {
+        let visible_at = self.at(u32::try_from(xmin).ok()?)?;
+        Some((visible_at - begun).as_seconds_f64() * 1e3)
+    }
+
     /// When the transaction that wrote a row with this `xmin` was first seen as committed; `None` if the first snapshot
     /// shows it already, or none does.
-    pub(crate) fn at(&self, xmin: u32) -> Option<DateTime<Utc>> {
+    fn at(&self, xmin: u32) -> Option<DateTime<Utc>> {
         let transaction = self.0.last()?.number(xmin);
         if self.0.first()?.shows(transaction) {
             return None;

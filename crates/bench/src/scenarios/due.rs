@@ -88,10 +88,7 @@ async fn round(
     .bind(source)
     .fetch_all(monitor)
     .await?;
-    let late = |xmin: i64| {
-        let seen_at = commits.at(u32::try_from(xmin)?).context("a commit was not seen")?;
-        anyhow::Ok((seen_at - due_at).as_seconds_f64() * 1e3)
-    };
+    let late = |xmin| commits.latency_ms(due_at, xmin).context("a commit was not seen");
     let mut late = written_by.into_iter().map(late).collect::<anyhow::Result<Vec<f64>>>()?;
     late.sort_unstable_by(f64::total_cmp);
     Ok(Due {

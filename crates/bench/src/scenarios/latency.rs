@@ -87,10 +87,7 @@ pub(super) async fn read(
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|(occurred_at, xmin)| {
-            let visible_at = commits.at(u32::try_from(xmin)?).context("a commit was not seen")?;
-            Ok((visible_at - occurred_at).as_seconds_f64() * 1_000.0)
-        })
+        .map(|(occurred_at, xmin)| commits.latency_ms(occurred_at, xmin).context("a commit was not seen"))
         .collect()
 }
 

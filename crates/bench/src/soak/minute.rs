@@ -113,13 +113,7 @@ impl Observer {
         .bind(self.since - LONGEST_COMMIT)
         .fetch_all(&mut self.monitor)
         .await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(occurred_at, xmin)| {
-                let seen_at = commits.at(u32::try_from(xmin).ok()?)?;
-                Some((seen_at - occurred_at).as_seconds_f64() * 1e3)
-            })
-            .collect())
+        Ok(rows.into_iter().filter_map(|(occurred_at, xmin)| commits.latency_ms(occurred_at, xmin)).collect())
     }
 
     async fn dead_rows(&mut self) -> anyhow::Result<BTreeMap<String, i64>> {
