@@ -106,8 +106,8 @@ postgres_start() {
     postgres_drop_stale_lock
     step "Starting Postgres on 127.0.0.1:$PORT_POSTGRES"
     # No Unix socket: its path may be at most 107 bytes long, and a clone's folder is often deeper.
-    # Autovacuum looks every ten seconds: each finished run leaves dead rows in runs_open and wakeups, which otherwise grow
-    # beyond the buffers within a minute. max_wal_size lets checkpoints come rarely under load.
+    # Autovacuum looks every ten seconds: each finished run leaves dead rows in runs_open and wakeups, which otherwise take
+    # more than half of the buffers under load. max_wal_size lets checkpoints come rarely under load.
     # shellcheck disable=SC2046
     (cd / && process_start postgres $(postgres_user_switch) "$POSTGRES_BIN/postgres" -D "$PGROOT/data" \
         -c port="$PORT_POSTGRES" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \

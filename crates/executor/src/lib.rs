@@ -128,9 +128,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     observe_connections("executor", move || seen.connections());
     let Some(publisher) = connect(&config.amqp_url, &drain).await else { return Ok(()) };
     let prefetch = u16::try_from(worker::MOST_MESSAGES * (config.workers + 1)).unwrap_or(u16::MAX);
-    let queues = Priority::ALL
-        .map(|priority| QueueSpec { queue: work_queue(priority).to_owned(), prefetch, held_bytes: None })
-        .to_vec();
+    let queues = Priority::ALL.map(|priority| QueueSpec::new(work_queue(priority), prefetch)).to_vec();
     let (consumer, inputs) =
         Consumer::spawn(ConsumerConfig::new(&config.amqp_url, "executor", queues), drain.clone());
     let consuming = consumer.health();

@@ -112,9 +112,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     observe_connections("scheduler", move || seen.connections());
     // Connects when it is used: whoever asks meanwhile is told that this process is not ready.
     let publisher = Publisher::lazy(&config.amqp_url, "scheduler")?;
-    let queues = [PARKING, DEAD]
-        .map(|queue| QueueSpec { queue: queue.to_owned(), prefetch: MOST_PREFETCHED, held_bytes: None })
-        .to_vec();
+    let queues = [PARKING, DEAD].map(|queue| QueueSpec::new(queue, MOST_PREFETCHED)).to_vec();
     let (consumer, inputs) =
         Consumer::spawn(ConsumerConfig::new(&config.amqp_url, "scheduler", queues), drain.clone());
     let consuming = consumer.health();

@@ -194,8 +194,7 @@ impl Bench {
     }
 
     fn consumer(&self) -> anyhow::Result<(Consumer, Deliveries)> {
-        let queue = ingest_queue(Priority::High).to_owned();
-        let queues = vec![QueueSpec { queue, prefetch: PREFETCH, held_bytes: None }];
+        let queues = vec![QueueSpec::new(ingest_queue(Priority::High), PREFETCH)];
         let config = ConsumerConfig::new(self.vhost.amqp_url(), "bench", queues);
         let (consumer, mut deliveries) = Consumer::spawn(config, CancellationToken::new());
         Ok((consumer, deliveries.pop().context("a queue was asked for")?))

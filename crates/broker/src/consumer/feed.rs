@@ -80,10 +80,8 @@ impl Feed {
     /// Hands deliveries on until a stream breaks, and says how; a stream that ends is broken too, since the queue may be
     /// gone while the channel still looks healthy.
     pub(super) async fn forward(&self, connection: &Connection, outlet: &Outlet) -> String {
-        match self.hand_all_on(connection, outlet).await {
-            Ok(never) => match never {},
-            Err(reason) => reason,
-        }
+        let Err(reason) = self.hand_all_on(connection, outlet).await;
+        reason
     }
 
     async fn hand_all_on(&self, connection: &Connection, outlet: &Outlet) -> Result<Infallible, String> {

@@ -63,6 +63,11 @@ pub struct QueueSpec {
 }
 
 impl QueueSpec {
+    /// A queue whose messages are small by nature.
+    pub fn new(queue: &str, prefetch: u16) -> Self {
+        Self { queue: queue.to_owned(), prefetch, held_bytes: None }
+    }
+
     /// How many deliveries may be held whatever they weigh.
     fn always(&self) -> u16 {
         let most = self.prefetch.max(1);

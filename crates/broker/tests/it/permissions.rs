@@ -90,11 +90,8 @@ async fn the_engine_may_publish_and_consume_but_not_declare() {
     publisher.publish_all(vec![Message { headers: minute, ..to(RETRY, "high") }]).await.unwrap();
     publisher.close().await;
 
-    let queues = ["automation.ingest.high", "automation.work.high", DEAD, PARKING].map(|queue| QueueSpec {
-        queue: queue.to_owned(),
-        prefetch: 1,
-        held_bytes: None,
-    });
+    let queues = ["automation.ingest.high", "automation.work.high", DEAD, PARKING]
+        .map(|queue| QueueSpec::new(queue, 1));
     let config = ConsumerConfig::new(&user.url, "test user", queues.to_vec());
     let (consumer, mut deliveries) = Consumer::spawn(config, CancellationToken::new());
     for index in [0, 1, 3] {

@@ -49,10 +49,8 @@ impl Fixture {
     }
 
     pub fn consumer_of(&self, priorities: &[Priority], prefetch: u16) -> (Consumer, Vec<Deliveries>) {
-        let queues = priorities
-            .iter()
-            .map(|priority| QueueSpec { queue: work_queue(*priority).to_owned(), prefetch, held_bytes: None })
-            .collect();
+        let queues =
+            priorities.iter().map(|priority| QueueSpec::new(work_queue(*priority), prefetch)).collect();
         self.consumer_with(queues)
     }
 
