@@ -1,6 +1,7 @@
 //! Tables of rendered configurations and what comes of them.
 
 use super::*;
+use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, IdempotencyKey, RecordId};
@@ -14,7 +15,8 @@ fn now() -> DateTime<Utc> {
 }
 
 fn run(action: &str, config: &Value, contact: Option<&Contact>) -> Result<Prepared, StepError> {
-    let facts = Facts { event: None, contact, run: None, tenant: "acme", now: now() };
+    let facts =
+        Facts { event: None, contact, run: None, tenant: "acme", now: now(), budget: &Budget::default() };
     let step = StepContext {
         facts,
         record_id: RecordId(Uuid::from_u128(7)),

@@ -1,6 +1,7 @@
 //! Walking a run as far as it goes without waiting: what executor, dry run and simulator share.
 
 use crate::{Prepared, StepContext, prepare};
+use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::effect::Request;
 use automation_domain::event::RecordedEvent;
@@ -178,8 +179,9 @@ struct Walker<'a> {
 impl Walker<'_> {
     fn advance(&self, state: RunState, input: RunEvent) -> (RunState, Vec<Command>) {
         let none = RunState::default();
+        let budget = Budget::new(self.run.limits);
         let surroundings = Surroundings {
-            facts: self.facts(&none),
+            facts: self.facts(&none, &budget),
             max_steps: self.run.limits.steps,
             ladder: self.run.ladder,
             is_paused: self.run.is_paused,
@@ -218,7 +220,8 @@ impl Walker<'_> {
                 unreachable!("the interpreter asks for the actions of action nodes only")
             }
         };
-        let facts = self.facts(state);
+        let budget = Budget::new(self.run.limits);
+        let facts = self.facts(state, &budget);
         let config =
             config.render(&facts).map_err(|error| StepError { code: error.code, message: error.message })?;
         let step = StepContext {
@@ -252,7 +255,7 @@ impl Walker<'_> {
         }
     }
 
-    fn facts<'f>(&'f self, state: &'f RunState) -> Facts<'f> {
+    fn facts<'f>(&'f self, state: &'f RunState, budget: &'f Budget) -> Facts<'f> {
         let run = RunFacts {
             run_id: self.run.run_id,
             run_key: self.run.run_key,
@@ -267,6 +270,7 @@ impl Walker<'_> {
             run: Some(run),
             tenant: self.run.tenant,
             now: self.run.now,
+            budget,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What conditions and templates may look at.
 
+use crate::budget::Budget;
 use crate::contact::Contact;
 use crate::event::RecordedEvent;
 use crate::id::RunId;
@@ -21,6 +22,8 @@ pub struct Facts<'a> {
     pub tenant: &'a str,
     /// The database's clock, read once per batch.
     pub now: DateTime<Utc>,
+    /// What evaluating over these facts may cost, all together.
+    pub budget: &'a Budget,
 }
 
 /// The part of [`Facts`] that a run adds.

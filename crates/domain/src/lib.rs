@@ -5,6 +5,7 @@
 
 pub mod api_key;
 pub mod audit;
+pub mod budget;
 pub mod catalogue;
 pub mod condition;
 pub mod contact;

@@ -17,6 +17,11 @@ pub struct Limits {
     pub nodes: usize,
     /// Largest template, in bytes. Default 64 KiB.
     pub template_bytes: usize,
+    /// Steps that everything evaluated for one event and workflow, or for one step of a run, may take together; see
+    /// [`crate::budget`]. Default 500,000.
+    pub evaluation_steps: u64,
+    /// Bytes that it may make together. Default 4 MiB.
+    pub evaluation_bytes: u64,
     /// Instructions a template may use, in minijinja's unit. Default 20,000.
     pub template_fuel: u64,
     /// Largest compiled regular expression, in bytes. Default 256 KiB.
@@ -43,6 +48,8 @@ impl Default for Limits {
             definition_bytes: 1024 * 1024,
             nodes: 1_000,
             template_bytes: 64 * 1024,
+            evaluation_steps: 500_000,
+            evaluation_bytes: 4 * 1024 * 1024,
             template_fuel: 20_000,
             regex_bytes: 256 * 1024,
             variables_bytes: 1024 * 1024,

@@ -7,6 +7,7 @@ use crate::reading::Arrival;
 use crate::traces::EventSpan;
 use crate::{Shared, admission, enrol, matching, traces};
 use automation_broker::consumer::Delivery;
+use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::contact::from_event::{ContactUpdate, update_from};
 use automation_domain::event::RecordedEvent;
@@ -171,8 +172,15 @@ impl Batch<'_> {
                 let tenant = &tenants[&new.tenant_id];
                 tally.event(&new.recorded.event.event_type);
                 tally.listening += tenant.triggers.listening(&new.recorded.event) as u64;
-                let facts =
-                    Facts { event: Some(new.recorded), contact: None, run: None, tenant: &tenant.key, now };
+                let budget = Budget::default();
+                let facts = Facts {
+                    event: Some(new.recorded),
+                    contact: None,
+                    run: None,
+                    tenant: &tenant.key,
+                    now,
+                    budget: &budget,
+                };
                 tenant.triggers.candidates(&new.recorded.event, &facts)
             })
             .collect();

@@ -2,6 +2,7 @@
 
 use crate::directory::{Current, Directory, Known};
 use crate::matching;
+use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
@@ -43,7 +44,15 @@ impl Evaluation {
         let tenant = self.ids.get(&recorded.event.tenant).and_then(|id| self.tenants.get(id));
         let Some(tenant) = tenant else { return 0 };
         let now = recorded.received_at;
-        let facts = Facts { event: Some(recorded), contact: None, run: None, tenant: &tenant.key, now };
+        let budget = Budget::default();
+        let facts = Facts {
+            event: Some(recorded),
+            contact: None,
+            run: None,
+            tenant: &tenant.key,
+            now,
+            budget: &budget,
+        };
         let candidates = tenant.triggers.candidates(&recorded.event, &facts);
         let subject = recorded.event.subject.as_deref();
         let contact_id = subject.map(|subject| ContactId::derive(tenant.tenant_id, subject));

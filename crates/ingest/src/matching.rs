@@ -2,6 +2,7 @@
 
 use crate::directory::KnownTenant;
 use crate::trigger_index::{TriggerRef, schedule_of};
+use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::facts::Facts;
@@ -37,7 +38,9 @@ pub(crate) fn matches(
     contact_id: Option<ContactId>,
     now: DateTime<Utc>,
 ) -> Vec<Match> {
-    let facts = Facts { event: Some(recorded), contact, run: None, tenant: &tenant.key, now };
+    let budget = Budget::default();
+    let facts =
+        Facts { event: Some(recorded), contact, run: None, tenant: &tenant.key, now, budget: &budget };
     let event = &recorded.event;
     candidates
         .into_iter()

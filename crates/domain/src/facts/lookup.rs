@@ -178,6 +178,7 @@ fn number(value: f64) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::facts::sample::Sample;
 
     fn find(sample: &Sample, path: &str) -> Option<Value> {
@@ -233,7 +234,8 @@ mod tests {
     #[test]
     fn without_facts_every_field_is_missing() {
         let now = DateTime::UNIX_EPOCH;
-        let facts = Facts { event: None, contact: None, run: None, tenant: "acme", now };
+        let facts =
+            Facts { event: None, contact: None, run: None, tenant: "acme", now, budget: &Budget::default() };
         for path in ["event.type", "contact.email", "vars.a", "steps.a.case", "run.id", "workflow.key"] {
             assert_eq!(facts.field(&FieldPath::parse(path, "").unwrap()), None, "{path}");
         }

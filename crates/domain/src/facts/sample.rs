@@ -1,6 +1,7 @@
 //! Facts for tests; each test changes only what matters to it.
 
 use super::{Facts, RunFacts};
+use crate::budget::Budget;
 use crate::contact::Contact;
 use crate::event::{Event, RecordedEvent};
 use crate::id::{ContactId, EventId, EventKey, RunId};
@@ -15,6 +16,7 @@ pub(crate) struct Sample {
     pub(crate) contact: Contact,
     pub(crate) state: RunState,
     pub(crate) now: DateTime<Utc>,
+    pub(crate) budget: Budget,
 }
 
 impl Default for Sample {
@@ -45,6 +47,7 @@ impl Default for Sample {
             contact,
             state: RunState::default(),
             now,
+            budget: Budget::default(),
         }
     }
 }
@@ -65,6 +68,7 @@ impl Sample {
             run: Some(run),
             tenant: "acme",
             now: self.now,
+            budget: &self.budget,
         }
     }
 }

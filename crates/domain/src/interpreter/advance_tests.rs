@@ -1,6 +1,7 @@
 //! Runs as tables: a small graph, a list of inputs, and what each of them asked for.
 
 use super::*;
+use crate::budget::Budget;
 use crate::condition::Condition;
 use crate::event::{Event, RecordedEvent};
 use crate::facts::RunFacts;
@@ -165,7 +166,15 @@ fn step(
     let (none, run) = (RunState::default(), RunId(Uuid::nil()));
     let run =
         RunFacts { run_id: run, run_key: "1", started_at: start(), workflow: "w", version: 1, state: &none };
-    let facts = Facts { event: Some(event), contact: None, run: Some(run), tenant: "acme", now: start() };
+    let budget = Budget::default();
+    let facts = Facts {
+        event: Some(event),
+        contact: None,
+        run: Some(run),
+        tenant: "acme",
+        now: start(),
+        budget: &budget,
+    };
     let surroundings = Surroundings { facts, max_steps: 20, ladder: &ladder(), is_paused: false };
     advance(workflow, state, input, surroundings, now)
 }
@@ -460,7 +469,15 @@ fn paused_workflow_takes_an_answer_and_begins_nothing() {
     let (event, ladder) = (event(json!({})), ladder());
     let started = RunEvent::Started { trigger: "start".to_owned() };
     let (state, _) = step(&workflow, RunState::default(), started, &event, start());
-    let facts = Facts { event: Some(&event), contact: None, run: None, tenant: "acme", now: start() };
+    let budget = Budget::default();
+    let facts = Facts {
+        event: Some(&event),
+        contact: None,
+        run: None,
+        tenant: "acme",
+        now: start(),
+        budget: &budget,
+    };
     let paused = Surroundings { facts, max_steps: 20, ladder: &ladder, is_paused: true };
     let (output, vars) = (json!(7), Map::new());
     let answer = RunEvent::ActionCompleted { token: 0, node: 0, visit: 1, number: 1, output, vars };

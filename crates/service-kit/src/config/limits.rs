@@ -37,6 +37,12 @@ struct LimitsArgs {
     /// Largest template, in bytes
     #[arg(long, env = "AUTOMATION_MAX_TEMPLATE_BYTES", value_name = "BYTES", default_value = "65536", value_parser = rule(positive::<usize>))]
     max_template_bytes: usize,
+    /// Steps that evaluating an event for one workflow, or one step of a run, may take
+    #[arg(long, env = "AUTOMATION_MAX_EVALUATION_STEPS", value_name = "STEPS", default_value = "500000", value_parser = rule(positive::<u64>))]
+    max_evaluation_steps: u64,
+    /// Bytes that evaluating an event for one workflow, or one step of a run, may make
+    #[arg(long, env = "AUTOMATION_MAX_EVALUATION_BYTES", value_name = "BYTES", default_value = "4194304", value_parser = rule(positive::<u64>))]
+    max_evaluation_bytes: u64,
     /// Instructions a template may use while it renders
     #[arg(long, env = "AUTOMATION_MAX_TEMPLATE_FUEL", value_name = "INSTRUCTIONS", default_value = "20000", value_parser = rule(positive::<u64>))]
     max_template_fuel: u64,
@@ -70,6 +76,8 @@ impl From<LimitsArgs> for LimitsConfig {
             definition_bytes: args.max_definition_bytes,
             nodes: args.max_nodes,
             template_bytes: args.max_template_bytes,
+            evaluation_steps: args.max_evaluation_steps,
+            evaluation_bytes: args.max_evaluation_bytes,
             template_fuel: args.max_template_fuel,
             regex_bytes: args.max_regex_bytes,
             variables_bytes: args.max_variables_bytes,

@@ -3,6 +3,7 @@
 //! A run says it for itself. Why there is none is not recorded: it is decided again as ingest does, over what is there today.
 
 use crate::commands::entry::{self, Entry};
+use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
@@ -144,8 +145,15 @@ pub async fn judge(
     let then = workflows::published_at(connection, tenant, recorded.received_at).await?;
 
     let now = recorded.received_at;
-    let facts =
-        Facts { event: Some(recorded), contact: contact.as_ref(), run: None, tenant: tenant_key, now };
+    let budget = Budget::new(limits);
+    let facts = Facts {
+        event: Some(recorded),
+        contact: contact.as_ref(),
+        run: None,
+        tenant: tenant_key,
+        now,
+        budget: &budget,
+    };
     let (compiled, unreadable) = compile(&published, limits);
     let listeners = listeners(&compiled, tenant, recorded, &facts);
     let keys: Vec<EnrolmentKey> = listeners.iter().filter_map(|one| one.key.clone()).collect();

@@ -6,6 +6,7 @@ use crate::commands::entry::{self, Entry, compared, plain, short};
 use crate::commands::event::show::trace_id;
 use crate::output::{Output, time};
 use crate::session::Session;
+use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
@@ -103,12 +104,14 @@ fn input<'a>(detail: &Value, sources: &'a Sources) -> Option<&'a Value> {
 /// The conditions that let the event in, over the event as recorded and the contact as it is today.
 fn entries(sources: &Sources, detail: &RunDetail, tenant: &str) -> Vec<Entry> {
     let Some(workflow) = &sources.workflow else { return Vec::new() };
+    let budget = Budget::default();
     let facts = Facts {
         event: sources.event.as_ref(),
         contact: sources.contact.as_ref(),
         run: None,
         tenant,
         now: detail.summary.received_at,
+        budget: &budget,
     };
     match workflow.trigger(&detail.summary.trigger) {
         Some(trigger) => entry::of(workflow, trigger, &facts),
