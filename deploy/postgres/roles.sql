@@ -4,7 +4,7 @@
 --
 --   automation_owner      owns the database and the schema; runs migrations; never serves
 --   automation_api        one tenant per transaction
---   automation_worker     ingest and executor: the tenants of one batch
+--   automation_worker     door, ingest and executor: the tenants of one batch
 --   automation_scheduler  all tenants, but only wakeups, outbox and schedules
 --   automation_operator   a person at the command line; may SET ROLE automation_api
 --   automation            the all-in-one process; inherits nothing and picks a role per transaction with SET ROLE

@@ -37,13 +37,13 @@ AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url automation-engine "$SECRET_AMQP_
 AUTOMATION_ENGINE_USERS=automation-engine
 ENV
     fi
-    # The executor uses credentials; ingest checks who calls webhooks.
-    if [ "$1" != scheduler ]; then
-        echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}"
-    fi
+    # The executor uses credentials; the door checks who calls webhooks.
+    case $1 in
+    door | executor) echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}" ;;
+    esac
+    if [ "$1" = door ]; then echo "AUTOMATION_HTTP_ADDR=127.0.0.1:$PORT_DOOR_HTTP"; fi
     cat <<ENV
 AUTOMATION_ADMIN_ADDR=127.0.0.1:$(role_port "$1")
-AUTOMATION_HTTP_ADDR=127.0.0.1:$PORT_INGEST_HTTP
 RUST_LOG=${RUST_LOG:-info}
 ENV
 }
@@ -89,7 +89,7 @@ publisher_env() {
 shell_env() {
     echo "AUTOMATION_DEV=1"
     publisher_env
-    echo "AUTOMATION_HTTP_URL=http://127.0.0.1:$PORT_INGEST_HTTP"
+    echo "AUTOMATION_HTTP_URL=http://127.0.0.1:$PORT_DOOR_HTTP"
     echo "DATABASE_URL=$(postgres_url automation_api "$SECRET_PG_API" automation)"
     echo "AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url admin "$SECRET_AMQP_ADMIN")"
 }

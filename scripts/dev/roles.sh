@@ -1,6 +1,6 @@
 # One process per role of the engine.
 
-ROLES="ingest executor scheduler"
+ROLES="door ingest executor scheduler"
 
 role_port() { # role
     local name
@@ -22,7 +22,7 @@ roles_up() {
             continue
         fi
         exchange_taken_ports "$(echo "$role" | tr '[:lower:]' '[:upper:]')_ADMIN"
-        if [ "$role" = ingest ]; then exchange_taken_ports INGEST_HTTP; fi
+        if [ "$role" = door ]; then exchange_taken_ports DOOR_HTTP; fi
         step "Starting $role (admin port $(role_port "$role"))"
         with_env "role_env $role" process_start "$role" "$AUTOMATION" serve --roles "$role"
         build_id | write_file "$STATE/run/$role.build"

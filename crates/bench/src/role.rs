@@ -71,7 +71,6 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 workers: WORKERS,
                 batch_messages: BATCH,
                 first_look: Duration::from_secs(5),
-                http: None,
             };
             let telling = tokio::spawn(tell(metrics, Told::Recorded, drain.clone()));
             let ended = automation_ingest::run(config, health, drain).await;

@@ -129,7 +129,7 @@ fn every_service_gives_its_command_options_and_variables_that_it_reads() {
             assert_eq!(probe, ["automation", "health"], "{name}");
         }
     }
-    let every: BTreeSet<String> = ["executor", "ingest", "scheduler"].map(str::to_owned).into();
+    let every: BTreeSet<String> = ["door", "executor", "ingest", "scheduler"].map(str::to_owned).into();
     assert_eq!(roles, every, "a service for each role");
 }
 
@@ -167,7 +167,7 @@ fn every_role_may_drain_before_it_is_killed() {
             service["environment"]["AUTOMATION_DRAIN_SECONDS"].as_str().unwrap().parse::<u64>().unwrap();
         assert!(grace > drain + 3, "{name} drains for {drain} s and is killed after {grace} s");
     }
-    assert_eq!(roles, 3);
+    assert_eq!(roles, 4);
 }
 
 #[test]

@@ -67,7 +67,7 @@ async fn a_role_that_has_not_reached_its_servers_lives_and_is_not_ready() -> any
     }
     let (code, text) = probe(address, &[]).await?;
     assert_eq!(code, Some(1), "{text}");
-    for role in ["ingest", "executor", "scheduler"] {
+    for role in ["door", "ingest", "executor", "scheduler"] {
         assert!(text.contains(&format!("{role}.database")) && text.contains("starting"), "{text}");
     }
     role.kill().await?;

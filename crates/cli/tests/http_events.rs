@@ -4,7 +4,7 @@ mod door;
 #[expect(dead_code, reason = "what publishes over AMQP is for other tests")]
 mod engine;
 
-use automation_ingest::http::Config;
+use automation_door::Config;
 use door::{Door, send};
 use engine::note_forms;
 use serde_json::{Value, json};

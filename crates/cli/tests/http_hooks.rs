@@ -85,8 +85,7 @@ fn note_payments() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_call_replayed_a_thousand_times_at_once_makes_one_run() -> anyhow::Result<()> {
-    let door =
-        Door::open_with(|config| automation_ingest::http::Config { requests: 2_000, ..config }).await?;
+    let door = Door::open_with(|config| automation_door::Config { requests: 2_000, ..config }).await?;
     door.engine.apply(note_payments()).await?;
     let hook = create(&door, "billing", &["--header", "X-Topic"])?;
     let at = now();
@@ -271,7 +270,7 @@ async fn a_caller_that_cannot_sign_shows_a_token() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_may_send_so_much_and_a_process_without_keys_takes_none() -> anyhow::Result<()> {
-    let limited = |config| automation_ingest::http::Config { events_per_second: 1, burst: 2, ..config };
+    let limited = |config| automation_door::Config { events_per_second: 1, burst: 2, ..config };
     let door = Door::open_with(limited).await?;
     let hook = create(&door, "billing", &[])?;
     for id in ["1", "2"] {
@@ -283,7 +282,7 @@ async fn a_webhook_may_send_so_much_and_a_process_without_keys_takes_none() -> a
     assert_eq!(send(call(&door, &hook.url, "4", now(), "v1,", BODY)).await?.status, 401);
     door.close().await?;
 
-    let keyless = |config| automation_ingest::http::Config { keys: None, ..config };
+    let keyless = |config| automation_door::Config { keys: None, ..config };
     let door = Door::open_with(keyless).await?;
     let hook = create(&door, "billing", &[])?;
     let answer = send(signed(&door, &hook, "1", BODY)).await?;

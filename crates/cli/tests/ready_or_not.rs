@@ -74,7 +74,6 @@ fn ingest(database_url: String, amqp_url: String) -> automation_ingest::Config {
         workers: 2,
         batch_messages: 500,
         first_look: Duration::from_millis(100),
-        http: None,
     }
 }
 

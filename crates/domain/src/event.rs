@@ -1,5 +1,6 @@
 //! A domain event as the engine knows it once it was read and checked.
 
+pub mod admission;
 pub mod encode;
 pub mod envelope;
 

@@ -2,16 +2,10 @@
 
 use crate::directory::KnownTenant;
 use automation_broker::consumer::Delivery;
+use automation_domain::event::admission::{ON_BEHALF_OF, Reason, check_depth, check_type};
 use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::limits::Limits;
-use automation_domain::schedule::EVENT_PREFIX;
 use chrono::{DateTime, SecondsFormat, Utc};
-
-/// The header by which an engine's user publishes for somebody else, whose grant then counts.
-pub(crate) const ON_BEHALF_OF: &str = "automation-on-behalf-of";
-
-/// Why an event is not let in: code and sentence.
-pub(crate) type Reason = (&'static str, String);
 
 /// Checks the publisher against the tenant's grants as of `now`, the database's clock, and the event's place in its chain
 /// of causes.
@@ -72,26 +66,4 @@ fn check_grant(event: &Event, speaker: &str, tenant: &KnownTenant, now: DateTime
         )),
         Some(_) | None => Ok(()),
     }
-}
-
-/// Checks that a slot of a schedule comes from the engine.
-pub(crate) fn check_type(event: &Event) -> Result<(), Reason> {
-    if event.event_type.starts_with(EVENT_PREFIX) && event.source != ENGINE_SOURCE {
-        return Err(("reserved_type", format!("only the engine's own schedules publish {EVENT_PREFIX}…")));
-    }
-    Ok(())
-}
-
-/// Checks the event's place in its chain of causes.
-pub(crate) fn check_depth(event: &Event, limits: &Limits) -> Result<(), Reason> {
-    if event.causation_depth > limits.causation_depth {
-        return Err((
-            "causation_depth_exceeded",
-            format!(
-                "the event is number {} in a chain of causes; at most {} are followed: is there a loop of workflows?",
-                event.causation_depth, limits.causation_depth
-            ),
-        ));
-    }
-    Ok(())
 }

@@ -10,7 +10,6 @@ mod bisect;
 mod directory;
 mod enrol;
 pub mod evaluation;
-pub mod http;
 mod intake;
 mod matching;
 mod metrics;
@@ -40,8 +39,6 @@ use tokio_util::sync::CancellationToken;
 /// So many messages of a queue may be in memory whatever they weigh; and as many bytes as that many batches of the largest
 /// size have (docs/adr/0014).
 const OF_ANY_SIZE: u16 = 16;
-/// How often to look whether the broker is there.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How ingest is set up.
 #[derive(Clone, Debug)]
@@ -60,8 +57,6 @@ pub struct Config {
     pub batch_messages: u16,
     /// How long after a run is made the sweep looks whether its nudge was lost.
     pub first_look: Duration,
-    /// The door for events over HTTP; `None` for a process without one.
-    pub http: Option<http::Config>,
 }
 
 /// What every worker shares.
@@ -85,21 +80,6 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
     let seen = db.clone();
     observe_connections("ingest", move || seen.connections());
-    let door = match config.http.clone() {
-        Some(http) => {
-            // Ingest would park what such a user publishes on behalf of keys and webhooks, after it was accepted.
-            anyhow::ensure!(
-                config.engine_users.contains(&http.amqp_user),
-                "the broker's user {} takes events over HTTP and is not among AUTOMATION_ENGINE_USERS",
-                http.amqp_user
-            );
-            let limits = config.limits.clone();
-            let door = http::listen(http, &config.database_url, &config.amqp_url, limits).await?;
-            let (health, drain) = (health.clone(), drain.clone());
-            Some(tokio::spawn(async move { door.serve(&health, drain).await }))
-        }
-        None => None,
-    };
     // Connects when it is used: whoever asks meanwhile is told that this process is not ready.
     let publisher = Publisher::lazy(&config.amqp_url, "ingest")?;
     // A batch for each worker, and one ahead.
@@ -128,7 +108,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let mut tasks = tokio::task::JoinSet::new();
     let (db, stop) = (shared.db.clone(), drain.clone());
     tasks.spawn(async move { database.watch(stop, || db.ping()).await });
-    tasks.spawn(keep_connected(publisher.clone(), drain.clone()));
+    tasks.spawn(publisher.clone().keep_connected(drain.clone()));
     for _ in 0..workers {
         tasks.spawn(worker::work(shared.clone(), intake.clone(), drain.clone()));
     }
@@ -138,26 +118,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     consumer.close().await;
     publisher.close().await;
     shared.db.close().await;
-    if let Some(door) = door {
-        door.await?;
-    }
     Ok(())
-}
-
-/// Connects the publisher at the start, and again after an outage: an idle role would otherwise not know whether it can.
-async fn keep_connected(publisher: Publisher, drain: CancellationToken) {
-    while !drain.is_cancelled() {
-        tokio::select! {
-            () = drain.cancelled() => return,
-            probed = publisher.probe() => if let Err(error) = probed {
-                tracing::warn!(%error, "waiting for the broker");
-            }
-        }
-        tokio::select! {
-            () = drain.cancelled() => return,
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
-        }
-    }
 }
 
 fn register(health: &Health, consumer: &Consumer, publisher: &Publisher) {

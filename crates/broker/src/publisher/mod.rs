@@ -13,7 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
+/// How often an idle publisher looks whether the broker is there.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Messages sent ahead of their confirms on one channel.
 const WINDOW: usize = 500;
 
@@ -250,6 +253,21 @@ impl Publisher {
     /// Opens a channel if none is open, and so finds out whether publishing is possible.
     pub async fn probe(&self) -> Result<(), PublishError> {
         self.open_lane().await.map(LaneGuard::keep)
+    }
+
+    /// Connects, and again after each outage, until `until` is cancelled: an idle process would otherwise not know whether
+    /// it can publish.
+    pub async fn keep_connected(self, until: CancellationToken) {
+        let kept = async {
+            loop {
+                if let Err(error) = self.probe().await {
+                    tracing::warn!(%error, "waiting for the broker");
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        // Given up between two steps of the probe, a lane is dropped as after a failure.
+        until.run_until_cancelled(kept).await;
     }
 
     /// Whether publishing is possible, as far as is known without asking the broker.

@@ -22,6 +22,8 @@ use std::time::Duration;
 /// A part of the engine that a process can play.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
 pub enum Role {
+    /// Faces the internet: takes events over HTTP.
+    Door,
     /// Takes events in and makes runs.
     Ingest,
     /// Claims runs and walks them.
@@ -38,7 +40,7 @@ pub struct ServeArgs {
         long,
         env = "AUTOMATION_ROLES",
         value_delimiter = ',',
-        default_value = "ingest,executor,scheduler"
+        default_value = "door,ingest,executor,scheduler"
     )]
     roles: Vec<Role>,
     /// Batches under way at once, per role
@@ -125,7 +127,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         // role replaces; else a process would be ready as soon as the first of its roles is.
         health.component(&format!("{}.database", name(role)));
         match role {
-            Role::Ingest => tasks.spawn("ingest", automation_ingest::run(ingest(&args)?, health, drain)),
+            Role::Door => tasks.spawn("door", automation_door::run(door(&args)?, health, drain)),
+            Role::Ingest => tasks.spawn("ingest", automation_ingest::run(ingest(&args), health, drain)),
             Role::Executor => {
                 tasks.spawn("executor", automation_executor::run(executor(&args), health, drain))
             }
@@ -144,16 +147,34 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 /// What components of a role begin with.
 fn name(role: Role) -> &'static str {
     match role {
+        Role::Door => "door",
         Role::Ingest => "ingest",
         Role::Executor => "executor",
         Role::Scheduler => "scheduler",
     }
 }
 
-fn ingest(args: &ServeArgs) -> anyhow::Result<automation_ingest::Config> {
+fn door(args: &ServeArgs) -> anyhow::Result<automation_door::Config> {
     let keys = args.encryption.encryption_keys.as_ref().map(|keys| KeyRing::parse(keys.expose())).transpose();
     let keys = keys.context("reading AUTOMATION_ENCRYPTION_KEYS")?.map(Arc::new);
-    Ok(automation_ingest::Config {
+    Ok(automation_door::Config {
+        database_url: args.common.database_url.expose().to_owned(),
+        amqp_url: args.common.amqp_url.expose().to_owned(),
+        engine_users: args.common.engine_users.clone(),
+        limits: args.limits.limits.clone(),
+        addr: args.http.addr,
+        bound: Arc::default(),
+        amqp_user: args.common.amqp_user(),
+        events_per_second: args.http.events_per_second,
+        burst: args.http.burst,
+        requests: args.http.requests,
+        timeout: args.http.timeout,
+        keys,
+    })
+}
+
+fn ingest(args: &ServeArgs) -> automation_ingest::Config {
+    automation_ingest::Config {
         database_url: args.common.database_url.expose().to_owned(),
         amqp_url: args.common.amqp_url.expose().to_owned(),
         engine_users: args.common.engine_users.clone(),
@@ -161,17 +182,7 @@ fn ingest(args: &ServeArgs) -> anyhow::Result<automation_ingest::Config> {
         workers: args.workers,
         batch_messages: args.batch,
         first_look: Duration::from_millis(args.first_look_ms),
-        http: args.http.addr.map(|addr| automation_ingest::http::Config {
-            addr,
-            bound: Arc::default(),
-            amqp_user: args.common.amqp_user(),
-            events_per_second: args.http.events_per_second,
-            burst: args.http.burst,
-            requests: args.http.requests,
-            timeout: args.http.timeout,
-            keys,
-        }),
-    })
+    }
 }
 
 fn executor(args: &ServeArgs) -> automation_executor::Config {

@@ -45,7 +45,7 @@ async fn secrets_are_nowhere_but_where_they_are_said_to_be() -> anyhow::Result<(
     site.call(&["tenant", "create", "acme"])?;
     set_credentials(&mut site, &echo, &secrets)?;
     let ways_in = WaysIn::make(&mut site)?;
-    for role in ["ingest", "executor", "scheduler"] {
+    for role in ["door", "ingest", "executor", "scheduler"] {
         site.start(role, role, &[])?;
     }
     site.ready().await?;

@@ -27,7 +27,7 @@ pub struct Door {
     /// The door's way to the broker.
     pub gate: Gate,
     drain: CancellationToken,
-    ingest: JoinHandle<anyhow::Result<()>>,
+    serving: JoinHandle<anyhow::Result<()>>,
 }
 
 /// What a request came to.
@@ -44,11 +44,18 @@ impl Door {
     }
 
     pub async fn open_with(
-        change: impl FnOnce(automation_ingest::http::Config) -> automation_ingest::http::Config,
+        change: impl FnOnce(automation_door::Config) -> automation_door::Config,
     ) -> anyhow::Result<Self> {
         let engine = Engine::start(1).await?;
+        let direct = reqwest::Url::parse(engine.vhost.amqp_url())?;
+        let (host, port) = (direct.host_str().unwrap_or("127.0.0.1"), direct.port().unwrap_or(5672));
+        let gate = Gate::to(format!("{host}:{port}")).await?;
         let bound = Arc::<OnceLock<_>>::default();
-        let http = change(automation_ingest::http::Config {
+        let config = change(automation_door::Config {
+            database_url: engine.database.url().to_owned(),
+            amqp_url: gate.url(engine.vhost.amqp_url())?,
+            engine_users: vec![engine.engine_user().to_owned()],
+            limits: Limits::default(),
             addr: "127.0.0.1:0".parse()?,
             bound: bound.clone(),
             amqp_user: engine.engine_user().to_owned(),
@@ -58,28 +65,15 @@ impl Door {
             timeout: Duration::from_secs(30),
             keys: Some(Arc::new(KeyRing::parse(KEYS)?)),
         });
-        let direct = reqwest::Url::parse(engine.vhost.amqp_url())?;
-        let (host, port) = (direct.host_str().unwrap_or("127.0.0.1"), direct.port().unwrap_or(5672));
-        let gate = Gate::to(format!("{host}:{port}")).await?;
-        let config = automation_ingest::Config {
-            database_url: engine.database.url().to_owned(),
-            amqp_url: gate.url(engine.vhost.amqp_url())?,
-            engine_users: vec![engine.engine_user().to_owned()],
-            limits: Limits::default(),
-            workers: 1,
-            batch_messages: 100,
-            first_look: Duration::from_millis(500),
-            http: Some(http),
-        };
         let drain = CancellationToken::new();
-        let ingest = tokio::spawn(automation_ingest::run(config, Health::new(drain.clone()), drain.clone()));
+        let serving = tokio::spawn(automation_door::run(config, Health::new(drain.clone()), drain.clone()));
         let begun = Instant::now();
         let addr = loop {
             match bound.get() {
                 Some(addr) => break *addr,
-                None if ingest.is_finished() => {
-                    ingest.await??;
-                    anyhow::bail!("ingest ended before it listened");
+                None if serving.is_finished() => {
+                    serving.await??;
+                    anyhow::bail!("the door ended before it listened");
                 }
                 None if begun.elapsed() > Duration::from_secs(30) => {
                     anyhow::bail!("the door does not listen")
@@ -87,7 +81,7 @@ impl Door {
                 None => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         };
-        let door = Self { engine, http: Client::new(), url: format!("http://{addr}"), gate, drain, ingest };
+        let door = Self { engine, http: Client::new(), url: format!("http://{addr}"), gate, drain, serving };
         door.wait_for_broker().await?;
         Ok(door)
     }
@@ -146,7 +140,7 @@ impl Door {
     /// Drains the door's process; a client's connections do not hold it up.
     pub async fn close(self) -> anyhow::Result<()> {
         self.drain.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(30), self.ingest).await;
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.serving).await;
         ended.context("the door did not drain")???;
         self.engine.stop().await
     }

@@ -104,7 +104,6 @@ impl Engine {
             workers: 2,
             batch_messages: 500,
             first_look: FIRST_LOOK,
-            http: None,
         };
         let executor = automation_executor::Config {
             database_url,

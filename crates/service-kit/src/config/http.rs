@@ -8,8 +8,8 @@ use std::time::Duration;
 /// How events come in over HTTP; flatten it into a command's arguments.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Where `/v1/events` and `/v1/hooks` are served; `None` for a process without them. Default 127.0.0.1:9610.
-    pub addr: Option<SocketAddr>,
+    /// Where `/v1/events` and `/v1/hooks` are served; port 0 takes a free one. Default 127.0.0.1:9610.
+    pub addr: SocketAddr,
     /// Events a second that one API key or webhook may send on average, in each process. Default 500.
     pub events_per_second: u32,
     /// Events that it may send at once. Default 5,000.
@@ -23,12 +23,12 @@ pub struct HttpConfig {
 #[derive(Args)]
 #[command(next_help_heading = "HTTP")]
 struct HttpArgs {
-    /// Where ingest takes events over HTTP; port 0 takes a free one, "off" takes none
+    /// Where the door takes events over HTTP; port 0 takes a free one
     ///
     /// Plain HTTP: TLS is the business of a proxy in front of it.
     #[arg(long, env = "AUTOMATION_HTTP_ADDR", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9610")]
     #[arg(value_parser = rule(address))]
-    http_addr: Address,
+    http_addr: SocketAddr,
     /// Events a second that one API key or webhook may send on average, in each process
     #[arg(long, env = "AUTOMATION_HTTP_EVENTS_PER_SECOND", value_name = "EVENTS", default_value = "500")]
     #[arg(value_parser = rule(positive))]
@@ -47,14 +47,10 @@ struct HttpArgs {
     http_answer_seconds: u32,
 }
 
-/// Where to listen, or nowhere.
-#[derive(Clone, Copy, Debug)]
-struct Address(Option<SocketAddr>);
-
 impl From<HttpArgs> for HttpConfig {
     fn from(args: HttpArgs) -> Self {
         Self {
-            addr: args.http_addr.0,
+            addr: args.http_addr,
             events_per_second: args.http_events_per_second,
             burst: args.http_burst,
             requests: usize::try_from(args.http_concurrency).unwrap_or(usize::MAX),
@@ -65,13 +61,9 @@ impl From<HttpArgs> for HttpConfig {
 
 flattened!(HttpConfig, HttpArgs);
 
-fn address(text: &str) -> Result<Address, String> {
-    match text {
-        "off" => Ok(Address(None)),
-        _ => text.parse().map(Some).map(Address).map_err(|_| {
-            "must be an IP address and a port, such as 127.0.0.1:9610 or [::]:9610, or off".to_owned()
-        }),
-    }
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:9610 or [::]:9610".to_owned())
 }
 
 fn positive(text: &str) -> Result<u32, String> {

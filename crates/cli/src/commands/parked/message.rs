@@ -2,12 +2,11 @@
 
 use automation_broker::publisher::Message;
 use automation_broker::topology::EVENTS;
+use automation_domain::event::admission::ON_BEHALF_OF;
 use automation_store::parked::{Parked, ParkedStatus};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The header by which the engine publishes for somebody else, whose grant then counts.
-const ON_BEHALF_OF: &str = "automation-on-behalf-of";
 /// What the broker and the engine add to a message begins with one of these.
 const NOT_THE_PUBLISHERS: [&str; 2] = ["x-", "automation-"];
 const ONE: &str = "application/cloudevents+json";

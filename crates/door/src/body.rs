@@ -1,6 +1,6 @@
 //! Reading a body no further than it may be.
 
-use super::problem::Problem;
+use crate::problem::Problem;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
@@ -11,10 +11,10 @@ const PATIENCE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A limit on a body, and what to answer when it is exceeded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BodyLimit {
-    pub(super) code: &'static str,
-    pub(super) field: &'static str,
-    pub(super) bytes: usize,
+pub(crate) struct BodyLimit {
+    pub(crate) code: &'static str,
+    pub(crate) field: &'static str,
+    pub(crate) bytes: usize,
 }
 
 impl BodyLimit {
@@ -25,7 +25,7 @@ impl BodyLimit {
 }
 
 /// The whole body.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: BodyLimit) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: BodyLimit) -> Result<Vec<u8>, Problem> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())

@@ -3,12 +3,12 @@
 //! A request is accepted as a whole or not at all: when one event of a batch is refused, none is published, and the
 //! answer says of each what is wrong.
 
-use super::problem::{EventError, Problem};
-use super::reading::{self, Incoming, Mode};
-use super::{Door, body};
-use crate::admission::{self, Reason};
+use crate::problem::{EventError, Problem};
+use crate::reading::{self, Incoming, Mode};
+use crate::{Door, body};
 use automation_domain::catalogue::payload;
 use automation_domain::event::ENGINE_SOURCE;
+use automation_domain::event::admission::{self, Reason};
 use automation_domain::event::envelope::Refusal;
 use automation_domain::grant::{allows, api_key_publisher};
 use automation_domain::limits::Limits;
@@ -22,7 +22,7 @@ use std::time::Instant;
 /// Longest key that a caller may give its request, in bytes.
 const MOST_IDEMPOTENCY_KEY_BYTES: usize = 256;
 
-pub(super) async fn receive(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn receive(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
     let holder = door.keys.holder(&door.db, headers).await?;
@@ -32,13 +32,13 @@ pub(super) async fn receive(State(door): State<Arc<Door>>, request: Request) -> 
     let key = holder.api_key_id.to_string();
     door.rates.take(&key, 1, Instant::now()).map_err(Problem::rate_limited)?;
     let mode = Mode::of(headers)?;
-    let bytes = body::read(headers, body, mode.limit(&door.limits)).await?;
-    let read = reading::read(mode, headers, bytes, &holder.tenant, &door.limits)?;
+    let bytes = body::read(headers, body, mode.limit(&door.config.limits)).await?;
+    let read = reading::read(mode, headers, bytes, &holder.tenant, &door.config.limits)?;
     let (mut events, mut errors) = (Vec::with_capacity(read.len()), Vec::new());
     for (index, outcome) in read.into_iter().enumerate() {
         match outcome {
             Err(Refusal { code, detail }) => errors.push(EventError { index, id: None, code, detail }),
-            Ok(incoming) => match admit(&incoming, &holder, &door.limits, follows_schemas) {
+            Ok(incoming) => match admit(&incoming, &holder, &door.config.limits, follows_schemas) {
                 Ok(()) => events.push(incoming),
                 Err((code, detail)) => {
                     let id = Some(incoming.event.id);
@@ -48,7 +48,7 @@ pub(super) async fn receive(State(door): State<Arc<Door>>, request: Request) -> 
         }
     }
     if !errors.is_empty() {
-        return Err(refused(mode, errors, &door.limits));
+        return Err(refused(mode, errors, &door.config.limits));
     }
     door.rates.take(&key, events.len().saturating_sub(1), Instant::now()).map_err(Problem::rate_limited)?;
     door.publish(&api_key_publisher(&holder.name), events).await
@@ -103,7 +103,7 @@ fn refused(mode: Mode, errors: Vec<EventError>, limits: &Limits) -> Problem {
 }
 
 /// The answer to one event that is refused.
-pub(super) fn of_one(EventError { code, detail, .. }: &EventError, limits: &Limits) -> Problem {
+pub(crate) fn of_one(EventError { code, detail, .. }: &EventError, limits: &Limits) -> Problem {
     let status = match code.as_str() {
         "event_too_large" => return Problem::too_large(code, "event", limits.event_bytes, detail),
         "malformed_json" | "duplicate_key" | "nul_character" | "json_too_deep" | "not_an_event" => {

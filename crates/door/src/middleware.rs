@@ -1,7 +1,7 @@
 //! Around every request: an id, a place among those under way, a deadline, and an answer even to a panic.
 
-use super::Door;
-use super::problem::Problem;
+use crate::Door;
+use crate::problem::Problem;
 use automation_service_kit::ids;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,7 +16,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that a caller may give its request, in bytes.
 const MOST_ID_BYTES: usize = 128;
 
-pub(super) async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let response = match door.slots.try_acquire() {
         Err(_) => {

@@ -22,15 +22,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// What the headers of a signed call say; what is missing is empty.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Signed<'a> {
-    pub(super) id: &'a str,
-    pub(super) timestamp: &'a str,
+pub(crate) struct Signed<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) timestamp: &'a str,
     /// `v1,<base64>`, several separated by spaces.
-    pub(super) signatures: &'a str,
+    pub(crate) signatures: &'a str,
 }
 
 /// Whether one of the secrets (`whsec_…`) signed this body lately; when it says so.
-pub(super) fn signed_at(
+pub(crate) fn signed_at(
     secrets: &[Zeroizing<Vec<u8>>],
     signed: Signed<'_>,
     body: &[u8],
@@ -56,7 +56,7 @@ pub(super) fn signed_at(
 }
 
 /// Whether one of the secrets is the token that was shown.
-pub(super) fn knows_token(secrets: &[Zeroizing<Vec<u8>>], shown: &[u8]) -> bool {
+pub(crate) fn knows_token(secrets: &[Zeroizing<Vec<u8>>], shown: &[u8]) -> bool {
     // Comparing what the two sign takes the same time wherever they differ.
     let of_shown = keyed(shown).map(|mac| mac.finalize().into_bytes());
     let mut fits = false;

@@ -1,11 +1,11 @@
 //! On to the broker: few messages, each on behalf of whoever sent the events, and an answer only after the confirms.
 
-use super::Door;
-use super::problem::Problem;
-use super::reading::{Form, Incoming, prefixed};
-use crate::admission::ON_BEHALF_OF;
+use crate::Door;
+use crate::problem::Problem;
+use crate::reading::{Form, Incoming, prefixed};
 use automation_broker::publisher::Message;
 use automation_broker::topology::EVENTS;
+use automation_domain::event::admission::ON_BEHALF_OF;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::limits::Limits;
 use automation_service_kit::ids;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 impl Door {
     /// Publishes events on behalf of `publisher`; returns when the broker has all of them on disk.
-    pub(super) async fn publish(&self, publisher: &str, events: Vec<Incoming>) -> Result<Response, Problem> {
+    pub(crate) async fn publish(&self, publisher: &str, events: Vec<Incoming>) -> Result<Response, Problem> {
         let count = events.len();
         let unavailable = || {
             Problem::unavailable(
@@ -24,7 +24,7 @@ impl Door {
                 "the events are not confirmed, and perhaps not published",
             )
         };
-        let messages = pack(events, &self.limits)
+        let messages = pack(events, &self.config.limits)
             .into_iter()
             .map(|packed| packed.into_message(&self.config.amqp_user, publisher))
             .collect();
@@ -115,7 +115,7 @@ fn pack(events: Vec<Incoming>, limits: &Limits) -> Vec<Packed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::reading::{Mode, read};
+    use crate::reading::{Mode, read};
     use axum::http::HeaderMap;
     use serde_json::Value;
 

@@ -12,15 +12,15 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// A call by somebody who proved who it is.
-pub(super) struct Call<'a> {
-    pub(super) hook: &'a Hook,
-    pub(super) tenant: &'a str,
+pub(crate) struct Call<'a> {
+    pub(crate) hook: &'a Hook,
+    pub(crate) tenant: &'a str,
     /// Which delivery it is.
-    pub(super) id: &'a str,
+    pub(crate) id: &'a str,
     /// When it was sent.
-    pub(super) at: DateTime<Utc>,
-    pub(super) parts: &'a Parts,
-    pub(super) body: &'a [u8],
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) parts: &'a Parts,
+    pub(crate) body: &'a [u8],
 }
 
 #[derive(Serialize)]
@@ -47,7 +47,7 @@ struct Data<'a> {
 
 impl Call<'_> {
     /// The event, in structured mode.
-    pub(super) fn into_event(self) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn into_event(self) -> Result<Vec<u8>, Refusal> {
         let document = Document {
             specversion: "1.0",
             id: self.id,

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 /// A problem; rendered by the middleware, which knows the request's id.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     title: &'static str,
     status: u16,
     /// Stable, from docs/errors.md.
-    pub(super) code: String,
+    pub(crate) code: String,
     detail: String,
     /// What is too large, and how large it may be.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -31,20 +31,20 @@ struct Limit {
 
 /// What is wrong with one event of a request.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct EventError {
+pub(crate) struct EventError {
     /// Its place in the batch, from 0.
-    pub(super) index: usize,
+    pub(crate) index: usize,
     /// Its id, if that could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
     /// Stable, from docs/errors.md.
-    pub(super) code: String,
+    pub(crate) code: String,
     /// One sentence.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 impl Problem {
-    pub(super) fn new(
+    pub(crate) fn new(
         status: StatusCode,
         code: &str,
         title: &'static str,
@@ -61,7 +61,7 @@ impl Problem {
         }
     }
 
-    pub(super) fn with_errors(self, errors: Vec<EventError>) -> Self {
+    pub(crate) fn with_errors(self, errors: Vec<EventError>) -> Self {
         Self { errors, ..self }
     }
 
@@ -69,33 +69,33 @@ impl Problem {
         Self { retry_after: Some(delay), ..self }
     }
 
-    pub(super) fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         let detail = "there is POST /v1/events and POST /v1/hooks/{hook}";
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address", detail)
     }
 
-    pub(super) fn method_not_allowed() -> Self {
+    pub(crate) fn method_not_allowed() -> Self {
         let detail = "events are sent with POST";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Wrong method", detail)
     }
 
-    pub(super) fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         let detail = "send a key that is good now: Authorization: Bearer auto_live_…";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "No valid API key", detail)
     }
 
     /// The same for a webhook that does not exist and for one whose secret the caller does not know.
-    pub(super) fn unproven() -> Self {
+    pub(crate) fn unproven() -> Self {
         let detail = "there is no such webhook, or the caller did not prove that it knows its secret";
         Self::new(StatusCode::UNAUTHORIZED, "invalid_signature", "Not accepted", detail)
     }
 
-    pub(super) fn bad_request(code: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, "The request cannot be read", detail)
     }
 
     /// What stands in `field` is larger than `limit`.
-    pub(super) fn too_large(
+    pub(crate) fn too_large(
         code: &str,
         field: &'static str,
         limit: usize,
@@ -105,13 +105,13 @@ impl Problem {
         Self { limit: Some(Box::new(Limit { field, limit })), ..problem }
     }
 
-    pub(super) fn rate_limited(wait: Duration) -> Self {
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
         let detail = "more events a second than this key or webhook may send";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many events", detail).retry_after(wait)
     }
 
     /// Something that this needs is away; nothing is known to have been accepted.
-    pub(super) fn unavailable(code: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(code: &str, detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             code,
@@ -121,13 +121,13 @@ impl Problem {
         .retry_after(Duration::from_secs(2))
     }
 
-    pub(super) fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         let detail = "the request failed; its id is in the logs";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error", detail)
     }
 
     /// The answer; `instance` names the request.
-    pub(super) fn render(&self, request_id: &str) -> Response {
+    pub(crate) fn render(&self, request_id: &str) -> Response {
         #[derive(Serialize)]
         struct Document<'a> {
             #[serde(rename = "type")]

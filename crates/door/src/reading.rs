@@ -2,8 +2,8 @@
 //!
 //! The bytes that came are the bytes that go on to the broker, so that what is parked later is what was sent.
 
-use super::body::BodyLimit;
-use super::problem::Problem;
+use crate::body::BodyLimit;
+use crate::problem::Problem;
 use automation_domain::event::Event;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::event::envelope::{self, Envelope, Refusal};
@@ -33,7 +33,7 @@ const ATTRIBUTES: [&str; 12] = [
 
 /// How the events of a request are put into it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     Structured,
     Batch,
     Binary,
@@ -41,14 +41,14 @@ pub(super) enum Mode {
 
 /// An event of a request, and how it goes on.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Incoming {
-    pub(super) event: Event,
-    pub(super) form: Form,
+pub(crate) struct Incoming {
+    pub(crate) event: Event,
+    pub(crate) form: Form,
 }
 
 /// The bytes of an event.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// A JSON object with everything in it.
     Structured(Vec<u8>),
     /// Attributes by name, and the data.
@@ -56,7 +56,7 @@ pub(super) enum Form {
 }
 
 impl Mode {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
         let is = |name: &str| media_type.eq_ignore_ascii_case(name);
@@ -77,7 +77,7 @@ impl Mode {
         }
     }
 
-    pub(super) fn limit(self, limits: &Limits) -> BodyLimit {
+    pub(crate) fn limit(self, limits: &Limits) -> BodyLimit {
         match self {
             Self::Batch => BodyLimit { code: "batch_too_large", field: "batch", bytes: limits.batch_bytes },
             Self::Structured | Self::Binary => {
@@ -124,7 +124,7 @@ impl Trace {
 
 /// Reads the events of a body for the tenant whose key was shown: an event need not name it. One without a trace
 /// belongs to the request's.
-pub(super) fn read(
+pub(crate) fn read(
     mode: Mode,
     headers: &HeaderMap,
     body: Vec<u8>,
@@ -185,7 +185,7 @@ fn binary(headers: &HeaderMap, data: Vec<u8>, said: &Said<'_>, limits: &Limits) 
 }
 
 /// Attributes as headers of a message, in lower case as they are read.
-pub(super) fn prefixed(attributes: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(crate) fn prefixed(attributes: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     attributes.iter().map(|(name, value)| (format!("cloudevents:{name}"), value.clone())).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Who shows a key.
 
-use super::memory::Memory;
-use super::problem::Problem;
+use crate::memory::Memory;
+use crate::problem::Problem;
 use automation_domain::api_key::ApiKey;
 use automation_store::Db;
 use automation_store::api_keys::{self, KeyHolder};
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Holders by the hash of their keys.
-pub(super) type Keys = Memory<[u8; 32], KeyHolder>;
+pub(crate) type Keys = Memory<[u8; 32], KeyHolder>;
 
 impl Keys {
     /// The holder of the key in `Authorization: Bearer …`.
-    pub(super) async fn holder(&self, db: &Db, headers: &HeaderMap) -> Result<Arc<KeyHolder>, Problem> {
+    pub(crate) async fn holder(&self, db: &Db, headers: &HeaderMap) -> Result<Arc<KeyHolder>, Problem> {
         let Some(key) = bearer(headers) else { return Err(Problem::unauthorized()) };
         let (hash, now) = (key.hash(), Instant::now());
         if let Some(holder) = self.believed(&hash, now) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const REMEMBERED: usize = 10_000;
 
 /// The buckets of all publishers.
-pub(super) struct Rates {
+pub(crate) struct Rates {
     per_second: f64,
     burst: f64,
     buckets: Mutex<BTreeMap<String, Bucket>>,
@@ -23,7 +23,7 @@ struct Bucket {
 }
 
 impl Rates {
-    pub(super) fn new(per_second: u32, burst: u32) -> Self {
+    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let (per_second, burst) = (f64::from(per_second.max(1)), f64::from(burst.max(1)));
         Self { per_second, burst, buckets: Mutex::default() }
     }
@@ -33,7 +33,7 @@ impl Rates {
     /// # Errors
     ///
     /// How long it takes until there are as many; none is taken.
-    pub(super) fn take(&self, publisher: &str, events: usize, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&self, publisher: &str, events: usize, now: Instant) -> Result<(), Duration> {
         let wanted = (events as f64).min(self.burst);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= REMEMBERED && !buckets.contains_key(publisher) {

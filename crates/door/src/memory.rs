@@ -13,7 +13,7 @@ const REMEMBERED: usize = 10_000;
 const QUESTIONS: usize = 4;
 
 /// Answers by what was asked. Only what there is is remembered, so nobody can fill it with guesses.
-pub(super) struct Memory<K, V> {
+pub(crate) struct Memory<K, V> {
     known: Mutex<BTreeMap<K, Answer<V>>>,
     questions: Semaphore,
 }
@@ -31,14 +31,14 @@ impl<K, V> Default for Memory<K, V> {
 
 impl<K: Ord + Clone, V> Memory<K, V> {
     /// What is still believed at this moment.
-    pub(super) fn believed(&self, key: &K, now: Instant) -> Option<Arc<V>> {
+    pub(crate) fn believed(&self, key: &K, now: Instant) -> Option<Arc<V>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = known.get(key)?;
         (now.saturating_duration_since(answer.at) < BELIEVED).then(|| answer.value.clone())
     }
 
     /// Asks the database, unless somebody got an answer since this moment.
-    pub(super) async fn ask<E>(
+    pub(crate) async fn ask<E>(
         &self,
         key: &K,
         since: Instant,

@@ -20,7 +20,7 @@ const HEADERS_PATIENCE: Duration = Duration::from_secs(15);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `drain` is cancelled; then requests under way have `patience` to be answered.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     patience: Duration,

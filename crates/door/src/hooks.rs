@@ -2,10 +2,10 @@
 //!
 //! Whoever cannot prove who it is gets the same answer, whether there is such a webhook or not.
 
-use super::problem::{EventError, Problem};
-use super::reading::{Form, Incoming};
-use super::signature::{self, Signed};
-use super::{Door, body, call, events};
+use crate::problem::{EventError, Problem};
+use crate::reading::{Form, Incoming};
+use crate::signature::{self, Signed};
+use crate::{Door, body, call, events};
 use automation_domain::event::encode::STRUCTURED;
 use automation_domain::event::envelope::{self, Envelope};
 use automation_domain::grant::hook_publisher;
@@ -26,7 +26,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 /// Opens secrets of webhooks.
-pub(super) struct Secrets {
+pub(crate) struct Secrets {
     ring: Arc<KeyRing>,
     /// Of no webhook: what a call to one that does not exist is compared with.
     decoy: HookSecret,
@@ -39,7 +39,7 @@ impl Secrets {
     /// # Errors
     ///
     /// When the system gives no random bytes.
-    pub(super) fn new(ring: Arc<KeyRing>) -> Result<Self, automation_vault::Error> {
+    pub(crate) fn new(ring: Arc<KeyRing>) -> Result<Self, automation_vault::Error> {
         let text = b"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
         let Sealed { key_id, wrapped_key, ciphertext } = ring.seal(place(DECOY_TENANT, DECOY_ID), text)?;
         Ok(Self { ring, decoy: HookSecret { key_id, wrapped_key, ciphertext } })
@@ -71,7 +71,7 @@ fn place(tenant: TenantId, secret: HookSecretId) -> Place<'static> {
 }
 
 /// A webhook as the database knew it lately.
-pub(super) struct RememberedHook {
+pub(crate) struct RememberedHook {
     called: CalledHook,
     /// Whether its use within this minute is noted: one of those who use it at once does that.
     noted: AtomicBool,
@@ -83,7 +83,7 @@ struct Delivery {
     at: DateTime<Utc>,
 }
 
-pub(super) async fn receive(
+pub(crate) async fn receive(
     State(door): State<Arc<Door>>,
     hook: Result<Path<String>, PathRejection>,
     request: Request,
@@ -95,7 +95,8 @@ pub(super) async fn receive(
         ));
     };
     let (parts, body) = request.into_parts();
-    let limit = body::BodyLimit { code: "event_too_large", field: "event", bytes: door.limits.event_bytes };
+    let limit =
+        body::BodyLimit { code: "event_too_large", field: "event", bytes: door.config.limits.event_bytes };
     let bytes = body::read(&parts.headers, body, limit).await?;
     let hook_id = hook.ok().and_then(|Path(text)| HookId::parse(&text));
     let (remembered, delivery) = proven(&door, secrets, hook_id.as_ref(), &parts.headers, &bytes).await?;
@@ -224,13 +225,14 @@ fn read(
         _ => Problem::bad_request(&refusal.code, refusal.detail),
     })?;
     let envelope = Envelope { content_type: Some(STRUCTURED), body: &bytes, ..Envelope::default() };
-    let read = envelope::read_unrouted(&envelope, &door.limits).and_then(|mut members| match members.pop() {
-        Some(member) => member.outcome,
-        None => Err(envelope::Refusal::new("not_an_event", "there is no event")),
-    });
+    let read =
+        envelope::read_unrouted(&envelope, &door.config.limits).and_then(|mut members| match members.pop() {
+            Some(member) => member.outcome,
+            None => Err(envelope::Refusal::new("not_an_event", "there is no event")),
+        });
     let event = read.map_err(|refusal| {
         let error = EventError { index: 0, id: None, code: refusal.code, detail: refusal.detail };
-        events::of_one(&error, &door.limits)
+        events::of_one(&error, &door.config.limits)
     })?;
     Ok(Incoming { event, form: Form::Structured(bytes) })
 }

@@ -1,4 +1,4 @@
-//! The door for events over HTTP: `POST /v1/events` with an API key, `POST /v1/hooks/{hook}` for other systems.
+//! What faces the internet: `POST /v1/events` with an API key, `POST /v1/hooks/{hook}` for other systems.
 //!
 //! What comes in is checked as ingest will check it, published on `automation.events` like everybody's events, on behalf
 //! of the key's or webhook's grant, and answered 202 once the broker has it on disk. TLS is a proxy's business.
@@ -49,11 +49,19 @@ const BROKER_PATIENCE: Duration = Duration::from_secs(5);
 /// How the door is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Postgres; the login must be, or be a member of, `automation_worker`.
+    pub database_url: String,
+    /// RabbitMQ.
+    pub amqp_url: String,
+    /// Broker users whom ingest lets publish on behalf of others.
+    pub engine_users: Vec<String>,
+    /// Limits on events.
+    pub limits: Limits,
     /// Where it listens; port 0 takes a free one.
     pub addr: SocketAddr,
     /// Where it listens, as soon as it does.
     pub bound: Arc<OnceLock<SocketAddr>>,
-    /// The broker's user of the process: whom the broker vouches for.
+    /// The user of `amqp_url`: whom the broker vouches for.
     pub amqp_user: String,
     /// Events a second that a key or webhook may publish on average.
     pub events_per_second: u32,
@@ -70,7 +78,6 @@ pub struct Config {
 /// What every request shares.
 struct Door {
     config: Config,
-    limits: Limits,
     db: Db,
     publisher: Publisher,
     keys: keys::Keys,
@@ -82,66 +89,68 @@ struct Door {
     accepted: Counter<u64>,
 }
 
-/// The door, listening.
-pub(crate) struct Listening {
-    listener: TcpListener,
-    door: Arc<Door>,
-}
-
-/// Begins to listen.
+/// Serves until `drain` is cancelled and the requests under way are answered.
 ///
 /// # Errors
 ///
-/// When the address cannot be bound, or a URL is none.
-pub(crate) async fn listen(
-    config: Config,
-    database_url: &str,
-    broker_url: &str,
-    limits: Limits,
-) -> anyhow::Result<Listening> {
+/// When the configuration is refused, or the address cannot be bound. A broker or database that is away is waited for.
+pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
+    // Ingest would park what such a user publishes on behalf of keys and webhooks, after it was accepted.
+    anyhow::ensure!(
+        config.engine_users.contains(&config.amqp_user),
+        "the broker's user {} takes events over HTTP and is not among AUTOMATION_ENGINE_USERS",
+        config.amqp_user
+    );
+    let listener = listen(&config).await?;
+    let door = Arc::new(Door::new(config)?);
+    let publisher = door.publisher.clone();
+    health.register("door.publisher", move || publisher.health());
+    let database = health.component("door.database");
+    let (watched, stop) = (door.db.clone(), drain.clone());
+    let watching = tokio::spawn(async move { database.watch(stop, || watched.ping()).await });
+    let connecting = tokio::spawn(door.publisher.clone().keep_connected(drain.clone()));
+    server::serve(listener, router(door.clone()), door.config.timeout, drain).await;
+    // Both end with the drain.
+    watching.await?;
+    connecting.await?;
+    door.publisher.close().await;
+    door.db.close().await;
+    Ok(())
+}
+
+async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(config.addr)
         .await
         .with_context(|| format!("binding the HTTP address {} (AUTOMATION_HTTP_ADDR)", config.addr))?;
     let addr = listener.local_addr().context("asking for the HTTP address")?;
     // A second start with the same configuration would keep the first address; there is none.
     let _ = config.bound.set(addr);
-    tracing::info!(%addr, "HTTP door listens");
-    let size = PoolSize { max: DATABASE_CONNECTIONS, acquire_timeout: DATABASE_PATIENCE };
-    let db = Db::new(database_url, DbRole::Worker, size)?;
-    let seen = db.clone();
-    observe_connections("http", move || seen.connections());
-    let door = Door {
-        db,
-        publisher: Publisher::lazy_with(PublisherConfig {
-            lanes: LANES,
-            timeout: BROKER_PATIENCE,
-            ..PublisherConfig::new(broker_url, "ingest http")
-        })?,
-        keys: keys::Keys::default(),
-        hooks: memory::Memory::default(),
-        secrets: config.keys.clone().map(hooks::Secrets::new).transpose()?,
-        rates: rate::Rates::new(config.events_per_second, config.burst),
-        slots: Semaphore::new(config.requests),
-        requests: meter().u64_counter("http.requests").with_description("Requests, by status").build(),
-        accepted: counter("http.events", "Events accepted over HTTP"),
-        limits,
-        config,
-    };
-    Ok(Listening { listener, door: Arc::new(door) })
+    tracing::info!(%addr, "the door listens for HTTP");
+    Ok(listener)
 }
 
-impl Listening {
-    /// Serves until `drain` is cancelled and the requests under way are answered.
-    pub(crate) async fn serve(self, health: &Health, drain: CancellationToken) {
-        let Self { listener, door } = self;
-        let publisher = door.publisher.clone();
-        health.register("ingest.http", move || publisher.health());
-        let connecting = tokio::spawn(crate::keep_connected(door.publisher.clone(), drain.clone()));
-        server::serve(listener, router(door.clone()), door.config.timeout, drain).await;
-        // It ends with the drain.
-        let _ended = connecting.await;
-        door.publisher.close().await;
-        door.db.close().await;
+impl Door {
+    fn new(config: Config) -> anyhow::Result<Self> {
+        let size = PoolSize { max: DATABASE_CONNECTIONS, acquire_timeout: DATABASE_PATIENCE };
+        let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+        let seen = db.clone();
+        observe_connections("door", move || seen.connections());
+        Ok(Self {
+            db,
+            publisher: Publisher::lazy_with(PublisherConfig {
+                lanes: LANES,
+                timeout: BROKER_PATIENCE,
+                ..PublisherConfig::new(&config.amqp_url, "door")
+            })?,
+            keys: keys::Keys::default(),
+            hooks: memory::Memory::default(),
+            secrets: config.keys.clone().map(hooks::Secrets::new).transpose()?,
+            rates: rate::Rates::new(config.events_per_second, config.burst),
+            slots: Semaphore::new(config.requests),
+            requests: meter().u64_counter("http.requests").with_description("Requests, by status").build(),
+            accepted: counter("http.events", "Events accepted over HTTP"),
+            config,
+        })
     }
 }
 
