@@ -7,9 +7,11 @@
 //!   skip fires once, at the first instant after the gap; a time that comes twice fires at its first coming.
 //! - Any other (`*` or a step in one of the three) follows the clock: skipped times do not fire, repeated ones fire twice.
 
+mod bad_cron;
 mod field;
+mod words;
 
-pub use field::BadCron;
+pub use bad_cron::BadCron;
 
 use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -26,6 +28,7 @@ pub struct Cron {
     text: String,
     zone: Tz,
     calendar: croner::Cron,
+    fields: field::Fields,
     is_fixed: bool,
 }
 
@@ -36,13 +39,15 @@ impl Cron {
     ///
     /// [`BadCron`] says which field is wrong, and what it may be.
     pub fn parse(text: &str, zone: Tz) -> Result<Self, BadCron> {
-        let fields = field::check(text)?;
+        let written = field::split(text)?;
+        let fields = field::read(&written)?;
+        let text = written.join(" ");
         let calendar = CronParser::new()
-            .parse(&fields.join(" "))
+            .parse(&text)
             .map_err(|error| BadCron::new(format!("\"{text}\" is not a cron expression: {error}")))?;
-        let of_day = &fields[..fields.len() - 3];
+        let of_day = &written[..written.len() - 3];
         let is_fixed = of_day.iter().all(|field| !field.contains(['*', '/']));
-        let cron = Self { text: fields.join(" "), zone, calendar, is_fixed };
+        let cron = Self { text, zone, calendar, fields, is_fixed };
         if cron.next_wall(SOME_DATE.naive_utc()).is_none() {
             return Err(BadCron::never(&cron.text));
         }
@@ -61,7 +66,7 @@ impl Cron {
 
     /// The expression in English.
     pub fn words(&self) -> String {
-        self.calendar.describe()
+        words::describe(&self.fields)
     }
 
     /// The first slot after `at`.

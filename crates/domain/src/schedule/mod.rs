@@ -6,6 +6,7 @@
 pub mod cron;
 mod every;
 pub mod plan;
+pub(crate) mod zone;
 
 pub use cron::Cron;
 pub use every::Every;
@@ -88,6 +89,17 @@ impl Schedule {
             Timing::Every(every) => every.next_after(at)?,
         };
         self.ends_at.is_none_or(|end| slot < end).then_some(slot)
+    }
+
+    /// Whether no slot lies in its window, as far as that is known: an interval without an anchor is counted from a
+    /// moment that only publishing it gives.
+    pub(crate) fn is_never(&self) -> bool {
+        let anchored = match &self.timing {
+            Timing::Cron(_) => true,
+            Timing::Every(every) => every.anchor.is_some(),
+        };
+        let start = self.starts_at.filter(|_| anchored && self.ends_at.is_some());
+        start.is_some_and(|start| self.next_after(start - TimeDelta::nanoseconds(1)).is_none())
     }
 
     /// The first `limit` slots after `after` and not after `until`, in order.

@@ -57,17 +57,17 @@ fn a_refused_expression_names_the_field_at_fault() {
     insta::assert_snapshot!(refused.join("\n"), @r#"
     the minute "60" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the hour "24" is not valid: write 0-23, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
-    the day of month "0" is not valid: write 1-31, L for the last day, 15W for the nearest weekday, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
+    the day of month "0" is not valid: write 1-31, L for the last day, LW for the last weekday, 15W for the nearest weekday, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the month "13" is not valid: write 1-12 or JAN-DEC, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the day of week "8" is not valid: write 0-7 (0 and 7 are Sunday) or SUN-SAT, 5L for the last Friday, 5#2 for the second, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the second "61" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the hour "JAN" is not valid: write 0-23, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the month "MON" is not valid: write 1-12 or JAN-DEC, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the minute "*/0" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
-    the minute "5/5" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
+    the minute "5/5" is not valid: write 5-59/5
     the minute "1,,2" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
-    the minute "10-5" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
-    the day of month "32W" is not valid: write 1-31, L for the last day, 15W for the nearest weekday, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
+    the minute "10-5" is not valid: write 10-59,0-5
+    the day of month "32W" is not valid: write 1-31, L for the last day, LW for the last weekday, 15W for the nearest weekday, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the day of week "5#6" is not valid: write 0-7 (0 and 7 are Sunday) or SUN-SAT, 5L for the last Friday, 5#2 for the second, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     the minute "soon" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
     "#);
@@ -78,7 +78,7 @@ fn a_refused_expression_names_the_field_at_fault() {
     "* * *" has 3 fields; an expression has five: minute, hour, day of month, month, day of week; or six, with the second in front
     "* * * * * * *" has 7 fields; an expression has five: minute, hour, day of month, month, day of week; or six, with the second in front
     write @daily as "0 0 * * *"
-    "@reboot" has 1 field; an expression has five: minute, hour, day of month, month, day of week; or six, with the second in front
+    @reboot is no time: a schedule fires by the clock
     "0 0 30 2 *" names no date that exists, so it would never fire
     "#);
 }
@@ -97,7 +97,7 @@ fn an_expression_that_names_no_date_is_told_apart() {
 fn words_and_data_tell_what_was_written() {
     let schedule = cron("  30  2 * * *", "Europe/Berlin");
     assert_eq!((schedule.text(), schedule.zone_name()), ("30 2 * * *", Some("Europe/Berlin")));
-    assert!(schedule.words().contains("02:30"), "{}", schedule.words());
+    assert_eq!(schedule.words(), "At 02:30.");
     let slot = at("2026-03-01T01:30:00Z");
     assert_eq!(
         schedule.event_data(id(), slot),
@@ -111,6 +111,104 @@ fn words_and_data_tell_what_was_written() {
         json!({ "schedule_id": id(), "fire_at": "2026-03-01T01:30:00Z", "every": "90s" })
     );
     assert_eq!((schedule.event_type(), every(90).event_type()), ("schedule.cron", "schedule.interval"));
+}
+
+#[test]
+fn words_say_what_fires() {
+    let told: Vec<String> = [
+        "* * * * *",
+        "*/15 * * * *",
+        "*/45 * * * *",
+        "0 * * * *",
+        "5 * * * *",
+        "0 */2 * * *",
+        "0 */5 * * *",
+        "30 2 * * *",
+        "0,30 9-11 * * *",
+        "*/10 9-17 * * MON-FRI",
+        "0 9 LW * *",
+        "0 9 L,15 * *",
+        "0 9 15W 1,7 *",
+        "0 9 1 * MON",
+        "0 9 13 * +FRI",
+        "0 9 * * 5L",
+        "0 9 * * 5#2,MON",
+        "0 0 1 1-3 *",
+        "0 8 */10 * *",
+        "0 8 1-7 * *",
+        "*/20 * * * * *",
+        "15 30 2 * * *",
+        "* 30 2 * * *",
+        "0 0 * * SUN,6",
+    ]
+    .iter()
+    .map(|text| format!("{text:24} {}", cron(text, "UTC").words()))
+    .collect();
+    insta::assert_snapshot!(told.join("\n"), @r##"
+    * * * * *                Every minute.
+    */15 * * * *             Every 15 minutes.
+    */45 * * * *             At minute 0 and 45 of every hour.
+    0 * * * *                Every hour, on the hour.
+    5 * * * *                At minute 5 of every hour.
+    0 */2 * * *              Every 2 hours, on the hour.
+    0 */5 * * *              At 00:00, 05:00, 10:00, 15:00 and 20:00.
+    30 2 * * *               At 02:30.
+    0,30 9-11 * * *          At 09:00, 09:30, 10:00, 10:30, 11:00 and 11:30.
+    */10 9-17 * * MON-FRI    Every 10 minutes of hour 9 to 17 on Monday to Friday.
+    0 9 LW * *               At 09:00 on the last weekday (Monday to Friday) of the month.
+    0 9 L,15 * *             At 09:00 on the 15th and the last day of the month.
+    0 9 15W 1,7 *            At 09:00 on the weekday nearest to the 15th of the month in January and July.
+    0 9 1 * MON              At 09:00 on the 1st of the month, and on Monday.
+    0 9 13 * +FRI            At 09:00 on the 13th of the month, if that is Friday.
+    0 9 * * 5L               At 09:00 on the last Friday of the month.
+    0 9 * * 5#2,MON          At 09:00 on Monday and the second Friday of the month.
+    0 0 1 1-3 *              At 00:00 on the 1st of the month in January to March.
+    0 8 */10 * *             At 08:00 on the 1st, 11th, 21st and 31st of the month.
+    0 8 1-7 * *              At 08:00 on the 1st to 7th of the month.
+    */20 * * * * *           Every 20 seconds.
+    15 30 2 * * *            At 02:30:15.
+    * 30 2 * * *             Every second of minute 30 of hour 2.
+    0 0 * * SUN,6            At 00:00 on Sunday and Saturday.
+    "##);
+}
+
+#[test]
+fn what_would_fire_otherwise_than_it_reads_is_refused_with_what_to_write() {
+    let refused: Vec<String> = [
+        "*/70 * * * *",
+        "10-20/15 * * * *",
+        "5/15 * * * *",
+        "50-10 * * * *",
+        "0 22-6 * * *",
+        "0 0 * * FRI-MON",
+        "0 0 * * SAT-SUN",
+        "0 0 * NOV-FEB *",
+        "0 0 L,LW * *",
+        "0 0 * * L",
+        "0 0 * * 1-5#2",
+        "+5 * * * *",
+        "@midnight",
+        "@reboot",
+    ]
+    .iter()
+    .map(|text| Cron::parse(text, Tz::UTC).unwrap_err().to_string())
+    .collect();
+    insta::assert_snapshot!(refused.join("\n"), @r##"
+    the minute "*/70" is not valid: write 0 for that one alone (a step of 70 goes past 59), or a smaller step
+    the minute "10-20/15" is not valid: write 10 for that one alone (a step of 15 goes past 20), or a smaller step
+    the minute "5/15" is not valid: write 5-59/15
+    the minute "50-10" is not valid: write 50-59,0-10
+    the hour "22-6" is not valid: write 22-23,0-6
+    the day of week "FRI-MON" is not valid: write 5-6,0-1
+    the day of week "SAT-SUN" is not valid: write 6,0
+    the month "NOV-FEB" is not valid: write 11-12,1-2
+    the day of month "L,LW" is not valid: write L or LW, in two schedules for both
+    the day of week "L" is not valid: write 0-7 (0 and 7 are Sunday) or SUN-SAT, 5L for the last Friday, 5#2 for the second, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
+    the day of week "1-5#2" is not valid: write 0-7 (0 and 7 are Sunday) or SUN-SAT, 5L for the last Friday, 5#2 for the second, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
+    the minute "+5" is not valid: write 0-59, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)
+    write @midnight as "0 0 * * *"
+    @reboot is no time: a schedule fires by the clock
+    "##);
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! `schedule` of a trigger: when it fires.
 
 use super::reader::{Keys, Reader, Section};
-use crate::problem::nearest_hint;
-use crate::schedule::{CatchUp, Cron, Every, Schedule, Timing};
+use crate::schedule::{CatchUp, Cron, Every, Schedule, Timing, zone};
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono_tz::Tz;
 use serde_json::Value;
 
 const SCHEDULE: Keys = Keys {
@@ -31,6 +30,9 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Value, at: &str) -> Option<S
     {
         let message = "must be later than starts_at: there is no slot between the two";
         reader.problem::<()>("bad_value", section.at("ends_at"), message);
+    } else if schedule.is_never() {
+        let message = "no slot is between starts_at and ends_at, so it would never fire";
+        reader.problem::<()>("never_fires", section.at("ends_at"), message);
     }
     (reader.problems.len() == before).then_some(schedule)
 }
@@ -55,7 +57,7 @@ fn cron(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Timing> {
         None => Some(Tz::UTC),
         Some(_) => {
             let name = reader.text(section, "timezone");
-            name.and_then(|name| zone(reader, name, section.at("timezone")))
+            name.and_then(|name| read_zone(reader, name, section.at("timezone")))
         }
     };
     let text = reader.text(section, "cron")?;
@@ -67,26 +69,11 @@ fn cron(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Timing> {
     }
 }
 
-fn zone(reader: &mut Reader<'_>, name: &str, at: String) -> Option<Tz> {
+fn read_zone(reader: &mut Reader<'_>, name: &str, at: String) -> Option<Tz> {
     if let Ok(zone) = name.parse::<Tz>() {
         return Some(zone);
     }
-    let message = format!("\"{name}\" is not a time zone{}; write an IANA name", zone_hint(name));
-    reader.problem("unknown_timezone", at, message)
-}
-
-/// The nearest zone; a city without its continent, or in other letters, is near too.
-fn zone_hint(name: &str) -> String {
-    let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
-    let city = name.replace(' ', "_");
-    let same = |known: &&str| {
-        known.eq_ignore_ascii_case(&city)
-            || known.rsplit_once('/').is_some_and(|(_, last)| last.eq_ignore_ascii_case(&city))
-    };
-    match names().find(same) {
-        Some(known) => format!(" (did you mean \"{known}\"?)"),
-        None => nearest_hint(name, names()),
-    }
+    reader.problem("unknown_timezone", at, zone::unknown(name))
 }
 
 fn every(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Timing> {
