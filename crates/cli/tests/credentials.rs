@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-use automation_domain::credential::Scheme;
+use automation_domain::credential::{Scheme, Terms};
 use automation_domain::id::{CredentialId, TenantId};
 use automation_store::credentials::{self, Setting, StoredSecret};
 use automation_store::{DbRole, Scope, tenants};
@@ -57,7 +57,8 @@ impl Shell {
         api.tx(Scope::Tenant(tenant), async |connection| {
             for number in 0..count {
                 let credential_id = CredentialId(automation_service_kit::ids::new_id());
-                let place = Place { tenant, credential: credential_id, field: "secret" };
+                let terms = Terms::of_credential(&Scheme::Bearer, &hosts);
+                let place = Place { tenant, credential: credential_id, field: "secret", terms };
                 let Sealed { key_id, wrapped_key, ciphertext } = ring.seal(place, CANARY.as_bytes())?;
                 let secret = StoredSecret { key_id, wrapped_key, ciphertext };
                 let setting = Setting {
@@ -92,10 +93,11 @@ impl Shell {
             .tx(Scope::Tenants(&[tenant]), async |connection| credentials::usable(connection, &wanted).await)
             .await?;
         let credential = all.remove(&wanted[0]).unwrap();
+        let terms = credential.terms();
         let stored = credential.secret;
         let sealed =
             Sealed { key_id: stored.key_id, wrapped_key: stored.wrapped_key, ciphertext: stored.ciphertext };
-        let place = Place { tenant, credential: credential.credential_id, field: "secret" };
+        let place = Place { tenant, credential: credential.credential_id, field: "secret", terms };
         let opened = KeyRing::parse(keys)?.open(place, &sealed);
         Ok(opened.map(|plain| String::from_utf8_lossy(&plain).into_owned()))
     }
@@ -163,6 +165,37 @@ async fn a_secret_goes_in_and_never_comes_out() -> anyhow::Result<()> {
     shell.call(&["credential", "show", "crm"], "", "").fails(3, "no credential \"crm\"");
     shell.call(&["credential", "delete", "crm"], "", "").fails(3, "no credential \"crm\"");
     shell.call(&["credential", "rotate", "crm"], OLD, CANARY).fails(3, "no credential \"crm\"");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_is_changed_the_secret_is_asked_for_again() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    shell.set("crm", OLD, CANARY).succeeds();
+    shell.set("crm", OLD, "").fails(2, "[secret_required]");
+    shell.set("crm", OLD, "\n").fails(2, "[secret_required]");
+    assert_eq!(shell.opened("crm", OLD).await?.unwrap(), CANARY);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_secret_is_not_sealed_for_hosts_that_somebody_put_there() -> anyhow::Result<()> {
+    let shell = Shell::new().await?;
+    shell.set("crm", OLD, CANARY).succeeds();
+    // What the database's role of people can do at most: without the secret, it destroys the credential.
+    let tenant = shell.tenant().await?;
+    shell
+        .database
+        .execute(&format!(
+            "SET ROLE automation_api; SET app.tenant_id = '{tenant}';
+             UPDATE credentials SET allowed_hosts = '{{evil.example:443}}', wrapped_key = 'x', ciphertext = 'y'"
+        ))
+        .await?;
+    assert!(shell.opened("crm", OLD).await?.is_err());
+    shell.call(&["credential", "rotate", "crm"], OLD, CANARY).fails(1, "[credential_tampered]");
+    shell.set("crm", OLD, CANARY).succeeds();
+    shell.call(&["credential", "rotate", "crm"], OLD, CANARY).succeeds();
+    assert_eq!(shell.opened("crm", OLD).await?.unwrap(), CANARY);
     Ok(())
 }
 

@@ -309,3 +309,17 @@ async fn what_a_webhook_cannot_be_is_refused() -> anyhow::Result<()> {
     assert!(create(&door, "b", &[]).is_err(), "the name is in use");
     tokio::time::timeout(Duration::from_secs(60), door.close()).await?
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_was_changed_without_its_secret_takes_no_call() -> anyhow::Result<()> {
+    let door = Door::open().await?;
+    let hook = create(&door, "billing", &[])?;
+    // As the owner of the database can, and nobody below it.
+    door.engine.database.execute("UPDATE hooks SET headers = '{x-more}'").await?;
+    assert_eq!(send(signed(&door, &hook, "msg_1", BODY)).await?.status, 401);
+    let rotated = door.cli(&["hook", "rotate", "billing"], &[("AUTOMATION_ENCRYPTION_KEYS", KEYS)]);
+    assert!(rotated.is_err_and(|error| error.to_string().contains("[hook_tampered]")));
+    door.engine.database.execute("UPDATE hooks SET headers = '{content-type,user-agent}'").await?;
+    assert_eq!(send(signed(&door, &hook, "msg_1", BODY)).await?.status, 202);
+    door.close().await
+}

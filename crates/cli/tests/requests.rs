@@ -4,7 +4,7 @@
 mod engine;
 mod recorder;
 
-use automation_domain::credential::{AllowedHost, Scheme};
+use automation_domain::credential::{AllowedHost, Scheme, Terms};
 use automation_domain::id::CredentialId;
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::outbound::{AllowList, Outbound};
@@ -289,16 +289,46 @@ async fn a_credential_reaches_its_host_and_stays_out_of_everything_that_is_kept(
     engine.stop().await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_whose_terms_were_changed_without_it_is_sent_nowhere() -> anyhow::Result<()> {
+    let recorder = Recorder::start(|_, _| Reply::Status(200)).await?;
+    let keys = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let requests = Requests { encryption_keys: Some(Secret::new(keys)), ..Requests::default() };
+    let engine = engine_with("200ms", &recorder, requests).await?;
+    let mut workflow = call(&recorder.url("/a"), json!({}));
+    workflow["nodes"][0]["with"]["credential"] = json!("crm");
+    engine.apply(workflow).await?;
+    set_credential(&engine, keys, "http://harmless.example:80").await?;
+    // As the owner of the database can, and nobody below it.
+    engine
+        .database
+        .execute(&format!(
+            "ALTER TABLE credentials DISABLE TRIGGER terms;
+             UPDATE credentials SET allowed_hosts = array_append(allowed_hosts, 'http://{}')",
+            recorder.authority()
+        ))
+        .await?;
+    engine.publish(forms(1)).await?;
+    engine.until(DEAD, 1).await?;
+    assert_eq!(
+        engine.count("SELECT count(*) FROM dead_letters WHERE code = 'credential_tampered'").await?,
+        1
+    );
+    assert_eq!(recorder.count(), 0);
+    engine.stop().await
+}
+
 async fn set_credential(engine: &Engine, keys: &str, host: &str) -> anyhow::Result<()> {
     let (tenant_id, credential_id) = (engine.tenant, CredentialId(Uuid::new_v4()));
-    let place = Place { tenant: tenant_id, credential: credential_id, field: credentials::SECRET_FIELD };
+    let hosts: [AllowedHost; 1] = [host.parse().map_err(anyhow::Error::msg)?];
+    let (terms, field) = (Terms::of_credential(&Scheme::Bearer, &hosts), credentials::SECRET_FIELD);
+    let place = Place { tenant: tenant_id, credential: credential_id, field, terms };
     let sealed = KeyRing::parse(keys)?.seal(place, CANARY.as_bytes())?;
     let secret = StoredSecret {
         key_id: sealed.key_id,
         wrapped_key: sealed.wrapped_key,
         ciphertext: sealed.ciphertext,
     };
-    let hosts: [AllowedHost; 1] = [host.parse().map_err(anyhow::Error::msg)?];
     let (key, scheme, allowed_hosts) = ("crm", &Scheme::Bearer, &hosts);
     let setting = Setting { tenant_id, credential_id, key, scheme, allowed_hosts, secret: &secret };
     engine

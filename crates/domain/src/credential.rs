@@ -1,8 +1,10 @@
 //! Credentials: how a secret authorizes a request, and to whom it may be sent. The secret itself is not here.
 
 mod host;
+mod terms;
 
 pub use host::AllowedHost;
+pub use terms::Terms;
 
 use crate::http;
 use serde::{Deserialize, Serialize};

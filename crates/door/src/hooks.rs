@@ -6,6 +6,7 @@ use crate::problem::{EventError, Problem};
 use crate::reading::{Form, Incoming};
 use crate::signature::{self, Signed};
 use crate::{Door, body, call, events};
+use automation_domain::credential::Terms;
 use automation_domain::event::encode::STRUCTURED;
 use automation_domain::event::envelope::{self, Envelope};
 use automation_domain::grant::hook_publisher;
@@ -41,14 +42,16 @@ impl Secrets {
     /// When the system gives no random bytes.
     pub(crate) fn new(ring: Arc<KeyRing>) -> Result<Self, automation_vault::Error> {
         let text = b"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
-        let Sealed { key_id, wrapped_key, ciphertext } = ring.seal(place(DECOY_TENANT, DECOY_ID), text)?;
+        let Sealed { key_id, wrapped_key, ciphertext } =
+            ring.seal(place(DECOY_TENANT, DECOY_ID, decoy_terms()), text)?;
         Ok(Self { ring, decoy: HookSecret { key_id, wrapped_key, ciphertext } })
     }
 
     fn of(&self, called: Option<&CalledHook>) -> Vec<Zeroizing<Vec<u8>>> {
         let decoy = [(DECOY_ID, self.decoy.clone())];
-        let (tenant, secrets) =
-            called.map_or((DECOY_TENANT, &decoy[..]), |called| (called.tenant_id, &called.secrets));
+        let (tenant, terms, secrets) = called.map_or((DECOY_TENANT, decoy_terms(), &decoy[..]), |called| {
+            (called.tenant_id, called.hook.terms(), &called.secrets)
+        });
         secrets
             .iter()
             .filter_map(|(id, HookSecret { key_id, wrapped_key, ciphertext })| {
@@ -57,7 +60,7 @@ impl Secrets {
                     wrapped_key: wrapped_key.clone(),
                     ciphertext: ciphertext.clone(),
                 };
-                let opened = self.ring.open(place(tenant, *id), &sealed);
+                let opened = self.ring.open(place(tenant, *id, terms), &sealed);
                 opened
                     .inspect_err(|error| tracing::error!(%error, hook.secret = %id, "a secret of a webhook"))
                     .ok()
@@ -66,8 +69,12 @@ impl Secrets {
     }
 }
 
-fn place(tenant: TenantId, secret: HookSecretId) -> Place<'static> {
-    Place { tenant, credential: CredentialId(secret.0), field: SECRET_FIELD }
+fn decoy_terms() -> Terms {
+    Terms::of::<&str>(&[])
+}
+
+fn place(tenant: TenantId, secret: HookSecretId, terms: Terms) -> Place<'static> {
+    Place { tenant, credential: CredentialId(secret.0), field: SECRET_FIELD, terms }
 }
 
 /// A webhook as the database knew it lately.

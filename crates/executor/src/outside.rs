@@ -59,15 +59,17 @@ impl Outside {
             tracing::warn!(%error, credential = key, "a credential could not be read");
             later("credential_unreadable", format!("the credential \"{key}\" could not be read"))
         })?;
-        let Some(UsableCredential { credential_id, scheme, allowed_hosts, secret }) = found else {
+        let Some(credential) = found else {
             return Err(never("unknown_credential", format!("there is no credential \"{key}\"")));
         };
-        let place = Place { tenant, credential: credential_id, field: credentials::SECRET_FIELD };
+        let (terms, field) = (credential.terms(), credentials::SECRET_FIELD);
+        let UsableCredential { credential_id, scheme, allowed_hosts, secret } = credential;
+        let place = Place { tenant, credential: credential_id, field, terms };
         let sealed =
             Sealed { key_id: secret.key_id, wrapped_key: secret.wrapped_key, ciphertext: secret.ciphertext };
         let opened = keys.open(place, &sealed).map_err(|error| {
             tracing::error!(%error, credential = key, "a credential does not decrypt");
-            later("credential_unreadable", format!("the credential \"{key}\" does not decrypt"))
+            does_not_open(key, &error)
         })?;
         Authorization::new(scheme, allowed_hosts, &opened)
             .map_err(|error| never("credential_unreadable", error.to_string()))
@@ -85,6 +87,22 @@ async fn usable(db: &Db, tenant: TenantId, key: &str) -> Result<Option<UsableCre
         Ok(found)
     })
     .await
+}
+
+/// A key that is missing may be given while the step waits. What was changed was changed by somebody: nothing is sent, and
+/// a person has to look.
+fn does_not_open(key: &str, error: &automation_vault::Error) -> Outcome {
+    match error {
+        automation_vault::Error::UnknownKey { .. } | automation_vault::Error::NoRandomness => {
+            later("credential_unreadable", format!("the credential \"{key}\" does not decrypt"))
+        }
+        automation_vault::Error::Unreadable => never(
+            "credential_tampered",
+            format!(
+                "the credential \"{key}\" was changed without its secret, or its secret was damaged; set it again"
+            ),
+        ),
+    }
 }
 
 /// What a person may mend while the step waits.

@@ -2,10 +2,10 @@
 
 mod secrets;
 
-pub use secrets::{UsableCredential, Wrapped, rewrap, usable, used, wrapped_by_others};
+pub use secrets::{SealedCredential, UsableCredential, rewrap, sealed, usable, used};
 
 use crate::Error;
-use automation_domain::credential::{AllowedHost, Scheme};
+use automation_domain::credential::{AllowedHost, Scheme, Terms};
 use automation_domain::id::{CredentialId, TenantId};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
@@ -41,6 +41,8 @@ pub struct Credential {
     pub version: i32,
     /// The key-encryption key that wrapped its data key.
     pub key_id: String,
+    /// Its data key, encrypted: says whether the rest is as it was when the secret was sealed, and opens nothing alone.
+    pub wrapped_key: Vec<u8>,
     /// When it was first set.
     pub created_at: DateTime<Utc>,
     /// When its secret was last changed.
@@ -49,14 +51,20 @@ pub struct Credential {
     pub used_at: Option<DateTime<Utc>>,
 }
 
+impl Credential {
+    /// What its secret is sealed for.
+    pub fn terms(&self) -> Terms {
+        Terms::of_credential(&self.scheme, &self.allowed_hosts)
+    }
+}
+
 impl std::fmt::Debug for StoredSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoredSecret").field("key_id", &self.key_id).finish_non_exhaustive()
     }
 }
 
-const SHOWN: &str =
-    "credential_id, key, kind, fields, allowed_hosts, version, key_id, created_at, rotated_at, used_at";
+const SHOWN: &str = "credential_id, key, kind, fields, allowed_hosts, version, key_id, wrapped_key, created_at, rotated_at, used_at";
 
 /// All credentials of a tenant, by key; role api.
 ///
@@ -202,6 +210,7 @@ fn shown(row: &PgRow) -> Result<Credential, Error> {
         allowed_hosts,
         version: row.try_get("version")?,
         key_id: row.try_get("key_id")?,
+        wrapped_key: row.try_get("wrapped_key")?,
         created_at: row.try_get("created_at")?,
         rotated_at: row.try_get("rotated_at")?,
         used_at: row.try_get("used_at")?,

@@ -3,10 +3,11 @@
 
 mod secrets;
 
-pub use secrets::{HookSecret, ReadSecret, rewrap, wrapped_by_others};
+pub use secrets::{HookSecret, SealedSecret, WrappedKey, rewrap, sealed, wrapped_keys};
 
 use crate::tenants::{self, Grant};
 use crate::{Db, Error, Scope};
+use automation_domain::credential::Terms;
 use automation_domain::grant::hook_publisher;
 use automation_domain::hook::{EVENT_TYPE, HookId, Verification};
 use automation_domain::id::{HookSecretId, TenantId};
@@ -27,6 +28,17 @@ pub struct Hook {
     pub headers: Vec<String>,
     /// Where a caller that does not sign says which delivery it is.
     pub id_header: Option<String>,
+}
+
+impl Hook {
+    /// What its secrets are sealed for: all that decides which events a call with such a secret makes.
+    pub fn terms(&self) -> Terms {
+        let own = [self.hook_id.as_str(), &self.name, self.verification.as_str(), EVENT_TYPE];
+        let id_header = self.id_header.as_deref().unwrap_or_default();
+        let parts: Vec<&str> =
+            own.into_iter().chain([id_header]).chain(self.headers.iter().map(String::as_str)).collect();
+        Terms::of(&parts)
+    }
 }
 
 /// A webhook as lists show it.

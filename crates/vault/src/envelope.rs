@@ -2,6 +2,7 @@
 
 use crate::KeyRing;
 use crate::key_ring::KEY_BYTES;
+use automation_domain::credential::Terms;
 use automation_domain::id::{CredentialId, TenantId};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -12,7 +13,9 @@ use zeroize::Zeroizing;
 
 const NONCE_BYTES: usize = 24;
 
-/// Where a secret belongs: part of what is authenticated, so that it opens nowhere else.
+type DataKey = Zeroizing<[u8; KEY_BYTES]>;
+
+/// Where a secret belongs and what it may be used for: part of what is authenticated, so that it opens for nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place<'a> {
     /// Whose it is.
@@ -21,6 +24,8 @@ pub struct Place<'a> {
     pub credential: CredentialId,
     /// The record's field.
     pub field: &'a str,
+    /// What decides where and how it is used.
+    pub terms: Terms,
 }
 
 /// A secret as stored. Both parts are a nonce of 24 bytes and then ciphertext with its tag.
@@ -43,8 +48,12 @@ pub enum Error {
         /// Its id.
         key_id: String,
     },
-    /// It was changed, cut, moved here from another record, or wrapped with another key of the same id.
-    #[error("the secret does not decrypt: it was damaged, or does not belong to this record")]
+    /// It was changed, cut, moved here from another record, or wrapped with another key of the same id; or its terms are not
+    /// those that it was sealed with.
+    #[error(
+        "the secret does not decrypt: it was damaged, does not belong to this record, or what decides where and how it \
+         is used was changed without it"
+    )]
     Unreadable,
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]
@@ -60,7 +69,7 @@ impl KeyRing {
     pub fn seal(&self, place: Place<'_>, secret: &[u8]) -> Result<Sealed, Error> {
         let mut data_key = Zeroizing::new([0; KEY_BYTES]);
         random(data_key.as_mut_slice())?;
-        let ciphertext = encrypt(&data_key, &secret_context(place), secret)?;
+        let ciphertext = encrypt(&data_key, &secret_context(Format::Terms, place), secret)?;
         self.wrap(place, &data_key, ciphertext)
     }
 
@@ -70,23 +79,34 @@ impl KeyRing {
     ///
     /// [`Error::UnknownKey`] and [`Error::Unreadable`].
     pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let data_key = self.unwrap_key(place, sealed)?;
-        decrypt(&data_key, &secret_context(place), &sealed.ciphertext)
+        let (format, data_key) = self.data_key(place, &sealed.key_id, &sealed.wrapped_key)?;
+        decrypt(&data_key, &secret_context(format, place), &sealed.ciphertext)
     }
 
-    /// Wraps the data key with the active key; `None` when it is already. The ciphertext stays as it is.
+    /// Checks by its wrapped data key alone that a secret was sealed for this place; for those who may not read it.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyRing::open`].
+    pub fn check(&self, place: Place<'_>, key_id: &str, wrapped_key: &[u8]) -> Result<(), Error> {
+        self.data_key(place, key_id, wrapped_key).map(drop)
+    }
+
+    /// Wraps the data key with the active key; `None` when it is already. The ciphertext stays as it is, unless it was
+    /// sealed before terms were authenticated: such a secret is sealed anew.
     ///
     /// # Errors
     ///
     /// As [`KeyRing::seal`] and [`KeyRing::open`]: what does not open is not wrapped again either.
     pub fn rewrap(&self, place: Place<'_>, sealed: &Sealed) -> Result<Option<Sealed>, Error> {
-        if sealed.key_id == self.active_id() {
-            return Ok(None);
-        }
-        let data_key = self.unwrap_key(place, sealed)?;
+        let (format, data_key) = self.data_key(place, &sealed.key_id, &sealed.wrapped_key)?;
         // A secret that is damaged should be noticed while the key that wrapped it is still known.
-        decrypt(&data_key, &secret_context(place), &sealed.ciphertext)?;
-        self.wrap(place, &data_key, sealed.ciphertext.clone()).map(Some)
+        let secret = decrypt(&data_key, &secret_context(format, place), &sealed.ciphertext)?;
+        match format {
+            Format::Place => self.seal(place, &secret).map(Some),
+            Format::Terms if sealed.key_id == self.active_id() => Ok(None),
+            Format::Terms => self.wrap(place, &data_key, sealed.ciphertext.clone()).map(Some),
+        }
     }
 
     fn wrap(
@@ -96,20 +116,24 @@ impl KeyRing {
         ciphertext: Vec<u8>,
     ) -> Result<Sealed, Error> {
         let key = self.active();
-        let wrapped_key = encrypt(&key.bytes, &key_context(place, &key.id), data_key)?;
+        let wrapped_key = encrypt(&key.bytes, &key_context(Format::Terms, place, &key.id), data_key)?;
         Ok(Sealed { key_id: key.id.clone(), wrapped_key, ciphertext })
     }
 
-    fn unwrap_key(&self, place: Place<'_>, sealed: &Sealed) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
-        let unknown = || Error::UnknownKey { key_id: sealed.key_id.clone() };
-        let key = self.key(&sealed.key_id).ok_or_else(unknown)?;
-        let opened = decrypt(&key.bytes, &key_context(place, &key.id), &sealed.wrapped_key)?;
-        let mut data_key = Zeroizing::new([0; KEY_BYTES]);
+    fn data_key(&self, place: Place<'_>, key_id: &str, wrapped: &[u8]) -> Result<(Format, DataKey), Error> {
+        let unknown = || Error::UnknownKey { key_id: key_id.to_owned() };
+        let key = self.key(key_id).ok_or_else(unknown)?;
+        let opened = [Format::Terms, Format::Place].into_iter().find_map(|format| {
+            let opened = decrypt(&key.bytes, &key_context(format, place, &key.id), wrapped).ok()?;
+            Some((format, opened))
+        });
+        let (format, opened) = opened.ok_or(Error::Unreadable)?;
         if opened.len() != KEY_BYTES {
             return Err(Error::Unreadable);
         }
+        let mut data_key = Zeroizing::new([0; KEY_BYTES]);
         data_key.copy_from_slice(&opened);
-        Ok(data_key)
+        Ok((format, data_key))
     }
 }
 
@@ -121,24 +145,40 @@ impl fmt::Debug for Sealed {
 }
 
 /// What a secret is authenticated with. The key-encryption key is no part of it, so that it can change.
-fn secret_context(place: Place<'_>) -> Vec<u8> {
-    context(&[b"secret", place.tenant.0.as_bytes(), place.credential.0.as_bytes(), place.field.as_bytes()])
+fn secret_context(format: Format, place: Place<'_>) -> Vec<u8> {
+    format.context("secret", place, &[])
 }
 
 /// What a wrapped data key is authenticated with.
-fn key_context(place: Place<'_>, key_id: &str) -> Vec<u8> {
-    let Place { tenant, credential, field } = place;
-    context(&[b"key", tenant.0.as_bytes(), credential.0.as_bytes(), field.as_bytes(), key_id.as_bytes()])
+fn key_context(format: Format, place: Place<'_>, key_id: &str) -> Vec<u8> {
+    format.context("key", place, &[key_id.as_bytes()])
 }
 
-/// Each part is preceded by its length, so that no two lists of parts are the same bytes.
-fn context(parts: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = b"automation vault 1".to_vec();
-    for part in parts {
-        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(part);
+/// What a sealed secret is bound to. A secret of the one format does not open as one of the other: each has data keys of
+/// its own.
+#[derive(Clone, Copy)]
+enum Format {
+    /// Its place without the terms: what was sealed before terms were authenticated.
+    Place,
+    /// Its place with the terms.
+    Terms,
+}
+
+impl Format {
+    /// Each part is preceded by its length, so that no two lists of parts are the same bytes.
+    fn context(self, of: &str, place: Place<'_>, more: &[&[u8]]) -> Vec<u8> {
+        let Place { tenant, credential, field, terms } = place;
+        let (mut bytes, terms): (_, &[&[u8]]) = match self {
+            Self::Place => (b"automation vault 1".to_vec(), &[]),
+            Self::Terms => (b"automation vault 2".to_vec(), &[terms.as_bytes()]),
+        };
+        let fixed = [of.as_bytes(), tenant.0.as_bytes(), credential.0.as_bytes(), field.as_bytes()];
+        for part in fixed.iter().chain(terms).chain(more) {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        bytes
     }
-    bytes
 }
 
 fn encrypt(key: &[u8; KEY_BYTES], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
@@ -191,7 +231,53 @@ mod tests {
             tenant: TenantId(Uuid::from_u128(tenant)),
             credential: CredentialId(Uuid::from_u128(credential)),
             field,
+            terms: Terms::of(&["bearer", "{}", "api.example.com:443"]),
         }
+    }
+
+    /// As secrets were sealed before terms were authenticated.
+    fn sealed_without_terms(ring: &KeyRing, place: Place<'_>) -> Sealed {
+        let (key, data_key) = (ring.active(), [7; KEY_BYTES]);
+        Sealed {
+            key_id: key.id.clone(),
+            wrapped_key: encrypt(&key.bytes, &key_context(Format::Place, place, &key.id), &data_key).unwrap(),
+            ciphertext: encrypt(&data_key, &secret_context(Format::Place, place), SECRET).unwrap(),
+        }
+    }
+
+    #[test]
+    fn under_other_terms_it_does_not_open() {
+        let here = place(1, 2, "secret");
+        let sealed = old().seal(here, SECRET).unwrap();
+        assert_eq!(old().check(here, &sealed.key_id, &sealed.wrapped_key), Ok(()));
+        for parts in [
+            &["bearer", "{}", "evil.example:443"][..],
+            &["bearer", "{}", "api.example.com:443", "evil.example:443"],
+            &["bearer", "{}api.example.com:443"],
+            &["hmac", "{}", "api.example.com:443"],
+            &[],
+        ] {
+            let changed = Place { terms: Terms::of(parts), ..here };
+            assert_eq!(old().open(changed, &sealed), Err(Error::Unreadable), "{parts:?}");
+            assert_eq!(old().check(changed, "old", &sealed.wrapped_key), Err(Error::Unreadable), "{parts:?}");
+            assert_eq!(new_and_old().rewrap(changed, &sealed), Err(Error::Unreadable), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_without_terms_opens_and_is_sealed_anew_with_them() {
+        let here = place(1, 2, "secret");
+        let sealed = sealed_without_terms(&old(), here);
+        assert_eq!(old().open(here, &sealed).unwrap().as_slice(), SECRET);
+        assert_eq!(old().open(place(1, 3, "secret"), &sealed), Err(Error::Unreadable));
+        let bound = old().rewrap(here, &sealed).unwrap().expect("the active key alone does not do");
+        assert_eq!(old().open(here, &bound).unwrap().as_slice(), SECRET);
+        assert_eq!(old().rewrap(here, &bound), Ok(None));
+        let changed = Place { terms: Terms::of(&["other"]), ..here };
+        assert_eq!(old().open(changed, &bound), Err(Error::Unreadable));
+        // The way back is closed: a data key that was kept opens nothing that was sealed anew.
+        let mixed = Sealed { wrapped_key: sealed.wrapped_key, ..bound };
+        assert_eq!(old().open(here, &mixed), Err(Error::Unreadable));
     }
 
     #[test]

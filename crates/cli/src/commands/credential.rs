@@ -7,7 +7,7 @@ pub(super) mod secret;
 use crate::exit;
 use crate::output::{Output, time};
 use crate::session::{DatabaseArgs, Session, TenantArgs};
-use automation_domain::credential::{AllowedHost, Scheme, is_key};
+use automation_domain::credential::{AllowedHost, Scheme, Terms, is_key};
 use automation_domain::id::CredentialId;
 use automation_service_kit::config::EncryptionConfig;
 use automation_service_kit::ids;
@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 #[derive(Subcommand, Debug)]
 pub enum CredentialCommand {
     /// Make a credential, or replace all of it; the secret is read from standard input or a file
+    ///
+    /// Whatever is changed, the secret is asked for again: it is encrypted together with where and how it is sent.
     Set(Box<SetArgs>),
     /// List a tenant's credentials, without their secrets
     List {
@@ -52,7 +54,7 @@ pub enum CredentialCommand {
         #[command(flatten)]
         tenant: TenantArgs,
     },
-    /// Wrap the data keys of all tenants' credentials with the active encryption key
+    /// Wrap the data keys of all tenants' secrets with the active encryption key, and bind what older versions sealed
     ///
     /// Repeat it after an interruption; what is done stays done. Needs a login that may act as automation_worker.
     Rekey {
@@ -161,8 +163,9 @@ async fn set(args: SetArgs, output: &Output) -> anyhow::Result<()> {
         .tx(session.scope(), async |connection| {
             let known = credentials::lock(connection, session.tenant, &key).await?;
             let credential_id = known.unwrap_or(fresh);
-            let place =
-                Place { tenant: session.tenant, credential: credential_id, field: credentials::SECRET_FIELD };
+            let terms = Terms::of_credential(&scheme, &allowed_hosts);
+            let (tenant, field) = (session.tenant, credentials::SECRET_FIELD);
+            let place = Place { tenant, credential: credential_id, field, terms };
             let secret = secret::stored(ring.seal(place, plain.as_bytes())?);
             let setting = Setting {
                 tenant_id: session.tenant,
@@ -195,7 +198,15 @@ async fn rotate(
         tenant: session.tenant,
         credential: credential.credential_id,
         field: credentials::SECRET_FIELD,
+        terms: credential.terms(),
     };
+    // A secret is not sealed for hosts that nobody gave together with one.
+    ring.check(place, &credential.key_id, &credential.wrapped_key).map_err(|error| {
+        exit::wrong(
+            format!("credential {key} is not as it was set: {error} [credential_tampered]"),
+            "automation credential show says what stands there now; automation credential set makes it right",
+        )
+    })?;
     let sealed = secret::stored(ring.seal(place, plain.as_bytes())?);
     let version = session
         .db

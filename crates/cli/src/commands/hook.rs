@@ -139,7 +139,7 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
     let ring = keys.ring()?;
     let session = tenant.open().await?;
     let secret = secret.take(verification)?;
-    let (secret_id, sealed) = secret.seal(&ring, session.tenant)?;
+    let (secret_id, sealed) = secret.seal(&ring, session.tenant, &hook)?;
     let made = session
         .db
         .tx(session.scope(), async |connection| {
@@ -174,8 +174,15 @@ async fn rotate(args: RotateArgs, output: &Output) -> anyhow::Result<()> {
     let ring = keys.ring()?;
     let session = tenant.open().await?;
     let hook = find(&session, &name).await?;
+    let keys = session
+        .db
+        .tx(session.scope(), async |connection| {
+            hooks::wrapped_keys(connection, session.tenant, &hook.hook_id).await
+        })
+        .await?;
+    secret::check(&ring, session.tenant, &hook, &keys)?;
     let secret = secret.take(hook.verification)?;
-    let (secret_id, sealed) = secret.seal(&ring, session.tenant)?;
+    let (secret_id, sealed) = secret.seal(&ring, session.tenant, &hook)?;
     session
         .db
         .tx(session.scope(), async |connection| {

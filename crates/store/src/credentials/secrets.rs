@@ -1,8 +1,8 @@
-//! What workers do with secrets: use them, say when, and store data keys wrapped anew.
+//! What workers do with secrets: use them, say when, and store them sealed anew.
 
 use super::{StoredSecret, authorization};
 use crate::Error;
-use automation_domain::credential::{AllowedHost, Scheme};
+use automation_domain::credential::{AllowedHost, Scheme, Terms};
 use automation_domain::id::{CredentialId, TenantId};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
@@ -23,13 +23,22 @@ pub struct UsableCredential {
     pub secret: StoredSecret,
 }
 
-/// A secret whose data key is to be wrapped with another key.
+impl UsableCredential {
+    /// What its secret is sealed for.
+    pub fn terms(&self) -> Terms {
+        Terms::of_credential(&self.scheme, &self.allowed_hosts)
+    }
+}
+
+/// A secret that may have to be sealed anew.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Wrapped {
+pub struct SealedCredential {
     /// The credential.
     pub credential_id: CredentialId,
     /// What workflows name it by.
     pub key: String,
+    /// What it is sealed for.
+    pub terms: Terms,
     /// The secret.
     pub secret: StoredSecret,
 }
@@ -102,40 +111,37 @@ pub async fn used(
     Ok(())
 }
 
-/// Up to `limit` secrets of a tenant that another key than `active` wrapped, after the key `after` in order; role worker.
+/// Up to `limit` secrets of a tenant, after the key `after` in order; role worker.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn wrapped_by_others(
+pub async fn sealed(
     connection: &mut PgConnection,
     tenant: TenantId,
-    active: &str,
     after: &str,
     limit: i64,
-) -> Result<Vec<Wrapped>, Error> {
+) -> Result<Vec<SealedCredential>, Error> {
     let rows = sqlx::query(
-        "SELECT credential_id, key, key_id, wrapped_key, ciphertext FROM credentials
-          WHERE tenant_id = $1 AND key_id <> $2 AND key > $3 ORDER BY key LIMIT $4",
+        "SELECT credential_id, key, kind, fields, allowed_hosts, key_id, wrapped_key, ciphertext FROM credentials
+          WHERE tenant_id = $1 AND key > $2 ORDER BY key LIMIT $3",
     )
     .bind(tenant.0)
-    .bind(active)
     .bind(after)
     .bind(limit)
     .fetch_all(connection)
     .await?;
     rows.iter()
         .map(|row| {
-            Ok(Wrapped {
-                credential_id: CredentialId(row.try_get("credential_id")?),
-                key: row.try_get("key")?,
-                secret: secret(row)?,
-            })
+            let credential_id = CredentialId(row.try_get("credential_id")?);
+            let (scheme, allowed_hosts) = authorization(row, credential_id)?;
+            let terms = Terms::of_credential(&scheme, &allowed_hosts);
+            Ok(SealedCredential { credential_id, key: row.try_get("key")?, terms, secret: secret(row)? })
         })
         .collect()
 }
 
-/// Stores a data key wrapped anew, unless the secret was changed since it was read; role worker.
+/// Stores a secret sealed anew, unless it was changed since it was read; role worker.
 ///
 /// # Errors
 ///
@@ -143,18 +149,19 @@ pub async fn wrapped_by_others(
 pub async fn rewrap(
     connection: &mut PgConnection,
     tenant: TenantId,
-    read: &Wrapped,
-    rewrapped: &StoredSecret,
+    read: &SealedCredential,
+    anew: &StoredSecret,
 ) -> Result<bool, Error> {
     let done = sqlx::query(
-        "UPDATE credentials SET key_id = $4, wrapped_key = $5
+        "UPDATE credentials SET key_id = $4, wrapped_key = $5, ciphertext = $6
           WHERE tenant_id = $1 AND credential_id = $2 AND wrapped_key = $3",
     )
     .bind(tenant.0)
     .bind(read.credential_id.0)
     .bind(&read.secret.wrapped_key)
-    .bind(&rewrapped.key_id)
-    .bind(&rewrapped.wrapped_key)
+    .bind(&anew.key_id)
+    .bind(&anew.wrapped_key)
+    .bind(&anew.ciphertext)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() > 0)

@@ -1,6 +1,8 @@
 //! The secrets of webhooks, encrypted: opaque here.
 
+use super::hook;
 use crate::Error;
+use automation_domain::credential::Terms;
 use automation_domain::hook::HookId;
 use automation_domain::id::{HookSecretId, TenantId};
 use sqlx::postgres::PgRow;
@@ -18,15 +20,28 @@ pub struct HookSecret {
     pub ciphertext: Vec<u8>,
 }
 
-/// A secret whose data key is to be wrapped with another key.
+/// A secret that may have to be sealed anew.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ReadSecret {
+pub struct SealedSecret {
     /// The secret's id.
     pub secret_id: HookSecretId,
     /// Its webhook.
-    pub hook_id: String,
+    pub hook_id: HookId,
+    /// What it is sealed for.
+    pub terms: Terms,
     /// The secret.
     pub secret: HookSecret,
+}
+
+/// The data key of a secret, encrypted: says whether the webhook is as it was when the secret was sealed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WrappedKey {
+    /// The secret's id.
+    pub secret_id: HookSecretId,
+    /// The key-encryption key that wrapped it.
+    pub key_id: String,
+    /// The data key, encrypted.
+    pub wrapped_key: Vec<u8>,
 }
 
 impl fmt::Debug for HookSecret {
@@ -35,40 +50,70 @@ impl fmt::Debug for HookSecret {
     }
 }
 
-/// Up to `limit` secrets of a tenant that another key than `active` wrapped, after the id `after` in order; role worker.
+/// Up to `limit` secrets of a tenant, after the id `after` in order; role worker.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn wrapped_by_others(
+pub async fn sealed(
     connection: &mut PgConnection,
     tenant: TenantId,
-    active: &str,
     after: Option<HookSecretId>,
     limit: i64,
-) -> Result<Vec<ReadSecret>, Error> {
+) -> Result<Vec<SealedSecret>, Error> {
     let rows = sqlx::query(
-        "SELECT hook_id, secret_id, key_id, wrapped_key, ciphertext FROM hook_secrets
-          WHERE tenant_id = $1 AND key_id <> $2 AND ($3::uuid IS NULL OR secret_id > $3)
-          ORDER BY secret_id LIMIT $4",
+        "SELECT h.hook_id, h.name, h.verification, h.headers, h.id_header,
+                s.secret_id, s.key_id, s.wrapped_key, s.ciphertext
+           FROM hook_secrets s JOIN hooks h ON h.tenant_id = s.tenant_id AND h.hook_id = s.hook_id
+          WHERE s.tenant_id = $1 AND ($2::uuid IS NULL OR s.secret_id > $2)
+          ORDER BY s.secret_id LIMIT $3",
     )
     .bind(tenant.0)
-    .bind(active)
     .bind(after.map(|id| id.0))
     .bind(limit)
     .fetch_all(connection)
     .await?;
     let read = |row: &PgRow| {
-        Ok(ReadSecret {
+        let hook = hook(row, &row.try_get::<String, _>("hook_id")?)?;
+        Ok(SealedSecret {
             secret_id: HookSecretId(row.try_get("secret_id")?),
-            hook_id: row.try_get("hook_id")?,
+            terms: hook.terms(),
+            hook_id: hook.hook_id,
             secret: secret(row)?,
         })
     };
     rows.iter().map(read).collect()
 }
 
-/// Stores a data key wrapped anew; false when the secret is gone. Role worker.
+/// The data keys of the secrets of a webhook that are good now; role api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn wrapped_keys(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    hook_id: &HookId,
+) -> Result<Vec<WrappedKey>, Error> {
+    let rows = sqlx::query(
+        "SELECT secret_id, key_id, wrapped_key FROM hook_secrets
+          WHERE tenant_id = $1 AND hook_id = $2 AND (expires_at IS NULL OR expires_at > now())",
+    )
+    .bind(tenant.0)
+    .bind(hook_id.as_str())
+    .fetch_all(connection)
+    .await?;
+    let read = |row: &PgRow| {
+        Ok(WrappedKey {
+            secret_id: HookSecretId(row.try_get("secret_id")?),
+            key_id: row.try_get("key_id")?,
+            wrapped_key: row.try_get("wrapped_key")?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Stores a secret sealed anew; false when it is gone. Role worker.
 ///
 /// # Errors
 ///
@@ -76,19 +121,20 @@ pub async fn wrapped_by_others(
 pub async fn rewrap(
     connection: &mut PgConnection,
     tenant: TenantId,
-    read: &ReadSecret,
-    rewrapped: &HookSecret,
+    read: &SealedSecret,
+    anew: &HookSecret,
 ) -> Result<bool, Error> {
     let done = sqlx::query(
-        "UPDATE hook_secrets SET key_id = $5, wrapped_key = $6
+        "UPDATE hook_secrets SET key_id = $5, wrapped_key = $6, ciphertext = $7
           WHERE tenant_id = $1 AND hook_id = $2 AND secret_id = $3 AND wrapped_key = $4",
     )
     .bind(tenant.0)
-    .bind(&read.hook_id)
+    .bind(read.hook_id.as_str())
     .bind(read.secret_id.0)
     .bind(&read.secret.wrapped_key)
-    .bind(&rewrapped.key_id)
-    .bind(&rewrapped.wrapped_key)
+    .bind(&anew.key_id)
+    .bind(&anew.wrapped_key)
+    .bind(&anew.ciphertext)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() > 0)

@@ -129,29 +129,76 @@ async fn use_is_noted_once_a_minute() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn data_keys_are_wrapped_anew_unless_the_secret_changed_meanwhile() -> anyhow::Result<()> {
+async fn secrets_are_sealed_anew_unless_they_changed_meanwhile() -> anyhow::Result<()> {
     let world = World::new().await?;
     for (number, key) in ["a", "b", "c"].into_iter().enumerate() {
         set(&world.api, world.tenant, key, id(number as u128 + 1), &secret("old", key.as_bytes())).await?;
     }
     let tenant = world.tenant;
     let read = async |connection: &mut PgConnection, after: &str| {
-        credentials::wrapped_by_others(connection, tenant, "new", after, 2).await
+        credentials::sealed(connection, tenant, after, 2).await
     };
     let page = world.worker.tx(world.scope(), async |connection| read(connection, "").await).await?;
-    assert_eq!(page.iter().map(|wrapped| wrapped.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(page.iter().map(|sealed| sealed.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     set(&world.api, tenant, "b", id(2), &secret("new", b"rotated")).await?;
+    let anew = StoredSecret { ciphertext: b"sealed anew".to_vec(), ..secret("new", b"a2") };
     world
         .worker
         .tx(world.scope(), async |connection| {
-            assert!(credentials::rewrap(connection, tenant, &page[0], &secret("new", b"a2")).await?);
+            assert!(credentials::rewrap(connection, tenant, &page[0], &anew).await?);
             assert!(!credentials::rewrap(connection, tenant, &page[1], &secret("new", b"b2")).await?);
-            let rest = read(connection, "").await?;
-            assert_eq!(rest.iter().map(|wrapped| wrapped.key.as_str()).collect::<Vec<_>>(), ["c"]);
-            assert!(read(connection, "c").await?.is_empty());
+            assert_eq!(read(connection, "").await?[0].secret, anew);
+            let rest = read(connection, "b").await?;
+            assert_eq!(rest.iter().map(|sealed| sealed.key.as_str()).collect::<Vec<_>>(), ["c"]);
             Ok::<_, Error>(())
         })
         .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_a_secret_goes_changes_with_the_secret_alone() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    set(&world.api, world.tenant, "crm", id(1), &secret("k1", b"one")).await?;
+    let attempt = async |db: &Db, sql: &str| {
+        let sql = sql.to_owned();
+        db.tx(Scope::Tenant(world.tenant), async |connection| {
+            connection.execute(AssertSqlSafe(sql)).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+    };
+    for db in [&world.api, &world.operator, &world.database.store(automation_store::DbRole::Owner)] {
+        for change in [
+            "allowed_hosts = '{evil.example:443}'",
+            "allowed_hosts = array_append(allowed_hosts, 'evil.example:443')",
+            "kind = 'bearer'",
+            "fields = '{\"username\": \"eve\"}'",
+            // Half a secret is none.
+            "kind = 'bearer', wrapped_key = 'x'",
+            "kind = 'bearer', ciphertext = 'x'",
+        ] {
+            let refused = attempt(db, &format!("UPDATE credentials SET {change}")).await;
+            let told = refused.expect_err(change).to_string();
+            assert!(told.contains("changes with its secret alone"), "{change}: {told}");
+        }
+        attempt(db, "UPDATE credentials SET used_at = now(), version = version").await.unwrap_or_else(
+            |error| {
+                assert!(error.to_string().contains("permission denied"), "{error}");
+            },
+        );
+    }
+    assert_eq!(
+        set(
+            &world.api,
+            world.tenant,
+            "crm",
+            id(1),
+            &StoredSecret { ciphertext: b"another".to_vec(), ..secret("k1", b"two") }
+        )
+        .await?,
+        2
+    );
     Ok(())
 }
 
@@ -172,11 +219,10 @@ async fn no_role_can_do_more_with_a_secret_than_it_must() -> anyhow::Result<()> 
     let api = Scope::Tenant(world.tenant);
     for sql in [
         "SELECT ciphertext FROM credentials",
-        "SELECT wrapped_key FROM credentials",
         "SELECT * FROM credentials",
         "SELECT 1 FROM credentials WHERE ciphertext > 'a'",
         "UPDATE credentials SET version = 1 RETURNING ciphertext",
-        "DELETE FROM credentials RETURNING wrapped_key",
+        "DELETE FROM credentials RETURNING ciphertext",
         "UPDATE credentials SET key = encode(ciphertext, 'hex')",
         "UPDATE credentials SET tenant_id = tenant_id",
         "UPDATE credentials SET key = 'other'",
@@ -185,7 +231,6 @@ async fn no_role_can_do_more_with_a_secret_than_it_must() -> anyhow::Result<()> 
     }
     for sql in [
         "UPDATE credentials SET allowed_hosts = '{evil.example:443}'",
-        "UPDATE credentials SET ciphertext = ''",
         "UPDATE credentials SET fields = '{}'",
         "DELETE FROM credentials",
         "INSERT INTO credentials (tenant_id, credential_id, key, kind, allowed_hosts, key_id, wrapped_key, ciphertext)

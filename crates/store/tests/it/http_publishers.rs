@@ -122,23 +122,72 @@ async fn a_webhook_has_the_secrets_that_are_good_now() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_data_key_is_wrapped_anew_unless_its_secret_is_gone() -> anyhow::Result<()> {
+async fn a_secret_is_sealed_anew_unless_it_is_gone() -> anyhow::Result<()> {
     let world = World::new().await?;
-    assert!(make_hook(&world, &hook("stripe", 1)).await?);
+    let made = hook("stripe", 1);
+    assert!(make_hook(&world, &made).await?);
     let scope = [world.tenant];
+    let next =
+        HookSecret { wrapped_key: b"anew".to_vec(), ciphertext: b"sealed anew".to_vec(), ..secret("next") };
     let (first, again) = world
         .worker
         .tx(Scope::Tenants(&scope), async |connection| {
-            let read = hooks::wrapped_by_others(connection, world.tenant, "next", None, 10).await?;
-            let next =
-                HookSecret { key_id: "next".to_owned(), wrapped_key: b"anew".to_vec(), ..secret("next") };
+            let read = hooks::sealed(connection, world.tenant, None, 10).await?;
+            assert_eq!((&read[0].hook_id, read[0].terms), (&made.hook_id, made.terms()));
             let first = hooks::rewrap(connection, world.tenant, &read[0], &next).await?;
             Ok::<_, Error>((first, hooks::rewrap(connection, world.tenant, &read[0], &next).await?))
         })
         .await?;
     assert!(first && !again);
-    let anew = "SELECT count(*) FROM hook_secrets WHERE key_id = 'next' AND ciphertext = 'sealed' AND wrapped_key = 'anew'";
-    assert_eq!(world.database.count(anew).await?, 1);
+    let keys = world
+        .api
+        .tx(Scope::Tenant(world.tenant), async |connection| {
+            hooks::wrapped_keys(connection, world.tenant, &made.hook_id).await
+        })
+        .await?;
+    assert_eq!((keys.len(), &keys[0].wrapped_key[..]), (1, &b"anew"[..]));
+    Ok(())
+}
+
+#[test]
+fn everything_that_makes_an_event_of_a_call_is_part_of_a_webhooks_terms() {
+    let one = hook("stripe", 1);
+    let changed: [Hook; 6] = [
+        Hook { hook_id: HookId::from_random(&[2; 24]), ..one.clone() },
+        Hook { name: "shop".to_owned(), ..one.clone() },
+        Hook { verification: Verification::Token, ..one.clone() },
+        Hook { headers: vec![], ..one.clone() },
+        Hook { headers: vec!["user-agent".to_owned(), "x-more".to_owned()], ..one.clone() },
+        Hook { id_header: Some("user-agent".to_owned()), headers: vec![], ..one.clone() },
+    ];
+    for other in changed {
+        assert_ne!(other.terms(), one.terms(), "{other:?}");
+    }
+    assert_eq!(one.clone().terms(), one.terms());
+}
+
+#[tokio::test]
+async fn nobody_changes_a_webhook_or_makes_its_secret_last() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    assert!(make_hook(&world, &hook("stripe", 1)).await?);
+    world.database.execute("UPDATE hook_secrets SET expires_at = now() + interval '1 hour'").await?;
+    for (statement, reason) in [
+        ("UPDATE hooks SET headers = '{}'", "permission denied"),
+        ("UPDATE hooks SET name = 'other'", "permission denied"),
+        ("UPDATE hook_secrets SET ciphertext = ''", "permission denied"),
+        ("UPDATE hook_secrets SET expires_at = NULL", "not later"),
+        ("UPDATE hook_secrets SET expires_at = expires_at + interval '1 second'", "not later"),
+    ] {
+        for db in [&world.api, &world.operator] {
+            let changed = db
+                .tx(Scope::Tenant(world.tenant), async |connection| {
+                    sqlx::query(statement).execute(connection).await?;
+                    Ok::<_, Error>(())
+                })
+                .await;
+            assert!(changed.is_err_and(|error| error.to_string().contains(reason)), "{statement}");
+        }
+    }
     Ok(())
 }
 
@@ -184,11 +233,7 @@ async fn a_tenant_may_grant_to_its_keys_and_webhooks_and_to_no_user_of_the_broke
 #[tokio::test]
 async fn whoever_makes_secrets_cannot_read_them_back() -> anyhow::Result<()> {
     let world = World::new().await?;
-    for statement in [
-        "SELECT hash FROM api_keys",
-        "SELECT ciphertext FROM hook_secrets",
-        "SELECT wrapped_key FROM hook_secrets",
-    ] {
+    for statement in ["SELECT hash FROM api_keys", "SELECT ciphertext FROM hook_secrets"] {
         let read = world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {

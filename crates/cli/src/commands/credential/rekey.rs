@@ -4,7 +4,7 @@ use super::{KeysArgs, rekey_hooks, secret};
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
-use automation_store::credentials::{self, Wrapped};
+use automation_store::credentials::{self, SealedCredential};
 use automation_store::tenants::{self, Tenant};
 use automation_store::{Db, DbRole, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
@@ -21,7 +21,7 @@ pub(super) struct Count {
     pub(super) unreadable: Vec<(String, String)>,
 }
 
-/// Wraps every data key that another key than the active one wrapped.
+/// Wraps every data key that another key than the active one wrapped, and seals anew what was sealed without its terms.
 pub async fn run(keys: &KeysArgs, database: &DatabaseArgs, output: &Output) -> anyhow::Result<()> {
     let ring = keys.ring()?;
     let db = database.db(DbRole::Worker)?;
@@ -60,25 +60,18 @@ async fn rekey(db: &Db, ring: &KeyRing, tenant: &Tenant) -> anyhow::Result<Count
     loop {
         let page = db
             .tx(Scope::Tenants(&scope), async |connection| {
-                let page = credentials::wrapped_by_others(
-                    connection,
-                    tenant.tenant_id,
-                    ring.active_id(),
-                    &after,
-                    PAGE,
-                )
-                .await?;
-                for wrapped in &page {
-                    match rewrap(ring, tenant, wrapped) {
+                let page = credentials::sealed(connection, tenant.tenant_id, &after, PAGE).await?;
+                for read in &page {
+                    match rewrap(ring, tenant, read) {
                         Ok(Some(sealed)) => {
                             let secret = secret::stored(sealed);
                             // False when someone rotated it meanwhile: then the active key wrapped it.
                             let done =
-                                credentials::rewrap(connection, tenant.tenant_id, wrapped, &secret).await?;
+                                credentials::rewrap(connection, tenant.tenant_id, read, &secret).await?;
                             count.rewrapped += usize::from(done);
                         }
                         Ok(None) => {}
-                        Err(error) => count.unreadable.push((wrapped.key.clone(), error.to_string())),
+                        Err(error) => count.unreadable.push((read.key.clone(), error.to_string())),
                     }
                 }
                 Ok::<_, automation_store::Error>(page)
@@ -94,14 +87,15 @@ async fn rekey(db: &Db, ring: &KeyRing, tenant: &Tenant) -> anyhow::Result<Count
 fn rewrap(
     ring: &KeyRing,
     tenant: &Tenant,
-    wrapped: &Wrapped,
+    read: &SealedCredential,
 ) -> Result<Option<Sealed>, automation_vault::Error> {
     let place = Place {
         tenant: tenant.tenant_id,
-        credential: wrapped.credential_id,
+        credential: read.credential_id,
         field: credentials::SECRET_FIELD,
+        terms: read.terms,
     };
-    let stored = wrapped.secret.clone();
+    let stored = read.secret.clone();
     let sealed =
         Sealed { key_id: stored.key_id, wrapped_key: stored.wrapped_key, ciphertext: stored.ciphertext };
     ring.rewrap(place, &sealed)

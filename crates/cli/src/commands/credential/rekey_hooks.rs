@@ -3,7 +3,7 @@
 use super::rekey::{Count, PAGE};
 use automation_domain::hook::SECRET_FIELD;
 use automation_domain::id::CredentialId;
-use automation_store::hooks::{self, HookSecret, ReadSecret};
+use automation_store::hooks::{self, HookSecret, SealedSecret};
 use automation_store::tenants::Tenant;
 use automation_store::{Db, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
@@ -15,9 +15,7 @@ pub async fn rekey(db: &Db, ring: &KeyRing, tenant: &Tenant, count: &mut Count) 
     loop {
         let page = db
             .tx(Scope::Tenants(&scope), async |connection| {
-                let active = ring.active_id();
-                let page =
-                    hooks::wrapped_by_others(connection, tenant.tenant_id, active, after, PAGE).await?;
+                let page = hooks::sealed(connection, tenant.tenant_id, after, PAGE).await?;
                 for read in &page {
                     match rewrap(ring, tenant, read) {
                         Ok(Some(Sealed { key_id, wrapped_key, ciphertext })) => {
@@ -44,10 +42,14 @@ pub async fn rekey(db: &Db, ring: &KeyRing, tenant: &Tenant, count: &mut Count) 
 fn rewrap(
     ring: &KeyRing,
     tenant: &Tenant,
-    read: &ReadSecret,
+    read: &SealedSecret,
 ) -> Result<Option<Sealed>, automation_vault::Error> {
-    let place =
-        Place { tenant: tenant.tenant_id, credential: CredentialId(read.secret_id.0), field: SECRET_FIELD };
+    let place = Place {
+        tenant: tenant.tenant_id,
+        credential: CredentialId(read.secret_id.0),
+        field: SECRET_FIELD,
+        terms: read.terms,
+    };
     let HookSecret { key_id, wrapped_key, ciphertext } = read.secret.clone();
     ring.rewrap(place, &Sealed { key_id, wrapped_key, ciphertext })
 }

@@ -45,6 +45,13 @@ impl SecretArgs {
                 text.pop();
             }
         }
+        if text.is_empty() {
+            return Err(exit::usage(
+                "no secret was given; it is asked for again whatever is changed, since it is encrypted together with where \
+                 and how it is sent [secret_required]",
+                "give the secret on standard input or with --from-file",
+            ));
+        }
         scheme.check_secret(&text).map_err(|problem| {
             exit::usage(problem, "give the secret on standard input or with --from-file")
         })?;
