@@ -26,7 +26,7 @@ pub enum EventCommand {
     /// Publish one event and wait for the broker's confirm
     Publish(Box<PublishArgs>),
     /// Show a recorded event, and for each trigger that listens for it why it started a run or none
-    Show(show::ShowArgs),
+    Show(Box<show::ShowArgs>),
 }
 
 /// Arguments of `automation event publish`.
@@ -66,7 +66,7 @@ pub struct PublishArgs {
 pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         EventCommand::Publish(args) => publish(*args, output).await,
-        EventCommand::Show(args) => show::run(args, output).await,
+        EventCommand::Show(args) => show::run(*args, output).await,
     }
 }
 
