@@ -1,8 +1,8 @@
 # The demo: another program, with only what other services get, publishes events; then a table shows what became of them.
 
-# Once per data directory, so that a second `up` changes nothing; `./dev demo` runs it whenever it is asked to.
+# Once per database, so that a second `up` changes nothing; `./dev demo` runs it whenever it is asked to.
 demo_once() {
-    if [ -e "$STATE/run/demo-done" ]; then
+    if marked demo; then
         say "The demo ran before; ./dev demo runs it again."
         return
     fi
@@ -15,7 +15,7 @@ demo() {
         return
     fi
     run_demo
-    : >"$STATE/run/demo-done"
+    mark demo
 }
 
 run_demo() {

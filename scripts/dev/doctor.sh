@@ -42,6 +42,7 @@ doctor_programs() {
     if [ -z "$missing" ]; then good "packages"; else
         bad "missing packages: $missing" "./dev up installs them where it may; else apt-get install --no-install-recommends $missing"
     fi
+    if has cc; then good "a C compiler"; else bad "no C compiler, which Rust links with" "./dev up installs it where it may; else apt-get install gcc libc6-dev"; fi
     if cargo nextest --version >/dev/null 2>&1; then good "cargo-nextest"; else note "cargo-nextest is not installed; ./dev test uses cargo test"; fi
     if cargo deny --version >/dev/null 2>&1; then good "cargo-deny"; else note "cargo-deny is not installed; ./dev test skips licences and bans"; fi
 }

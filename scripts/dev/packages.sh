@@ -1,10 +1,10 @@
 # What has to be on the machine, and installing what is not.
 
+# For the servers.
 missing_packages() {
     postgres_bin || echo postgresql
     rabbitmq_bin || echo rabbitmq-server
     has curl || echo curl
-    if ! has cc; then echo gcc libc6-dev; fi
     if [ "$(uname)" = Linux ]; then
         has setsid && has setpriv && has flock || echo util-linux
     fi

@@ -69,6 +69,21 @@ postgres_create() {
         die "initdb failed; see $STATE/log/initdb.log"
     rm -f "$PGROOT/password"
     mv "$PGROOT/data.new" "$PGROOT/data"
+    superuser_mark | write_file "$PGROOT/superuser"
+}
+
+# Which password the cluster knows, without telling it.
+superuser_mark() { printf '%s' "$SECRET_PG_SUPERUSER" | sha256sum; }
+
+# secrets.env was lost, and has another password than the cluster: it is set without asking for the former one, by a server that
+# serves nobody.
+postgres_restore_superuser() {
+    if [ "$(cat "$PGROOT/superuser" 2>/dev/null)" = "$(superuser_mark)" ]; then return; fi
+    step "Giving Postgres the passwords of a new secrets.env"
+    (cd / && echo "ALTER ROLE postgres PASSWORD '$SECRET_PG_SUPERUSER';" |
+        as_postgres_user "$POSTGRES_BIN/postgres" --single -D "$PGROOT/data" postgres) >>"$STATE/log/initdb.log" 2>&1 ||
+        die "the superuser's password could not be set; see $STATE/log/initdb.log"
+    superuser_mark | write_file "$PGROOT/superuser"
 }
 
 # After a kill -9 the server's own lock file stays. Postgres sees through it, with two exceptions in which it refuses to
@@ -104,6 +119,7 @@ postgres_start() {
     if process_lives postgres; then return; fi
     exchange_taken_ports POSTGRES
     postgres_drop_stale_lock
+    postgres_restore_superuser
     step "Starting Postgres on 127.0.0.1:$PORT_POSTGRES"
     # No Unix socket: its path may be at most 107 bytes long, and a clone's folder is often deeper.
     # Autovacuum looks every ten seconds: each finished run leaves dead rows in runs_open and wakeups, which otherwise take
@@ -134,6 +150,7 @@ postgres_stop() { process_stop postgres INT 30; }
 sql() {
     local database=$1
     shift
+    postgres_bin || die "psql is not here."
     PGPASSWORD=$SECRET_PG_SUPERUSER PGCONNECT_TIMEOUT=5 "$POSTGRES_BIN/psql" -X -q -At -v ON_ERROR_STOP=1 \
         -h 127.0.0.1 -p "$PORT_POSTGRES" -U postgres -d "$database" ${1:+-c "$1"}
 }
@@ -141,8 +158,8 @@ sql() {
 # Roles, their passwords, the database. Skipped while nothing of it has changed, so a second `up` is quick.
 postgres_prepare() {
     local fingerprint
-    fingerprint=$(cat "$ROOT"/deploy/postgres/*.sql "$STATE/secrets.env" | cksum)
-    if [ "$(cat "$PGROOT/prepared" 2>/dev/null)" = "$fingerprint" ]; then return; fi
+    fingerprint=$(cat "$ROOT"/deploy/postgres/*.sql "$STATE/secrets.env" | sha256sum | cut -c1-32)
+    if marked prepared "$fingerprint"; then return; fi
     {
         cat "$ROOT/deploy/postgres/roles.sql"
         echo "ALTER ROLE automation_owner PASSWORD '$SECRET_PG_OWNER';"
@@ -153,7 +170,7 @@ postgres_prepare() {
         echo "ALTER ROLE automation PASSWORD '$SECRET_PG_ALL';"
         cat "$ROOT/deploy/postgres/database.sql"
     } | sql postgres || die "the database roles could not be prepared (see above); ./dev reset begins from nothing."
-    echo "$fingerprint" | write_file "$PGROOT/prepared"
+    mark prepared "$fingerprint"
 }
 
 postgres_url() { # role password database

@@ -22,8 +22,18 @@ process_identity() { # pid
 # Prints the pid of the named process if it lives and is ours.
 process_pid() { # name
     local pid identity
+    process_adopt "$1"
     read -r pid identity 2>/dev/null <"$STATE/run/$1.pid" || return 1
     [ -n "${identity:-}" ] && [ "$(process_identity "$pid")" = "$identity" ] && echo "$pid"
+}
+
+# Somebody deleted the pid files under what runs: a process also carries its name in its environment. Its children inherit that,
+# and are younger.
+process_adopt() { # name
+    local pid
+    if [ -e "$STATE/run/$1.pid" ] || [ ! -d "$STATE/run" ] || [ ! -d /proc/self ]; then return; fi
+    pid=$(grep -lzxF "AUTOMATION_DEV_PROCESS=$STATE/run/$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 | sort -n | head -n 1)
+    if [ -n "$pid" ]; then printf '%s %s\n' "$pid" "$(process_identity "$pid")" | write_file "$STATE/run/$1.pid"; fi
 }
 
 process_lives() { process_pid "$1" >/dev/null; }
@@ -37,7 +47,7 @@ process_start() { # name command...
     has setsid || session=
     export -f process_identity
     # shellcheck disable=SC2016
-    $session bash -c '
+    AUTOMATION_DEV_PROCESS="$STATE/run/$name" $session bash -c '
         printf "%s %s\n" "$$" "$(process_identity $$)" >"$1"
         shift
         # 1024 open files, a usual default, is few for a server; Erlang reserves memory per possible file, so not "all".

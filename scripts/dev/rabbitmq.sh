@@ -31,6 +31,7 @@ rabbitmq_env() {
         RABBITMQ_ENABLED_PLUGINS_FILE="$dir/enabled_plugins" RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf"
         RABBITMQ_CONF_ENV_FILE="$dir/rabbitmq-env.conf"
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
+        AUTOMATION_DEV_PROCESS="$STATE/run/rabbitmq"
         # Makes the start script become the Erlang machine, so the pid we record is the node's own.
         RUNNING_UNDER_SYSTEMD=true)
 }
@@ -124,6 +125,12 @@ management() { # method path [json]
         "http://127.0.0.1:$PORT_AMQP_MANAGEMENT$2"
 }
 
+# Prints what the API answers.
+management_read() { # path
+    curl -sS --fail --max-time 10 -K <(printf 'user = "admin:%s"\n' "$SECRET_AMQP_ADMIN") \
+        "http://127.0.0.1:$PORT_AMQP_MANAGEMENT$1"
+}
+
 management_do() { # method path json
     local code
     code=$(management "$@") || die "RabbitMQ's management API does not answer on port $PORT_AMQP_MANAGEMENT."
@@ -135,11 +142,16 @@ management_do() { # method path json
 
 management_put() { management_do PUT "$@"; } # path json
 
+# The mark is the node's own, so that it goes with the node's data.
+rabbitmq_prepared() { # fingerprint
+    management_read /api/global-parameters/dev-prepared 2>/dev/null | grep -qF "\"$1\""
+}
+
 # PUT and the import are idempotent throughout.
 rabbitmq_prepare() {
     local fingerprint permissions="$ROOT/rabbitmq/permissions.json" all='{"configure":".*","write":".*","read":".*"}'
-    fingerprint=$(cat "$STATE/secrets.env" "$ROOT/scripts/dev/rabbitmq.sh" "$permissions" | cksum)
-    if [ "$(cat "$STATE/rabbitmq/prepared" 2>/dev/null)" = "$fingerprint" ]; then return; fi
+    fingerprint=$(cat "$STATE/secrets.env" "$ROOT/scripts/dev/rabbitmq.sh" "$permissions" | sha256sum | cut -c1-32)
+    if rabbitmq_prepared "$fingerprint"; then return; fi
     management_put /api/vhosts/automation '{}'
     management_put /api/users/admin "{\"password\":\"$SECRET_AMQP_ADMIN\",\"tags\":\"administrator\"}"
     # `monitoring` lets the engine read its queues' state through the management API, and change nothing there.
@@ -151,7 +163,7 @@ rabbitmq_prepare() {
     management_do POST /api/definitions "$(cat "$permissions")"
     management_put /api/permissions/automation/demo-publisher \
         '{"configure":"^$","write":"^automation\\.events$","read":"^$"}'
-    echo "$fingerprint" | write_file "$STATE/rabbitmq/prepared"
+    management_put /api/global-parameters/dev-prepared "{\"name\":\"dev-prepared\",\"value\":\"$fingerprint\"}"
 }
 
 amqp_url() { # user password [vhost]

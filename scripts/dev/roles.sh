@@ -16,7 +16,7 @@ roles_up() {
     STARTED=
     for role in $ROLES; do
         if process_lives "$role"; then
-            if [ "$(cat "$STATE/run/$role.build" 2>/dev/null)" != "$(build_id)" ]; then
+            if [ -e "$STATE/run/$role.build" ] && [ "$(cat "$STATE/run/$role.build")" != "$(build_id)" ]; then
                 say "$role runs an older build; ./dev down and ./dev up take the new one."
             fi
             continue

@@ -15,10 +15,25 @@ servers_launch() {
     open_state
     require_packages
     lock
+    stop_what_cannot_be_reached
     load_ports
     load_secrets
     postgres_start
     rabbitmq_start
+}
+
+# Without the files that name ports and passwords, nobody can talk to what runs; with new ones it is started again.
+stop_what_cannot_be_reached() {
+    local name
+    if [ -f "$STATE/ports.env" ] && [ -f "$STATE/secrets.env" ]; then return; fi
+    for name in $ROLES postgres rabbitmq epmd; do
+        if process_lives "$name"; then
+            say "ports.env or secrets.env is gone, so everything that runs is started again."
+            roles_down
+            servers_down
+            return
+        fi
+    done
 }
 
 servers_await() {

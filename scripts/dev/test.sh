@@ -1,4 +1,4 @@
-# `test` and `bench`: on the same private servers as `up`, each test in a database and a virtual host of its own.
+# `test`: on the same private servers as `up`, each test in a database and a virtual host of its own.
 
 # Leaves the servers as they were found. Several tests may run at once: each holds the file `test-users` shared, and the
 # last one out stops the servers, unless somebody asked for them to stay.
@@ -32,56 +32,62 @@ in_test_env() {
 }
 
 run_tests() {
-    local filters=() keep=no argument
+    local filters=() keep=no newer=no argument
     for argument in "$@"; do
         case $argument in
         --keep) keep=yes ;;
-        -*) die "test does not know '$argument'; it takes --keep and words that tests' names contain." ;;
+        --newer) newer=yes ;;
+        -*) die "test does not know '$argument'; it takes --keep, --newer and words that tests' names contain." ;;
         *) filters+=("$argument") ;;
         esac
     done
     require_cargo
-    # Before clippy, which links build scripts.
-    if test_servers_given; then require_compiler; else require_packages; fi
-    if [ ${#filters[@]} -eq 0 ]; then check_sources; fi
-    borrow_servers
-    if [ "$keep" = yes ]; then servers_want; fi
-    step "Tests"
-    if cargo nextest --version >/dev/null 2>&1; then
-        in_test_env cargo nextest run --locked --workspace ${filters[@]+"${filters[@]}"}
-        # nextest leaves out the examples in the documentation.
-        if [ ${#filters[@]} -eq 0 ]; then in_test_env cargo test --locked --workspace --doc --quiet; fi
-    else
-        in_test_env cargo test --locked --workspace -- ${filters[@]+"${filters[@]}"}
+    if [ "$newer" = yes ]; then
+        if [ "$keep" = yes ]; then die "--newer leaves nothing running, so --keep does not go with it."; fi
+        with_newer_servers run_tests ${filters[@]+"${filters[@]}"}
+        return
     fi
+    # Before clippy, which links build scripts.
+    require_compiler
+    if ! test_servers_given; then require_packages; fi
+    if [ ${#filters[@]} -eq 0 ]; then check_sources; fi
+    part "Servers" borrow_servers
+    if [ "$keep" = yes ]; then servers_want; fi
+    if cargo nextest --version >/dev/null 2>&1; then
+        # Building alone, so that the tests' own time is told.
+        part "Building the tests" in_test_env cargo nextest run --locked --workspace --no-run
+        part "Tests" in_test_env cargo nextest run --locked --workspace ${filters[@]+"${filters[@]}"}
+        # nextest leaves out the examples in the documentation.
+        if [ ${#filters[@]} -eq 0 ]; then
+            part "Examples in the documentation" in_test_env cargo test --locked --workspace --doc --quiet
+        fi
+    else
+        part "Tests" in_test_env cargo test --locked --workspace -- ${filters[@]+"${filters[@]}"}
+    fi
+    if [ ${#filters[@]} -eq 0 ]; then prove_hundredths; fi
+    print_parts
     say "Everything passed in $SECONDS s."
 }
 
 # What needs no server.
 check_sources() {
-    local script
     cd "$ROOT" || exit
-    step "Shell scripts"
-    for script in dev .ci/run scripts/dev/*.sh; do bash -n "$script"; done
-    if has shellcheck; then shellcheck -x -S warning dev .ci/run scripts/dev/*.sh; fi
-    step "Format"
-    cargo fmt --all --check
-    check_asyncapi
+    part "Shell scripts" check_scripts
+    part "Format" cargo fmt --all --check
+    part "AsyncAPI" check_asyncapi
     announce_interpreters
-    step "Clippy"
-    cargo clippy --locked --workspace --all-targets -- -D warnings
+    part "Clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
     if cargo deny --version >/dev/null 2>&1; then
-        step "Dependencies"
         # Advisories need a database from the network, so they are a command of their own: cargo deny check advisories.
-        cargo deny --locked check bans licenses sources
+        part "Dependencies" cargo deny --locked check bans licenses sources
     else
         say "cargo-deny is not installed: licences and bans of dependencies are not checked."
     fi
 }
 
-bench() {
-    require_cargo
-    borrow_servers
-    require_compiler
-    in_test_env cargo run --release --locked --quiet -p automation-bench -- "$@"
+check_scripts() {
+    local script scripts=(dev .ci/run scripts/dev/*.sh scripts/dev/prove/*.sh)
+    for script in "${scripts[@]}"; do bash -n "$script"; done
+    if has shellcheck; then shellcheck -x -S warning "${scripts[@]}"; fi
+    for script in deploy/compose/*.sh; do sh -n "$script"; done
 }

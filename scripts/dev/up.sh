@@ -40,13 +40,13 @@ prepare() {
     example_once
 }
 
-# Once per data directory, like the demo: what was changed since then stays changed.
+# Once per database, like the demo: what was changed since then stays changed.
 example_once() {
-    if [ -e "$STATE/run/examples-done" ]; then return; fi
+    if marked examples; then return; fi
     automation tenant grant demo --user demo-publisher --types '*' >&2
     set -- "$ROOT"/examples/*.yaml
     if [ -e "$1" ]; then automation workflow apply "$@" --tenant demo >&2; fi
-    : >"$STATE/run/examples-done"
+    mark examples
 }
 
 # Shows the logs until Ctrl-C, and then stops what `up` started. A role that ends is reported, never restarted.

@@ -23,6 +23,10 @@ pub(crate) struct Effort {
     pub(crate) parked: u64,
     /// Active triggers.
     pub(crate) triggers: usize,
+    /// How often each of two binaries is measured.
+    pub(crate) turns: usize,
+    /// Measuring a binary, each time.
+    pub(crate) turn: Duration,
 }
 
 impl Effort {
@@ -39,7 +43,14 @@ impl Effort {
             at_once: 10_000,
             parked: 1_000_000,
             triggers: 100_000,
+            turns: 8,
+            turn: seconds(30),
         }
+    }
+
+    /// For one turn of two binaries.
+    pub(crate) fn of_turn(self) -> Self {
+        Self { measure: self.turn, ..self }
     }
 
     /// A few seconds each, on a tenth of the rows: shows that everything works, and little more.
@@ -55,6 +66,8 @@ impl Effort {
             at_once: 2_000,
             parked: 100_000,
             triggers: 10_000,
+            turns: 2,
+            turn: seconds(4),
         }
     }
 }

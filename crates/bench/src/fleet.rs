@@ -1,24 +1,23 @@
 //! A whole engine for one measurement: a database and a virtual host of its own, a workflow, role processes.
 
+use crate::engine::{Engine, Servers};
 use crate::prepared::Prepared;
 use crate::process::{self, CpuTimes};
 use crate::progress::Progress;
+use crate::publishing_user::PublishingUser;
 use crate::role::Role;
 use crate::workload::Workload;
 use anyhow::Context;
 use automation_broker::publisher::{Publisher, PublisherConfig};
-use automation_broker::topology::Topology;
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_service_kit::ids::new_id;
 use automation_store::{DbRole, Scope, workflows};
 use automation_test_support::broker::TestVhost;
 use automation_test_support::database::TestDatabase;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// How long draining may take, and how long the engine may stand still.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,14 +29,12 @@ pub(crate) struct Fleet {
     pub(crate) database: TestDatabase,
     pub(crate) publisher: Publisher,
     pub(crate) user: String,
-    program: PathBuf,
+    pub(crate) engine: Engine,
     /// Contacts of each tenant.
     pub(crate) contacts: usize,
     pub(crate) progress: Arc<Progress>,
     vhost: TestVhost,
     rabbitmq_pid: u32,
-    /// The service that its runs call, if they do.
-    service: Option<String>,
     roles: BTreeMap<Role, Child>,
 }
 
@@ -65,55 +62,51 @@ impl Fleet {
 
     /// The same without its roles: [`Self::start_roles`] starts them.
     pub(crate) async fn at_rest(prepared: &Prepared, workload: &Workload) -> anyhow::Result<Self> {
-        let (database, vhost) = (prepared.copy().await?, TestVhost::create().await?);
-        Topology::standard().apply(vhost.amqp_url()).await?;
+        let database = prepared.copy().await?;
         publish_workflow(&database, prepared, workload).await?;
-        let mut config = PublisherConfig::new(&prepared.admit(&vhost).await?, "bench");
+        let service = match workload {
+            Workload::Request(service) => Some(service.clone()),
+            Workload::Note | Workload::Tag | Workload::Ten | Workload::Wait(_) => None,
+        };
+        let engine = Engine::Linked { program: prepared.program.clone(), service };
+        Self::of(engine, database, &prepared.user, prepared.contacts).await
+    }
+
+    /// A fleet of any engine, at rest, on a database that has its tenants and their workflows; the load is to have so many
+    /// contacts of each.
+    pub(crate) async fn of(
+        engine: Engine,
+        database: TestDatabase,
+        user: &PublishingUser,
+        contacts: usize,
+    ) -> anyhow::Result<Self> {
+        let vhost = TestVhost::create().await?;
+        engine.declare(Servers { database_url: database.url(), amqp_url: vhost.amqp_url() }).await?;
+        let mut config = PublisherConfig::new(&user.admit(&vhost).await?, "bench");
         config.lanes = LANES;
         let publisher = Publisher::connect_with(config).await?;
         let rabbitmq_pid = process::rabbitmq_pid(vhost.management_url()).await?;
         Ok(Self {
             database,
             publisher,
-            user: prepared.user.clone(),
-            program: prepared.program.clone(),
-            contacts: prepared.contacts,
+            user: user.name().to_owned(),
+            engine,
+            contacts,
             progress: Arc::default(),
             vhost,
             rabbitmq_pid,
-            service: match workload {
-                Workload::Request(service) => Some(service.clone()),
-                Workload::Note | Workload::Tag | Workload::Ten | Workload::Wait(_) => None,
-            },
             roles: BTreeMap::new(),
         })
     }
 
     /// Starts every role in a process of its own.
     pub(crate) fn start_roles(&mut self) -> anyhow::Result<()> {
+        let servers = Servers { database_url: self.database.url(), amqp_url: self.vhost.amqp_url() };
         for role in Role::ALL {
-            let child = self.start_role(role)?;
+            let child = self.engine.start(role, servers, &self.progress)?;
             self.roles.insert(role, child);
         }
         Ok(())
-    }
-
-    fn start_role(&self, role: Role) -> anyhow::Result<Child> {
-        let mut child = Command::new(&self.program)
-            .args(["role", role.name()])
-            .args(self.service.iter().flat_map(|service| ["--allow", service.as_str()]))
-            .env("BENCH_DATABASE_URL", self.database.url())
-            .env("BENCH_AMQP_URL", self.vhost.amqp_url())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {}", role.name()))?;
-        if let Some(output) = child.stdout.take() {
-            let progress = self.progress.clone();
-            tokio::spawn(async move { progress.follow(output).await });
-        }
-        Ok(child)
     }
 
     /// The processes of the roles.
@@ -174,7 +167,7 @@ impl Fleet {
     /// Drains all roles; each must end well.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         for (role, mut child) in std::mem::take(&mut self.roles) {
-            drop(child.stdin.take());
+            self.engine.stop(&mut child).await?;
             let status = tokio::time::timeout(PATIENCE, child.wait())
                 .await
                 .with_context(|| format!("{} does not drain", role.name()))??;

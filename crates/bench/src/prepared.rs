@@ -1,32 +1,26 @@
 //! What every engine of the benchmark begins with: tenants with their contacts, loaded once and copied for each.
 
+use crate::publishing_user::PublishingUser;
 use anyhow::Context;
-use automation_broker::management::Management;
-use automation_broker::permissions;
 use automation_domain::id::{ContactId, TenantId};
-use automation_service_kit::ids::new_id;
 use automation_store::tenants::{self, Grant};
 use automation_store::{Db, DbRole, Scope, contacts};
-use automation_test_support::broker::{MANAGEMENT_URL, TestVhost};
 use automation_test_support::builders;
 use automation_test_support::database::TestDatabase;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub(crate) const TENANTS: usize = 50;
-/// What the publishing user logs in with.
-const PASSWORD: &str = "bench";
 /// Contacts made in one transaction.
 const AT_ONCE: usize = 5_000;
 
 /// A database to copy, and a user of the broker who may publish for its tenants.
 pub(crate) struct Prepared {
     database: TestDatabase,
-    management: Management,
     pub(crate) tenants: Vec<TenantId>,
     /// Contacts of each tenant.
     pub(crate) contacts: usize,
-    pub(crate) user: String,
+    pub(crate) user: PublishingUser,
     /// What roles are started from: a copy of this program, whose pages in memory this process has no part in.
     pub(crate) program: PathBuf,
 }
@@ -35,15 +29,13 @@ impl Prepared {
     /// Makes tenants that have so many contacts together.
     pub(crate) async fn load(contacts: usize) -> anyhow::Result<Self> {
         let database = TestDatabase::create().await?;
-        let management = Management::new(&std::env::var(MANAGEMENT_URL)?)?;
-        let user = format!("bench-{}", new_id().simple());
-        management.create_user(&user, PASSWORD).await?;
+        let user = PublishingUser::create().await?;
         let (operator, worker) = (database.store(DbRole::Operator), database.store(DbRole::Worker));
         let mut tenants = Vec::with_capacity(TENANTS);
         for number in 0..TENANTS {
             let tenant_id = builders::tenant(&operator, &tenant_key(number)).await?;
             let event_types = vec!["*".to_owned()];
-            let grant = Grant { tenant_id, amqp_user: user.clone(), event_types, expires_at: None };
+            let grant = Grant { tenant_id, amqp_user: user.name().to_owned(), event_types, expires_at: None };
             operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
             add_contacts(&worker, tenant_id, contacts / TENANTS).await?;
             tenants.push(tenant_id);
@@ -55,7 +47,7 @@ impl Prepared {
         let own = std::env::current_exe()?;
         let program = own.with_file_name("automation-bench-role");
         std::fs::copy(own, &program).context("copying the benchmark's program for its roles")?;
-        Ok(Self { database, management, tenants, contacts: contacts / TENANTS, user, program })
+        Ok(Self { database, tenants, contacts: contacts / TENANTS, user, program })
     }
 
     /// A database with all of it.
@@ -63,17 +55,9 @@ impl Prepared {
         self.database.copy().await
     }
 
-    /// Lets the user publish in a virtual host; gives the URL to do it with.
-    pub(crate) async fn admit(&self, vhost: &TestVhost) -> anyhow::Result<String> {
-        let (general, topic) = permissions::publisher(".*");
-        self.management.set_permissions(vhost.name(), &self.user, &general).await?;
-        self.management.set_topic_permissions(vhost.name(), &self.user, &topic).await?;
-        vhost.amqp_url_as(&self.user, PASSWORD)
-    }
-
     /// Forgets the user; the database goes with the value.
     pub(crate) async fn remove(self) -> anyhow::Result<()> {
-        Ok(self.management.delete_user(&self.user).await?)
+        self.user.remove().await
     }
 }
 

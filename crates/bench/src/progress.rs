@@ -1,13 +1,17 @@
-//! How far the engine is, as its processes tell: each prints a line whenever one of its counters has moved.
+//! How far the engine is, as its processes tell: a linked role prints a line whenever its counter has moved, a binary is
+//! asked for its metrics.
 
+use crate::role::Role;
 use automation_service_kit::metrics::Metrics;
+use std::net::SocketAddr;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::ChildStdout;
 use tokio_util::sync::CancellationToken;
 
-/// How often a role looks at its counters.
+/// How often counters are looked at.
 const TELL_EVERY: Duration = Duration::from_millis(20);
 
 /// What the roles have committed so far.
@@ -27,6 +31,15 @@ pub(crate) enum Told {
 }
 
 impl Told {
+    /// The counter of a role, if it has one that the load is regulated by.
+    pub(crate) fn by(role: Role) -> Option<Self> {
+        match role {
+            Role::Ingest => Some(Self::Recorded),
+            Role::Executor => Some(Self::Finished),
+            Role::Scheduler => None,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Recorded => "recorded",
@@ -59,15 +72,36 @@ impl Progress {
         let mut lines = BufReader::new(output).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             let Some((word, number)) = line.trim().split_once(' ') else { continue };
-            let counter = match word {
-                "recorded" => &self.recorded,
-                "finished" => &self.finished,
+            let told = match word {
+                "recorded" => Told::Recorded,
+                "finished" => Told::Finished,
                 _ => continue,
             };
             if let Ok(number) = number.parse() {
-                counter.store(number, Ordering::Relaxed);
+                self.counter(told).store(number, Ordering::Relaxed);
             }
         }
+    }
+
+    fn counter(&self, told: Told) -> &AtomicU64 {
+        match told {
+            Told::Recorded => &self.recorded,
+            Told::Finished => &self.finished,
+        }
+    }
+}
+
+/// Follows the metrics that a role shows at its admin address, for as long as anybody else holds `progress`.
+pub(crate) async fn scrape(progress: Weak<Progress>, admin: SocketAddr, told: Told) {
+    let (client, url) = (reqwest::Client::new(), format!("http://{admin}/metrics"));
+    while let Some(progress) = progress.upgrade() {
+        let metrics = async { client.get(&url).send().await?.error_for_status()?.text().await };
+        // It does not listen yet, or no more: then the counter stays where it is.
+        if let Ok(metrics) = metrics.await {
+            progress.counter(told).store(sum(&metrics, told.series()), Ordering::Relaxed);
+        }
+        drop(progress);
+        tokio::time::sleep(TELL_EVERY).await;
     }
 }
 

@@ -120,7 +120,8 @@ fn requests(allow: Option<AllowEntry>) -> Requests {
     Requests { per_host: defaults.at_once, outbound: Outbound { allow, ..Outbound::default() }, ..defaults }
 }
 
-fn user_of(amqp_url: &str) -> String {
+/// Who logs in by a URL of the broker.
+pub(crate) fn user_of(amqp_url: &str) -> String {
     let rest = amqp_url.split_once("://").map_or(amqp_url, |(_, rest)| rest);
     rest.split([':', '@']).next().unwrap_or_default().to_owned()
 }

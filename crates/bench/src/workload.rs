@@ -37,8 +37,14 @@ pub(crate) struct Traces {
 }
 
 impl Workload {
-    /// A trigger, a condition that every event meets which the trigger lets in, the actions, the end.
+    /// The definition, compiled.
     pub(crate) fn compile(&self) -> anyhow::Result<Workflow> {
+        workflow::parse_value(&self.definition(), automation_actions::contracts(), &Limits::default())
+            .map_err(|problems| anyhow::anyhow!("the benchmark's workflow: {problems:?}"))
+    }
+
+    /// A trigger, a condition that every event meets which the trigger lets in, the actions, the end.
+    pub(crate) fn definition(&self) -> Value {
         let actions = self.actions();
         let mut edges = vec![
             json!(["ordered", "large"]),
@@ -52,16 +58,14 @@ impl Workload {
         ] } })];
         nodes.extend(actions);
         nodes.push(json!({ "id": "end", "action": "stop_workflow" }));
-        let definition = json!({
+        json!({
             "apiVersion": "automation/v1", "key": "large-orders", "name": "Large orders",
             "triggers": [{
                 "id": "ordered", "event": "order.created",
                 "where": { "field": "event.data.total", "op": "greater_than", "value": 50 },
             }],
             "nodes": nodes, "edges": edges,
-        });
-        workflow::parse_value(&definition, automation_actions::contracts(), &Limits::default())
-            .map_err(|problems| anyhow::anyhow!("the benchmark's workflow: {problems:?}"))
+        })
     }
 
     fn actions(&self) -> Nodes {

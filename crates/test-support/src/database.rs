@@ -40,6 +40,15 @@ impl TestDatabase {
         Ok(Self { url: url_of(&name)?, name })
     }
 
+    /// Makes a database without any table, with the roles that there are: for a binary that migrates it itself.
+    pub async fn empty() -> anyhow::Result<Self> {
+        let mut admin = connect(&server_url()?).await?;
+        let name = unique_name();
+        make_empty(&mut admin, &name).await?;
+        admin.close().await?;
+        Ok(Self { url: url_of(&name)?, name })
+    }
+
     /// Makes another database with all that this one holds. Nobody may be connected to this one meanwhile; whoever still
     /// is, is disconnected.
     pub async fn copy(&self) -> anyhow::Result<Self> {
@@ -138,21 +147,26 @@ async fn template(admin: &mut PgConnection) -> anyhow::Result<String> {
     // It gets its name when it is complete: a test run that was interrupted leaves nothing that looks finished.
     let making = format!("{TEMPLATE}making");
     run(admin, &format!("DROP DATABASE IF EXISTS {making} WITH (FORCE)")).await?;
-    run(admin, &format!("CREATE DATABASE {making} OWNER automation_owner")).await?;
+    make_empty(admin, &making).await?;
     let url = url_of(&making)?;
-    let mut connection = connect(&url).await?;
-    run(
-        &mut connection,
-        "ALTER SCHEMA public OWNER TO automation_owner; REVOKE ALL ON SCHEMA public FROM PUBLIC",
-    )
-    .await?;
-    connection.close().await?;
     let owner = Db::new(&url, DbRole::Owner, PoolSize::default())?;
     migrate(&owner).await.context("migrating the template")?;
     owner.close().await;
     disconnect_all(admin, &making).await?;
     run(admin, &format!("ALTER DATABASE {making} RENAME TO {name}")).await?;
     Ok(name)
+}
+
+/// As `deploy/postgres/database.sql` makes it.
+async fn make_empty(admin: &mut PgConnection, name: &str) -> anyhow::Result<()> {
+    run(admin, &format!("CREATE DATABASE {name} OWNER automation_owner")).await?;
+    let mut connection = connect(&url_of(name)?).await?;
+    run(
+        &mut connection,
+        "ALTER SCHEMA public OWNER TO automation_owner; REVOKE ALL ON SCHEMA public FROM PUBLIC",
+    )
+    .await?;
+    Ok(connection.close().await?)
 }
 
 /// A backend outlives its connection for a moment, and a template may have none.

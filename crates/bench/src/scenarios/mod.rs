@@ -14,13 +14,14 @@ pub(crate) use matching::Evaluated;
 pub(crate) use raw_broker::RawBroker;
 pub(crate) use raw_cycle::RawCycle;
 pub(crate) use requests::Requests;
-pub(crate) use throughput::Figures;
+pub(crate) use throughput::{Figures, measure_fleet};
 
 use crate::effort::Effort;
 use crate::load::{Ids, Matching, Packing};
 use crate::prepared::Prepared;
 use crate::report::{Machine, Report};
 use crate::workload::Workload;
+use anyhow::Context;
 use clap::ValueEnum;
 use throughput::Setup;
 
@@ -155,6 +156,21 @@ fn throughputs() -> [(Scenario, Setup); 6] {
             note("1 in 10 matches, one by one", Packing::Single, Ids::Ordered, Matching::Tenth),
         ),
     ]
+}
+
+/// The loads that these scenarios put on the engine.
+///
+/// # Errors
+///
+/// When one of them is no such load.
+pub(crate) fn rates(only: &[Scenario]) -> anyhow::Result<Vec<Setup>> {
+    let setup = |wanted: &Scenario| {
+        let found = throughputs().into_iter().find(|(scenario, _)| scenario == wanted);
+        found.map(|(_, setup)| setup).with_context(|| {
+            format!("{wanted:?} is no load: --only packed, single, tag or tenth… can be compared")
+        })
+    };
+    only.iter().map(setup).collect()
 }
 
 /// Steady loads.

@@ -52,7 +52,11 @@ pub(crate) struct Figures {
 
 /// Measures one load on an engine of its own, and checks that nothing was lost or done twice.
 pub(crate) async fn measure(prepared: &Prepared, setup: &Setup, effort: Effort) -> anyhow::Result<Figures> {
-    let fleet = Fleet::start(prepared, &setup.workload).await?;
+    measure_fleet(Fleet::start(prepared, &setup.workload).await?, setup, effort).await
+}
+
+/// The same on a fleet that runs, and stops it.
+pub(crate) async fn measure_fleet(fleet: Fleet, setup: &Setup, effort: Effort) -> anyhow::Result<Figures> {
     let mut monitor = fleet.database.superuser().await?;
     let load = Load {
         packing: setup.packing,
