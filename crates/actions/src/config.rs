@@ -3,7 +3,7 @@
 use crate::StepContext;
 use automation_domain::contact::Contact;
 use automation_domain::interpreter::StepError;
-use automation_domain::json;
+use automation_domain::{json, text};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -35,8 +35,7 @@ pub(crate) fn optional_text<'a>(
     let text = match config.get(key) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => Cow::Borrowed(text.trim()),
-        Some(Value::Number(number)) => Cow::Owned(number.to_string()),
-        Some(Value::Bool(value)) => Cow::Owned(value.to_string()),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => text::of(value),
         Some(Value::Array(_) | Value::Object(_)) => {
             return Err(invalid(format!("{key} must be text, not a list or an object")));
         }

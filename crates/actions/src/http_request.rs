@@ -12,6 +12,7 @@ use automation_domain::credential;
 use automation_domain::effect::{HttpRequest, Request};
 use automation_domain::http::{check_header_name, check_header_value};
 use automation_domain::interpreter::StepError;
+use automation_domain::text;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,11 +177,10 @@ fn redirects(config: &Value) -> Result<u8, StepError> {
 fn save(config: &Value) -> Result<BTreeMap<String, String>, StepError> {
     let mut save = BTreeMap::new();
     for (name, path) in members(config, "save")? {
-        let Some(path) = path.as_str().filter(|path| contract::is_path(path)) else {
-            return Err(invalid(format!(
-                "save.{name} is not a path in the response: status, headers.<name>, body or body.<path>"
-            )));
-        };
+        let path = path.as_str().ok_or_else(|| invalid(format!("save.{name} is not a text")))?;
+        if let Err(reason) = contract::check_path(path) {
+            return Err(invalid(format!("save.{name} is not a path in the response: {reason}")));
+        }
         if !contract::is_variable(name) {
             return Err(invalid(format!("save.{name} is not the name of a variable: letters, digits and _")));
         }
@@ -210,9 +210,7 @@ fn members<'a>(
 fn scalar<'a>(value: &'a Value, at: &str) -> Result<Option<Cow<'a, str>>, StepError> {
     match value {
         Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(Cow::Borrowed(text))),
-        Value::Number(number) => Ok(Some(Cow::Owned(number.to_string()))),
-        Value::Bool(value) => Ok(Some(Cow::Owned(value.to_string()))),
+        Value::String(_) | Value::Number(_) | Value::Bool(_) => Ok(Some(text::of(value))),
         Value::Array(_) | Value::Object(_) => {
             Err(invalid(format!("{at} must be text, not a list or an object")))
         }

@@ -43,7 +43,9 @@ fn changes(prepared: Prepared) -> (Vec<RecordChange>, Value) {
 #[test]
 fn tags_are_text_without_outer_spaces() {
     let contact_id = Uuid::from_u128(1);
-    for (tag, expected) in [(json!(" vip "), "vip"), (json!(7), "7"), (json!(true), "true")] {
+    for (tag, expected) in
+        [(json!(" vip "), "vip"), (json!(7), "7"), (json!(17.0), "17"), (json!(true), "true")]
+    {
         for (action, kind) in [("add_tag", "add_tag"), ("remove_tag", "remove_tag")] {
             let (change, output) = prepared(action, json!({ "tag": tag }));
             let inner = json!({ "kind": kind, "tag": expected });
@@ -58,6 +60,7 @@ fn fields_take_values_of_their_kind() {
     for (field, value, stored) in [
         ("email", json!("a@b.c"), json!("a@b.c")),
         ("phone", json!(4930123), json!("4930123")),
+        ("phone", json!(4930123.0), json!("4930123")),
         ("score", json!(7.5), json!(7.5)),
         ("timezone", json!("Europe/Berlin"), json!("Europe/Berlin")),
         ("owner", Value::Null, Value::Null),

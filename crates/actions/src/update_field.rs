@@ -5,6 +5,7 @@ use crate::{Prepared, StepContext};
 use automation_domain::contact::field;
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{ContactChange, RecordChange};
+use automation_domain::text;
 use automation_domain::workflow::ActionContract;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -66,7 +67,7 @@ fn field(config: &Value) -> Result<Cow<'_, str>, StepError> {
 fn value(config: &Value, field: &str) -> Result<Value, StepError> {
     let value = match config.get("value") {
         // A phone number may well be written as a number, and comes out of a template as one.
-        Some(Value::Number(number)) if is_text(field) => Value::String(number.to_string()),
+        Some(Value::Number(number)) if is_text(field) => Value::String(text::of_number(number)),
         Some(value) => value.clone(),
         None => return Err(config::invalid("value is missing; null clears the field".to_owned())),
     };

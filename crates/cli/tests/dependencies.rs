@@ -58,11 +58,10 @@ const ENGINE: &[&str] = &[
 
 /// Libraries that few places may know, so that what they stand for can be changed there. The benchmark has SQL of its
 /// own: the raw run cycle that the engine is measured against.
-const OWNED: [(&str, &[&str]); 5] = [
+const OWNED: [(&str, &[&str]); 4] = [
     ("lapin", &["broker", "client"]),
     ("deadpool-lapin", &["broker"]),
     ("sqlx", &["store", "test-support", "bench"]),
-    ("minijinja", &["domain"]),
     ("chacha20poly1305", &["vault"]),
 ];
 

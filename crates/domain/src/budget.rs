@@ -113,6 +113,15 @@ impl Budget {
         result
     }
 
+    /// Checks the depth of a value that is made, or of one that is looked through.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded::Depth`] beyond `allowed`.
+    pub fn nest(&self, depth: u32, allowed: u32) -> Result<(), Exceeded> {
+        if depth > allowed { Err(Exceeded::Depth { allowed }) } else { Ok(()) }
+    }
+
     /// Steps charged so far.
     pub fn spent_steps(&self) -> u64 {
         self.allowed.steps - self.steps.get()

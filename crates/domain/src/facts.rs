@@ -6,7 +6,7 @@ use crate::event::RecordedEvent;
 use crate::id::RunId;
 use crate::interpreter::RunState;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// Everything known while a step is evaluated; a missing part makes its fields missing, never an error.
@@ -46,7 +46,36 @@ pub struct RunFacts<'a> {
 impl<'a> Facts<'a> {
     /// The value at a path such as `event.data.total` or `contact.fields.plan`; `None` when it is missing.
     pub fn field(&self, path: &FieldPath) -> Option<Cow<'a, Value>> {
-        lookup::field(self, path)
+        self.fact(path).map(Fact::into_json)
+    }
+
+    /// The same without a copy of what is large.
+    pub(crate) fn fact(&self, path: &FieldPath) -> Option<Fact<'a>> {
+        lookup::fact(self, path)
+    }
+}
+
+/// What is found at a path: borrowed, save for small values that the facts do not hold as JSON.
+#[derive(Debug)]
+pub(crate) enum Fact<'a> {
+    Json(Cow<'a, Value>),
+    /// The members of an object.
+    Members(&'a Map<String, Value>),
+    /// An object of parts that stand apart.
+    Whole(Vec<(&'a str, Fact<'a>)>),
+}
+
+impl<'a> Fact<'a> {
+    fn into_json(self) -> Cow<'a, Value> {
+        match self {
+            Self::Json(value) => value,
+            Self::Members(members) => Cow::Owned(Value::Object(members.clone())),
+            Self::Whole(parts) => {
+                let parts =
+                    parts.into_iter().map(|(name, part)| (name.to_owned(), part.into_json().into_owned()));
+                Cow::Owned(Value::Object(parts.collect()))
+            }
+        }
     }
 }
 

@@ -22,8 +22,6 @@ pub struct Limits {
     pub evaluation_steps: u64,
     /// Bytes that it may make together. Default 4 MiB.
     pub evaluation_bytes: u64,
-    /// Instructions a template may use, in minijinja's unit. Default 20,000.
-    pub template_fuel: u64,
     /// Largest compiled regular expression, in bytes. Default 256 KiB.
     pub regex_bytes: usize,
     /// Largest variables of a run, in bytes of JSON. Default 1 MiB.
@@ -50,7 +48,6 @@ impl Default for Limits {
             template_bytes: 64 * 1024,
             evaluation_steps: 500_000,
             evaluation_bytes: 4 * 1024 * 1024,
-            template_fuel: 20_000,
             regex_bytes: 256 * 1024,
             variables_bytes: 1024 * 1024,
             output_bytes: 256 * 1024,

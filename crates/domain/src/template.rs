@@ -9,13 +9,26 @@
 //!   fields that are null too. A field or name that cannot exist is refused when the template is read.
 //! - There is nothing to include, no file, no clock and no chance. Instructions and output are bounded.
 
-mod engine;
-mod references;
+mod ast;
+mod evaluate;
+mod filters;
+mod lexer;
+mod names;
+mod number;
+mod operators;
+mod output;
+mod parser;
+mod predicates;
+mod value;
 
+use crate::budget::Exceeded;
 use crate::facts::{Facts, FieldPath};
+use crate::json;
 use crate::limits::Limits;
 use crate::problem::Problem;
-use engine::Program;
+use ast::{Body, Expression, Statement, StatementKind};
+use evaluate::Evaluator;
+use output::Output;
 use serde_json::{Map, Value};
 
 /// A compiled string; one that is a single expression keeps the expression's type.
@@ -30,7 +43,19 @@ enum Source {
     Literal(String),
     /// `{{ contact.email }}` and nothing else: by far the most frequent, and found without running anything.
     Field(FieldPath),
-    Program(Box<Program>),
+    /// One expression: gives whatever it comes to.
+    Expression(Box<Program<Expression>>),
+    /// Gives a text.
+    Text(Box<Program<Body>>),
+}
+
+/// A template that has to be run.
+#[derive(Clone, Debug)]
+struct Program<T> {
+    code: T,
+    paths: Vec<FieldPath>,
+    slots: usize,
+    output_bytes: usize,
 }
 
 /// JSON whose strings are templates.
@@ -52,10 +77,44 @@ enum Part {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct RenderError {
-    /// Stable code: `template_failed`, `template_fuel`.
+    /// Stable code: `template_failed`, `over_budget`.
     pub code: String,
     /// One sentence that names the template's place.
     pub message: String,
+}
+
+/// Why a template, or a part of it, has no result.
+#[derive(Debug)]
+enum Failure {
+    /// One sentence about what cannot be done.
+    Failed(String),
+    OverBudget(Exceeded),
+}
+
+impl Failure {
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    /// At its place in the definition and its line in the template.
+    fn at(self, at: &str, line: u32) -> RenderError {
+        let line = if line > 1 { format!(" (line {line})") } else { String::new() };
+        match self {
+            Self::Failed(what) => {
+                RenderError { code: "template_failed".to_owned(), message: format!("{at}: {what}{line}") }
+            }
+            Self::OverBudget(exceeded) => RenderError {
+                code: "over_budget".to_owned(),
+                message: format!("{at}: the template {exceeded}{line}"),
+            },
+        }
+    }
+}
+
+impl From<Exceeded> for Failure {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::OverBudget(exceeded)
+    }
 }
 
 /// Whether a string is more than itself.
@@ -79,26 +138,37 @@ impl Template {
                 text.len()
             );
             return Err(Problem::new("bad_template", at, message));
-        } else if let Some(path) = references::single_field(text) {
-            Source::Field(FieldPath::partial(path, at)?)
         } else {
-            Source::Program(Box::new(Program::compile(text, at, limits)?))
+            Source::read(text, at, limits)?
         };
         Ok(Self { source, at: at.to_owned() })
     }
 
-    /// Renders it.
+    /// Renders it, at the cost of the facts' budget.
     ///
     /// # Errors
     ///
-    /// `template_fuel` when it takes too many instructions, `template_failed` for anything else: a sum of a text and
-    /// a number, an output beyond the limit.
+    /// `over_budget` when the budget does not suffice; `template_failed` for anything else: a sum of a text and a number,
+    /// an output beyond the limit.
     pub fn render(&self, facts: &Facts<'_>) -> Result<Value, RenderError> {
-        match &self.source {
-            Source::Literal(text) => Ok(Value::String(text.clone())),
-            Source::Field(path) => Ok(facts.field(path).map_or(Value::Null, std::borrow::Cow::into_owned)),
-            Source::Program(program) => program.run(facts, &self.at),
-        }
+        self.render_within(facts, 0)
+    }
+
+    /// The same at `depth` within a value.
+    fn render_within(&self, facts: &Facts<'_>, depth: u32) -> Result<Value, RenderError> {
+        let mut line = 1;
+        let rendered = match &self.source {
+            Source::Literal(text) => {
+                facts.budget.make(text.len()).map(|()| Value::String(text.clone())).map_err(Failure::from)
+            }
+            Source::Field(path) => facts.fact(path).map_or(Ok(Value::Null), |fact| {
+                let value = evaluate::value_of(fact, facts.budget)?;
+                Ok(output::to_json(&value, facts.budget, depth)?)
+            }),
+            Source::Expression(program) => program.value(facts, depth),
+            Source::Text(program) => program.text(facts, &mut line),
+        };
+        rendered.map_err(|failure| failure.at(&self.at, line))
     }
 
     /// Whether it reads a field below this root; `now.time` reads the contact's zone.
@@ -111,8 +181,54 @@ impl Template {
         match &self.source {
             Source::Literal(_) => &[],
             Source::Field(path) => std::slice::from_ref(path),
-            Source::Program(program) => program.references(),
+            Source::Expression(program) => &program.paths,
+            Source::Text(program) => &program.paths,
         }
+    }
+}
+
+impl Source {
+    fn read(text: &str, at: &str, limits: &Limits) -> Result<Self, Problem> {
+        let parser::Parsed { body, mut paths, slots } = parser::parse(text, at)?;
+        let mut body = body.into_vec();
+        let output_bytes = limits.output_bytes;
+        let is_whole = text.starts_with("{{") && text.ends_with("}}") && body.len() == 1;
+        match body.pop() {
+            Some(Statement { kind: StatementKind::Write(expression), .. }) if is_whole => {
+                if matches!(expression, Expression::Fact(_))
+                    && let Some(path) = paths.pop()
+                {
+                    return Ok(Self::Field(path));
+                }
+                Ok(Self::Expression(Box::new(Program { code: expression, paths, slots, output_bytes })))
+            }
+            last => {
+                body.extend(last);
+                Ok(Self::Text(Box::new(Program { code: body.into(), paths, slots, output_bytes })))
+            }
+        }
+    }
+}
+
+impl Program<Expression> {
+    fn value(&self, facts: &Facts<'_>, depth: u32) -> Result<Value, Failure> {
+        let mut evaluator = Evaluator::new(facts, &self.paths, self.slots)?;
+        let value = evaluator.evaluate(&self.code)?;
+        let value = output::to_json(&value, facts.budget, depth)?;
+        if json::size_bytes(&value) > self.output_bytes {
+            return Err(output::too_long(self.output_bytes));
+        }
+        Ok(value)
+    }
+}
+
+impl Program<Body> {
+    fn text(&self, facts: &Facts<'_>, line: &mut u32) -> Result<Value, Failure> {
+        let mut evaluator = Evaluator::new(facts, &self.paths, self.slots)?;
+        let mut output = Output::limited(facts.budget, self.output_bytes);
+        let written = evaluator.statements(&self.code, &mut output);
+        *line = evaluator.line;
+        written.map(|()| Value::String(output.finish()))
     }
 }
 
@@ -165,15 +281,24 @@ impl ValueTemplate {
     ///
     /// The error of the first template that fails.
     pub fn render(&self, facts: &Facts<'_>) -> Result<Value, RenderError> {
+        self.render_within(facts, 0)
+    }
+
+    fn render_within(&self, facts: &Facts<'_>, depth: u32) -> Result<Value, RenderError> {
         match &self.part {
-            Part::Literal(value) => Ok(value.clone()),
-            Part::Text(template) => template.render(facts),
-            Part::List(items) => {
-                items.iter().map(|item| item.render(facts)).collect::<Result<_, _>>().map(Value::Array)
-            }
+            Part::Literal(value) => output::copy(value, facts.budget).map_err(|exceeded| RenderError {
+                code: "over_budget".to_owned(),
+                message: format!("what stands without a template {exceeded}"),
+            }),
+            Part::Text(template) => template.render_within(facts, depth),
+            Part::List(items) => items
+                .iter()
+                .map(|item| item.render_within(facts, depth + 1))
+                .collect::<Result<_, _>>()
+                .map(Value::Array),
             Part::Object(members) => members
                 .iter()
-                .map(|(key, member)| Ok((key.clone(), member.render(facts)?)))
+                .map(|(key, member)| Ok((key.clone(), member.render_within(facts, depth + 1)?)))
                 .collect::<Result<Map<_, _>, _>>()
                 .map(Value::Object),
         }
@@ -226,5 +351,9 @@ impl Part {
     }
 }
 
+#[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
+mod language_tests;
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,11 @@ use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::facts::Facts;
 use automation_domain::id::{self, ContactId, RunId};
+use automation_domain::template::Template;
+use automation_domain::text;
 use automation_domain::workflow::Workflow;
 use automation_store::runs::NewRun;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 /// A run that an event asks for; entry rules over earlier runs are still to be applied.
 #[derive(Debug)]
@@ -76,7 +77,11 @@ pub(crate) fn matches(
 /// What a run that the event starts is unique by within the workflow.
 pub(crate) fn run_key(workflow: &Workflow, event: &Event, facts: &Facts<'_>) -> String {
     id::run_key(
-        key_of(workflow, facts)
+        workflow
+            .enrolment
+            .key
+            .as_ref()
+            .and_then(|key| key_of(key, facts))
             .or_else(|| event.subject.clone())
             .or_else(|| schedule_of(event).map(str::to_owned))
             .unwrap_or_else(|| event.id.clone()),
@@ -84,13 +89,53 @@ pub(crate) fn run_key(workflow: &Workflow, event: &Event, facts: &Facts<'_>) -> 
 }
 
 /// What the workflow says its runs are unique by; a key that cannot be rendered, or is empty, falls back to the default.
-fn key_of(workflow: &Workflow, facts: &Facts<'_>) -> Option<String> {
-    match workflow.enrolment.key.as_ref()?.render(facts).ok()? {
-        Value::String(text) if text.is_empty() => None,
-        Value::String(text) => Some(text),
-        Value::Null => None,
-        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            Some(other.to_string())
+fn key_of(key: &Template, facts: &Facts<'_>) -> Option<String> {
+    let key = key.render(facts).ok()?;
+    Some(text::of(&key).into_owned()).filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use automation_domain::id::EventId;
+    use automation_domain::limits::Limits;
+    use automation_test_support::builders;
+    use serde_json::{Value, json};
+
+    fn key(template: &str, id: Value) -> Option<String> {
+        let mut event = builders::event("acme", "1");
+        event.data = json!({ "id": id });
+        let now = DateTime::UNIX_EPOCH;
+        let recorded = RecordedEvent { event_id: EventId::derive(now, event.key), received_at: now, event };
+        let budget = Budget::default();
+        let facts =
+            Facts { event: Some(&recorded), contact: None, run: None, tenant: "acme", now, budget: &budget };
+        let template = Template::parse(template, "enrolment.key", &Limits::default()).unwrap();
+        key_of(&template, &facts)
+    }
+
+    #[test]
+    fn equal_values_come_to_one_key_however_the_template_joins_them() {
+        for (id, text) in [
+            (json!(17), "17"),
+            (json!(17.0), "17"),
+            (json!("17"), "17"),
+            (json!(17.5), "17.5"),
+            (json!(true), "true"),
+            (json!([17.0, null]), "[17,null]"),
+        ] {
+            assert_eq!(key("{{ event.data.id }}", id.clone()).as_deref(), Some(text), "{id}");
+            let joined = Some(format!("k-{text}"));
+            for template in [
+                "k-{{ event.data.id }}",
+                "{{ 'k-' ~ event.data.id }}",
+                "{{ ['k', event.data.id] | join('-') }}",
+            ] {
+                assert_eq!(key(template, id.clone()), joined, "{template} {id}");
+            }
+        }
+        for nothing in [json!(null), json!("")] {
+            assert_eq!(key("{{ event.data.id }}", nothing), None);
         }
     }
 }

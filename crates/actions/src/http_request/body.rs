@@ -3,6 +3,7 @@
 use super::url;
 use crate::config::invalid;
 use automation_domain::interpreter::StepError;
+use automation_domain::text;
 use serde_json::Value;
 
 /// Largest body, in bytes.
@@ -27,7 +28,7 @@ pub(super) fn read(config: &Value) -> Result<Option<Body>, StepError> {
     };
     let (text, content_type) = match form.as_str() {
         "json" => (value.to_string(), "application/json"),
-        "text" => (text(value), "text/plain; charset=utf-8"),
+        "text" => (text::of(value).into_owned(), "text/plain; charset=utf-8"),
         "form" => (url::encode_pairs(value, "body.form")?, "application/x-www-form-urlencoded"),
         _ => return Err(invalid(format!("body has no \"{form}\"; it takes json, text or form"))),
     };
@@ -52,13 +53,4 @@ pub(super) fn check_method(method: &str, has_body: bool) -> Result<(), StepError
         return Err(invalid(format!("a {method} request has no body")));
     }
     Ok(())
-}
-
-/// A template that is one expression keeps its type; as text, everything is text.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
 }

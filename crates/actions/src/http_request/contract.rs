@@ -1,10 +1,12 @@
 //! What the action takes.
 
 use super::{IDEMPOTENCY_KEY, KEY, MAX_MEMBERS, MAX_REDIRECTS, METHODS};
+use automation_domain::path::Path;
 use automation_domain::workflow::ActionContract;
 use serde_json::json;
 
-const PATH: &str = r"^(status|headers\.[A-Za-z0-9_-]+|body(\.[^.]+)*)$";
+/// How a path in a response begins; [`check_path`] knows the rest, and says what to write instead.
+const PATH: &str = r"^(status$|headers[.\[]|body($|[.\[]))";
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
 
 pub(crate) fn contract() -> ActionContract {
@@ -73,7 +75,7 @@ pub(crate) fn contract() -> ActionContract {
                     "additionalProperties": { "type": "string", "pattern": PATH },
                     "propertyNames": { "pattern": VARIABLE },
                     "maxProperties": MAX_MEMBERS,
-                    "description": "Variables to set from the response: name to path (status, headers.<name>, body, body.<path>). What is not there becomes null.",
+                    "description": "Variables to set from the response: name to path (status, headers.<name>, body, body.items[0].id). What is not there becomes null.",
                 },
             },
             "required": ["url"],
@@ -85,17 +87,15 @@ pub(crate) fn contract() -> ActionContract {
     }
 }
 
-/// Whether a text is a path in a response, as `PATH` says.
-pub(super) fn is_path(path: &str) -> bool {
-    if let Some(name) = path.strip_prefix("headers.") {
-        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        return !name.is_empty() && name.bytes().all(word);
-    }
-    let mut segments = path.split('.');
-    match segments.next() {
-        Some("status") => segments.next().is_none(),
-        Some("body") => segments.all(|segment| !segment.is_empty()),
-        Some(_) | None => false,
+/// Checks a path in a response.
+pub(super) fn check_path(text: &str) -> Result<(), String> {
+    let path = Path::parse(text).map_err(|error| error.to_string())?;
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    match path.segments() {
+        [root] if root == "status" => Ok(()),
+        [root, name] if root == "headers" && name.bytes().all(word) => Ok(()),
+        [root, ..] if root == "body" => Ok(()),
+        _ => Err("it takes status, headers.<name>, body or body.<path>".to_owned()),
     }
 }
 

@@ -74,6 +74,7 @@ fn no_value_can_change_the_rest_of_the_url() {
         (json!("a\r\nHost: x"), "a%0D%0AHost%3A%20x"),
         (json!("größe"), "gr%C3%B6%C3%9Fe"),
         (json!(1.5), "1.5"),
+        (json!(17.0), "17"),
         (json!(false), "false"),
     ] {
         let request = prepared(json!({ "url": "https://example.com/?x=1", "query": { "q": value } }));
@@ -91,6 +92,7 @@ fn a_body_has_one_of_three_forms() {
         (json!({"json": null}), "null", "application/json"),
         (json!({"text": "a\nb"}), "a\nb", "text/plain; charset=utf-8"),
         (json!({"text": 7}), "7", "text/plain; charset=utf-8"),
+        (json!({"text": [17.0, true, null]}), "[17,true,null]", "text/plain; charset=utf-8"),
         (json!({"form": {"a": "x y", "b": [1, 2]}}), "a=x%20y&b=1&b=2", "application/x-www-form-urlencoded"),
     ] {
         let request = prepared(json!({ "method": "PUT", "url": "https://e.com", "body": body }));
@@ -140,7 +142,13 @@ fn unacceptable_requests_are_refused_with_their_reason() {
         (json!({"url": url, "redirects": "two"}), "0 to 10"),
         (json!({"url": url, "save": {"a": "body..x"}}), "not a path"),
         (json!({"url": url, "save": {"a": "cookies.x"}}), "not a path"),
-        (json!({"url": url, "save": {"a": 1}}), "not a path"),
+        (json!({"url": url, "save": {"a": "body.items.*"}}), "* stands for nothing"),
+        (json!({"url": url, "save": {"a": "body.items[]"}}), "write [0]"),
+        (json!({"url": url, "save": {"a": "body.first name"}}), "write [\"…\"]"),
+        (json!({"url": url, "save": {"a": "body "}}), "blanks at its ends"),
+        (json!({"url": url, "save": {"a": "status.code"}}), "it takes status"),
+        (json!({"url": url, "save": {"a": "headers[\"x y\"]"}}), "it takes status"),
+        (json!({"url": url, "save": {"a": 1}}), "not a text"),
         (json!({"url": url, "save": {"1a": "body"}}), "not the name of a variable"),
     ] {
         let error = request(&config).expect_err(&config.to_string());

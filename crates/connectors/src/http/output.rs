@@ -5,6 +5,7 @@ use super::failure::Failure;
 use crate::mask::Mask;
 use automation_domain::effect::{HttpRequest, Outcome, Response};
 use automation_domain::json;
+use automation_domain::path::Path;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use serde_json::{Map, Value, json};
 
@@ -199,20 +200,13 @@ fn joined_headers(headers: &HeaderMap, mask: &Mask) -> Map<String, Value> {
     joined
 }
 
-/// The value at `status`, `headers.<name>`, `body` or `body.<path>`, where numbers count from 0 in lists; null where there
-/// is none.
+/// The value at `status`, `headers.<name>`, `body` or `body.<path>`; null where there is none.
 fn at(whole: &Value, path: &str) -> Value {
-    if let Some(name) = path.strip_prefix("headers.") {
-        return whole["headers"].get(name.to_ascii_lowercase()).cloned().unwrap_or_default();
-    }
-    let mut found = Some(whole);
-    for segment in path.split('.') {
-        found = match found {
-            Some(Value::Object(members)) => members.get(segment),
-            Some(Value::Array(items)) => segment.parse::<usize>().ok().and_then(|index| items.get(index)),
-            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => None,
-        };
-    }
+    let Ok(path) = Path::parse(path) else { return Value::Null };
+    let found = match path.segments() {
+        [root, name] if root == "headers" => whole["headers"].get(name.to_ascii_lowercase()),
+        _ => path.find(whole),
+    };
     found.cloned().unwrap_or_default()
 }
 

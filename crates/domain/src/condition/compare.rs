@@ -1,5 +1,6 @@
 //! Equality and order between values that come from forms, stores and people.
 
+use crate::text;
 use chrono::{DateTime, Utc};
 use serde_json::{Number, Value};
 use std::borrow::Cow;
@@ -39,7 +40,7 @@ pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
 pub(super) fn as_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Number(number) => Some(Cow::Owned(text::of_number(number))),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }

@@ -157,6 +157,25 @@ fn values_may_be_templates() {
 }
 
 #[test]
+fn a_number_has_one_text_for_every_operator() {
+    let mut sample = Sample::default();
+    sample.event.event.data = json!({ "whole": 10115, "decimal": 10115.0 });
+    for field in ["whole", "decimal"] {
+        for (op, value, expected) in [
+            ("contains", json!(".0"), false),
+            ("ends_with", json!("15"), true),
+            ("ends_with", json!(15.0), true),
+            ("starts_with", json!("10115."), false),
+            ("regex_match", json!("^[0-9]{5}$"), true),
+            ("equals", json!("10115"), true),
+        ] {
+            let leaf = json!({ "field": format!("event.data.{field}"), "op": op, "value": value });
+            assert_eq!(parse(leaf.clone()).unwrap().holds(&sample.facts()), expected, "{leaf}");
+        }
+    }
+}
+
+#[test]
 fn conditions_are_joined_at_any_depth() {
     let leaf = |field: &str, holds: bool| json!({ "field": format!("event.data.{field}"), "op": if holds { "is_not_empty" } else { "is_empty" } });
     let (yes, no) = (leaf("text", true), leaf("text", false));

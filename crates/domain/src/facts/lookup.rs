@@ -1,27 +1,28 @@
 //! Finding a fact.
 
-use super::{Facts, FieldPath, RunFacts};
+use super::{Fact, Facts, FieldPath, RunFacts};
 use crate::contact::Contact;
 use crate::event::RecordedEvent;
 use crate::interpreter::StepResult;
+use crate::path;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Number, Value, json};
 use std::borrow::Cow;
 
-/// A value of the facts: borrowed where it is stored as JSON.
-type Found<'a> = Option<Cow<'a, Value>>;
+type Found<'a> = Option<Fact<'a>>;
 
-pub(super) fn field<'a>(facts: &Facts<'a>, path: &FieldPath) -> Found<'a> {
-    let segments: Vec<&str> = path.segments.iter().map(String::as_str).collect();
+pub(super) fn fact<'a>(facts: &Facts<'a>, path: &FieldPath) -> Found<'a> {
+    let segments: Vec<&str> = path.segments().iter().map(String::as_str).collect();
     match segments.as_slice() {
         ["event", rest @ ..] => event(facts.event?, rest),
         ["contact", rest @ ..] => contact(facts.contact?, rest),
-        ["vars"] => Some(Cow::Owned(Value::Object(facts.run?.state.vars.clone()))),
+        ["vars"] => Some(Fact::Members(&facts.run?.state.vars)),
         ["vars", name, rest @ ..] => below(facts.run?.state.vars.get(*name)?, rest),
         ["steps"] => {
             let steps = &facts.run?.state.steps;
-            owned(Value::Object(steps.iter().map(|(id, result)| (id.clone(), whole_step(result))).collect()))
+            let steps = steps.iter().map(|(id, result)| Some((id.as_str(), step(result, &[])?)));
+            Some(Fact::Whole(steps.collect::<Option<_>>()?))
         }
         ["steps", node, rest @ ..] => step(facts.run?.state.steps.get(*node)?, rest),
         ["run", rest @ ..] => run(&facts.run?, rest),
@@ -44,10 +45,7 @@ fn event<'a>(recorded: &'a RecordedEvent, rest: &[&str]) -> Found<'a> {
         ["time"] => owned(instant(event.time)),
         ["subject"] => owned(text(event.subject.as_deref()?)),
         [] => {
-            let mut whole =
-                members(&["id", "type", "source", "time", "subject"], |name| self::event(recorded, &[name]));
-            whole.insert("data".to_owned(), event.data.clone());
-            owned(Value::Object(whole))
+            whole(&["id", "type", "source", "time", "subject", "data"], |name| self::event(recorded, &[name]))
         }
         _ => None,
     }
@@ -66,7 +64,9 @@ fn contact<'a>(contact: &'a Contact, rest: &[&str]) -> Found<'a> {
         ["score"] => owned(number(contact.score)?),
         ["tags"] => owned(json!(contact.tags)),
         ["segments"] => owned(json!(contact.segments)),
-        ["fields"] => owned(Value::Object(contact.fields.clone())),
+        ["tags", index] => owned(text(contact.tags.get(path::number(index)?)?)),
+        ["segments", index] => owned(text(contact.segments.get(path::number(index)?)?)),
+        ["fields"] => Some(Fact::Members(&contact.fields)),
         ["fields", name, rest @ ..] => below(contact.fields.get(*name)?, rest),
         [] => {
             const NAMES: [&str; 11] = [
@@ -82,7 +82,7 @@ fn contact<'a>(contact: &'a Contact, rest: &[&str]) -> Found<'a> {
                 "segments",
                 "fields",
             ];
-            owned(Value::Object(members(&NAMES, |name| self::contact(contact, &[name]))))
+            whole(&NAMES, |name| self::contact(contact, &[name]))
         }
         _ => None,
     }
@@ -93,18 +93,14 @@ fn step<'a>(result: &'a StepResult, rest: &[&str]) -> Found<'a> {
         ["output", rest @ ..] => below(&result.output, rest),
         ["case"] => owned(text(result.case.as_deref()?)),
         ["error"] => {
-            let error = result.error.as_ref()?;
-            owned(json!({ "code": error.code, "message": error.message }))
+            result.error.as_ref()?;
+            whole(&["code", "message"], |name| step(result, &["error", name]))
         }
         ["error", "code"] => owned(text(&result.error.as_ref()?.code)),
         ["error", "message"] => owned(text(&result.error.as_ref()?.message)),
-        [] => owned(whole_step(result)),
+        [] => whole(&["output", "error", "case"], |name| step(result, &[name])),
         _ => None,
     }
-}
-
-fn whole_step(result: &StepResult) -> Value {
-    Value::Object(members(&["output", "error", "case"], |name| step(result, &[name])))
 }
 
 fn run<'a>(run: &RunFacts<'a>, rest: &[&str]) -> Found<'a> {
@@ -113,16 +109,13 @@ fn run<'a>(run: &RunFacts<'a>, rest: &[&str]) -> Found<'a> {
         ["key"] => owned(text(run.run_key)),
         ["started_at"] => owned(instant(run.started_at)),
         ["version"] => owned(run.version.into()),
-        [] => {
-            let names = ["id", "key", "started_at", "version"];
-            owned(Value::Object(members(&names, |name| self::run(run, &[name]))))
-        }
+        [] => whole(&["id", "key", "started_at", "version"], |name| self::run(run, &[name])),
         _ => None,
     }
 }
 
 /// The clock in the contact's zone, or in UTC where that is missing or no zone.
-fn now<'a>(facts: &Facts<'_>, rest: &[&str]) -> Found<'a> {
+fn now<'a>(facts: &Facts<'a>, rest: &[&str]) -> Found<'a> {
     let zone = facts.contact.and_then(|contact| contact.timezone.as_deref());
     let zone: Tz = zone.and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC);
     let local = zone.from_utc_datetime(&facts.now.naive_utc());
@@ -131,31 +124,25 @@ fn now<'a>(facts: &Facts<'_>, rest: &[&str]) -> Found<'a> {
         ["date"] => owned(text(&local.format("%Y-%m-%d").to_string())),
         ["weekday"] => owned(text(&local.format("%A").to_string().to_lowercase())),
         ["timestamp"] => owned(instant(facts.now)),
-        [] => {
-            let names = ["time", "date", "weekday", "timestamp"];
-            owned(Value::Object(members(&names, |name| now(facts, &[name]))))
-        }
+        [] => whole(&["time", "date", "weekday", "timestamp"], |name| now(facts, &[name])),
         _ => None,
     }
 }
 
-/// Follows `rest` into JSON: a key of an object, or an index of a list.
+/// Follows `rest` into JSON.
 fn below<'a>(value: &'a Value, rest: &[&str]) -> Found<'a> {
     rest.iter()
-        .try_fold(value, |value, segment| match value {
-            Value::Object(members) => members.get(*segment),
-            Value::Array(items) => items.get(segment.parse::<usize>().ok()?),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-        })
-        .map(Cow::Borrowed)
+        .try_fold(value, |value, segment| path::member(value, segment))
+        .map(|value| Fact::Json(Cow::Borrowed(value)))
 }
 
-fn members<'a>(names: &[&str], find: impl Fn(&str) -> Found<'a>) -> Map<String, Value> {
-    names.iter().filter_map(|name| Some(((*name).to_owned(), find(name)?.into_owned()))).collect()
+/// A whole of parts that stand apart.
+fn whole<'a>(names: &[&'static str], find: impl Fn(&str) -> Found<'a>) -> Found<'a> {
+    Some(Fact::Whole(names.iter().filter_map(|name| Some((*name, find(name)?))).collect()))
 }
 
 fn owned<'a>(value: Value) -> Found<'a> {
-    Some(Cow::Owned(value))
+    Some(Fact::Json(Cow::Owned(value)))
 }
 
 fn text(text: &str) -> Value {
@@ -190,6 +177,7 @@ mod tests {
         let mut sample = Sample::default();
         sample.event.event.data = json!({ "total": 80, "items": [{ "sku": "a" }], "none": null });
         sample.contact.fields.insert("plan".into(), json!("pro"));
+        sample.contact.fields.insert("first.plan".into(), json!("free"));
         sample.contact.score = 80.0;
         sample.contact.tags = vec!["vip".into()];
         sample.state.vars.insert("list".into(), json!([1, 2]));
@@ -203,6 +191,9 @@ mod tests {
             ("contact.email", json!("ada@example.com")),
             ("contact.score", json!(80)),
             ("contact.tags", json!(["vip"])),
+            ("contact.tags[0]", json!("vip")),
+            ("contact.fields[\"first.plan\"]", json!("free")),
+            ("event.data.items[0].sku", json!("a")),
             ("contact.fields.plan", json!("pro")),
             ("vars.list.1", json!(2)),
             ("run.version", json!(3)),
@@ -212,9 +203,14 @@ mod tests {
         ] {
             assert_eq!(find(&sample, path), Some(value), "{path}");
         }
-        for path in
-            ["event.data.items.1.sku", "event.data.total.cents", "contact.phone", "vars.x", "steps.a.case"]
-        {
+        for path in [
+            "event.data.items.1.sku",
+            "event.data.total.cents",
+            "contact.phone",
+            "contact.tags[1]",
+            "vars.x",
+            "steps.a.case",
+        ] {
             assert_eq!(find(&sample, path), None, "{path}");
         }
     }

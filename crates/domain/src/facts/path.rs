@@ -1,11 +1,13 @@
 //! Paths to facts.
 
+use crate::path::{self, Path};
 use crate::problem::{Problem, nearest_hint};
+use crate::template::is_template;
 
-/// A parsed path such as `event.data.total`; only roots and members that can exist are accepted.
+/// A path such as `event.data.total` that leads to a fact; only roots and members that can exist are accepted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FieldPath {
-    pub(super) segments: Vec<String>,
+    path: Path,
     text: String,
 }
 
@@ -19,6 +21,8 @@ const LATER_ROOTS: &[&str] = &["deal", "task", "subscription"];
 enum Members {
     /// Nothing.
     Leaf,
+    /// Nothing, or the number of a member.
+    List,
     /// Nothing, or anything: JSON from outside.
     Json,
     /// One of these.
@@ -28,7 +32,7 @@ enum Members {
     /// The format knows it, and this version has no facts for it.
     Later,
 }
-use Members::{Json, Later, Leaf, Named, OneOf};
+use Members::{Json, Later, Leaf, List, Named, OneOf};
 
 const EVENT: Members = OneOf(&[
     ("id", Leaf),
@@ -48,8 +52,8 @@ const CONTACT: Members = OneOf(&[
     ("timezone", Leaf),
     ("owner", Leaf),
     ("score", Leaf),
-    ("tags", Leaf),
-    ("segments", Leaf),
+    ("tags", List),
+    ("segments", List),
     ("fields", Json),
     ("consent", Later),
 ]);
@@ -85,84 +89,90 @@ impl FieldPath {
     ///
     /// # Errors
     ///
-    /// `unknown_field` for a root or member that cannot exist, with the nearest one that does; `not_available` for
-    /// roots that this version has no facts for.
+    /// `unknown_field` for what is no path, with what to write, and for a root or member that cannot exist, with the
+    /// nearest one that does; `not_available` for roots that this version has no facts for.
     pub fn parse(text: &str, at: &str) -> Result<Self, Problem> {
-        let segments: Vec<String> = text.split('.').map(str::to_owned).collect();
-        let unknown = |message: String| Err(Problem::new("unknown_field", at, message));
-        if segments.iter().any(String::is_empty) {
-            return unknown(format!("\"{text}\" is not a field: a name is missing before or after a dot"));
-        }
-        let root = segments[0].as_str();
-        if LATER_ROOTS.contains(&root) {
-            return Err(Problem::new("not_available", at, format!("fields of {root} are not available yet")));
-        }
-        let Some(mut members) = members_of(root) else {
-            let hint = nearest_hint(root, ROOTS.iter().copied());
-            return unknown(format!("\"{text}\" is not a field: nothing is called {root}{hint}"));
-        };
-        let mut parent = root;
-        for segment in &segments[1..] {
-            members = match members {
-                Json | Later => break,
-                Leaf => return unknown(format!("\"{text}\" is not a field: {parent} has no members")),
-                Named(inner, _) => inner,
-                OneOf(known) => match known.iter().find(|(name, _)| name == segment) {
-                    Some((_, inner)) => inner,
-                    None => {
-                        let hint = nearest_hint(segment, known.iter().map(|(name, _)| *name));
-                        return unknown(format!(
-                            "\"{text}\" is not a field: {parent} has no {segment}{hint}"
-                        ));
-                    }
-                },
+        let path = Path::parse(text).map_err(|error| {
+            let reason = if is_template(text) {
+                "a field is a path, not a template".into()
+            } else {
+                error.to_string()
             };
-            parent = segment;
-        }
-        match members {
-            Later => {
-                let message = format!("fields of {root}.{parent} are not available yet");
-                Err(Problem::new("not_available", at, message))
-            }
-            Leaf | Json => Ok(Self { segments, text: text.to_owned() }),
-            Named(_, what) => unknown(format!("\"{text}\" needs the name of {what} after it")),
+            Problem::new("unknown_field", at, format!("\"{text}\" is not a field: {reason}"))
+        })?;
+        let (path, end) = Self::checked(path, at)?;
+        let problem = |message: String| Err(Problem::new("unknown_field", at, message));
+        match end {
+            Leaf | List | Json | Later => Ok(path),
+            Named(_, what) => problem(format!("\"{text}\" needs the name of {what} after it")),
             OneOf(known) => {
                 let known = known.iter().filter(|(_, members)| !matches!(members, Later));
                 let names: Vec<_> = known.map(|(name, _)| *name).collect();
-                unknown(format!("\"{text}\" needs a member after it: {}", names.join(", ")))
+                problem(format!("\"{text}\" needs a member after it: {}", names.join(", ")))
             }
         }
     }
 
-    /// A whole root, which only templates may ask for; `None` if there is no such root.
-    pub(crate) fn whole(root: &str) -> Option<Self> {
-        ROOTS.contains(&root).then(|| Self { segments: vec![root.to_owned()], text: root.to_owned() })
+    /// A field, or a whole that fields lie below (`contact`, `steps.mail`), which only templates may ask for.
+    pub(crate) fn field_or_whole(path: Path, at: &str) -> Result<Self, Problem> {
+        Self::checked(path, at).map(|(path, _)| path)
     }
 
-    /// Something between a root and a field (`steps.mail`), which only templates may ask for.
-    pub(crate) fn partial(text: &str, at: &str) -> Result<Self, Problem> {
-        let segments: Vec<String> = text.split('.').map(str::to_owned).collect();
-        let is_step = segments.len() == 2 && segments[0] == "steps";
-        let is_error = segments.len() == 3 && segments[0] == "steps" && segments[2] == "error";
-        if is_step || is_error {
-            return Ok(Self { segments, text: text.to_owned() });
+    /// A path whose names can all exist, with what may follow it.
+    fn checked(path: Path, at: &str) -> Result<(Self, &'static Members), Problem> {
+        let field = Self { text: path.to_string(), path };
+        let unknown = |reason: String| {
+            Problem::new("unknown_field", at, format!("\"{}\" is not a field: {reason}", field.text))
+        };
+        let later =
+            |what: &str| Problem::new("not_available", at, format!("fields of {what} are not available yet"));
+        let root = field.root();
+        if LATER_ROOTS.contains(&root) {
+            return Err(later(root));
         }
-        Self::whole(text).map_or_else(|| Self::parse(text, at), Ok)
+        let mut members = members_of(root).ok_or_else(|| {
+            let hint = nearest_hint(root, ROOTS.iter().copied());
+            unknown(format!("nothing is called {root}{hint}"))
+        })?;
+        let mut parent = root;
+        for segment in &field.segments()[1..] {
+            members = match members {
+                Json => break,
+                Later => return Err(later(&format!("{root}.{parent}"))),
+                Leaf => return Err(unknown(format!("{parent} has no members"))),
+                List if path::number(segment).is_some() => &Leaf,
+                List => return Err(unknown(format!("{parent} is a list: [0] is its first member"))),
+                Named(inner, _) => inner,
+                OneOf(known) => {
+                    known.iter().find(|(name, _)| name == segment).map(|(_, inner)| inner).ok_or_else(
+                        || {
+                            let hint = nearest_hint(segment, known.iter().map(|(name, _)| *name));
+                            unknown(format!("{parent} has no {segment}{hint}"))
+                        },
+                    )?
+                }
+            };
+            parent = segment;
+        }
+        if matches!(members, Later) {
+            return Err(later(&format!("{root}.{parent}")));
+        }
+        Ok((field, members))
     }
 
     /// Its first segment: `event`, `contact`, `vars`, …
     pub fn root(&self) -> &str {
-        &self.segments[0]
+        &self.segments()[0]
     }
 
-    /// The path as it was written.
+    /// The path in its canonical form.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Its parts.
     pub(crate) fn segments(&self) -> &[String] {
-        &self.segments
+        self.path.segments()
     }
 
     /// Whether finding it needs this root: times of day are the contact's, so `now.time` reads the contact too.
@@ -170,7 +180,7 @@ impl FieldPath {
         self.root() == root
             || (root == "contact"
                 && self.root() == "now"
-                && self.segments.get(1).is_none_or(|member| member != "timestamp"))
+                && self.segments().get(1).is_none_or(|member| member != "timestamp"))
     }
 }
 
@@ -183,7 +193,8 @@ mod tests {
         for text in [
             "event.type",
             "event.data",
-            "event.data.items.0.sku",
+            "event.data.items[0].sku",
+            "contact.tags[0]",
             "contact.email",
             "contact.fields.plan",
             "vars.total",
@@ -197,6 +208,13 @@ mod tests {
         ] {
             let path = FieldPath::parse(text, "").unwrap();
             assert_eq!(path.as_str(), text);
+        }
+        assert_eq!(
+            FieldPath::parse("event.data.items.0['a.b']", "").unwrap().as_str(),
+            "event.data.items[0][\"a.b\"]"
+        );
+        for text in ["contact", "contact.tags[0]", "steps.mail", "steps.mail.error", "vars", "event"] {
+            assert_eq!(FieldPath::field_or_whole(Path::parse(text).unwrap(), "").unwrap().as_str(), text);
         }
     }
 
@@ -216,6 +234,16 @@ mod tests {
             "contact.consent.offers",
             "contact..email",
             "",
+            "contact.tags.vip",
+            "contact.email[0]",
+            "event.data.items.*",
+            "event.data.items[]",
+            "event.data.items[-1]",
+            " event.id",
+            "event.id ",
+            "event.data.a b",
+            "event.data[\"a.b]",
+            "{{ event.id }}",
         ]
         .iter()
         .map(|text| FieldPath::parse(text, "at").unwrap_err().to_string())
@@ -234,6 +262,16 @@ mod tests {
         at: fields of contact.consent are not available yet [not_available]
         at: "contact..email" is not a field: a name is missing before or after a dot [unknown_field]
         at: "" is not a field: a name is missing before or after a dot [unknown_field]
+        at: "contact.tags.vip" is not a field: tags is a list: [0] is its first member [unknown_field]
+        at: "contact.email[0]" is not a field: email has no members [unknown_field]
+        at: "event.data.items.*" is not a field: * stands for nothing: there are no paths to several members; name one, as in items[0] [unknown_field]
+        at: "event.data.items[]" is not a field: [] is neither a number nor a name in quotes: write [0] or ["…"] [unknown_field]
+        at: "event.data.items[-1]" is not a field: [-1] is not a number: lists are counted from 0 [unknown_field]
+        at: " event.id" is not a field: it has blanks at its ends [unknown_field]
+        at: "event.id " is not a field: it has blanks at its ends [unknown_field]
+        at: "event.data.a b" is not a field: a blank cannot stand in a name without quotes: write ["…"] around the name, as in data["a b"] [unknown_field]
+        at: "event.data["a.b]" is not a field: the closing quote is missing [unknown_field]
+        at: "{{ event.id }}" is not a field: a field is a path, not a template [unknown_field]
         "#);
     }
 

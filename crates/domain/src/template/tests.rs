@@ -2,7 +2,7 @@ use super::*;
 use crate::facts::sample::Sample;
 use serde_json::json;
 
-fn sample() -> Sample {
+pub(super) fn sample() -> Sample {
     let mut sample = Sample::default();
     sample.event.event.data = json!({
         "total": 80, "rate": 1.5, "whole": 3.0, "items": [{ "sku": "a", "n": 2, "label": null }, { "sku": "b", "n": 1, "label": "b" }],
@@ -14,7 +14,7 @@ fn sample() -> Sample {
     sample
 }
 
-fn render(text: &str) -> Value {
+pub(super) fn render(text: &str) -> Value {
     match Template::parse(text, "with.text", &Limits::default()) {
         Ok(template) => {
             template.render(&sample().facts()).unwrap_or_else(|error| json!({ "error": error.to_string() }))
@@ -116,7 +116,7 @@ fn what_cannot_be_right_is_refused_when_read() {
     Hi {{ contact.frist_name | upper }}
         {"problem":"with.text: \"contact.frist_name\" is not a field: contact has no frist_name (did you mean \"first_name\"?) [unknown_field]"}
     {{ contct.email | upper }}
-        {"problem":"with.text: \"contct.email\" is not a field: nothing is called contct (did you mean \"contact\"?) [unknown_field]"}
+        {"problem":"with.text: nothing is called \"contct\" here (did you mean \"contact\"?) [unknown_field]"}
     {{ deal.amount }}
         {"problem":"with.text: fields of deal are not available yet [not_available]"}
     {{ deal }} x
@@ -124,21 +124,21 @@ fn what_cannot_be_right_is_refused_when_read() {
     {{ name }}
         {"problem":"with.text: nothing is called \"name\" here [unknown_field]"}
     {{ debug() }}
-        {"problem":"with.text: nothing is called \"debug\" here [unknown_field]"}
+        {"problem":"with.text: not a template: there is no function debug [bad_template]"}
     Hi {{ contact.email
-        {"problem":"with.text: not a template: syntax error: unexpected end of input, expected end of variable block [bad_template]"}
+        {"problem":"with.text: not a template: {{ has no }} [bad_template]"}
     {% include 'other' %}
-        {"problem":"with.text: not a template: syntax error: unknown statement include [bad_template]"}
+        {"problem":"with.text: not a template: there is no {% include %}: there is nothing to include [bad_template]"}
     {% extends 'other' %}
-        {"problem":"with.text: not a template: syntax error: unknown statement extends [bad_template]"}
+        {"problem":"with.text: not a template: there is no {% extends %}: there is nothing to extend [bad_template]"}
     {% if contact.email %}open
-        {"problem":"with.text: not a template: syntax error: unexpected end of input, expected end of block [bad_template]"}
+        {"problem":"with.text: not a template: {% endif %} is missing [bad_template]"}
     {{ contact.email | shout }}
         {"problem":"with.text: not a template: there is no filter \"shout\" [bad_template]"}
     {% if contact.email is fine %}x{% endif %}
         {"problem":"with.text: not a template: there is no test \"fine\" [bad_template]"}
     {% filter default(contact.email) %}x{% endfilter %}
-        {"problem":"with.text: the tag filter is not supported; use filters in expressions [bad_template]"}
+        {"problem":"with.text: not a template: there is no {% filter %}: use filters in expressions, or {% set x | upper %}…{% endset %} [bad_template]"}
     {% set contact = 1 %}{{ contact }}
         {"problem":"with.text: a variable of a template cannot be called event, contact, vars, steps, run, workflow, tenant, now [bad_template]"}
     {% for event in vars.list %}{{ event }}{% endfor %}
@@ -166,10 +166,10 @@ fn runaway_templates_are_stopped() {
     ];
     let errors: Vec<String> = texts.iter().map(|text| render(text).to_string()).collect();
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    {"error":"with.text: the template takes too many instructions"}
+    {"error":"with.text: the template makes more than 4194304 bytes"}
     {"error":"with.text: the template comes to more than 262144 bytes"}
-    {"error":"with.text: invalid operation: tried to use + operator on unsupported types string and number"}
-    {"error":"with.text: invalid operation: tried to use / operator on unsupported types string and number"}
+    {"error":"with.text: + cannot be used with a text and a number"}
+    {"error":"with.text: / cannot be used with a text and a number"}
     "#);
 }
 

@@ -43,9 +43,6 @@ struct LimitsArgs {
     /// Bytes that evaluating an event for one workflow, or one step of a run, may make
     #[arg(long, env = "AUTOMATION_MAX_EVALUATION_BYTES", value_name = "BYTES", default_value = "4194304", value_parser = rule(positive::<u64>))]
     max_evaluation_bytes: u64,
-    /// Instructions a template may use while it renders
-    #[arg(long, env = "AUTOMATION_MAX_TEMPLATE_FUEL", value_name = "INSTRUCTIONS", default_value = "20000", value_parser = rule(positive::<u64>))]
-    max_template_fuel: u64,
     /// Largest compiled regular expression, in bytes
     #[arg(long, env = "AUTOMATION_MAX_REGEX_BYTES", value_name = "BYTES", default_value = "262144", value_parser = rule(positive::<usize>))]
     max_regex_bytes: usize,
@@ -78,7 +75,6 @@ impl From<LimitsArgs> for LimitsConfig {
             template_bytes: args.max_template_bytes,
             evaluation_steps: args.max_evaluation_steps,
             evaluation_bytes: args.max_evaluation_bytes,
-            template_fuel: args.max_template_fuel,
             regex_bytes: args.max_regex_bytes,
             variables_bytes: args.max_variables_bytes,
             output_bytes: args.max_output_bytes,
