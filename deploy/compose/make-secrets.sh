@@ -1,55 +1,70 @@
 #!/bin/sh
-# Makes the secrets of docker-compose.yml, once: random passwords, and the URLs and files that hold them.
-# What exists stays; delete the folder, and the volumes with it, to begin anew.
+# Makes the secrets of docker-compose.yml: random passwords, and the URLs and files that hold them. Passwords and keys that
+# exist stay, and those that a newer version needs are added; delete the folder, and the volumes with it, to begin anew.
 set -eu
 
 folder=${1:-$(dirname "$0")/secrets}
-if [ -e "$folder" ]; then
-    echo "$folder exists; nothing is changed" >&2
-    exit 0
-fi
 
 # Letters and digits, so that they need no escaping in a URL, in SQL or in JSON.
 password() { od -An -N20 -tx1 /dev/urandom | tr -d ' \n'; }
 
+# The password of the URL in a file.
+password_in() { sed 's|^[a-z]*://[^:]*:\([^@]*\)@.*$|\1|' "$folder/$1"; }
+
+# Writes standard input to a file that is complete, or not there.
+write() {
+    cat >"$folder/$1.part"
+    mv "$folder/$1.part" "$folder/$1"
+}
+
+# The same, unless there is such a file.
+make() {
+    if [ -e "$folder/$1" ]; then cat >/dev/null; else write "$1"; fi
+}
+
+# A key with a name, for a file of keys.
+key() { echo "$1:$(head -c 32 /dev/urandom | base64 | tr -d '\n')"; }
+
 # Containers read the files as users of their own, so the files are readable to all; the folder keeps others of this
 # machine out.
 umask 022
-part="$folder.part"
-rm -rf "$part"
-mkdir -m 700 "$part"
+if [ ! -d "$folder" ]; then mkdir -m 700 "$folder"; fi
 
-password >"$part/postgres_password"
-
-: >"$part/postgres_roles.sql"
-for role in automation_owner automation_worker automation_scheduler automation_operator; do
-    secret=$(password)
-    echo "ALTER ROLE $role PASSWORD '$secret';" >>"$part/postgres_roles.sql"
-    echo "postgres://$role:$secret@postgres:5432/automation" >"$part/${role}_url"
+password | make postgres_password
+roles="automation_owner automation_worker automation_door automation_scheduler automation_operator"
+for role in $roles; do
+    echo "postgres://$role:$(password)@postgres:5432/automation" | make "${role}_url"
 done
+for role in $roles; do
+    echo "ALTER ROLE $role PASSWORD '$(password_in "${role}_url")';"
+done | write postgres_roles.sql
 
-admin=$(password)
-engine=$(password)
+echo "http://admin:$(password)@rabbitmq:15672" | make amqp_management_url
+echo "amqp://automation-engine:$(password)@rabbitmq:5672/automation" | make amqp_url
+echo "amqp://automation-door:$(password)@rabbitmq:5672/automation" | make amqp_door_url
+admin=$(password_in amqp_management_url)
 # For the node, at its first start.
-cat >"$part/rabbitmq_admin.conf" <<CONF
+write rabbitmq_admin.conf <<CONF
 default_user = admin
 default_pass = $admin
 default_user_tags.administrator = true
 CONF
 # For curl.
-echo "user = \"admin:$admin\"" >"$part/rabbitmq_admin.curl"
+echo "user = \"admin:$admin\"" | write rabbitmq_admin.curl
 # `monitoring` lets the engine read its queues' state through the management API, and change nothing there.
-cat >"$part/rabbitmq_users.json" <<JSON
+write rabbitmq_users.json <<JSON
 {
   "vhosts": [{"name": "automation"}],
-  "users": [{"name": "automation-engine", "password": "$engine", "tags": "monitoring"}],
+  "users": [
+    {"name": "automation-engine", "password": "$(password_in amqp_url)", "tags": "monitoring"},
+    {"name": "automation-door", "password": "$(password_in amqp_door_url)", "tags": ""}
+  ],
   "permissions": [{"user": "admin", "vhost": "automation", "configure": ".*", "write": ".*", "read": ".*"}]
 }
 JSON
-echo "amqp://automation-engine:$engine@rabbitmq:5672/automation" >"$part/amqp_url"
-echo "http://admin:$admin@rabbitmq:15672" >"$part/amqp_management_url"
 
-echo "compose1:$(head -c 32 /dev/urandom | base64 | tr -d '\n')" >"$part/encryption_keys"
+# What the executor can open, and what the door can: two files, so that neither holds the other's.
+key compose1 | make encryption_keys
+key door1 | make door_keys
 
-mv "$part" "$folder"
-echo "$folder is made; keep a copy of encryption_keys apart from the backups of the database" >&2
+echo "$folder is complete; keep copies of encryption_keys and door_keys apart from the backups of the database" >&2

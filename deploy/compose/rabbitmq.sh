@@ -1,5 +1,5 @@
 #!/bin/sh
-# Virtual host, the engine's user, exchanges and queues, the user's permissions; running it again changes nothing.
+# Virtual host, users of the engine and of its door, exchanges and queues, their permissions; running it again changes nothing.
 # RABBITMQ_MANAGEMENT is the URL of the management API.
 set -eu
 

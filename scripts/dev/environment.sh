@@ -23,29 +23,46 @@ test_servers_given() {
 role_env() { # role
     if servers_given; then
         case $1 in
+        door) echo "DATABASE_URL=${AUTOMATION_DOOR_DATABASE_URL:-$DATABASE_URL}" ;;
         scheduler) echo "DATABASE_URL=${AUTOMATION_SCHEDULER_DATABASE_URL:-$DATABASE_URL}" ;;
         *) echo "DATABASE_URL=${AUTOMATION_WORKER_DATABASE_URL:-$DATABASE_URL}" ;;
         esac
     else
-        case $1 in
-        scheduler) echo "DATABASE_URL=$(postgres_url automation_scheduler "$SECRET_PG_SCHEDULER" automation)" ;;
-        *) echo "DATABASE_URL=$(postgres_url automation_worker "$SECRET_PG_WORKER" automation)" ;;
-        esac
-        cat <<ENV
-AMQP_URL=$(amqp_url automation-engine "$SECRET_AMQP_ENGINE" automation)
-AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url automation-engine "$SECRET_AMQP_ENGINE")
-AUTOMATION_ENGINE_USERS=automation-engine
-ENV
+        role_servers_env "$1"
+        users_env
     fi
     # The executor uses credentials; the door checks who calls webhooks.
     case $1 in
-    door | executor) echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}" ;;
+    door)
+        echo "AUTOMATION_DOOR_KEYS=${AUTOMATION_DOOR_KEYS:-$SECRET_DOOR_KEYS}"
+        echo "AUTOMATION_HTTP_ADDR=127.0.0.1:$PORT_DOOR_HTTP"
+        ;;
+    executor) echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}" ;;
     esac
-    if [ "$1" = door ]; then echo "AUTOMATION_HTTP_ADDR=127.0.0.1:$PORT_DOOR_HTTP"; fi
     cat <<ENV
 AUTOMATION_ADMIN_ADDR=127.0.0.1:$(role_port "$1")
 RUST_LOG=${RUST_LOG:-info}
 ENV
+}
+
+role_servers_env() { # role
+    case $1 in
+    door)
+        echo "DATABASE_URL=$(postgres_url automation_door "$SECRET_PG_DOOR" automation)"
+        echo "AMQP_URL=$(amqp_url automation-door "$SECRET_AMQP_DOOR" automation)"
+        return
+        ;;
+    scheduler) echo "DATABASE_URL=$(postgres_url automation_scheduler "$SECRET_PG_SCHEDULER" automation)" ;;
+    *) echo "DATABASE_URL=$(postgres_url automation_worker "$SECRET_PG_WORKER" automation)" ;;
+    esac
+    echo "AMQP_URL=$(amqp_url automation-engine "$SECRET_AMQP_ENGINE" automation)"
+    echo "AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url automation-engine "$SECRET_AMQP_ENGINE")"
+}
+
+# Who may publish for others: the same for every process.
+users_env() {
+    echo "AUTOMATION_ENGINE_USERS=automation-engine"
+    echo "AUTOMATION_DOOR_USERS=automation-door"
 }
 
 # For the command line: the operator, and for migrations the owner.
@@ -58,20 +75,21 @@ cli_env() { # arguments...
 DATABASE_URL=$(postgres_url automation_operator "$SECRET_PG_OPERATOR" automation)
 AMQP_URL=$(amqp_url automation-engine "$SECRET_AMQP_ENGINE" automation)
 AUTOMATION_AMQP_MANAGEMENT_URL=$(management_url admin "$SECRET_AMQP_ADMIN")
-AUTOMATION_ENGINE_USERS=automation-engine
 ENV
+        users_env
         case " $* " in
         *" migrate "*)
             echo "AUTOMATION_OWNER_DATABASE_URL=$(postgres_url automation_owner "$SECRET_PG_OWNER" automation)"
             ;;
         # Only workers may read data keys. The later line counts.
-        *" credential rekey "*)
+        *" credential rekey "* | *" hook rekey "*)
             echo "DATABASE_URL=$(postgres_url automation_worker "$SECRET_PG_WORKER" automation)"
             ;;
         esac
     fi
     echo "AUTOMATION_PROGRAM=${AUTOMATION_PROGRAM:-./dev cli}"
     echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}"
+    echo "AUTOMATION_DOOR_KEYS=${AUTOMATION_DOOR_KEYS:-$SECRET_DOOR_KEYS}"
     echo "AUTOMATION_TENANT=${AUTOMATION_TENANT:-demo}"
 }
 

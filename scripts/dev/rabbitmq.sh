@@ -156,6 +156,7 @@ rabbitmq_prepare() {
     management_put /api/users/admin "{\"password\":\"$SECRET_AMQP_ADMIN\",\"tags\":\"administrator\"}"
     # `monitoring` lets the engine read its queues' state through the management API, and change nothing there.
     management_put /api/users/automation-engine "{\"password\":\"$SECRET_AMQP_ENGINE\",\"tags\":\"monitoring\"}"
+    management_put /api/users/automation-door "{\"password\":\"$SECRET_AMQP_DOOR\",\"tags\":\"\"}"
     management_put /api/users/demo-publisher "{\"password\":\"$SECRET_AMQP_DEMO\",\"tags\":\"\"}"
     management_put /api/permissions/%2F/admin "$all"
     management_put /api/permissions/automation/admin "$all"

@@ -1,9 +1,9 @@
 # Generated passwords, in a file only its owner reads. Letters and digits, so they need no escaping in a URL.
 
-SECRET_NAMES="PG_SUPERUSER PG_OWNER PG_API PG_WORKER PG_SCHEDULER PG_OPERATOR PG_ALL AMQP_ADMIN AMQP_ENGINE AMQP_DEMO AMQP_COOKIE ENCRYPTION_KEYS"
+SECRET_NAMES="PG_SUPERUSER PG_OWNER PG_API PG_WORKER PG_DOOR PG_SCHEDULER PG_OPERATOR PG_ALL AMQP_ADMIN AMQP_ENGINE AMQP_DOOR AMQP_DEMO AMQP_COOKIE ENCRYPTION_KEYS DOOR_KEYS"
 
-# What the engine's credentials are encrypted with; it is not a password, so it has a form of its own.
-encryption_keys() { echo "dev1:$(head -c 32 /dev/urandom | base64 | tr -d '\n')"; }
+# What secrets in the database are encrypted with; it is not a password, so it has a form of its own.
+encryption_keys() { echo "$1:$(head -c 32 /dev/urandom | base64 | tr -d '\n')"; }
 
 random_secret() { LC_ALL=C od -An -N20 -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -15,7 +15,8 @@ load_secrets() {
         name="SECRET_$name"
         if [ -z "${!name:-}" ]; then
             case $name in
-            SECRET_ENCRYPTION_KEYS) value=$(encryption_keys) ;;
+            SECRET_ENCRYPTION_KEYS) value=$(encryption_keys dev1) ;;
+            SECRET_DOOR_KEYS) value=$(encryption_keys door1) ;;
             *) value=$(random_secret) ;;
             esac
             printf -v "$name" '%s' "$value"

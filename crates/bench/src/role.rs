@@ -1,6 +1,7 @@
 //! One role of the engine in a process of its own, so that its CPU can be told from the others'.
 
 use crate::progress::{Told, tell};
+use automation_domain::event::admission::BrokerUsers;
 use automation_domain::limits::Limits;
 use automation_domain::outbound::{AllowEntry, AllowList, Outbound};
 use automation_domain::retry::Ladder;
@@ -66,7 +67,7 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
             let config = automation_ingest::Config {
                 database_url,
                 amqp_url,
-                engine_users: vec![amqp_user],
+                users: BrokerUsers { engine: vec![amqp_user], door: Vec::new() },
                 limits: Limits::default(),
                 workers: WORKERS,
                 batch_messages: BATCH,

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// The user of the engine's roles.
 pub const ENGINE_USER: &str = "automation-engine";
+/// The user of the door, apart from the engine's: it faces the internet.
+pub const DOOR_USER: &str = "automation-door";
 /// The tag of users that the engine's command line made for publishers. It gives no right; without it, the command line
 /// changes and deletes no user.
 pub const PUBLISHER_TAG: &str = "automation-publisher";
@@ -41,6 +43,11 @@ pub fn engine() -> (Permissions, TopicPermissions) {
         read: r"^automation\.((ingest|work)\.(high|medium|low)|dead|parking)$".to_owned(),
     };
     (permissions, events_topic(".*"))
+}
+
+/// The door: a publisher of every type. It reads nothing, and wakes nobody.
+pub fn door() -> (Permissions, TopicPermissions) {
+    publisher(".*")
 }
 
 /// A service that publishes events: it may write to `automation.events`, with routing keys that match

@@ -103,7 +103,7 @@ fn every_service_gives_its_command_options_and_variables_that_it_reads() {
     // What is not started by `serve`: the commands that it is there for.
     let others: [(&str, &[&[&str]]); 2] = [
         ("migrate", &[&["migrate"], &["topology", "apply"], &["topology", "check"]]),
-        ("cli", &[&["doctor"], &["run", "list"], &["credential", "set"]]),
+        ("cli", &[&["doctor"], &["run", "list"], &["credential", "set"], &["hook", "create"]]),
     ];
     let mut roles = BTreeSet::new();
     for (name, service) in engine_services(&compose) {

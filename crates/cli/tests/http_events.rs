@@ -4,6 +4,8 @@ mod door;
 #[expect(dead_code, reason = "what publishes over AMQP is for other tests")]
 mod engine;
 
+use automation_broker::publisher::{Message, Publisher};
+use automation_domain::event::admission::ON_BEHALF_OF;
 use automation_door::Config;
 use door::{Door, send};
 use engine::note_forms;
@@ -263,5 +265,40 @@ async fn as_many_requests_as_are_let_in_at_once_are_served() -> anyhow::Result<(
     slow.read_to_string(&mut late).await?;
     assert!(late.starts_with("HTTP/1.1 503 ") && late.contains("\"code\":\"timeout\""), "{late}");
     assert_eq!(send(door.event(&key, form("1", "ada"))).await?.status, 202);
+    door.close().await
+}
+
+/// Whoever takes the door over has its user of the broker: that one speaks for keys and webhooks, by their grants.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doors_user_speaks_for_nobody_but_keys_and_webhooks() -> anyhow::Result<()> {
+    let door = Door::open().await?;
+    door.key("orders", "order.*", &[])?;
+    let user = door.engine.door_user();
+    let url = door.engine.vhost.amqp_url_as(&user, "secret")?;
+    let publisher = Publisher::connect(&url, "taken over").await?;
+    let shop = door.engine.publisher_user.clone();
+    let claims = [
+        ("as-shop", "order.created", "shop", Some(shop.as_str())),
+        ("as-itself", "order.created", "shop", None),
+        ("as-engine", "order.created", "automation", None),
+        ("as-key-beyond-its-grant", "form.submitted", "shop", Some("apikey:orders")),
+        ("as-key", "order.created", "shop", Some("apikey:orders")),
+    ];
+    for (id, event_type, source, behalf) in claims {
+        let event = json!({
+            "specversion": "1.0", "id": id, "source": source, "type": event_type, "time": "2026-11-24T08:00:00Z",
+            "tenantid": "acme", "data": {},
+        });
+        let headers = behalf.map(|name| (ON_BEHALF_OF.to_owned(), name.to_owned())).into_iter().collect();
+        let message = door.engine.message(event_type, event.to_string().into_bytes());
+        publisher.publish_all(vec![Message { user_id: Some(user.clone()), headers, ..message }]).await?;
+    }
+    publisher.close().await;
+    for reason in ["reserved_header", "reserved_source"] {
+        let parked = format!("SELECT count(*) FROM parked_events WHERE reason = '{reason}'");
+        door.engine.until(&parked, 1).await?;
+    }
+    door.engine.until("SELECT count(*) FROM parked_events WHERE reason = 'not_granted'", 2).await?;
+    door.engine.until("SELECT count(*) FROM events", 1).await?;
     door.close().await
 }

@@ -28,7 +28,7 @@ struct Hook {
 
 fn create(door: &Door, name: &str, more: &[&str]) -> anyhow::Result<Hook> {
     let arguments = [&["hook", "create", name], more].concat();
-    let made = door.cli(&arguments, &[("AUTOMATION_ENCRYPTION_KEYS", KEYS)])?;
+    let made = door.cli(&arguments, &[("AUTOMATION_DOOR_KEYS", KEYS)])?;
     let text = |key: &str| made[key].as_str().unwrap_or_default().to_owned();
     Ok(Hook { url: format!("{}{}", door.url, text("path")), secret: text("secret") })
 }
@@ -164,7 +164,7 @@ async fn whoever_cannot_prove_who_it_is_learns_nothing() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_secret_takes_the_place_of_another_both_are_good() -> anyhow::Result<()> {
     let door = Door::open().await?;
-    let keys = [("AUTOMATION_ENCRYPTION_KEYS", KEYS)];
+    let keys = [("AUTOMATION_DOOR_KEYS", KEYS)];
     let old = create(&door, "billing", &[])?;
     let rotated = door.cli(&["hook", "rotate", "billing", "--overlap", "1h"], &keys)?;
     let new = Hook { secret: rotated["secret"].as_str().unwrap().to_owned(), ..old.clone() };
@@ -198,13 +198,12 @@ async fn while_a_secret_takes_the_place_of_another_both_are_good() -> anyhow::Re
 
     // Another encryption key wraps the same secrets, which go on opening under it.
     let next = "next:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
-    let rekeyed =
-        door.cli(&["credential", "rekey"], &[("AUTOMATION_ENCRYPTION_KEYS", &format!("{next},{KEYS}"))])?;
+    let rekeyed = door.cli(&["hook", "rekey"], &[("AUTOMATION_DOOR_KEYS", &format!("{next},{KEYS}"))])?;
     // One that ended was deleted by the rotation after it.
     assert_eq!(rekeyed["rewrapped"], 2, "{rekeyed}");
     let wrapped = "SELECT count(*) FROM hook_secrets WHERE key_id = 'next'";
     assert_eq!(door.engine.count(wrapped).await?, 2);
-    let again = door.cli(&["credential", "rekey"], &[("AUTOMATION_ENCRYPTION_KEYS", next)])?;
+    let again = door.cli(&["hook", "rekey"], &[("AUTOMATION_DOOR_KEYS", next)])?;
     assert_eq!((&again["rewrapped"], &again["unreadable"]), (&json!(0), &json!(0)));
 
     // No secret stands anywhere but with its owner.
@@ -303,7 +302,7 @@ async fn what_a_webhook_cannot_be_is_refused() -> anyhow::Result<()> {
         &["hook", "rotate", "none"],
         &["hook", "delete", "none"],
     ] {
-        assert!(door.cli(arguments, &[("AUTOMATION_ENCRYPTION_KEYS", KEYS)]).is_err(), "{arguments:?}");
+        assert!(door.cli(arguments, &[("AUTOMATION_DOOR_KEYS", KEYS)]).is_err(), "{arguments:?}");
     }
     create(&door, "b", &[])?;
     assert!(create(&door, "b", &[]).is_err(), "the name is in use");
@@ -317,7 +316,7 @@ async fn a_webhook_that_was_changed_without_its_secret_takes_no_call() -> anyhow
     // As the owner of the database can, and nobody below it.
     door.engine.database.execute("UPDATE hooks SET headers = '{x-more}'").await?;
     assert_eq!(send(signed(&door, &hook, "msg_1", BODY)).await?.status, 401);
-    let rotated = door.cli(&["hook", "rotate", "billing"], &[("AUTOMATION_ENCRYPTION_KEYS", KEYS)]);
+    let rotated = door.cli(&["hook", "rotate", "billing"], &[("AUTOMATION_DOOR_KEYS", KEYS)]);
     assert!(rotated.is_err_and(|error| error.to_string().contains("[hook_tampered]")));
     door.engine.database.execute("UPDATE hooks SET headers = '{content-type,user-agent}'").await?;
     assert_eq!(send(signed(&door, &hook, "msg_1", BODY)).await?.status, 202);

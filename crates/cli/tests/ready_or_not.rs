@@ -3,6 +3,7 @@
 mod engine;
 
 use anyhow::{Context, bail};
+use automation_domain::event::admission::BrokerUsers;
 use automation_domain::limits::Limits;
 use automation_service_kit::health::Health;
 use automation_test_support::ports::free_port;
@@ -69,7 +70,7 @@ fn ingest(database_url: String, amqp_url: String) -> automation_ingest::Config {
     automation_ingest::Config {
         database_url,
         amqp_url,
-        engine_users: Vec::new(),
+        users: BrokerUsers::default(),
         limits: Limits::default(),
         workers: 2,
         batch_messages: 500,
@@ -142,7 +143,7 @@ async fn a_scheduler_without_a_broker_leaves_what_is_due_where_it_is() -> anyhow
     // Only ingest works, so that the runs stay where they are.
     let drain = CancellationToken::new();
     let config = automation_ingest::Config {
-        engine_users: vec![engine.engine_user().to_owned()],
+        users: BrokerUsers { engine: vec![engine.engine_user().to_owned()], door: Vec::new() },
         ..ingest(engine.database.url().to_owned(), engine.vhost.amqp_url().to_owned())
     };
     let taking_in = tokio::spawn(automation_ingest::run(config, Health::new(drain.clone()), drain.clone()));

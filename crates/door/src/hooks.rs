@@ -113,7 +113,7 @@ pub(crate) async fn receive(
     let incoming = read(&door, called, &delivery, &parts, &bytes)?;
     let answer = door.publish(&hook_publisher(&called.hook.name), vec![incoming]).await?;
     if !remembered.noted.swap(true, Ordering::Relaxed)
-        && let Err(error) = hooks::used(&door.db, called.tenant_id, hook_id).await
+        && let Err(error) = hooks::used(&door.db, hook_id).await
     {
         tracing::warn!(%error, "when a webhook was used is not noted");
     }

@@ -19,6 +19,7 @@ mod signature;
 
 use anyhow::Context;
 use automation_broker::publisher::{Publisher, PublisherConfig};
+use automation_domain::event::admission::BrokerUsers;
 use automation_domain::hook::HookId;
 use automation_domain::limits::Limits;
 use automation_service_kit::health::Health;
@@ -40,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 /// Connections to the database: each request needs one for a moment, if its key is not remembered.
 const DATABASE_CONNECTIONS: u32 = 4;
 /// Longest wait for one of them.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
+const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages that wait for their confirms at the same time, each on a channel of its own.
 const LANES: usize = 8;
 /// Longest wait for a channel, and for confirms: shorter than a client's patience.
@@ -49,12 +50,12 @@ const BROKER_PATIENCE: Duration = Duration::from_secs(5);
 /// How the door is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Postgres; the login must be, or be a member of, `automation_worker`.
+    /// Postgres; the login must be, or be a member of, `automation_door`.
     pub database_url: String,
     /// RabbitMQ.
     pub amqp_url: String,
-    /// Broker users whom ingest lets publish on behalf of others.
-    pub engine_users: Vec<String>,
+    /// Broker users whom ingest lets publish on behalf of keys and webhooks.
+    pub users: BrokerUsers,
     /// Limits on events.
     pub limits: Limits,
     /// Where it listens; port 0 takes a free one.
@@ -97,8 +98,8 @@ struct Door {
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
     // Ingest would park what such a user publishes on behalf of keys and webhooks, after it was accepted.
     anyhow::ensure!(
-        config.engine_users.contains(&config.amqp_user),
-        "the broker's user {} takes events over HTTP and is not among AUTOMATION_ENGINE_USERS",
+        config.users.speaks_for_callers(&config.amqp_user),
+        "the broker's user {} takes events over HTTP and is among neither AUTOMATION_DOOR_USERS nor AUTOMATION_ENGINE_USERS",
         config.amqp_user
     );
     let listener = listen(&config).await?;
@@ -132,7 +133,7 @@ async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
 impl Door {
     fn new(config: Config) -> anyhow::Result<Self> {
         let size = PoolSize { max: DATABASE_CONNECTIONS, acquire_timeout: DATABASE_PATIENCE };
-        let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+        let db = Db::new(&config.database_url, DbRole::Door, size)?;
         let seen = db.clone();
         observe_connections("door", move || seen.connections());
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use crate::directory::KnownTenant;
 use automation_broker::consumer::Delivery;
-use automation_domain::event::admission::{ON_BEHALF_OF, Reason, check_depth, check_type};
+use automation_domain::event::admission::{BrokerUsers, ON_BEHALF_OF, Reason, check_depth, check_type};
 use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::limits::Limits;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -13,7 +13,7 @@ pub(crate) fn check(
     event: &Event,
     delivery: &Delivery,
     tenant: &KnownTenant,
-    engine_users: &[String],
+    users: &BrokerUsers,
     limits: &Limits,
     now: DateTime<Utc>,
 ) -> Result<(), Reason> {
@@ -23,26 +23,13 @@ pub(crate) fn check(
             "the message has no user_id property, so nobody vouches for it".to_owned(),
         ));
     };
-    let is_engine = engine_users.contains(user);
-    let on_behalf_of = delivery.headers.get(ON_BEHALF_OF);
+    let speaker = users.speaker(user, delivery.headers.get(ON_BEHALF_OF).map(String::as_str));
     // Whoever speaks for somebody else has that one's rights, and no more.
-    let speaks_for_itself = is_engine && on_behalf_of.is_none();
-    if !speaks_for_itself && event.source == ENGINE_SOURCE {
+    if speaker != Ok(None) && event.source == ENGINE_SOURCE {
         return Err(("reserved_source", format!("only the engine publishes as source \"{ENGINE_SOURCE}\"")));
     }
     check_type(event)?;
-    if !is_engine && on_behalf_of.is_some() {
-        return Err((
-            "reserved_header",
-            format!("only the engine's users may set the header {ON_BEHALF_OF}"),
-        ));
-    }
-    let speaker = match (is_engine, on_behalf_of) {
-        (true, None) => None,
-        (true, Some(other)) => Some(other),
-        (false, _) => Some(user),
-    };
-    if let Some(speaker) = speaker {
+    if let Some(speaker) = speaker? {
         check_grant(event, speaker, tenant, now)?;
     }
     check_depth(event, limits)

@@ -122,7 +122,7 @@ impl Batch<'_> {
         ids: &BTreeMap<String, TenantId>,
         tenants: &Known,
     ) -> Result<(), Error> {
-        let (limits, engine_users) = (&self.shared.config.limits, &self.shared.config.engine_users);
+        let (limits, users) = (&self.shared.config.limits, &self.shared.config.users);
         let mut admitted = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
             let known = ids.get(&arrival.event.tenant).and_then(|id| tenants.get(id));
@@ -132,7 +132,7 @@ impl Batch<'_> {
                 continue;
             };
             let delivery = &self.deliveries[arrival.delivery];
-            match admission::check(&arrival.event, delivery, tenant, engine_users, limits, now) {
+            match admission::check(&arrival.event, delivery, tenant, users, limits, now) {
                 Ok(()) => admitted.push(Admitted { tenant_id: tenant.tenant_id, arrival }),
                 Err((code, detail)) => self.refuse(arrival, Some(tenant.tenant_id), code, detail),
             }

@@ -25,6 +25,7 @@ use automation_broker::consumer::{
 };
 use automation_broker::publisher::Publisher;
 use automation_broker::topology::ingest_queue;
+use automation_domain::event::admission::BrokerUsers;
 use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_service_kit::health::Health;
@@ -48,7 +49,7 @@ pub struct Config {
     /// RabbitMQ.
     pub amqp_url: String,
     /// Broker users who may use the engine's source and publish on behalf of others.
-    pub engine_users: Vec<String>,
+    pub users: BrokerUsers,
     /// Limits on events.
     pub limits: Limits,
     /// Batches under way at once.

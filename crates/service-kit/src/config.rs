@@ -12,7 +12,7 @@ mod rule;
 mod secret;
 mod url;
 
-pub use encryption::EncryptionConfig;
+pub use encryption::{DoorKeysConfig, EncryptionConfig};
 pub use http::HttpConfig;
 pub use ladder::LadderConfig;
 pub use limits::LimitsConfig;
@@ -20,6 +20,7 @@ pub use outbound::OutboundConfig;
 pub use rule::{Rule, rule, secret_rule};
 pub use secret::Secret;
 
+use automation_domain::event::admission::BrokerUsers;
 use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -34,8 +35,9 @@ pub struct CommonConfig {
     pub amqp_url: Secret,
     /// RabbitMQ's management API, from `AUTOMATION_AMQP_MANAGEMENT_URL` or the file that `AUTOMATION_AMQP_MANAGEMENT_URL_FILE` names.
     pub amqp_management_url: Option<Secret>,
-    /// Broker users who may speak as the engine; never empty. Default: the user of `amqp_url`.
-    pub engine_users: Vec<String>,
+    /// Broker users who may publish for others. As the engine: the user of `amqp_url` by default; for callers of the door:
+    /// none.
+    pub users: BrokerUsers,
     /// Where `/livez`, `/readyz` and `/metrics` are served; port 0 takes a free one. Default 127.0.0.1:9600.
     pub admin_addr: SocketAddr,
     /// How long the process may drain after SIGTERM, in seconds. Default 25.
@@ -60,8 +62,9 @@ pub struct BrokerConfig {
     pub amqp_url: Secret,
     /// RabbitMQ's management API, from `AUTOMATION_AMQP_MANAGEMENT_URL` or the file that `AUTOMATION_AMQP_MANAGEMENT_URL_FILE` names.
     pub amqp_management_url: Option<Secret>,
-    /// Broker users who may speak as the engine; never empty. Default: the user of `amqp_url`.
-    pub engine_users: Vec<String>,
+    /// Broker users who may publish for others. As the engine: the user of `amqp_url` by default; for callers of the door:
+    /// none.
+    pub users: BrokerUsers,
 }
 
 /// How to reach RabbitMQ's management API, for commands that need nothing else of the broker.
@@ -111,6 +114,9 @@ struct BrokerArgs {
     /// Broker users who may speak as the engine, comma-separated [default: the user of AMQP_URL]
     #[arg(long, env = "AUTOMATION_ENGINE_USERS", value_name = "USERS", value_delimiter = ',', value_parser = rule(user_name))]
     engine_users: Vec<String>,
+    /// Broker users who may speak for API keys and webhooks, comma-separated [default: those who may speak as the engine]
+    #[arg(long, env = "AUTOMATION_DOOR_USERS", value_name = "USERS", value_delimiter = ',', value_parser = rule(user_name))]
+    door_users: Vec<String>,
 }
 
 #[derive(Args)]
@@ -188,10 +194,10 @@ impl From<DatabaseArgs> for DatabaseConfig {
 impl From<BrokerArgs> for BrokerConfig {
     fn from(args: BrokerArgs) -> Self {
         let amqp_url = args.amqp_url.or(args.amqp_url_file).expect("clap requires one of the two");
-        let engine_users =
+        let engine =
             if args.engine_users.is_empty() { vec![url::user(amqp_url.expose())] } else { args.engine_users };
         let ManagementConfig { amqp_management_url } = args.management.into();
-        Self { amqp_url, amqp_management_url, engine_users }
+        Self { amqp_url, amqp_management_url, users: BrokerUsers { engine, door: args.door_users } }
     }
 }
 
@@ -204,14 +210,14 @@ impl From<ManagementArgs> for ManagementConfig {
 impl From<CommonArgs> for CommonConfig {
     fn from(args: CommonArgs) -> Self {
         let DatabaseConfig { database_url } = args.database.into();
-        let BrokerConfig { amqp_url, amqp_management_url, engine_users } = args.broker.into();
+        let BrokerConfig { amqp_url, amqp_management_url, users } = args.broker.into();
         let ProcessArgs { admin_addr, drain_seconds, log_format, log_filter } = args.process;
         let log_format = log_format.unwrap_or_else(LogFormat::for_standard_error);
         Self {
             database_url,
             amqp_url,
             amqp_management_url,
-            engine_users,
+            users,
             admin_addr,
             drain_seconds,
             log_format,

@@ -158,47 +158,19 @@ pub async fn revoke(connection: &mut PgConnection, tenant: TenantId, name: &str)
     Ok(true)
 }
 
-/// Whose key has this hash, if it is good now; says when it was used, to the minute. A pool of role worker.
+/// Whose key has this hash, if it is good now; notes its use, to the minute. A pool of role door.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn holder(db: &Db, hash: [u8; 32]) -> Result<Option<KeyHolder>, Error> {
-    let found = db
-        .tx(Scope::Unscoped, async |connection| {
-            let row = sqlx::query(
-                "SELECT tenant_id, tenant_key, api_key_id, name, event_types,
-                        coalesce(last_used_at < now() - interval '1 minute', true) AS used_long_ago
-                   FROM api_key_by_hash($1)",
-            )
-            .bind(hash.as_slice())
-            .fetch_optional(connection)
-            .await?;
-            row.map(|row| Ok::<_, Error>((key_holder(&row)?, row.try_get::<bool, _>("used_long_ago")?)))
-                .transpose()
-        })
-        .await?;
-    let Some((holder, used_long_ago)) = found else { return Ok(None) };
-    if used_long_ago {
-        used(db, &holder).await?;
-    }
-    Ok(Some(holder))
-}
-
-/// Whoever is writing it already writes the same minute: nobody waits.
-async fn used(db: &Db, holder: &KeyHolder) -> Result<(), Error> {
-    db.tx(Scope::Tenants(&[holder.tenant_id]), async |connection| {
-        sqlx::query(
-            "UPDATE api_keys SET last_used_at = now()
-              WHERE (tenant_id, api_key_id) IN (
-                    SELECT tenant_id, api_key_id FROM api_keys
-                     WHERE tenant_id = $1 AND api_key_id = $2 FOR UPDATE SKIP LOCKED)",
-        )
-        .bind(holder.tenant_id.0)
-        .bind(holder.api_key_id.0)
-        .execute(connection)
-        .await?;
-        Ok(())
+    db.tx(Scope::Unscoped, async |connection| {
+        let row =
+            sqlx::query("SELECT tenant_id, tenant_key, api_key_id, name, event_types FROM door_key($1)")
+                .bind(hash.as_slice())
+                .fetch_optional(connection)
+                .await?;
+        row.as_ref().map(key_holder).transpose()
     })
     .await
 }

@@ -18,6 +18,8 @@ pub enum DbRole {
     Api,
     /// A batch of tenants at a time: ingest and executor.
     Worker,
+    /// What faces the internet: a few functions, and no table.
+    Door,
     /// All tenants, on what is owed only.
     Scheduler,
     /// Tenants, grants and parked events.
@@ -30,6 +32,7 @@ impl DbRole {
             Self::Owner => "automation_owner",
             Self::Api => "automation_api",
             Self::Worker => "automation_worker",
+            Self::Door => "automation_door",
             Self::Scheduler => "automation_scheduler",
             Self::Operator => "automation_operator",
         }
@@ -43,7 +46,7 @@ pub enum Scope<'a> {
     Tenant(TenantId),
     /// These tenants': role worker.
     Tenants(&'a [TenantId]),
-    /// Whatever the role's policies give without a tenant: roles owner, scheduler, operator.
+    /// Whatever the role's policies give without a tenant: roles owner, door, scheduler, operator.
     Unscoped,
 }
 
@@ -123,9 +126,17 @@ impl Db {
         let settings = format!(
             "SET idle_in_transaction_session_timeout = '{}'; SET statement_timeout = '{}'; \
              SET lock_timeout = '10s'; SET timezone = 'UTC'; SET jit = off; {}",
-            // A worker that hangs inside a transaction holds the runs of a batch.
-            if role == DbRole::Worker { "10s" } else { "30s" },
-            if role == DbRole::Owner { "0" } else { "30s" },
+            match role {
+                // A worker that hangs inside a transaction holds the runs of a batch; a door, one of few connections.
+                DbRole::Worker | DbRole::Door => "10s",
+                DbRole::Owner | DbRole::Api | DbRole::Scheduler | DbRole::Operator => "30s",
+            },
+            match role {
+                DbRole::Owner => "0",
+                // A caller waits for the answer, and others for the connection.
+                DbRole::Door => "5s",
+                DbRole::Api | DbRole::Worker | DbRole::Scheduler | DbRole::Operator => "30s",
+            },
             match role {
                 DbRole::Worker => {
                     "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; \
@@ -135,7 +146,7 @@ impl Db {
                 // What is owed stands at the head of an index, in a table that is mostly dead rows at times: read from its
                 // beginning, a hundred megabytes of outbox took 0.3 s for the 500 events that were next.
                 DbRole::Scheduler => "SET enable_seqscan = off; SET random_page_cost = 0.1",
-                DbRole::Owner | DbRole::Api | DbRole::Operator => "",
+                DbRole::Owner | DbRole::Api | DbRole::Door | DbRole::Operator => "",
             },
         );
         let pool = PgPoolOptions::new()

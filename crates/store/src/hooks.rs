@@ -201,7 +201,7 @@ pub async fn delete(connection: &mut PgConnection, tenant: TenantId, name: &str)
     Ok(true)
 }
 
-/// The webhook with this id and its secrets, whosever it is. A pool of role worker.
+/// The webhook with this id and its secrets, whosever it is. A pool of role door.
 ///
 /// # Errors
 ///
@@ -209,10 +209,9 @@ pub async fn delete(connection: &mut PgConnection, tenant: TenantId, name: &str)
 pub async fn called(db: &Db, hook_id: &HookId) -> Result<Option<CalledHook>, Error> {
     db.tx(Scope::Unscoped, async |connection| {
         let rows = sqlx::query(
-            "SELECT tenant_id, tenant_key, name, verification, headers, id_header,
-                    coalesce(last_used_at < now() - interval '1 minute', true) AS used_long_ago,
+            "SELECT tenant_id, tenant_key, name, verification, headers, id_header, used_long_ago,
                     secret_id, key_id, wrapped_key, ciphertext
-               FROM hook_by_id($1)",
+               FROM door_hook($1)",
         )
         .bind(hook_id.as_str())
         .fetch_all(connection)
@@ -232,24 +231,14 @@ pub async fn called(db: &Db, hook_id: &HookId) -> Result<Option<CalledHook>, Err
     .await
 }
 
-/// Says that a webhook was called by somebody who could prove it. A pool of role worker.
+/// Notes that a webhook was called by somebody who could prove it. A pool of role door.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn used(db: &Db, tenant: TenantId, hook_id: &HookId) -> Result<(), Error> {
-    // Whoever is writing it already writes the same minute: nobody waits.
-    db.tx(Scope::Tenants(&[tenant]), async |connection| {
-        sqlx::query(
-            "UPDATE hooks SET last_used_at = now()
-              WHERE (tenant_id, hook_id) IN (
-                    SELECT tenant_id, hook_id FROM hooks
-                     WHERE tenant_id = $1 AND hook_id = $2 FOR UPDATE SKIP LOCKED)",
-        )
-        .bind(tenant.0)
-        .bind(hook_id.as_str())
-        .execute(connection)
-        .await?;
+pub async fn used(db: &Db, hook_id: &HookId) -> Result<(), Error> {
+    db.tx(Scope::Unscoped, async |connection| {
+        sqlx::query("SELECT door_hook_used($1)").bind(hook_id.as_str()).execute(connection).await?;
         Ok(())
     })
     .await

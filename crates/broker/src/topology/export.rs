@@ -1,7 +1,7 @@
 //! The table as files for operators.
 
 use super::Topology;
-use crate::permissions::{self, ENGINE_USER};
+use crate::permissions::{self, DOOR_USER, ENGINE_USER};
 use serde_json::{Value, json};
 
 impl Topology {
@@ -49,19 +49,24 @@ impl Topology {
         })
     }
 
-    /// What the engine's user may do, in the broker's format; to be imported once that user exists.
+    /// What the users of the engine and of its door may do, in the broker's format; to be imported once they exist.
     pub fn export_permissions(&self, vhost: &str) -> Value {
-        let (permissions, topic) = permissions::engine();
-        json!({
-            "permissions": [{
-                "user": ENGINE_USER, "vhost": vhost,
-                "configure": permissions.configure, "write": permissions.write, "read": permissions.read,
-            }],
-            "topic_permissions": [{
-                "user": ENGINE_USER, "vhost": vhost,
-                "exchange": topic.exchange, "write": topic.write, "read": topic.read,
-            }],
-        })
+        let users = [(ENGINE_USER, permissions::engine()), (DOOR_USER, permissions::door())];
+        let (general, topics): (Vec<Value>, Vec<Value>) = users
+            .into_iter()
+            .map(|(user, (permissions, topic))| {
+                let general = json!({
+                    "user": user, "vhost": vhost,
+                    "configure": permissions.configure, "write": permissions.write, "read": permissions.read,
+                });
+                let topic = json!({
+                    "user": user, "vhost": vhost,
+                    "exchange": topic.exchange, "write": topic.write, "read": topic.read,
+                });
+                (general, topic)
+            })
+            .unzip();
+        json!({ "permissions": general, "topic_permissions": topics })
     }
 }
 

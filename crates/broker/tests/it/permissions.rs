@@ -1,7 +1,7 @@
 //! What users may and may not do.
 
 use crate::support::{Fixture, PATIENCE, nudge};
-use automation_broker::consumer::{Acker, Consumer, ConsumerConfig, QueueSpec};
+use automation_broker::consumer::{Acker, Consumer, ConsumerConfig, ConsumerHealth, QueueSpec};
 use automation_broker::permissions;
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::retry::DELAY_HEADER;
@@ -104,18 +104,50 @@ async fn the_engine_may_publish_and_consume_but_not_declare() {
 }
 
 #[tokio::test]
-async fn exported_permissions_can_be_imported_once_the_user_exists() {
+async fn the_door_may_publish_events_and_nothing_else() {
+    let fixture = Fixture::new().await;
+    let user = User::new(&fixture, permissions::door()).await;
+    let publisher = Publisher::connect(&user.url, "test user").await.unwrap();
+    publisher.publish_all(vec![to(EVENTS, "deal.won"), to(EVENTS, "my.own")]).await.unwrap();
+    publisher.close().await;
+    for (exchange, routing_key) in [
+        ("automation.work", "high"),
+        ("automation.retry", "high"),
+        ("automation.commands", "popup.show"),
+        ("automation.dlx", "parking"),
+        ("", "automation.ingest.high"),
+    ] {
+        assert!(user.refused(to(exchange, routing_key)).await, "{exchange} {routing_key}");
+    }
+    let queue = QueueSpec::new("automation.ingest.high", 1);
+    let config = ConsumerConfig::new(&user.url, "test user", vec![queue]);
+    let (consumer, _deliveries) = Consumer::spawn(config, CancellationToken::new());
+    let mut health = consumer.health();
+    let begins = health.wait_for(|health| matches!(health, ConsumerHealth::Consuming { .. }));
+    assert!(timeout(std::time::Duration::from_secs(1), begins).await.is_err(), "it may not read");
+    consumer.close().await;
+    assert!(Topology::standard().apply(&user.url).await.is_err(), "it may not declare");
+    user.delete().await;
+}
+
+#[tokio::test]
+async fn exported_permissions_can_be_imported_once_the_users_exist() {
     let fixture = Fixture::new().await;
     let vhost = fixture.vhost.name();
-    // Under a name of its own: users belong to the whole broker, and other tests run beside this one.
-    let name = format!("engine-{vhost}");
-    fixture.management.create_user(&name, "secret").await.unwrap();
-    let export = Topology::standard().export_permissions(vhost).to_string();
-    let export = export.replace(permissions::ENGINE_USER, &name);
+    // Under names of their own: users belong to the whole broker, and other tests run beside this one.
+    let mut export = Topology::standard().export_permissions(vhost).to_string();
+    let users =
+        [permissions::ENGINE_USER, permissions::DOOR_USER].map(|user| (user, format!("{user}-{vhost}")));
+    for (user, name) in &users {
+        fixture.management.create_user(name, "secret").await.unwrap();
+        export = export.replace(&format!("\"{user}\""), &format!("\"{name}\""));
+    }
     fixture.management.import(&serde_json::from_str(&export).unwrap()).await.unwrap();
-    let url = fixture.vhost.amqp_url_as(&name, "secret").unwrap();
-    let publisher = Publisher::connect(&url, "test user").await.unwrap();
-    publisher.publish_all(vec![to(EVENTS, "deal.won")]).await.unwrap();
-    publisher.close().await;
-    fixture.management.delete_user(&name).await.unwrap();
+    for (_, name) in users {
+        let url = fixture.vhost.amqp_url_as(&name, "secret").unwrap();
+        let publisher = Publisher::connect(&url, "test user").await.unwrap();
+        publisher.publish_all(vec![to(EVENTS, "deal.won")]).await.unwrap();
+        publisher.close().await;
+        fixture.management.delete_user(&name).await.unwrap();
+    }
 }

@@ -1,7 +1,6 @@
 //! `automation credential`: set and rotate what authorizes requests; a secret goes in and never comes out.
 
-mod rekey;
-mod rekey_hooks;
+pub(super) mod rekey;
 pub(super) mod secret;
 
 use crate::exit;

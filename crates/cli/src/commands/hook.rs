@@ -1,11 +1,12 @@
 //! `automation hook`: addresses that other systems call; each call becomes an event `webhook.received`.
 
+mod keys;
+mod rekey;
 mod secret;
 
-use crate::commands::credential::KeysArgs;
 use crate::exit;
 use crate::output::{Output, time};
-use crate::session::{Session, TenantArgs, actor};
+use crate::session::{DatabaseArgs, Session, TenantArgs, actor};
 use automation_domain::duration;
 use automation_domain::grant::is_name;
 use automation_domain::hook::{DEFAULT_HEADERS, HookId, Verification, allowed_headers};
@@ -13,6 +14,7 @@ use automation_service_kit::random::random_bytes;
 use automation_store::audit::{self, Deed};
 use automation_store::hooks::{self, Hook, ListedHook};
 use clap::{Args, Subcommand};
+use keys::KeysArgs;
 use secret::{Secret, SecretArgs};
 use serde_json::{Value, json};
 
@@ -34,6 +36,15 @@ pub enum HookCommand {
         name: String,
         #[command(flatten)]
         tenant: TenantArgs,
+    },
+    /// Wrap every secret of a webhook with the active key of the door, so that a former one can be taken away
+    ///
+    /// The login has to be, or be a member of, automation_worker: only workers may read data keys.
+    Rekey {
+        #[command(flatten)]
+        keys: KeysArgs,
+        #[command(flatten)]
+        database: DatabaseArgs,
     },
 }
 
@@ -90,6 +101,7 @@ pub async fn run(command: HookCommand, output: &Output) -> anyhow::Result<()> {
             Ok(())
         }
         HookCommand::Rotate(args) => rotate(*args, output).await,
+        HookCommand::Rekey { keys, database } => rekey::run(&keys, &database, output).await,
         HookCommand::Delete { name, tenant } => {
             let session = tenant.open().await?;
             let deleted = session

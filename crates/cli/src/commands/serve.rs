@@ -5,7 +5,7 @@ use automation_domain::retry::Ladder;
 use automation_domain::schedule::plan::Policy;
 use automation_executor::Requests;
 use automation_service_kit::config::{
-    CommonConfig, EncryptionConfig, HttpConfig, LadderConfig, LimitsConfig, OutboundConfig,
+    CommonConfig, DoorKeysConfig, EncryptionConfig, HttpConfig, LadderConfig, LimitsConfig, OutboundConfig,
 };
 use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
@@ -107,6 +107,8 @@ pub struct ServeArgs {
     outbound: OutboundConfig,
     #[command(flatten)]
     encryption: EncryptionConfig,
+    #[command(flatten)]
+    door_keys: DoorKeysConfig,
 }
 
 /// Runs the roles until SIGTERM, then drains.
@@ -155,12 +157,12 @@ fn name(role: Role) -> &'static str {
 }
 
 fn door(args: &ServeArgs) -> anyhow::Result<automation_door::Config> {
-    let keys = args.encryption.encryption_keys.as_ref().map(|keys| KeyRing::parse(keys.expose())).transpose();
-    let keys = keys.context("reading AUTOMATION_ENCRYPTION_KEYS")?.map(Arc::new);
+    let keys = args.door_keys.door_keys.as_ref().map(|keys| KeyRing::parse(keys.expose())).transpose();
+    let keys = keys.context("reading AUTOMATION_DOOR_KEYS")?.map(Arc::new);
     Ok(automation_door::Config {
         database_url: args.common.database_url.expose().to_owned(),
         amqp_url: args.common.amqp_url.expose().to_owned(),
-        engine_users: args.common.engine_users.clone(),
+        users: args.common.users.clone(),
         limits: args.limits.limits.clone(),
         addr: args.http.addr,
         bound: Arc::default(),
@@ -177,7 +179,7 @@ fn ingest(args: &ServeArgs) -> automation_ingest::Config {
     automation_ingest::Config {
         database_url: args.common.database_url.expose().to_owned(),
         amqp_url: args.common.amqp_url.expose().to_owned(),
-        engine_users: args.common.engine_users.clone(),
+        users: args.common.users.clone(),
         limits: args.limits.limits.clone(),
         workers: args.workers,
         batch_messages: args.batch,

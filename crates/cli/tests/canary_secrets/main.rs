@@ -382,7 +382,7 @@ async fn fail_in_every_way(site: &mut Site) -> anyhow::Result<()> {
     }
     let keys = format!("k1:{},k2", wrong.text);
     for keys in [keys.as_str(), &wrong.text, "k1:c2hvcnQ="] {
-        let changed = [("AUTOMATION_ENCRYPTION_KEYS", keys)];
+        let changed = [("AUTOMATION_ENCRYPTION_KEYS", keys), ("AUTOMATION_DOOR_KEYS", keys)];
         let host = ["--host", "example.com"];
         let (_, set) = site.try_call(
             &[&["credential", "set", "x", "--kind", "bearer"], &host[..]].concat(),

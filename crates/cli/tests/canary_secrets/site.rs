@@ -51,12 +51,13 @@ impl Site {
         let (database, vhost) = (TestDatabase::create().await?, TestVhost::create().await?);
         let management = Management::new(vhost.management_url())?;
         let user = format!("canary_{}", database.name());
-        let canaries = ["database password", "broker password", "encryption key"].map(Canary::new).to_vec();
+        let canaries =
+            ["database password", "broker password", "encryption key", "door key"].map(Canary::new).to_vec();
         let (login, broker) = (canaries[0].text.clone(), canaries[1].text.clone());
         database
             .execute(&format!(
                 "CREATE ROLE {user} LOGIN NOINHERIT PASSWORD '{login}' IN ROLE automation_owner, automation_api,
-                 automation_worker, automation_scheduler, automation_operator"
+                 automation_worker, automation_door, automation_scheduler, automation_operator"
             ))
             .await?;
         management.create_tagged_user(&user, &broker, &["administrator"]).await?;
@@ -73,16 +74,17 @@ impl Site {
         http.put(rights).json(&permissions).send().await?.error_for_status()?;
         let door = format!("127.0.0.1:{}", free_port()?);
         // A key is 32 bytes: the canary's first.
-        let key = base64::Engine::encode(
-            &base64::engine::general_purpose::STANDARD,
-            &canaries[2].text.as_bytes()[..32],
-        );
+        let [key, door_key] = [2, 3].map(|canary: usize| {
+            let bytes = &canaries[canary].text.as_bytes()[..32];
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+        });
         let collector = Collector::start().await?;
         let variables = [
             ("DATABASE_URL", of(database.url(), &login)?),
             ("AMQP_URL", of(vhost.amqp_url(), &broker)?),
             ("AUTOMATION_AMQP_MANAGEMENT_URL", administration),
             ("AUTOMATION_ENCRYPTION_KEYS", format!("k1:{key}")),
+            ("AUTOMATION_DOOR_KEYS", format!("d1:{door_key}")),
             ("AUTOMATION_TENANT", "acme".to_owned()),
             ("AUTOMATION_RETRY_RUNGS", "200ms,60s".to_owned()),
             ("AUTOMATION_OUTBOUND_ALLOW", format!("127.0.0.1:{},127.0.0.1:{}", echo.home, echo.abroad)),

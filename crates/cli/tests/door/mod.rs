@@ -4,6 +4,7 @@ mod gate;
 
 use crate::engine::Engine;
 use anyhow::Context;
+use automation_broker::permissions;
 use automation_domain::limits::Limits;
 use automation_service_kit::health::Health;
 use automation_vault::KeyRing;
@@ -47,18 +48,25 @@ impl Door {
         change: impl FnOnce(automation_door::Config) -> automation_door::Config,
     ) -> anyhow::Result<Self> {
         let engine = Engine::start(1).await?;
-        let direct = reqwest::Url::parse(engine.vhost.amqp_url())?;
+        // It works as what it is at both servers: this user, and the role that it takes in the database.
+        let user = engine.door_user();
+        engine.management.create_user(&user, "secret").await?;
+        let (general, topic) = permissions::door();
+        engine.management.set_permissions(engine.vhost.name(), &user, &general).await?;
+        engine.management.set_topic_permissions(engine.vhost.name(), &user, &topic).await?;
+        let amqp_url = engine.vhost.amqp_url_as(&user, "secret")?;
+        let direct = reqwest::Url::parse(&amqp_url)?;
         let (host, port) = (direct.host_str().unwrap_or("127.0.0.1"), direct.port().unwrap_or(5672));
         let gate = Gate::to(format!("{host}:{port}")).await?;
         let bound = Arc::<OnceLock<_>>::default();
         let config = change(automation_door::Config {
             database_url: engine.database.url().to_owned(),
-            amqp_url: gate.url(engine.vhost.amqp_url())?,
-            engine_users: vec![engine.engine_user().to_owned()],
+            amqp_url: gate.url(&amqp_url)?,
+            users: engine.users(),
             limits: Limits::default(),
             addr: "127.0.0.1:0".parse()?,
             bound: bound.clone(),
-            amqp_user: engine.engine_user().to_owned(),
+            amqp_user: user,
             events_per_second: 500,
             burst: 5_000,
             requests: 256,
@@ -142,6 +150,7 @@ impl Door {
         self.drain.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.serving).await;
         ended.context("the door did not drain")???;
+        self.engine.management.delete_user(&self.engine.door_user()).await?;
         self.engine.stop().await
     }
 }

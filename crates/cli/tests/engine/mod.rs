@@ -5,6 +5,7 @@ use automation_broker::management::Management;
 use automation_broker::permissions;
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::{EVENTS, Topology};
+use automation_domain::event::admission::BrokerUsers;
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::retry::Ladder;
@@ -35,7 +36,7 @@ pub struct Engine {
     pub publisher_user: String,
     ladder: Ladder,
     requests: Requests,
-    management: Management,
+    pub management: Management,
     drain: CancellationToken,
     roles: Vec<JoinHandle<anyhow::Result<()>>>,
 }
@@ -95,11 +96,10 @@ impl Engine {
     /// Starts one more ingest and executor.
     pub fn start_takers(&mut self) {
         let (database_url, amqp_url) = (self.database.url().to_owned(), self.vhost.amqp_url().to_owned());
-        let engine_user = self.engine_user().to_owned();
         let ingest = automation_ingest::Config {
             database_url: database_url.clone(),
             amqp_url: amqp_url.clone(),
-            engine_users: vec![engine_user],
+            users: self.users(),
             limits: Limits::default(),
             workers: 2,
             batch_messages: 500,
@@ -143,6 +143,16 @@ impl Engine {
     pub fn engine_user(&self) -> &str {
         let url = self.vhost.amqp_url();
         url.split("://").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default()
+    }
+
+    /// The broker's user for a door, should there be one.
+    pub fn door_user(&self) -> String {
+        format!("door-{}", self.vhost.name())
+    }
+
+    /// Who may publish for others.
+    pub fn users(&self) -> BrokerUsers {
+        BrokerUsers { engine: vec![self.engine_user().to_owned()], door: vec![self.door_user()] }
     }
 
     /// Publishes a workflow of the tenant.

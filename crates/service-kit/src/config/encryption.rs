@@ -1,4 +1,5 @@
-//! The keys that secrets in the database are encrypted with.
+//! The keys that secrets in the database are encrypted with: one ring for what the executor uses, one for what the door
+//! has to know, so that neither process can open what is the other's.
 
 use super::{Secret, flattened, rule, secret_rule};
 use clap::Args;
@@ -32,6 +33,36 @@ impl From<EncryptionArgs> for EncryptionConfig {
 }
 
 flattened!(EncryptionConfig, EncryptionArgs);
+
+/// The key-encryption keys of what the door has to know of its callers; flatten it into a command's arguments.
+#[derive(Clone, Debug)]
+pub struct DoorKeysConfig {
+    /// `id:base64`, several separated by commas, the active one first; from `AUTOMATION_DOOR_KEYS` or the file that
+    /// `AUTOMATION_DOOR_KEYS_FILE` names. Without it, webhooks can be neither made nor called.
+    pub door_keys: Option<Secret>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Secrets")]
+struct DoorKeysArgs {
+    /// Keys that secrets of webhooks are encrypted with, as id:base64 of 32 bytes, comma-separated, the active one first
+    ///
+    /// Better given by the variable or a file: a flag is visible in the list of processes.
+    #[arg(long, env = "AUTOMATION_DOOR_KEYS", hide_env_values = true, value_name = "KEYS", value_parser = secret_rule(keys))]
+    #[arg(conflicts_with = "door_keys_file")]
+    door_keys: Option<Secret>,
+    /// File that holds these keys
+    #[arg(long, env = "AUTOMATION_DOOR_KEYS_FILE", value_name = "FILE", value_parser = rule(in_file))]
+    door_keys_file: Option<Secret>,
+}
+
+impl From<DoorKeysArgs> for DoorKeysConfig {
+    fn from(args: DoorKeysArgs) -> Self {
+        Self { door_keys: args.door_keys.or(args.door_keys_file) }
+    }
+}
+
+flattened!(DoorKeysConfig, DoorKeysArgs);
 
 /// Whether the keys themselves are right is the vault's to say.
 fn keys(text: &str) -> Result<Secret, String> {

@@ -61,8 +61,8 @@ fn defaults_are_those_of_the_documentation() {
 
 #[test]
 fn engine_users_default_to_the_user_of_the_broker_url() {
-    assert_eq!(parse_without_variables(&SERVERS).unwrap().common.engine_users, ["shop@eu"]);
-    assert_eq!(parse(&["--engine-users=engine, relay"]).unwrap().common.engine_users, ["engine", "relay"]);
+    assert_eq!(parse_without_variables(&SERVERS).unwrap().common.users.engine, ["shop@eu"]);
+    assert_eq!(parse(&["--engine-users=engine, relay"]).unwrap().common.users.engine, ["engine", "relay"]);
     assert_eq!(url::user("amqp://localhost:5672"), "guest");
     assert_eq!(url::user("amqps://%C3%A4rger:p@w@localhost/a?heartbeat=1@2"), "ärger");
 }

@@ -6,8 +6,9 @@ use automation_domain::id::{ApiKeyId, HookSecretId};
 use automation_store::api_keys::{self, NewApiKey};
 use automation_store::hooks::{self, Hook, HookSecret};
 use automation_store::tenants::{self, Grant};
-use automation_store::{Error, Scope, receipts};
+use automation_store::{DbRole, Error, Scope, receipts};
 use automation_test_support::builders;
+use sqlx::AssertSqlSafe;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -58,15 +59,16 @@ async fn make_hook(world: &World, hook: &Hook) -> Result<bool, Error> {
 #[tokio::test]
 async fn a_key_is_found_by_its_hash_until_it_is_revoked_or_over() -> anyhow::Result<()> {
     let world = World::new().await?;
+    let door = world.database.store(DbRole::Door);
     assert!(make_key(&world, "shop", [1; 32]).await?);
     assert!(!make_key(&world, "shop", [2; 32]).await?, "the name is in use");
-    let holder = api_keys::holder(&world.worker, [1; 32]).await?.expect("the key is good");
+    let holder = api_keys::holder(&door, [1; 32]).await?.expect("the key is good");
     assert_eq!(
         (holder.tenant_id, holder.tenant.as_str(), holder.name.as_str()),
         (world.tenant, "shop", "shop")
     );
     assert_eq!(holder.event_types, ["form.*"]);
-    assert_eq!(api_keys::holder(&world.worker, [2; 32]).await?, None);
+    assert_eq!(api_keys::holder(&door, [2; 32]).await?, None);
     assert_eq!(
         world.database.count("SELECT count(*) FROM api_keys WHERE last_used_at IS NOT NULL").await?,
         1
@@ -75,7 +77,7 @@ async fn a_key_is_found_by_its_hash_until_it_is_revoked_or_over() -> anyhow::Res
     assert_eq!(world.database.count(grants).await?, 1);
 
     world.database.execute("UPDATE api_keys SET expires_at = now()").await?;
-    assert_eq!(api_keys::holder(&world.worker, [1; 32]).await?, None);
+    assert_eq!(api_keys::holder(&door, [1; 32]).await?, None);
     let revoke = async || {
         let work = async |connection: &mut _| api_keys::revoke(connection, world.tenant, "shop").await;
         world.api.tx(Scope::Tenant(world.tenant), work).await
@@ -89,6 +91,7 @@ async fn a_key_is_found_by_its_hash_until_it_is_revoked_or_over() -> anyhow::Res
 #[tokio::test]
 async fn a_webhook_has_the_secrets_that_are_good_now() -> anyhow::Result<()> {
     let world = World::new().await?;
+    let door = world.database.store(DbRole::Door);
     let made = hook("stripe", 1);
     assert!(make_hook(&world, &made).await?);
     assert!(!make_hook(&world, &hook("stripe", 2)).await?, "the name is in use");
@@ -100,7 +103,7 @@ async fn a_webhook_has_the_secrets_that_are_good_now() -> anyhow::Result<()> {
         world.api.tx(Scope::Tenant(world.tenant), work).await
     };
     let keys = async || {
-        let called = hooks::called(&world.worker, &made.hook_id).await?.expect("the webhook is there");
+        let called = hooks::called(&door, &made.hook_id).await?.expect("the webhook is there");
         assert_eq!((called.tenant_id, &called.hook), (world.tenant, &made));
         Ok::<_, Error>(called.secrets.into_iter().map(|(_, secret)| secret.key_id).collect::<Vec<_>>())
     };
@@ -109,13 +112,13 @@ async fn a_webhook_has_the_secrets_that_are_good_now() -> anyhow::Result<()> {
     // A rotation without overlap: all that were there before are over at once.
     rotate("third", 0).await?;
     assert_eq!(keys().await?, ["third"]);
-    assert_eq!(hooks::called(&world.worker, &HookId::from_random(&[9; 24])).await?, None);
-    hooks::used(&world.worker, world.tenant, &made.hook_id).await?;
-    assert!(!hooks::called(&world.worker, &made.hook_id).await?.is_none_or(|called| called.used_long_ago));
+    assert_eq!(hooks::called(&door, &HookId::from_random(&[9; 24])).await?, None);
+    hooks::used(&door, &made.hook_id).await?;
+    assert!(!hooks::called(&door, &made.hook_id).await?.is_none_or(|called| called.used_long_ago));
 
     let delete = async |connection: &mut _| hooks::delete(connection, world.tenant, "stripe").await;
     assert!(world.api.tx(Scope::Tenant(world.tenant), delete).await?);
-    assert_eq!(hooks::called(&world.worker, &made.hook_id).await?, None);
+    assert_eq!(hooks::called(&door, &made.hook_id).await?, None);
     assert_eq!(world.database.count("SELECT count(*) FROM hook_secrets").await?, 0);
     assert_eq!(world.database.count("SELECT count(*) FROM publisher_grants").await?, 0);
     Ok(())
@@ -243,15 +246,18 @@ async fn whoever_makes_secrets_cannot_read_them_back() -> anyhow::Result<()> {
             .await;
         assert!(read.is_err_and(|error| error.to_string().contains("permission denied")), "{statement}");
     }
-    // The look-ups across tenants are for those who serve callers alone.
-    for db in [&world.api, &world.scheduler, &world.operator] {
-        let called = db
-            .tx(Scope::Unscoped, async |connection| {
-                sqlx::query("SELECT * FROM api_key_by_hash('')").fetch_all(connection).await?;
-                Ok::<_, Error>(())
-            })
-            .await;
-        assert!(called.is_err_and(|error| error.to_string().contains("permission denied")));
+    // The look-ups across tenants are for the door alone.
+    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+        for look_up in ["door_key('')", "door_hook('')", "door_hook_used('')"] {
+            let called = db
+                .tx(Scope::Unscoped, async |connection| {
+                    let sql = format!("SELECT * FROM {look_up}");
+                    sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
+                    Ok::<_, Error>(())
+                })
+                .await;
+            assert!(called.is_err_and(|error| error.to_string().contains("permission denied")), "{look_up}");
+        }
     }
     Ok(())
 }

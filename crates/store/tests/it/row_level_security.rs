@@ -310,6 +310,53 @@ async fn the_scheduler_sees_what_is_owed_and_nothing_else() -> anyhow::Result<()
     Ok(())
 }
 
+/// What faces the internet can be asked for what a caller shows, and for nothing else.
+#[tokio::test]
+async fn the_door_touches_no_table_and_calls_its_own_functions_alone() -> anyhow::Result<()> {
+    let (world, _) = two_tenants().await?;
+    let door = world.database.store(DbRole::Door);
+    for table in tables(&world).await? {
+        for sql in [
+            format!("SELECT count(*) FROM {table}"),
+            format!("WITH gone AS (DELETE FROM {table} RETURNING 1) SELECT count(*) FROM gone"),
+        ] {
+            let outcome = try_sql(&door, Scope::Unscoped, &sql).await;
+            assert!(
+                refused(&outcome) || outcome.as_ref().is_err_and(|e| e.contains("view")),
+                "{sql}: {outcome:?}"
+            );
+        }
+    }
+    // By the catalogue, so that columns, sequences, partitions and tables without a tenant count too.
+    let rights = "SELECT count(*) FROM pg_class c
+                   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+                     AND CASE c.relkind
+                         WHEN 'S' THEN has_sequence_privilege('automation_door', c.oid, 'USAGE, SELECT, UPDATE')
+                         ELSE has_table_privilege('automation_door', c.oid,
+                                  'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+                              OR has_any_column_privilege('automation_door', c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+                         END";
+    assert_eq!(world.database.count(rights).await?, 0);
+    let mut connection = world.database.superuser().await?;
+    // A function with its caller's rights can do no more than the caller.
+    let functions: Vec<String> = sqlx::query_scalar(
+        "SELECT proname::text FROM pg_proc
+          WHERE pronamespace = 'public'::regnamespace AND prosecdef
+            AND has_function_privilege('automation_door', oid, 'EXECUTE') ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    assert_eq!(functions, ["door_hook", "door_hook_used", "door_key"]);
+    let sound = "SELECT count(*) FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+                  WHERE p.proname LIKE 'door_%' AND p.proacl IS NOT NULL AND r.rolname = 'automation_owner'
+                    AND 'search_path=public, pg_temp' = ANY (p.proconfig)";
+    assert_eq!(world.database.count(sound).await?, 3);
+    let memberships = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+                        WHERE r.rolname = 'automation_door'";
+    assert_eq!(world.database.count(memberships).await?, 0);
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_operator_sees_tenants_grants_and_parked_events_of_all() -> anyhow::Result<()> {
     let (world, other) = two_tenants().await?;

@@ -1,6 +1,6 @@
-//! `automation credential rekey`: from one encryption key to the next, for credentials and the secrets of webhooks.
+//! `automation credential rekey`: from one encryption key to the next, for credentials.
 
-use super::{KeysArgs, rekey_hooks, secret};
+use super::{KeysArgs, secret};
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
@@ -10,15 +10,15 @@ use automation_store::{Db, DbRole, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 use serde_json::{Value, json};
 
-/// Credentials read at once.
-pub(super) const PAGE: i64 = 100;
+/// Secrets read at once.
+pub(crate) const PAGE: i64 = 100;
 
 /// What came of one tenant.
 #[derive(Default)]
-pub(super) struct Count {
-    pub(super) rewrapped: usize,
+pub(crate) struct Count {
+    pub(crate) rewrapped: usize,
     /// What does not open, with why.
-    pub(super) unreadable: Vec<(String, String)>,
+    pub(crate) unreadable: Vec<(String, String)>,
 }
 
 /// Wraps every data key that another key than the active one wrapped, and seals anew what was sealed without its terms.
@@ -26,10 +26,22 @@ pub async fn run(keys: &KeysArgs, database: &DatabaseArgs, output: &Output) -> a
     let ring = keys.ring()?;
     let db = database.db(DbRole::Worker)?;
     let all = db.tx(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
+    let mut counts = Vec::with_capacity(all.len());
+    for tenant in all {
+        let count = rekey(&db, &ring, &tenant).await?;
+        counts.push((tenant, count));
+    }
+    report(&ring, &counts, output)
+}
+
+/// Says what came of each tenant's secrets.
+///
+/// # Errors
+///
+/// When some could not be opened.
+pub(crate) fn report(ring: &KeyRing, counts: &[(Tenant, Count)], output: &Output) -> anyhow::Result<()> {
     let (mut rows, mut unreadable) = (Vec::new(), 0);
-    for tenant in &all {
-        let mut count = rekey(&db, &ring, tenant).await?;
-        rekey_hooks::rekey(&db, &ring, tenant, &mut count).await?;
+    for (tenant, count) in counts {
         for (key, reason) in &count.unreadable {
             eprintln!("{}/{key}: {reason}", tenant.key);
         }

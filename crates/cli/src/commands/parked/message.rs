@@ -2,7 +2,7 @@
 
 use automation_broker::publisher::Message;
 use automation_broker::topology::EVENTS;
-use automation_domain::event::admission::ON_BEHALF_OF;
+use automation_domain::event::admission::{BrokerUsers, ON_BEHALF_OF};
 use automation_store::parked::{Parked, ParkedStatus};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ const BATCH: &str = "application/cloudevents-batch+json";
 pub struct Speakers<'a> {
     /// The user of the connection: the broker accepts no other.
     pub user: &'a str,
-    /// Users who may speak as the engine.
-    pub engine_users: &'a [String],
+    /// Users who may publish for others.
+    pub users: &'a BrokerUsers,
     /// Whom to publish for when nobody is known to have published it.
     pub stand_in: Option<&'a str>,
 }
@@ -85,8 +85,12 @@ pub fn message(parked: &Parked, speakers: Speakers<'_>) -> Result<(Message, Opti
 /// On whose behalf; `None` for what the engine published by itself.
 fn publisher(parked: &Parked, speakers: Speakers<'_>) -> Result<Option<String>, Refusal> {
     match &parked.amqp_user {
-        Some(user) if speakers.engine_users.contains(user) => Ok(parked.headers.get(ON_BEHALF_OF).map(text)),
-        Some(user) => Ok(Some(user.clone())),
+        Some(user) => {
+            let on_behalf_of = parked.headers.get(ON_BEHALF_OF).map(text);
+            // What somebody claimed without the right to does not count.
+            let speaker = speakers.users.speaker(user, on_behalf_of.as_deref()).unwrap_or(Some(user));
+            Ok(speaker.map(str::to_owned))
+        }
         None => speakers.stand_in.map(|user| Some(user.to_owned())).ok_or(Refusal::NoPublisher),
     }
 }
@@ -133,8 +137,8 @@ mod tests {
     }
 
     fn behalf(parked: &Parked, stand_in: Option<&str>) -> Result<Option<String>, Refusal> {
-        let engine_users = ["engine".to_owned()];
-        let speakers = Speakers { user: "engine", engine_users: &engine_users, stand_in };
+        let users = BrokerUsers { engine: vec!["engine".to_owned()], door: vec!["door".to_owned()] };
+        let speakers = Speakers { user: "engine", users: &users, stand_in };
         let (message, behalf) = message(parked, speakers)?;
         assert_eq!(message.headers.get(ON_BEHALF_OF), behalf.as_ref());
         assert_eq!(message.user_id.as_deref(), Some("engine"));
@@ -147,8 +151,14 @@ mod tests {
         // What a publisher claimed about itself does not count.
         let forged = parked(Some("crm"), json!({ ON_BEHALF_OF: "admin" }));
         assert_eq!(behalf(&forged, Some("admin")), Ok(Some("crm".to_owned())));
-        let by_http = parked(Some("engine"), json!({ ON_BEHALF_OF: "crm" }));
-        assert_eq!(behalf(&by_http, None), Ok(Some("crm".to_owned())));
+        let again = parked(Some("engine"), json!({ ON_BEHALF_OF: "crm" }));
+        assert_eq!(behalf(&again, None), Ok(Some("crm".to_owned())));
+        let by_http = parked(Some("door"), json!({ ON_BEHALF_OF: "apikey:shop" }));
+        assert_eq!(behalf(&by_http, None), Ok(Some("apikey:shop".to_owned())));
+        // A door that was taken over gains nothing by an operator who publishes again what was parked.
+        for forged in [json!({ ON_BEHALF_OF: "crm" }), json!({})] {
+            assert_eq!(behalf(&parked(Some("door"), forged), None), Ok(Some("door".to_owned())));
+        }
         assert_eq!(behalf(&parked(Some("engine"), json!({})), None), Ok(None));
         assert_eq!(behalf(&parked(None, json!({})), None), Err(Refusal::NoPublisher));
         assert_eq!(behalf(&parked(None, json!({})), Some("crm")), Ok(Some("crm".to_owned())));
@@ -157,7 +167,8 @@ mod tests {
     #[test]
     fn headers_of_the_broker_and_of_the_engine_stay_behind() {
         let given = json!({ "x-death": "[]", "automation-reason": "r", "cloudevents:id": "7", "traceparent": "00-1" });
-        let speakers = Speakers { user: "engine", engine_users: &[], stand_in: None };
+        let users = BrokerUsers::default();
+        let speakers = Speakers { user: "engine", users: &users, stand_in: None };
         let (message, _) = message(&parked(Some("crm"), given), speakers).unwrap();
         let names: Vec<_> = message.headers.keys().map(String::as_str).collect();
         assert_eq!(names, [ON_BEHALF_OF, "cloudevents:id", "traceparent"]);

@@ -44,8 +44,7 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
     let db = args.database.db(DbRole::Operator)?;
     let ids = args.select.snapshot(&db, ParkedStatus::Open, args.bulk.most()).await?;
     let user = args.broker.amqp_user();
-    let speakers =
-        Speakers { user: &user, engine_users: &args.broker.engine_users, stand_in: args.stand_in.as_deref() };
+    let speakers = Speakers { user: &user, users: &args.broker.users, stand_in: args.stand_in.as_deref() };
     if !args.bulk.dry_run {
         args.bulk.confirm(ids.len(), "publish again")?;
     }

@@ -1,17 +1,33 @@
-//! The secrets of webhooks, from one encryption key to the next.
+//! `automation hook rekey`: the secrets of webhooks, from one key of the door to the next.
 
-use super::rekey::{Count, PAGE};
+use super::keys::KeysArgs;
+use crate::commands::credential::rekey::{Count, PAGE, report};
+use crate::output::Output;
+use crate::session::DatabaseArgs;
 use automation_domain::hook::SECRET_FIELD;
 use automation_domain::id::CredentialId;
 use automation_store::hooks::{self, HookSecret, SealedSecret};
-use automation_store::tenants::Tenant;
-use automation_store::{Db, Scope};
+use automation_store::tenants::{self, Tenant};
+use automation_store::{Db, DbRole, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 
+/// Wraps every data key that another key than the active one wrapped, and seals anew what was sealed without its terms.
+pub async fn run(keys: &KeysArgs, database: &DatabaseArgs, output: &Output) -> anyhow::Result<()> {
+    let ring = keys.ring()?;
+    let db = database.db(DbRole::Worker)?;
+    let all = db.tx(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
+    let mut counts = Vec::with_capacity(all.len());
+    for tenant in all {
+        let count = rekey(&db, &ring, &tenant).await?;
+        counts.push((tenant, count));
+    }
+    report(&ring, &counts, output)
+}
+
 /// A page after the other, each committed by itself: an interruption loses nothing.
-pub async fn rekey(db: &Db, ring: &KeyRing, tenant: &Tenant, count: &mut Count) -> anyhow::Result<()> {
+async fn rekey(db: &Db, ring: &KeyRing, tenant: &Tenant) -> anyhow::Result<Count> {
     let scope = [tenant.tenant_id];
-    let mut after = None;
+    let (mut count, mut after) = (Count::default(), None);
     loop {
         let page = db
             .tx(Scope::Tenants(&scope), async |connection| {
@@ -34,7 +50,7 @@ pub async fn rekey(db: &Db, ring: &KeyRing, tenant: &Tenant, count: &mut Count) 
             .await?;
         match page.last() {
             Some(last) => after = Some(last.secret_id),
-            None => return Ok(()),
+            None => return Ok(count),
         }
     }
 }
