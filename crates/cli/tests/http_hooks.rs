@@ -242,7 +242,15 @@ async fn a_caller_that_cannot_sign_shows_a_token() -> anyhow::Result<()> {
     }
     let bearer = door.http.post(&hook.url).bearer_auth(&hook.secret).header("x-delivery", "d-2");
     assert_eq!(send(bearer).await?.status, 202);
-    door.engine.until("SELECT count(*) FROM events", 4).await?;
+    // In another charset, and with a byte order mark.
+    let latin1 = post().header("content-type", "application/x-www-form-urlencoded; charset=iso-8859-1");
+    assert_eq!(send(latin1.header("x-delivery", "d-3").body("name=J%FCrgen")).await?.status, 202);
+    let marked = post().header("content-type", "application/json").header("x-delivery", "d-4");
+    assert_eq!(send(marked.body("\u{feff}{\"a\": 1}")).await?.status, 202);
+    door.engine.until("SELECT count(*) FROM events", 6).await?;
+    let decoded =
+        "SELECT count(*) FROM events WHERE data->'body' IN ('{\"name\": \"Jürgen\"}', '{\"a\": 1}')";
+    assert_eq!(door.engine.count(decoded).await?, 2);
     let form = "SELECT count(*) FROM events WHERE id = 'd-1'";
     let body = "data->'body' = '{\"plan\": \"pro\", \"seat\": [\"1\", \"2\"]}' AND data->'query' = '{\"env\": \"live\"}'";
     assert_eq!(door.engine.count(&format!("{form} AND {body}")).await?, 1);
@@ -255,6 +263,10 @@ async fn a_caller_that_cannot_sign_shows_a_token() -> anyhow::Result<()> {
     // What cannot be an event is said to whoever proved who it is.
     for (content_type, body, status, code) in [
         ("application/json", &b"{"[..], 400, "malformed_json"),
+        ("application/json", b"{\"id\":18446744073709551616}", 400, "number_not_exact"),
+        ("application/x-www-form-urlencoded", b"name=J%FCrgen", 415, "unsupported_charset"),
+        ("text/plain; charset=utf-7", b"a", 415, "unsupported_charset"),
+        ("multipart/form-data; boundary=x", b"--x--", 415, "unsupported_content_type"),
         ("application/json", b"{\"a\":1,\"a\":2}", 400, "duplicate_key"),
         ("application/json", b"{\"a\":\"\\u0000\"}", 400, "nul_character"),
         ("image/png", b"\x89PNG", 415, "unsupported_content_type"),
@@ -262,6 +274,8 @@ async fn a_caller_that_cannot_sign_shows_a_token() -> anyhow::Result<()> {
         let answer = send(post().header("content-type", content_type).body(body.to_vec())).await?;
         assert_eq!((answer.status, answer.code()), (status, code), "{content_type}");
     }
+    let answer = send(post().header("content-encoding", "gzip").body("a")).await?;
+    assert_eq!((answer.status, answer.code()), (415, "unsupported_content_encoding"));
     let answer = send(post().header("x-delivery", "x".repeat(257)).body("a")).await?;
     assert_eq!((answer.status, answer.code()), (422, "attribute_too_long"));
     door.close().await

@@ -1,12 +1,14 @@
 //! A domain event as the engine knows it once it was read and checked.
 
 pub mod admission;
+pub mod coding;
 pub mod encode;
 pub mod envelope;
 
 mod attributes;
 mod batch;
 mod body_hash;
+mod split;
 
 pub use body_hash::body_hash;
 

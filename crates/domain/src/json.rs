@@ -1,26 +1,71 @@
-//! JSON from outside, read strictly: what Postgres cannot hold or people cannot mean is refused.
+//! JSON from outside, read strictly: what Postgres cannot hold, people cannot mean or a number cannot keep is refused.
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::map::Entry;
-use serde_json::{Map, Number, Value};
-use std::cell::RefCell;
+pub mod number;
+
+mod place;
+mod strict;
+
+use crate::encoding::{self, Foreign};
+pub(crate) use place::string_end;
+
+use serde_json::Value;
 use std::fmt;
+use strict::{Notes, Strict};
 
 /// Deepest nesting that can be asked for: the parser's own guard against exhausting the stack stands behind it.
 pub const MAX_DEPTH: usize = 126;
 
-/// Why a text is not acceptable JSON.
+/// Most paths that are told of one text.
+const MOST_PATHS: usize = 20;
+
+/// Why a text is not acceptable JSON, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JsonError {
+    /// The path to it: `data.items[3].name`; empty for the text as a whole.
+    pub path: String,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+impl JsonError {
+    /// The same, where the text is itself the member `name` of something.
+    pub fn below(mut self, name: &str) -> Self {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path.insert_str(0, dot);
+        self.path.insert_str(0, name);
+        self
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { self.fault.fmt(f) } else { write!(f, "{}: {}", self.path, self.fault) }
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// What can be wrong with a JSON text.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum JsonError {
-    /// Not JSON, or a number out of range, or a lone surrogate.
+pub enum Fault {
+    /// Not JSON, or a lone surrogate.
     #[error("not valid JSON: {0}")]
     Syntax(String),
+    /// Not UTF-8, but something that is known.
+    #[error("not valid JSON: {0}")]
+    Foreign(Foreign),
     /// The same key twice in one object.
     #[error("the key \"{0}\" stands twice in one object")]
     DuplicateKey(String),
     /// `\u0000` in a string or key.
     #[error("a string contains the character U+0000, which cannot be stored")]
     Nul,
+    /// A number of which something would be lost ([`number`]).
+    #[error(
+        "the number {0} cannot be kept exactly: whole numbers have at most 64 bits, others at most 17 digits within the \
+         range of a double; write it as a string"
+    )]
+    Number(String),
     /// Nested too deep.
     #[error("nested deeper than {limit} levels")]
     TooDeep {
@@ -29,21 +74,97 @@ pub enum JsonError {
     },
 }
 
+impl Fault {
+    /// Builds [`Fault::Number`] for a number as it was written, which may be of any length.
+    pub fn number(written: &str) -> Self {
+        match written.char_indices().nth(40) {
+            Some((end, _)) => Self::Number(format!("{}…", &written[..end])),
+            None => Self::Number(written.to_owned()),
+        }
+    }
+}
+
 /// Reads `bytes` as JSON no deeper than `max_depth` (at most [`MAX_DEPTH`]); a bare scalar has depth 0, `[]` depth 1.
 ///
-/// One pass. Integers beyond 64 bits become floating-point numbers; numbers beyond those are refused.
+/// A UTF-8 byte order mark in front is taken off. Every number keeps its value exactly ([`number`]).
 ///
 /// # Errors
 ///
-/// The first thing that is wrong.
+/// The first thing that is wrong, and where it stands.
 pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, JsonError> {
-    let limit = max_depth.min(MAX_DEPTH);
-    let found = RefCell::new(None);
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    Strict { found: &found, limit, depth: 0 }
-        .deserialize(&mut reader)
+    let text = encoding::without_mark(bytes);
+    let notes = Notes::default();
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = Strict::new(&notes, max_depth.min(MAX_DEPTH))
+        .read(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| found.take().unwrap_or_else(|| JsonError::Syntax(error.to_string())))
+        .map_err(|error| explain(text, notes.take_fault(), &error))?;
+    // Only a number that is no 64-bit integer can have lost something, and its digits stand in the text alone.
+    let lost = if notes.has_double() { number::lossy(text).next() } else { None };
+    match lost {
+        Some(range) => {
+            let fault = Fault::number(&String::from_utf8_lossy(&text[range.clone()]));
+            Err(JsonError { path: place::path_at(text, range.start), fault })
+        }
+        None => Ok(value),
+    }
+}
+
+/// Reads JSON as [`parse`] does, but keeps the digits of a number that cannot be kept exactly as a string.
+///
+/// For what nobody here can have written differently: answers of services. Also gives the paths of such numbers, the first
+/// 20 of them.
+///
+/// # Errors
+///
+/// As [`parse`], numbers aside.
+pub fn parse_digits_as_text(bytes: &[u8], max_depth: usize) -> Result<(Value, Vec<String>), JsonError> {
+    let error = match parse(bytes, max_depth) {
+        Ok(value) => return Ok((value, Vec::new())),
+        Err(error) => error,
+    };
+    if !matches!(error.fault, Fault::Number(_)) {
+        return Err(error);
+    }
+    let text = encoding::without_mark(bytes);
+    let (mut quoted, mut paths, mut copied) = (Vec::with_capacity(text.len() + 16), Vec::new(), 0);
+    for range in number::lossy(text) {
+        if paths.len() < MOST_PATHS {
+            paths.push(place::path_at(text, range.start));
+        }
+        for part in [&text[copied..range.start], b"\"", &text[range.clone()], b"\""] {
+            quoted.extend_from_slice(part);
+        }
+        copied = range.end;
+    }
+    quoted.extend_from_slice(&text[copied..]);
+    parse(&quoted, max_depth).map(|value| (value, paths))
+}
+
+/// Turns the parser's error into ours; `found` is what the visitor refused.
+fn explain(text: &[u8], found: Option<Fault>, error: &serde_json::Error) -> JsonError {
+    let offset = offset_of(text, error);
+    let number = || {
+        // The parser stops within or right behind a number that is out of range.
+        let near = number::lossy(text).take_while(|range| range.start <= offset).last()?;
+        (offset <= near.end).then(|| Fault::number(&String::from_utf8_lossy(&text[near])))
+    };
+    let foreign = || encoding::foreign(text).map(Fault::Foreign);
+    let fault = found.or_else(foreign).or_else(number).unwrap_or_else(|| Fault::Syntax(error.to_string()));
+    let path = if matches!(fault, Fault::Foreign(_)) {
+        String::new()
+    } else {
+        // The last byte that the parser looked at is the one that it does not like.
+        place::path_at(text, offset.saturating_sub(1))
+    };
+    JsonError { path, fault }
+}
+
+/// How many bytes the parser had looked at.
+fn offset_of(text: &[u8], error: &serde_json::Error) -> usize {
+    let lines = text.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+    let before: usize = lines.map(<[u8]>::len).sum();
+    (before + error.column()).min(text.len())
 }
 
 /// Whether a string anywhere in `value`, keys included, holds U+0000, which Postgres cannot store.
@@ -73,105 +194,11 @@ pub fn size_bytes(value: &Value) -> usize {
     count.0
 }
 
-/// Builds a [`Value`], and leaves word of what it refused: the parser's own error type can only carry text.
-#[derive(Clone, Copy)]
-struct Strict<'f> {
-    found: &'f RefCell<Option<JsonError>>,
-    limit: usize,
-    depth: usize,
-}
-
-impl Strict<'_> {
-    fn refuse<E: de::Error>(&self, error: JsonError) -> E {
-        let custom = E::custom(&error);
-        self.found.replace(Some(error));
-        custom
-    }
-
-    fn deeper<E: de::Error>(self) -> Result<Self, E> {
-        if self.depth < self.limit {
-            Ok(Self { depth: self.depth + 1, ..self })
-        } else {
-            Err(self.refuse(JsonError::TooDeep { limit: self.limit }))
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        self.visit_string(value.to_owned())
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
-        if value.contains('\0') {
-            return Err(self.refuse(JsonError::Nul));
-        }
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(inner)? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut members = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            if key.contains('\0') {
-                return Err(self.refuse(JsonError::Nul));
-            }
-            match members.entry(key) {
-                Entry::Vacant(slot) => slot.insert(access.next_value_seed(inner)?),
-                Entry::Occupied(slot) => return Err(self.refuse(JsonError::DuplicateKey(slot.key().clone()))),
-            };
-        }
-        Ok(Value::Object(members))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::Map;
 
     fn nested(depth: usize) -> Vec<u8> {
         [vec![b'['; depth], vec![b']'; depth]].concat()
@@ -183,8 +210,8 @@ mod tests {
             (b"", "EOF"),
             (b"{\"a\":1}{}", "trailing"),
             (b"{\"a\":1,}", "trailing comma"),
-            (b"[1e400]", "out of range"),
-            (b"[-1e400]", "out of range"),
+            (b"[1e400]", "[0]: the number 1e400 cannot be kept exactly"),
+            (b"[-1e400]", "[0]: the number -1e400 cannot be kept exactly"),
             (b"[NaN]", "expected"),
             (br#"["\ud800"]"#, "hex escape"),
             (br#"["\udc00"]"#, "surrogate"),
@@ -204,14 +231,60 @@ mod tests {
     #[test]
     fn depth_counts_arrays_and_objects() {
         assert!(parse(&nested(64), 64).is_ok());
-        assert_eq!(parse(&nested(65), 64), Err(JsonError::TooDeep { limit: 64 }));
-        assert_eq!(parse(br#"{"a":{"b":{}}}"#, 2), Err(JsonError::TooDeep { limit: 2 }));
+        assert_eq!(parse(&nested(65), 64).unwrap_err().fault, Fault::TooDeep { limit: 64 });
+        let error = JsonError { path: "a.b".to_owned(), fault: Fault::TooDeep { limit: 2 } };
+        assert_eq!(parse(br#"{"a":{"b":{}}}"#, 2), Err(error));
         assert_eq!(parse(b"1", 0), Ok(Value::from(1)));
     }
 
     #[test]
     fn a_million_brackets_do_not_exhaust_the_stack() {
-        assert_eq!(parse(&nested(1_000_000), usize::MAX), Err(JsonError::TooDeep { limit: MAX_DEPTH }));
+        let error = parse(&nested(1_000_000), usize::MAX).unwrap_err();
+        assert_eq!(error.fault, Fault::TooDeep { limit: MAX_DEPTH });
+    }
+
+    #[test]
+    fn each_fault_is_found_where_it_stands() {
+        for (text, path) in [
+            ("{\n \"a\": [1, {\"b\": tru}]}", "a[1].b"),
+            ("{\n \"a\": [1, {\"b\": 1e999}],\n \"c\": 1}", "a[1].b"),
+            ("{\n \"a\": [1, {\"b\": 18446744073709551616}],\n \"c\": 1}", "a[1].b"),
+            (r#"{"a":{"b":1,"c":[],"b":2}}"#, "a"),
+            (r#"{"a":[[],["\u0000"]]}"#, "a[1][0]"),
+            (r#"{"a":["ok","\ud800"]}"#, "a[1]"),
+            (r#"{"a":{"b":1"#, "a.b"),
+            (r#"{"a":1,}"#, ""),
+            (r#"{"a":1} x"#, ""),
+        ] {
+            assert_eq!(parse(text.as_bytes(), 64).unwrap_err().path, path, "{text}");
+        }
+        let below = |text: &str| parse(text.as_bytes(), 64).unwrap_err().below("data").path;
+        assert_eq!([below("[nul]"), below(r#"{"a":nul}"#), below("nul")], ["data[0]", "data.a", "data"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_taken_off_and_other_encodings_are_named() {
+        assert_eq!(parse(b"\xef\xbb\xbf{}", 64), Ok(Value::Object(Map::new())));
+        let utf16: Vec<u8> = "{\"a\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(parse(&utf16, 64).unwrap_err().fault, Fault::Foreign(Foreign::Charset("UTF-16LE")));
+        assert_eq!(
+            parse(b"\x1f\x8b\x08", 64).unwrap_err().fault,
+            Fault::Foreign(Foreign::Compressed("gzip"))
+        );
+    }
+
+    #[test]
+    fn digits_that_no_number_keeps_can_be_kept_as_text() {
+        let text = br#"{"id":18446744073709551616,"a":["1e400",1e400,19.99,-18446744073709551616],"b":"x"}"#;
+        let (value, paths) = parse_digits_as_text(text, 64).unwrap();
+        let expected = serde_json::json!({
+            "id": "18446744073709551616", "a": ["1e400", "1e400", 19.99, "-18446744073709551616"], "b": "x",
+        });
+        assert_eq!((value, paths), (expected, vec!["id".to_owned(), "a[1]".to_owned(), "a[3]".to_owned()]));
+        assert_eq!(parse_digits_as_text(b"[1]", 64), Ok((serde_json::json!([1]), vec![])));
+        assert!(matches!(parse_digits_as_text(b"[1e400,]", 64).unwrap_err().fault, Fault::Syntax(_)));
+        let many = format!("[{}1]", "1e999,".repeat(100));
+        assert_eq!(parse_digits_as_text(many.as_bytes(), 64).unwrap().1.len(), MOST_PATHS);
     }
 
     proptest! {

@@ -12,6 +12,7 @@ pub mod contact;
 pub mod credential;
 pub mod duration;
 pub mod effect;
+pub mod encoding;
 pub mod event;
 pub mod facts;
 pub mod grant;

@@ -114,14 +114,16 @@ enum Kind {
 }
 
 fn kind(segment: &str) -> Kind {
-    let mut characters = segment.chars();
     if number(segment).is_some() {
         return Kind::Number;
     }
-    match characters.next() {
-        Some(first) if starts_name(first) && characters.all(continues_name) => Kind::Name,
-        Some(_) | None => Kind::Other,
-    }
+    if is_name(segment) { Kind::Name } else { Kind::Other }
+}
+
+/// Whether a name stands without quotes, in templates too.
+pub(crate) fn is_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(starts_name) && characters.all(continues_name)
 }
 
 /// Whether a name without quotes may begin with this, in templates too.

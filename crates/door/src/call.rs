@@ -1,7 +1,11 @@
 //! From a call of a webhook to the event `webhook.received`: what was sent, without what proves who sent it.
 
-use automation_domain::event::envelope::Refusal;
+use crate::coding::{self, Charset};
+use crate::form;
+use automation_domain::encoding;
+use automation_domain::event::envelope::{self, Refusal};
 use automation_domain::hook::EVENT_TYPE;
+use automation_domain::json;
 use automation_store::hooks::Hook;
 use axum::http::header;
 use axum::http::request::Parts;
@@ -60,11 +64,16 @@ impl Call<'_> {
                 name: &self.hook.name,
                 method: self.parts.method.as_str(),
                 headers: self.headers(),
-                query: pairs(self.parts.uri.query().unwrap_or_default().as_bytes()),
+                query: self.query()?,
                 body: self.body()?,
             },
         };
         serde_json::to_vec(&document).map_err(|error| Refusal::new("malformed_json", error.to_string()))
+    }
+
+    fn query(&self) -> Result<Map<String, Value>, Refusal> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        form::read(query.as_bytes(), &Charset::of(None)?, "a parameter of the address")
     }
 
     fn headers(&self) -> BTreeMap<&str, String> {
@@ -87,39 +96,50 @@ impl Call<'_> {
         if self.body.is_empty() {
             return raw(&Value::Null);
         }
-        if media_type == "application/x-www-form-urlencoded" {
-            return raw(&Value::Object(pairs(self.body)));
+        if media_type == "application/json" || media_type.ends_with("+json") {
+            return json_body(coding::json_text(self.body, content_type)?);
         }
-        let text = std::str::from_utf8(self.body).map_err(|_| {
-            Refusal::new(
+        if media_type == "application/x-www-form-urlencoded" {
+            let form = form::read(
+                encoding::without_mark(self.body),
+                &Charset::of(content_type)?,
+                "a field of the form",
+            )?;
+            return raw(&Value::Object(form));
+        }
+        if media_type.starts_with("multipart/") {
+            let detail = format!(
+                "{media_type} is not read; send a form as application/x-www-form-urlencoded, or JSON"
+            );
+            return Err(Refusal::new("unsupported_content_type", detail));
+        }
+        let charset = Charset::of(content_type)?;
+        let names_charset = content_type.is_some_and(|text| encoding::charset(text).is_some());
+        let is_text =
+            names_charset || media_type.starts_with("text/") || std::str::from_utf8(self.body).is_ok();
+        if !is_text {
+            return Err(Refusal::new(
                 "unsupported_content_type",
                 "the body is not text; JSON, forms and other text are read",
-            )
-        })?;
-        if media_type == "application/json" || media_type.ends_with("+json") {
-            let json = RawValue::from_string(text.to_owned());
-            return json.map_err(|error| Refusal::new("malformed_json", format!("not valid JSON: {error}")));
+            ));
         }
-        raw(&Value::String(text.to_owned()))
+        raw(&Value::String(charset.text(self.body, "the body")?))
+    }
+}
+
+fn json_body(text: String) -> Result<Box<RawValue>, Refusal> {
+    match RawValue::from_string(text.clone()) {
+        Ok(json) => Ok(json),
+        // Once more, for the place.
+        Err(error) => Err(match json::parse(text.as_bytes(), json::MAX_DEPTH) {
+            Err(error) => envelope::refuse_json(error.below("data.body")),
+            Ok(_) => Refusal::new("malformed_json", format!("not valid JSON: {error}")),
+        }),
     }
 }
 
 fn raw(value: &Value) -> Result<Box<RawValue>, Refusal> {
     to_raw_value(value).map_err(|error| Refusal::new("malformed_json", error.to_string()))
-}
-
-/// Parameters by name; one that stands several times is a list.
-fn pairs(encoded: &[u8]) -> Map<String, Value> {
-    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(encoded) {
-        all.entry(name.into_owned()).or_default().push(value.into_owned());
-    }
-    all.into_iter()
-        .map(|(name, mut values)| match (values.pop(), values.is_empty()) {
-            (Some(only), true) => (name, Value::String(only)),
-            (last, _) => (name, values.into_iter().chain(last).map(Value::String).collect()),
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -177,9 +197,27 @@ mod tests {
             body("application/x-www-form-urlencoded", b"a=1&b=%20"),
             Ok(json!({ "a": "1", "b": " " }))
         );
+        assert_eq!(
+            body("application/x-www-form-urlencoded; charset=iso-8859-1", b"a=%FC"),
+            Ok(json!({ "a": "ü" }))
+        );
         assert_eq!(body("text/plain", "grüße".as_bytes()), Ok(json!("grüße")));
+        assert_eq!(body("text/plain; charset=iso-8859-1", b"gr\xfc\xdfe"), Ok(json!("grüße")));
+        assert_eq!(body("application/json", b"\xef\xbb\xbf[1]"), Ok(json!([1])));
         assert_eq!(body("application/json", b""), Ok(Value::Null));
         assert_eq!(body("application/json", b"{").unwrap_err().code, "malformed_json");
+        let broken = body("application/json", b"{\"a\":[tru]}").unwrap_err().detail;
+        assert!(broken.starts_with("data.body.a[0]: not valid JSON"), "{broken}");
+        assert_eq!(body("text/plain", b"\xfc").unwrap_err().code, "unsupported_charset");
+        assert_eq!(
+            body("application/x-www-form-urlencoded", b"a=%FC").unwrap_err().code,
+            "unsupported_charset"
+        );
+        let multipart = body("multipart/form-data; boundary=x", b"--x--").unwrap_err();
+        assert_eq!(multipart.code, "unsupported_content_type");
+        assert!(multipart.detail.contains("multipart/form-data"), "{}", multipart.detail);
+        let query = event("text/plain", "/?a=%FC", b"").unwrap_err();
+        assert_eq!(query.code, "unsupported_charset");
         assert_eq!(body("image/png", b"\x89PNG").unwrap_err().code, "unsupported_content_type");
     }
 }

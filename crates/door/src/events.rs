@@ -5,7 +5,7 @@
 
 use crate::problem::{EventError, Problem};
 use crate::reading::{self, Incoming, Mode};
-use crate::{Door, body};
+use crate::{Door, body, coding};
 use automation_domain::catalogue::payload;
 use automation_domain::event::ENGINE_SOURCE;
 use automation_domain::event::admission::{self, Reason};
@@ -31,6 +31,7 @@ pub(crate) async fn receive(State(door): State<Arc<Door>>, request: Request) -> 
     // One before anything is read: whoever sends too much is not read at all.
     let key = holder.api_key_id.to_string();
     door.rates.take(&key, 1, Instant::now()).map_err(Problem::rate_limited)?;
+    coding::check(headers)?;
     let mode = Mode::of(headers)?;
     let bytes = body::read(headers, body, mode.limit(&door.config.limits)).await?;
     let read = reading::read(mode, headers, bytes, &holder.tenant, &door.config.limits)?;
@@ -106,8 +107,10 @@ fn refused(mode: Mode, errors: Vec<EventError>, limits: &Limits) -> Problem {
 pub(crate) fn of_one(EventError { code, detail, .. }: &EventError, limits: &Limits) -> Problem {
     let status = match code.as_str() {
         "event_too_large" => return Problem::too_large(code, "event", limits.event_bytes, detail),
-        "malformed_json" | "duplicate_key" | "nul_character" | "json_too_deep" | "not_an_event" => {
-            return Problem::bad_request(code, detail);
+        "malformed_json" | "duplicate_key" | "nul_character" | "json_too_deep" | "number_not_exact"
+        | "not_an_event" => return Problem::bad_request(code, detail),
+        "unsupported_content_type" | "unsupported_content_encoding" | "unsupported_charset" => {
+            return Problem::unsupported(Refusal::new(code, detail.as_str()));
         }
         "tenant_mismatch" | "reserved_source" | "reserved_type" | "not_granted" => StatusCode::FORBIDDEN,
         _ => StatusCode::UNPROCESSABLE_ENTITY,

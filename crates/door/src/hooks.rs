@@ -5,10 +5,10 @@
 use crate::problem::{EventError, Problem};
 use crate::reading::{Form, Incoming};
 use crate::signature::{self, Signed};
-use crate::{Door, body, call, events};
+use crate::{Door, body, call, coding, events};
 use automation_domain::credential::Terms;
 use automation_domain::event::encode::STRUCTURED;
-use automation_domain::event::envelope::{self, Envelope};
+use automation_domain::event::envelope::{self, Envelope, Refusal};
 use automation_domain::grant::hook_publisher;
 use automation_domain::hook::{HookId, SECRET_FIELD, Verification};
 use automation_domain::id::{CredentialId, HookSecretId, TenantId};
@@ -18,7 +18,7 @@ use automation_vault::{KeyRing, Place, Sealed, Zeroizing};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -110,6 +110,7 @@ pub(crate) async fn receive(
     let called = &remembered.called;
     let hook_id = &called.hook.hook_id;
     door.rates.take(hook_id.as_str(), 1, Instant::now()).map_err(Problem::rate_limited)?;
+    coding::check(&parts.headers)?;
     let incoming = read(&door, called, &delivery, &parts, &bytes)?;
     let answer = door.publish(&hook_publisher(&called.hook.name), vec![incoming]).await?;
     if !remembered.noted.swap(true, Ordering::Relaxed)
@@ -222,24 +223,17 @@ fn read(
         parts,
         body,
     };
-    let bytes = said.into_event().map_err(|refusal| match refusal.code.as_str() {
-        "unsupported_content_type" => Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            &refusal.code,
-            "Unknown content type",
-            refusal.detail,
-        ),
-        _ => Problem::bad_request(&refusal.code, refusal.detail),
-    })?;
+    let refused = |refusal: Refusal| {
+        let error = EventError { index: 0, id: None, code: refusal.code, detail: refusal.detail };
+        events::of_one(&error, &door.config.limits)
+    };
+    let bytes = said.into_event().map_err(refused)?;
     let envelope = Envelope { content_type: Some(STRUCTURED), body: &bytes, ..Envelope::default() };
     let read =
         envelope::read_unrouted(&envelope, &door.config.limits).and_then(|mut members| match members.pop() {
             Some(member) => member.outcome,
-            None => Err(envelope::Refusal::new("not_an_event", "there is no event")),
+            None => Err(Refusal::new("not_an_event", "there is no event")),
         });
-    let event = read.map_err(|refusal| {
-        let error = EventError { index: 0, id: None, code: refusal.code, detail: refusal.detail };
-        events::of_one(&error, &door.config.limits)
-    })?;
+    let event = read.map_err(refused)?;
     Ok(Incoming { event, form: Form::Structured(bytes) })
 }

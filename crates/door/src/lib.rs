@@ -5,7 +5,9 @@
 
 mod body;
 mod call;
+mod coding;
 mod events;
+mod form;
 mod hooks;
 mod keys;
 mod memory;

@@ -1,5 +1,6 @@
 //! Answers that say what is wrong: RFC 9457, with codes of docs/errors.md.
 
+use automation_domain::event::envelope::Refusal;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -94,6 +95,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, "The request cannot be read", detail)
     }
 
+    /// The body has a form that is not read.
+    pub(crate) fn unsupported(Refusal { code, detail }: Refusal) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, &code, "The body has a form that is not read", detail)
+    }
+
     /// What stands in `field` is larger than `limit`.
     pub(crate) fn too_large(
         code: &str,
@@ -148,6 +154,9 @@ impl Problem {
         if let Some(delay) = self.retry_after {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if self.code == "unsupported_content_encoding" {
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if status == StatusCode::UNAUTHORIZED && self.code == "unauthorized" {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

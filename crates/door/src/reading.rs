@@ -4,12 +4,14 @@
 
 use crate::body::BodyLimit;
 use crate::problem::Problem;
+use automation_domain::encoding;
 use automation_domain::event::Event;
+use automation_domain::event::coding;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::event::envelope::{self, Envelope, Refusal};
 use automation_domain::limits::Limits;
 use automation_domain::trace::TraceParent;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 use serde_json::Value;
@@ -68,12 +70,8 @@ impl Mode {
         {
             Ok(if headers.contains_key("ce-specversion") { Self::Binary } else { Self::Structured })
         } else {
-            Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_content_type",
-                "Unknown content type",
-                format!("{STRUCTURED}, {BATCH} and application/json are read"),
-            ))
+            let detail = format!("{STRUCTURED}, {BATCH} and application/json are read");
+            Err(Problem::unsupported(Refusal::new("unsupported_content_type", detail)))
         }
     }
 
@@ -132,12 +130,17 @@ pub(crate) fn read(
     limits: &Limits,
 ) -> Result<Vec<Result<Incoming, Refusal>>, Problem> {
     let said = Said { tenant, trace: Trace::of(headers) };
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    coding::check_charset(content_type, &body).map_err(Problem::unsupported)?;
     match mode {
         Mode::Structured => Ok(vec![structured(&body, &said, limits)]),
         Mode::Binary => Ok(vec![binary(headers, body, &said, limits)]),
         Mode::Batch => {
             let members = envelope::batch_members(&body, limits).map_err(|refusal| whole(refusal, limits))?;
-            Ok(members.into_iter().map(|member| structured(member, &said, limits)).collect())
+            Ok(members
+                .into_iter()
+                .map(|member| member.and_then(|member| structured(member, &said, limits)))
+                .collect())
         }
     }
 }
@@ -147,12 +150,14 @@ fn whole(refusal: Refusal, limits: &Limits) -> Problem {
     match refusal.code.as_str() {
         "batch_too_many" => Problem::too_large(&refusal.code, "events", limits.batch_events, refusal.detail),
         "batch_too_large" => Problem::too_large(&refusal.code, "batch", limits.batch_bytes, refusal.detail),
+        "unsupported_content_encoding" | "unsupported_charset" => Problem::unsupported(refusal),
         _ => Problem::bad_request(&refusal.code, refusal.detail),
     }
 }
 
 fn structured(bytes: &[u8], said: &Said<'_>, limits: &Limits) -> Result<Incoming, Refusal> {
-    let bytes = completed(bytes, said, limits);
+    // What is put in front, and a batch it may be packed into, leave no place for a mark.
+    let bytes = completed(encoding::without_mark(bytes), said, limits);
     let envelope = Envelope { content_type: Some(STRUCTURED), body: &bytes, ..Envelope::default() };
     let event = only(envelope::read_unrouted(&envelope, limits))?;
     Ok(Incoming { event, form: Form::Structured(bytes) })
@@ -288,6 +293,14 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_taken_off() {
+        let incoming = one(&format!("\u{feff}{{{REST}}}")).unwrap();
+        assert_eq!(incoming.event.tenant, "acme");
+        let Form::Structured(bytes) = incoming.form else { panic!("not structured") };
+        assert!(bytes.starts_with(b"{\"tenantid\""));
+    }
+
+    #[test]
     fn what_is_wrong_keeps_its_own_reason() {
         for (body, code) in [
             ("{}", "missing_attribute"),
@@ -372,7 +385,15 @@ mod tests {
         assert!(members[0].is_ok());
         assert_eq!(members[1].as_ref().unwrap_err().code, "missing_attribute");
         assert_eq!(read("[{},{},{}]").unwrap_err().code, "batch_too_many");
-        assert_eq!(read("[{},").unwrap_err().code, "malformed_batch");
+        assert_eq!(read("[{}").unwrap_err().code, "malformed_batch");
+        let codes = |body: &str| -> Vec<Option<String>> {
+            let read = read(body).unwrap();
+            read.into_iter().map(|one| one.err().map(|refusal| refusal.code)).collect()
+        };
+        let (good, syntax) = (format!("{{{REST}}}"), Some("malformed_json".to_owned()));
+        assert_eq!(codes(&format!("[{{\"a\":1,}},{good}]")), [syntax, None]);
+        assert_eq!(codes(&format!("[{good},{{\"a\":[1}}]")), [None, Some("malformed_batch".to_owned())]);
+        assert_eq!(codes(&format!("\u{feff}[{good}]")), [None]);
         assert!(read("[]").unwrap().is_empty());
     }
 }

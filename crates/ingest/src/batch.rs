@@ -327,8 +327,7 @@ impl Batch<'_> {
     }
 
     fn refuse(&mut self, arrival: &Arrival, tenant: Option<TenantId>, code: &str, detail: String) {
-        let bytes = arrival.original_bytes(self.deliveries);
-        let refused = Refused::new(&self.deliveries[arrival.delivery], code, detail, bytes);
+        let refused = arrival.refused(self.deliveries, code, detail);
         let span = EventSpan::begin(arrival, self.deliveries);
         self.outcome.spans.extend(span.map(|span| span.refused(code)));
         self.outcome.refused.push(match tenant {

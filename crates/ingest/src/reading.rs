@@ -15,14 +15,26 @@ pub(crate) struct Arrival {
     pub(crate) event: Event,
     /// Index of its delivery in the batch.
     pub(crate) delivery: usize,
+    /// Its place among the events of its message, where that may hold several.
+    member: Option<usize>,
     /// Where in its message it stands.
     bytes: Range<usize>,
 }
 
 impl Arrival {
-    /// The bytes it came as.
-    pub(crate) fn original_bytes(&self, deliveries: &[Delivery]) -> Vec<u8> {
-        deliveries[self.delivery].body[self.bytes.clone()].to_vec()
+    /// Refuses it, with the bytes it came as.
+    pub(crate) fn refused(&self, deliveries: &[Delivery], code: &str, detail: String) -> Refused {
+        let delivery = &deliveries[self.delivery];
+        let bytes = delivery.body[self.bytes.clone()].to_vec();
+        Refused::new(delivery, code, of_member(self.member, detail), bytes)
+    }
+}
+
+/// The sentence with the place in a batch in front, as only the rest of the batch could tell it otherwise.
+fn of_member(member: Option<usize>, detail: String) -> String {
+    match member {
+        Some(index) => format!("member {index} of the batch, counted from 0: {detail}"),
+        None => detail,
     }
 }
 
@@ -52,14 +64,19 @@ pub(crate) fn read(deliveries: &[Delivery], enough: usize, limits: &Limits) -> P
                 for member in members {
                     match member.outcome {
                         Ok(event) => {
-                            portion.arrivals.push(Arrival { event, delivery: index, bytes: member.bytes });
+                            portion.arrivals.push(Arrival {
+                                event,
+                                delivery: index,
+                                member: member.index,
+                                bytes: member.bytes,
+                            });
                         }
                         Err(refusal) => {
                             let bytes = delivery.body[member.bytes].to_vec();
                             portion.refused.push(Refused::new(
                                 delivery,
                                 &refusal.code,
-                                refusal.detail,
+                                of_member(member.index, refusal.detail),
                                 bytes,
                             ));
                         }
@@ -86,7 +103,9 @@ fn guarded(delivery: &Delivery, read: impl FnOnce() -> Result<Members, Refusal>)
 fn envelope_of(delivery: &Delivery) -> Envelope<'_> {
     Envelope {
         content_type: delivery.content_type.as_deref(),
+        content_encoding: delivery.content_encoding.as_deref(),
         headers: delivery.headers.clone(),
+        opaque_headers: delivery.opaque_headers.clone(),
         routing_key: &delivery.routing_key,
         body: &delivery.body,
     }

@@ -106,7 +106,7 @@ fn refuse(deliveries: &[Delivery], culprit: &Arrival, failure: &Failure<Error>) 
         Failure::Panicked => ("internal_error", "the engine failed while it took the event in".to_owned()),
     };
     tracing::error!(event.id = culprit.event.id, code, detail, "an event cannot be taken in, and is parked");
-    Refused::new(&deliveries[culprit.delivery], code, detail, culprit.original_bytes(deliveries))
+    culprit.refused(deliveries, code, detail)
 }
 
 /// Publishes parked messages, for as long as it takes, and nudges; `false` when the process drains before it could

@@ -83,7 +83,7 @@ pub(super) fn headers() -> Value {
         in_headers.iter().map(|attribute| (name(attribute), attribute.schema.clone())).collect();
     json!({
         "type": "object",
-        "description": "Attributes of the event; cloudEvents_<name> is read too.",
+        "description": "Attributes of the event; cloudEvents_<name> and ce-<name> are read too, and values of the broker's own types.",
         "required": required,
         "properties": properties,
     })

@@ -8,7 +8,9 @@ use automation_broker::consumer::{
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::{Topology, work_queue};
 use automation_domain::priority::Priority;
-use lapin::options::QueueDeleteOptions;
+use lapin::BasicProperties;
+use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -221,6 +223,28 @@ async fn a_message_has_the_same_headers_however_often_it_is_delivered() {
     let second = deliveries.recv().await.unwrap();
     assert!(second.redelivered);
     assert_eq!(second.headers, headers);
+}
+
+#[tokio::test]
+async fn what_a_publisher_says_in_the_brokers_types_is_read_as_text() {
+    let fixture = Fixture::new().await;
+    let mut headers = FieldTable::default();
+    headers.insert("cloudEvents:time".into(), AMQPValue::Timestamp(1_790_000_000));
+    headers.insert("cloudEvents:id".into(), AMQPValue::ByteArray(b"e-1".to_vec().into()));
+    headers.insert("cloudEvents:causationdepth".into(), AMQPValue::LongLongInt(3));
+    headers.insert("cloudEvents:subject".into(), AMQPValue::FieldArray(FieldArray::default()));
+    let properties = BasicProperties::default().with_headers(headers).with_content_encoding("gzip".into());
+    let channel = fixture.channel().await;
+    let sent =
+        channel.basic_publish("".into(), QUEUE.into(), BasicPublishOptions::default(), b"{}", properties);
+    sent.await.unwrap().await.unwrap();
+    let (_consumer, mut deliveries) = fixture.consumer(1);
+    let delivery = deliveries.recv().await.unwrap();
+    assert_eq!(delivery.content_encoding.as_deref(), Some("gzip"));
+    let header = |name: &str| delivery.headers.get(&format!("cloudevents:{name}")).map(String::as_str);
+    assert_eq!(header("time"), Some("2026-09-21T14:13:20Z"));
+    assert_eq!((header("id"), header("causationdepth"), header("subject")), (Some("e-1"), Some("3"), None));
+    assert_eq!(delivery.opaque_headers["cloudevents:subject"], "a list");
 }
 
 #[tokio::test]

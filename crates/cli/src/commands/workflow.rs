@@ -5,6 +5,7 @@ mod credentials;
 use crate::exit;
 use crate::output::{Output, print};
 use crate::session::{Session, TenantArgs};
+use automation_domain::encoding;
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::problem::Problem;
@@ -160,9 +161,11 @@ fn found(file: &str, problem: &Problem) -> Value {
 fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<Vec<Checked>> {
     let (mut checked, mut problems) = (Vec::new(), Vec::new());
     for file in files {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            exit::usage(format!("cannot read {}: {error}", file.display()), "name files that exist, in UTF-8")
-        })?;
+        let unreadable = |why: String| {
+            exit::usage(format!("cannot read {}: {why}", file.display()), "name files that exist, in UTF-8")
+        };
+        let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+        let text = encoding::text_of(bytes).map_err(unreadable)?;
         match parse(&text, automation_actions::contracts(), limits) {
             Ok(workflow) => {
                 for warning in &workflow.warnings {

@@ -103,10 +103,13 @@ fn unreadable() -> Vec<Bad> {
     vec![
         Bad::whole("malformed_json", "not JSON"),
         Bad::whole("malformed_json", ""),
-        Bad::whole("malformed_json", b"\xff\xfe\x00\x01".as_slice()),
+        Bad::whole("unsupported_charset", b"\xff\xfe{\x00\x01\x00".as_slice()),
+        Bad::whole("unsupported_content_encoding", b"\x1f\x8b\x08\x00".as_slice()),
         Bad::whole("malformed_json", b"{\"id\":\"\xff\"}".as_slice()),
         Bad::whole("malformed_json", order_of("surrogate", r#"{"text":"\ud800"}"#)),
-        Bad::whole("malformed_json", order_of("huge", r#"{"total":1e400}"#)),
+        Bad::whole("number_not_exact", order_of("huge", r#"{"total":1e400}"#)),
+        Bad::whole("number_not_exact", order_of("long", r#"{"id":18446744073709551616}"#)),
+        Bad::whole("number_not_exact", order_of("precise", r#"{"total":0.12345678901234567890}"#)),
         Bad::whole("malformed_json", format!("{} {{}}", order("two"))),
         Bad::whole("json_too_deep", "[".repeat(100_000)),
         Bad::whole("nul_character", order_of("nul", r#"{"text":"a\u0000b"}"#)),
@@ -185,17 +188,31 @@ fn batches() -> Vec<Bad> {
     let bad = r#"{ "id" :  "no rest", "data":1e400 }"#;
     let lost = order_with("lost in a batch", "tenantid", json!("nobody")).to_string();
     let paid = event("order.paid", "paid in a batch", "ada", json!({})).to_string();
-    let mixed = format!("[ {},\n {bad} , {lost},{paid} ,{}\t]", order("batch 1"), order("batch 2"));
+    let syntax = r#"{ "id" : "trailing comma", }"#;
+    let mixed = format!("[ {},\n {bad} ,{syntax}, {lost},{paid} ,{}\t]", order("batch 1"), order("batch 2"));
+    let open = format!("{{\"id\":[1}}, {}]", order("behind it"));
+    let cut = format!("[{},{open}", order("before it"));
     let many = format!("[{}]", vec!["{}"; 501].join(","));
     vec![
         Bad {
             parked: vec![
-                ("malformed_json", bad.as_bytes().to_vec()),
+                ("number_not_exact", bad.as_bytes().to_vec()),
+                ("malformed_json", syntax.as_bytes().to_vec()),
                 ("unknown_tenant", lost.into_bytes()),
                 ("batch_mixed_types", paid.into_bytes()),
             ],
             good_members: 2,
             ..Bad::whole("", mixed)
+        },
+        Bad {
+            parked: vec![("malformed_batch", open.as_bytes().to_vec())],
+            good_members: 1,
+            ..Bad::whole("", cut)
+        },
+        Bad {
+            parked: Vec::new(),
+            good_members: 1,
+            ..Bad::whole("", format!("\u{feff}[{}]", order("marked batch")))
         },
         Bad::whole("malformed_batch", "[{}"),
         Bad::whole("malformed_batch", order("no array").to_string()),
@@ -286,6 +303,7 @@ fn odd_but_fine() -> Vec<Bad> {
         Bad::fine(&order_with("last year", "time", json!("9999-12-31T23:59:59.999999999-12:00"))),
         Bad::fine(&order_with("leap second", "time", json!("2016-12-31T23:59:60Z"))),
         Bad::fine(&order_with("no data", "data", Value::Null)),
+        Bad { parked: Vec::new(), good_members: 1, ..Bad::whole("", format!("\u{feff}{}", order("marked"))) },
         Bad::fine(&order_with(
             "numbers",
             "data",

@@ -1,5 +1,6 @@
 //! Equality and order between values that come from forms, stores and people.
 
+use crate::json::number::is_kept;
 use crate::text;
 use chrono::{DateTime, Utc};
 use serde_json::{Number, Value};
@@ -69,23 +70,33 @@ fn number_key(number: &Number) -> Option<String> {
     number.as_f64().map(|value| format!("n:{:x}", (value + 0.0).to_bits()))
 }
 
+/// By value, exactly: no number is rounded to be compared.
 fn order_numbers(left: &Number, right: &Number) -> Option<Ordering> {
     match (integer(left), integer(right)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
-        (None, _) | (_, None) => left.as_f64()?.partial_cmp(&right.as_f64()?),
+        (Some(left), None) => order_with_double(left, right.as_f64()?),
+        (None, Some(right)) => order_with_double(right, left.as_f64()?).map(Ordering::reverse),
+        (None, None) => left.as_f64()?.partial_cmp(&right.as_f64()?),
     }
+}
+
+/// Whole parts first: as 128-bit integers they lose nothing, and a double beyond those saturates on its side.
+fn order_with_double(whole: i128, double: f64) -> Option<Ordering> {
+    let order = whole.cmp(&(double.trunc() as i128));
+    order.is_ne().then_some(order).or_else(|| 0.0.partial_cmp(&double.fract()))
 }
 
 fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// The number that a text is, written as in JSON: `80`, `-1.5`, `1e3`; not ` 80`, `+1` or `080`.
+/// The number that a text is, written as in JSON: `80`, `-1.5`, `1e3`; not ` 80`, `+1` or `080`, and not one that cannot be
+/// kept exactly: rounded, it would equal others.
 fn number_in(text: &str) -> Option<Number> {
     let bytes = text.as_bytes();
     let starts = bytes.first().is_some_and(|first| first.is_ascii_digit() || *first == b'-');
     let ends = bytes.last().is_some_and(u8::is_ascii_digit);
-    if starts && ends { serde_json::from_str(text).ok() } else { None }
+    if starts && ends && is_kept(text) { serde_json::from_str(text).ok() } else { None }
 }
 
 fn instant_in(text: &str) -> Option<DateTime<Utc>> {
@@ -94,4 +105,47 @@ fn instant_in(text: &str) -> Option<DateTime<Utc>> {
         return None;
     }
     DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_are_compared_without_rounding() {
+        for (left, right, expected) in [
+            (json!(9_007_199_254_740_993_u64), json!(9_007_199_254_740_992.0), Ordering::Greater),
+            (json!(9_007_199_254_740_992_u64), json!(9_007_199_254_740_992.0), Ordering::Equal),
+            (json!(u64::MAX), json!(18_446_744_073_709_551_616.0), Ordering::Less),
+            (json!(i64::MIN), json!(-9_223_372_036_854_775_808.0), Ordering::Equal),
+            (json!(-1), json!(-0.5), Ordering::Less),
+            (json!(0), json!(-0.0), Ordering::Equal),
+            (json!(1), json!(1.5), Ordering::Less),
+            (json!(1), json!(1e308), Ordering::Less),
+            (json!(9_007_199_254_740_993_u64), json!("9007199254740993"), Ordering::Equal),
+        ] {
+            assert_eq!(order(&left, &right), Some(expected), "{left} {right}");
+            assert_eq!(order(&right, &left), Some(expected.reverse()), "{right} {left}");
+        }
+        // Rounded, these would be the same number.
+        assert!(!equal(&json!(18_446_744_073_709_551_616.0), &json!("18446744073709551617")));
+        assert!(!equal(&json!("18446744073709551616"), &json!("18446744073709551617")));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_equal_has_the_same_key(whole: i64, double in any::<f64>(), text in "-?[0-9]{1,22}(\\.[0-9]{1,3})?") {
+            let near = whole as f64;
+            let values = [json!(whole), json!(whole.unsigned_abs()), json!(double), json!(near), json!(near.trunc()), json!(text)];
+            for left in &values {
+                for right in &values {
+                    if equal(left, right) {
+                        prop_assert_eq!(equality_key(left), equality_key(right), "{} {}", left, right);
+                    }
+                }
+            }
+        }
+    }
 }

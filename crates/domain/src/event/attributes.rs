@@ -120,9 +120,12 @@ fn optional(
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, Refusal> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|time| time.to_utc())
-        .map_err(|_| invalid("time", "is an RFC 3339 time such as 2026-01-31T12:00:00Z"))
+    DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(|_| {
+        invalid(
+            "time",
+            "is an RFC 3339 time such as 2026-01-31T12:00:00Z, or in a header milliseconds since 1970",
+        )
+    })
 }
 
 fn causation_depth(value: Option<Value>) -> Result<u16, Refusal> {

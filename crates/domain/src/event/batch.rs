@@ -1,35 +1,71 @@
 //! Batch mode: one message, many events of one type.
 
 use super::Event;
+use super::coding::foreign_body;
 use super::envelope::{Member, Members, Refusal, check_size, structured};
+use super::split::{Pieces, split};
+use crate::encoding;
 use crate::limits::Limits;
-use serde::de::{Deserializer, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
+use std::ops::Range;
 
 /// Splits a batch and reads every member; a bad one is refused alone. Each remembers exactly the bytes it had in the array.
 pub(super) fn read(body: &[u8], routing_key: Option<&str>, limits: &Limits) -> Result<Members, Refusal> {
-    let members = members(body, limits)?;
-    Ok(members
-        .into_iter()
-        .map(|bytes| {
-            // A member borrows from the body.
-            let begin = bytes.as_ptr().addr() - body.as_ptr().addr();
-            Member { bytes: begin..begin + bytes.len(), outcome: read_member(bytes, routing_key, limits) }
+    let pieces = pieces(body, limits)?.into_iter().enumerate();
+    Ok(pieces
+        .map(|(index, (bytes, told_apart))| {
+            let outcome = told_apart.and_then(|()| read_member(&body[bytes.clone()], routing_key, limits));
+            Member { index: Some(index), bytes, outcome }
         })
         .collect())
 }
 
-/// The bytes of every member.
-pub(super) fn members<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<&'a [u8]>, Refusal> {
+/// The bytes of every member, or why it is none.
+pub(super) fn members<'a>(
+    body: &'a [u8],
+    limits: &Limits,
+) -> Result<Vec<Result<&'a [u8], Refusal>>, Refusal> {
+    let pieces = pieces(body, limits)?.into_iter();
+    Ok(pieces.map(|(bytes, told_apart)| told_apart.map(|()| &body[bytes])).collect())
+}
+
+/// Where a piece of a batch stands, and whether it is told apart.
+type Piece = (Range<usize>, Result<(), Refusal>);
+
+/// Where each member stands, and last, refused, what cannot be told apart.
+fn pieces(body: &[u8], limits: &Limits) -> Result<Vec<Piece>, Refusal> {
     if body.len() > limits.batch_bytes {
         return Err(Refusal::new(
             "batch_too_large",
             format!("the batch has {} bytes; at most {} are allowed", body.len(), limits.batch_bytes),
         ));
     }
-    let members = split(body, limits.batch_events)?;
-    Ok(members.into_iter().map(|member| member.get().as_bytes()).collect())
+    let text = encoding::without_mark(body);
+    let mark = body.len() - text.len();
+    let Some(Pieces { members, rest }) = split(text, limits.batch_events + 1) else {
+        return Err(encoding::foreign(body).map_or_else(
+            || Refusal::new("malformed_batch", "the batch is not a JSON array of events"),
+            foreign_body,
+        ));
+    };
+    if members.len() > limits.batch_events {
+        return Err(Refusal::new(
+            "batch_too_many",
+            format!("the batch has more than the {} events that are allowed", limits.batch_events),
+        ));
+    }
+    let broken = || {
+        Refusal::new(
+            "malformed_batch",
+            "where this member of the batch ends cannot be told: a string or a bracket is not closed, or neither a comma \
+             nor the end of the array follows; whatever comes after it is part of it",
+        )
+    };
+    if members.is_empty() && rest.is_some() {
+        return Err(broken());
+    }
+    let in_body = |range: Range<usize>| range.start + mark..range.end + mark;
+    let told_apart = members.into_iter().map(|range| (in_body(range), Ok(())));
+    Ok(told_apart.chain(rest.map(|range| (in_body(range), Err(broken())))).collect())
 }
 
 fn read_member(bytes: &[u8], routing_key: Option<&str>, limits: &Limits) -> Result<Event, Refusal> {
@@ -42,45 +78,4 @@ fn read_member(bytes: &[u8], routing_key: Option<&str>, limits: &Limits) -> Resu
         ));
     }
     Ok(event)
-}
-
-/// Finds where each member begins and ends; nothing inside a member is checked but that it is JSON.
-fn split(body: &[u8], limit: usize) -> Result<Vec<&RawValue>, Refusal> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let members = (&mut reader)
-        .deserialize_seq(Split { limit })
-        .and_then(|members| reader.end().map(|()| members))
-        .map_err(|error| {
-            Refusal::new("malformed_batch", format!("the batch is not a JSON array of events: {error}"))
-        })?;
-    if members.len() > limit {
-        return Err(Refusal::new(
-            "batch_too_many",
-            format!("the batch has more than the {limit} events that are allowed"),
-        ));
-    }
-    Ok(members)
-}
-
-/// Collects members; of a batch with too many, only the first that is too many is kept.
-struct Split {
-    limit: usize,
-}
-
-impl<'de> Visitor<'de> for Split {
-    type Value = Vec<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of events")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = access.next_element::<&RawValue>()? {
-            if members.len() <= self.limit {
-                members.push(member);
-            }
-        }
-        Ok(members)
-    }
 }

@@ -2,9 +2,10 @@
 
 use super::attributes::{build, is_json, media_type};
 use super::encode::{BATCH, STRUCTURED};
-use super::{Event, batch};
-use crate::json::{self, JsonError};
+use super::{Event, batch, coding};
+use crate::json::{self, Fault, JsonError};
 use crate::limits::Limits;
+use chrono::{DateTime, Datelike, SecondsFormat};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,8 +15,12 @@ use std::ops::Range;
 pub struct Envelope<'a> {
     /// The transport's content type: decides between structured, batch and binary mode.
     pub content_type: Option<&'a str>,
-    /// String headers by lower-case name; binary mode reads `cloudevents:x`, `cloudevents_x` and `ce-x`.
+    /// How the transport says the body is coded: `gzip`.
+    pub content_encoding: Option<&'a str>,
+    /// Headers as text, by lower-case name; binary mode reads `cloudevents:x`, `cloudevents_x` and `ce-x`.
     pub headers: BTreeMap<String, String>,
+    /// Headers whose values are no text and cannot be written as such, by lower-case name, and what they are: `a list`.
+    pub opaque_headers: BTreeMap<String, &'static str>,
     /// The routing key.
     pub routing_key: &'a str,
     /// The body.
@@ -44,6 +49,8 @@ pub type Members = Vec<Member>;
 /// An event of a message, or the reason why it is none.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Member {
+    /// Its place in a batch, from 0; `None` for what is not in one.
+    pub index: Option<usize>,
     /// Where in the body it stands: what is parked when it is refused, here or later.
     pub bytes: Range<usize>,
     /// The event.
@@ -71,13 +78,13 @@ pub fn read_unrouted(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members
     read_routed(envelope, None, limits)
 }
 
-/// The exact bytes of each member of a batch that came without a routing key; nothing inside them is checked but that
-/// they are JSON.
+/// The exact bytes of each member of a batch that came without a routing key; nothing inside them is checked. What cannot
+/// be told apart is refused as the last member.
 ///
 /// # Errors
 ///
 /// A [`Refusal`] of the whole: too large, too many, or not a JSON array.
-pub fn batch_members<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<&'a [u8]>, Refusal> {
+pub fn batch_members<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<Result<&'a [u8], Refusal>>, Refusal> {
     batch::members(body, limits)
 }
 
@@ -88,6 +95,8 @@ fn read_routed(
 ) -> Result<Members, Refusal> {
     let content_type = envelope.content_type.filter(|text| !text.trim().is_empty());
     let mode = content_type.map_or("", media_type);
+    coding::check(envelope.content_encoding)?;
+    coding::check_charset(content_type, envelope.body)?;
     if mode.eq_ignore_ascii_case(BATCH) {
         return batch::read(envelope.body, routing_key, limits);
     }
@@ -110,7 +119,7 @@ fn read_routed(
             format!("the routing key \"{key}\" is not the event's type \"{}\"", event.event_type),
         ));
     }
-    Ok(vec![Member { bytes: 0..envelope.body.len(), outcome: Ok(event) }])
+    Ok(vec![Member { index: None, bytes: 0..envelope.body.len(), outcome: Ok(event) }])
 }
 
 /// Reads one event in structured mode: a JSON object with the attributes and `data`.
@@ -138,21 +147,55 @@ pub(super) fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
 }
 
 fn binary(envelope: &Envelope<'_>, limits: &Limits) -> Result<Event, Refusal> {
+    check_opaque(&envelope.opaque_headers)?;
     let data = if envelope.body.is_empty() {
         None
     } else {
-        Some(json::parse(envelope.body, limits.json_depth).map_err(refuse_json)?)
+        let data = json::parse(envelope.body, limits.json_depth);
+        Some(data.map_err(|error| refuse_json(error.below("data")))?)
     };
-    build(|name| header(&envelope.headers, name).map(Value::String), data)
+    let attribute = |name: &str| match (name, header(&envelope.headers, name)) {
+        ("time", Some(text)) => Some(written_time(text)),
+        (_, text) => text,
+    };
+    build(|name| attribute(name).map(Value::String), data)
 }
 
-/// The AMQP binding's two spellings, then HTTP's, whose values are percent-encoded.
+/// Earliest time that a number of milliseconds is taken for: before it, in 1973, seconds are more likely.
+const FIRST_MILLISECOND: i64 = 100_000_000_000;
+
+/// AMQP 1.0 counts milliseconds, and CloudEvents' binding for it lets publishers send them; here they come as an integer.
+fn written_time(text: String) -> String {
+    let counted = if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
+    let time = counted
+        .filter(|milliseconds| *milliseconds >= FIRST_MILLISECOND)
+        .and_then(DateTime::from_timestamp_millis)
+        .filter(|time| time.year() <= 9_999);
+    time.map_or(text, |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+/// Refuses attributes that came as what no attribute can be.
+fn check_opaque(headers: &BTreeMap<String, &'static str>) -> Result<(), Refusal> {
+    let attribute = |name: &str| {
+        ["cloudevents:", "cloudevents_"]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix).map(str::to_owned))
+    };
+    match headers.iter().find_map(|(name, kind)| Some((attribute(name)?, kind))) {
+        Some((name, kind)) => Err(Refusal::new(
+            "attribute_invalid",
+            format!("the attribute {name} is not acceptable: its header is {kind}; send text"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The AMQP binding's two spellings, then that of the binding for RabbitMQ.
 fn header(headers: &BTreeMap<String, String>, name: &str) -> Option<String> {
-    let find = |prefix: &str| headers.get(&format!("{prefix}{name}"));
-    find("cloudevents:")
-        .or_else(|| find("cloudevents_"))
+    ["cloudevents:", "cloudevents_", "ce-"]
+        .iter()
+        .find_map(|prefix| headers.get(&format!("{prefix}{name}")))
         .cloned()
-        .or_else(|| find("ce-").map(|text| percent_decoded(text)))
 }
 
 /// Decodes `%20`; what is not an escape, or would not be UTF-8, stays as it is.
@@ -177,12 +220,15 @@ pub fn percent_decoded(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }
 
-fn refuse_json(error: JsonError) -> Refusal {
-    let code = match error {
-        JsonError::Syntax(_) => "malformed_json",
-        JsonError::DuplicateKey(_) => "duplicate_key",
-        JsonError::Nul => "nul_character",
-        JsonError::TooDeep { .. } => "json_too_deep",
+/// The refusal of a body that is not acceptable JSON, with its path.
+pub fn refuse_json(error: JsonError) -> Refusal {
+    let code = match &error.fault {
+        Fault::Syntax(_) => "malformed_json",
+        Fault::Foreign(foreign) => return coding::foreign_body(*foreign),
+        Fault::DuplicateKey(_) => "duplicate_key",
+        Fault::Nul => "nul_character",
+        Fault::Number(_) => "number_not_exact",
+        Fault::TooDeep { .. } => "json_too_deep",
     };
     Refusal::new(code, error.to_string())
 }

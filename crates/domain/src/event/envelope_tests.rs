@@ -110,13 +110,95 @@ fn bytes_that_are_not_strict_json_are_refused() {
     for (body, code) in [
         ("", "malformed_json"),
         ("{", "malformed_json"),
-        (r#"{"data":1e400}"#, "malformed_json"),
+        (r#"{"data":{"total":1e400}}"#, "number_not_exact"),
+        (r#"{"data":{"id":18446744073709551616}}"#, "number_not_exact"),
         (r#"{"data":"\ud800"}"#, "malformed_json"),
         (r#"{"id":"1","id":"2"}"#, "duplicate_key"),
         (&format!("{}1{}", "[".repeat(65), "]".repeat(65)), "json_too_deep"),
     ] {
         assert_eq!(read_as(Some(STRUCTURED), body.as_bytes()).unwrap_err().code, code, "{body}");
     }
+}
+
+#[test]
+fn a_refusal_names_the_path() {
+    let data = |text: &str| order_with("data", json!("@")).to_string().replace("\"@\"", text);
+    for (text, path) in [
+        (r#"{"a":[{"b c":"x\u0000"}]}"#, r#"data.a[0]["b c"]: a string contains the character U+0000"#),
+        (r#"{"a":{"b":1,"b":2}}"#, "data.a: the key \"b\" stands twice"),
+        (r#"{"a":[0,1e400]}"#, "data.a[1]: the number 1e400 cannot be kept exactly"),
+        (r#"{"a":[0,12345678901234567890.123]}"#, "data.a[1]: the number 12345678901234567890.123 cannot"),
+        (r#"{"a":tru}"#, "data.a: not valid JSON"),
+        (r#"{"a":[1,2,]}"#, "data.a[2]: not valid JSON"),
+        (&format!(r#"{{"a":{}1{}}}"#, "[".repeat(66), "]".repeat(66)), "data.a[0][0]"),
+    ] {
+        let refusal = read_as(Some(STRUCTURED), data(text).as_bytes()).unwrap_err();
+        assert!(refusal.detail.starts_with(path), "{}", refusal.detail);
+        let binary = Envelope {
+            content_type: Some("application/json"),
+            headers: headers(&[("cloudevents:specversion", "1.0")]),
+            body: text.as_bytes(),
+            ..Envelope::default()
+        };
+        let detail = read(&binary, &Limits::default()).unwrap_err().detail;
+        assert!(detail.starts_with(path), "{detail}");
+    }
+}
+
+#[test]
+fn bodies_in_other_codings_are_refused_by_their_names_and_a_mark_is_taken_off() {
+    let text = order().to_string();
+    let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let latin1 = order_with("subject", json!("@")).to_string().replace('@', "\u{1}").into_bytes();
+    let latin1: Vec<u8> = latin1.into_iter().map(|byte| if byte == 1 { 0xfc } else { byte }).collect();
+    let with = |content_type, content_encoding, body: &[u8]| {
+        let envelope = Envelope {
+            content_type,
+            content_encoding,
+            routing_key: "order.created",
+            body,
+            ..Envelope::default()
+        };
+        read(&envelope, &Limits::default())
+    };
+    for (content_type, content_encoding, body, code, name) in [
+        (STRUCTURED, Some("gzip"), text.as_bytes(), "unsupported_content_encoding", "gzip"),
+        (BATCH, Some("br"), text.as_bytes(), "unsupported_content_encoding", "br"),
+        (STRUCTURED, None, &b"\x1f\x8b\x08\x00"[..], "unsupported_content_encoding", "gzip"),
+        (BATCH, None, &b"\x28\xb5\x2f\xfd\x04"[..], "unsupported_content_encoding", "zstd"),
+        (STRUCTURED, None, &utf16, "unsupported_charset", "UTF-16LE"),
+        (BATCH, None, &utf16, "unsupported_charset", "UTF-16LE"),
+        ("application/json; charset=iso-8859-1", None, &latin1, "unsupported_charset", "iso-8859-1"),
+        ("application/json", None, &latin1, "malformed_json", "unicode"),
+    ] {
+        let refusal = with(Some(content_type), content_encoding, body).unwrap_err();
+        assert_eq!(refusal.code, code, "{}", refusal.detail);
+        assert!(refusal.detail.contains(name), "{}", refusal.detail);
+    }
+    let marked = format!("\u{feff}{text}");
+    for coding in [None, Some("identity"), Some("utf-8")] {
+        let member = with(Some(STRUCTURED), coding, marked.as_bytes()).unwrap().remove(0);
+        assert_eq!((member.bytes, member.outcome), (0..marked.len(), Ok(one(&order()).unwrap())));
+    }
+    let batch = format!("\u{feff}[{text}]");
+    let member = with(Some(BATCH), None, batch.as_bytes()).unwrap().remove(0);
+    assert_eq!(&batch[member.bytes], text);
+}
+
+#[test]
+fn an_attribute_that_came_as_a_list_is_refused_by_name() {
+    let envelope = Envelope {
+        content_type: Some("application/json"),
+        headers: headers(&[("cloudevents:specversion", "1.0")]),
+        opaque_headers: BTreeMap::from([
+            ("cloudevents:subject".to_owned(), "a list"),
+            ("x".to_owned(), "a table"),
+        ]),
+        ..Envelope::default()
+    };
+    let refusal = read(&envelope, &Limits::default()).unwrap_err();
+    assert_eq!(refusal.code, "attribute_invalid");
+    assert!(refusal.detail.contains("subject") && refusal.detail.contains("a list"), "{}", refusal.detail);
 }
 
 #[test]
@@ -176,6 +258,7 @@ fn binary_mode_reads_every_spelling_of_its_headers() {
             headers,
             routing_key: "order.created",
             body: br#"{"total": 20}"#,
+            ..Envelope::default()
         };
         let event = read(&envelope, &Limits::default()).unwrap().remove(0).outcome.unwrap();
         assert_eq!(event, one(&order()).unwrap());
@@ -185,12 +268,43 @@ fn binary_mode_reads_every_spelling_of_its_headers() {
 }
 
 #[test]
-fn http_headers_are_percent_decoded() {
+fn percent_signs_are_decoded_for_http_and_taken_as_they_are_from_messages() {
     for (text, decoded) in [("a%20b", "a b"), ("%C3%A9", "é"), ("50%", "50%"), ("%zz", "%zz"), ("%FF", "%FF")]
     {
+        assert_eq!(percent_decoded(text), decoded);
         let found = headers(&[("ce-subject", text), ("cloudevents:id", text)]);
-        assert_eq!(header(&found, "subject").as_deref(), Some(decoded));
-        assert_eq!(header(&found, "id").as_deref(), Some(text), "AMQP headers are taken as they are");
+        assert_eq!(header(&found, "subject").as_deref(), Some(text));
+        assert_eq!(header(&found, "id").as_deref(), Some(text));
+    }
+}
+
+#[test]
+fn a_time_in_a_header_may_count_milliseconds() {
+    let read_at = |time: &str| {
+        let attributes = [
+            ("cloudevents_specversion", "1.0"),
+            ("cloudevents_id", "17"),
+            ("cloudevents_source", "/shop"),
+            ("cloudevents_type", "order.created"),
+            ("cloudevents_tenantid", "acme"),
+            ("cloudevents_time", time),
+        ];
+        let envelope = Envelope {
+            content_type: Some("application/json"),
+            headers: headers(&attributes),
+            routing_key: "order.created",
+            ..Envelope::default()
+        };
+        read(&envelope, &Limits::default())
+            .map(|mut members| members.remove(0).outcome.unwrap().time.to_rfc3339())
+    };
+    assert_eq!(read_at("1790000000123").as_deref(), Ok("2026-09-21T14:13:20.123+00:00"));
+    assert_eq!(read_at("2026-09-21T14:13:20Z").as_deref(), Ok("2026-09-21T14:13:20+00:00"));
+    // Seconds would be a day in 1970; nobody can know what was meant.
+    for unclear in ["1790000000", "-1790000000123", "1790000000123456789", "0", "99999999999999999999999"] {
+        let refusal = read_at(unclear).unwrap_err();
+        assert_eq!(refusal.code, "attribute_invalid", "{unclear}");
+        assert!(refusal.detail.contains("milliseconds"), "{}", refusal.detail);
     }
 }
 
@@ -207,17 +321,17 @@ fn batch_parks_a_bad_member_alone_with_its_own_bytes() {
                 Ok(event) => event.id.as_str(),
                 Err(refusal) => refusal.code.as_str(),
             };
-            (what, &body[member.bytes.clone()])
+            (member.index, what, &body[member.bytes.clone()])
         })
         .collect();
     let (first, last) = (order().to_string(), order_with("id", json!("e-2")).to_string());
     assert_eq!(
         seen,
         [
-            ("e-1", first.as_str()),
-            ("malformed_json", bad),
-            ("batch_mixed_types", mixed.as_str()),
-            ("e-2", last.as_str())
+            (Some(0), "e-1", first.as_str()),
+            (Some(1), "number_not_exact", bad),
+            (Some(2), "batch_mixed_types", mixed.as_str()),
+            (Some(3), "e-2", last.as_str())
         ]
     );
 }
@@ -230,6 +344,29 @@ fn member_of_a_batch_is_measured_alone() {
     let members = read_as(Some(BATCH), body.as_bytes()).unwrap();
     assert!(members[0].outcome.is_ok() && members[2].outcome.is_ok());
     assert_eq!(members[1].outcome.as_ref().unwrap_err().code, "event_too_large");
+}
+
+#[test]
+fn a_syntax_error_in_one_member_is_its_own_and_without_an_end_takes_the_rest_along() {
+    let (first, last) = (order().to_string(), order_with("id", json!("e-2")).to_string());
+    let outcomes = |body: &str| -> Vec<(String, String)> {
+        let members = read_as(Some(BATCH), body.as_bytes()).unwrap();
+        let what = |outcome: &Result<Event, Refusal>| match outcome {
+            Ok(event) => event.id.clone(),
+            Err(refusal) => refusal.code.clone(),
+        };
+        members.iter().map(|member| (what(&member.outcome), body[member.bytes.clone()].to_owned())).collect()
+    };
+    let told = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(what, bytes)| ((*what).to_owned(), (*bytes).to_owned())).collect()
+    };
+    let comma = r#"{"id":"x",}"#;
+    assert_eq!(
+        outcomes(&format!("[{first},{comma}, {last}]")),
+        told(&[("e-1", &first), ("malformed_json", comma), ("e-2", &last)])
+    );
+    let open = format!("{{\"id\":\"x}}, {last}]");
+    assert_eq!(outcomes(&format!("[{first},{open}")), told(&[("e-1", &first), ("malformed_batch", &open)]));
 }
 
 #[test]
@@ -260,12 +397,20 @@ fn over_http_each_type_is_its_own_routing_key() {
 #[test]
 fn every_code_is_listed_for_people() {
     let listed = include_str!("../../../../docs/errors.md");
-    let sources = [include_str!("envelope.rs"), include_str!("attributes.rs"), include_str!("batch.rs")];
+    let sources = [
+        include_str!("envelope.rs"),
+        include_str!("attributes.rs"),
+        include_str!("batch.rs"),
+        include_str!("coding.rs"),
+    ];
     let codes = [
         "malformed_json",
         "duplicate_key",
         "nul_character",
         "json_too_deep",
+        "number_not_exact",
+        "unsupported_charset",
+        "unsupported_content_encoding",
         "not_an_event",
         "event_too_large",
         "batch_too_large",

@@ -12,6 +12,7 @@ mod facts_read;
 pub(in crate::workflow) mod handling;
 mod no_contact;
 mod nodes;
+mod numbers;
 mod paths;
 mod reader;
 mod schedules;

@@ -2,6 +2,7 @@
 //! has to know, so that neither process can open what is the other's.
 
 use super::{Secret, flattened, rule, secret_rule};
+use automation_domain::encoding::text_without_mark;
 use clap::Args;
 
 /// The key-encryption keys; flatten it into a command's arguments.
@@ -75,5 +76,5 @@ fn keys(text: &str) -> Result<Secret, String> {
 
 fn in_file(file: &str) -> Result<Secret, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot be read ({error})"))?;
-    keys(&text).map_err(|rule| format!("the text in the file {rule}"))
+    keys(text_without_mark(&text)).map_err(|rule| format!("the text in the file {rule}"))
 }

@@ -1,6 +1,7 @@
 //! The rules for URLs of servers. Whether a server answers there is found out by connecting.
 
 use super::Secret;
+use automation_domain::encoding::text_without_mark;
 
 pub(super) fn postgres(text: &str) -> Result<Secret, String> {
     with_scheme(text, &["postgres", "postgresql"])
@@ -17,7 +18,7 @@ pub(super) fn http(text: &str) -> Result<Secret, String> {
 /// Reads the URL from a file, as mounted secrets come; space around it does not count.
 pub(super) fn in_file(file: &str, read: fn(&str) -> Result<Secret, String>) -> Result<Secret, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot be read ({error})"))?;
-    read(text.trim()).map_err(|rule| format!("the URL in the file {rule}"))
+    read(text_without_mark(&text).trim()).map_err(|rule| format!("the URL in the file {rule}"))
 }
 
 /// The user of an AMQP URL; RabbitMQ's own default when it names none.

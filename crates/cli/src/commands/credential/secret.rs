@@ -39,6 +39,10 @@ impl SecretArgs {
             }
         };
         read.map_err(|error| exit::usage(format!("the secret cannot be read: {error}"), "give it in UTF-8"))?;
+        // Some systems put a byte order mark in front of what they redirect.
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         if text.ends_with('\n') {
             text.pop();
             if text.ends_with('\r') {

@@ -2,6 +2,7 @@
 
 use crate::exit;
 use automation_domain::effect::Request;
+use automation_domain::encoding;
 use std::path::Path;
 
 /// Largest file, in bytes.
@@ -16,7 +17,8 @@ pub fn read(file: &Path) -> anyhow::Result<Request> {
     if size > LARGEST {
         return Err(wrong(format!("{size} bytes are more than {LARGEST}")));
     }
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let text = encoding::text_of(bytes).map_err(wrong)?;
     let request: Request = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let Request::Http(http) = &request;
     automation_actions::check_edited(http).map_err(|error| wrong(error.message))?;

@@ -1,6 +1,8 @@
 //! From a file's text to JSON: YAML or JSON, bounded before anything is built from it.
 
-use crate::json;
+use super::numbers;
+use crate::encoding;
+use crate::json::{self, Fault, JsonError};
 use crate::limits::Limits;
 use crate::problem::Problem;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -10,14 +12,21 @@ use std::fmt;
 /// Reads one document: JSON if it begins with `{`, else YAML.
 pub(super) fn read(text: &str, limits: &Limits) -> Result<Value, Problem> {
     check_size(text.len(), limits)?;
+    let text = encoding::text_without_mark(text);
     if text.trim_start().starts_with('{') {
-        return json::parse(text.as_bytes(), limits.json_depth)
-            .map_err(|error| Problem::new("bad_document", "", error.to_string()));
+        return json::parse(text.as_bytes(), limits.json_depth).map_err(unreadable);
     }
     let mut budget = limits.definition_bytes;
-    Node { budget: &mut budget, depth: limits.json_depth }
+    let value = Node { budget: &mut budget, depth: limits.json_depth }
         .deserialize(yaml_serde::Deserializer::from_str(text))
-        .map_err(|error| Problem::new("bad_document", "", format!("not valid YAML: {error}")))
+        .map_err(|error| Problem::new("bad_document", "", format!("not valid YAML: {error}")))?;
+    numbers::check(text, &value)?;
+    Ok(value)
+}
+
+fn unreadable(error: JsonError) -> Problem {
+    let code = if matches!(error.fault, Fault::Number(_)) { "number_not_exact" } else { "bad_document" };
+    Problem::new(code, error.path, error.fault.to_string())
 }
 
 pub(super) fn check_size(size: usize, limits: &Limits) -> Result<(), Problem> {
@@ -98,6 +107,15 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
         Ok(value.into())
+    }
+
+    /// A whole number beyond 64 bits; its digits are checked when the whole is read.
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
+        self.visit_f64(value as f64)
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
