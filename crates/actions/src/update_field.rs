@@ -8,9 +8,11 @@ use automation_domain::record::{ContactChange, RecordChange};
 use automation_domain::text;
 use automation_domain::workflow::ActionContract;
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 
 pub(crate) const KEY: &str = "update_field";
+
+/// Longest field as it is written: a name of 64 characters in quotes, some of them escaped.
+const MOST_FIELD_CHARS: usize = 512;
 
 pub(crate) fn contract() -> ActionContract {
     ActionContract {
@@ -22,7 +24,7 @@ pub(crate) fn contract() -> ActionContract {
                 "field": {
                     "type": "string",
                     "minLength": 1,
-                    "description": "email, phone, first_name, last_name, timezone, owner, score, or fields.<name> for a field of your own.",
+                    "description": "email, phone, first_name, last_name, timezone, owner, score, or fields.<name> for a field of your own; fields[\"a.b\"] where the name holds dots or quotes.",
                 },
                 "value": {
                     "description": "The new value; null clears the field. Own fields take any JSON up to 64 KiB, score takes a number, timezone an IANA name, all others text.",
@@ -53,15 +55,15 @@ fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
 
 pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let contact_id = config::contact(step)?.contact_id;
-    let field = field(config)?.into_owned();
+    let field = field(config)?;
     let value = value(config, &field)?;
     let output = json!({ "field": field, "value": value });
     let change = ContactChange::SetField { field, value };
     Ok(Prepared::Changes { changes: vec![RecordChange::Contact { contact_id, change }], output })
 }
 
-fn field(config: &Value) -> Result<Cow<'_, str>, StepError> {
-    config::text(config, "field", Max::Chars(128))
+fn field(config: &Value) -> Result<String, StepError> {
+    field::named(&config::text(config, "field", Max::Chars(MOST_FIELD_CHARS))?).map_err(config::invalid)
 }
 
 fn value(config: &Value, field: &str) -> Result<Value, StepError> {

@@ -8,9 +8,10 @@ use crate::output::{Output, time};
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::EVENTS;
 use automation_domain::catalogue::payload;
-use automation_domain::event::ENGINE_SOURCE;
+use automation_domain::contact::from_event::passed_over;
 use automation_domain::event::encode::STRUCTURED;
-use automation_domain::event::envelope::{self, Envelope};
+use automation_domain::event::envelope::{self, Envelope, Refusal};
+use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::json;
 use automation_domain::limits::Limits;
 use automation_domain::schedule::EVENT_PREFIX;
@@ -50,7 +51,7 @@ pub struct PublishArgs {
     /// When it happened; now if it is left out
     #[arg(long)]
     time: Option<DateTime<Utc>>,
-    /// Publish nothing when the data does not follow the schema of its type
+    /// Publish nothing when the data does not follow the schema of its type; warn of what would change no contact
     #[arg(long)]
     check: bool,
     /// Key of the tenant
@@ -72,13 +73,13 @@ pub async fn run(command: EventCommand, output: &Output) -> anyhow::Result<()> {
 
 async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
     let data = match args.data.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| {
+        Some(file) => std::fs::read(file).map_err(|error| {
             exit::usage(format!("cannot read {file}: {error}"), "name a file that holds a JSON object")
         })?,
-        None => args.data.clone(),
+        None => args.data.clone().into_bytes(),
     };
     let limits = &args.limits.limits;
-    let data = json::parse(data.as_bytes(), limits.json_depth).map_err(|error| {
+    let data = json::parse(&data, limits.json_depth).map_err(|error| {
         exit::usage(format!("--data is not acceptable: {error}"), "give a JSON object, or @FILE")
     })?;
     if args.check {
@@ -94,7 +95,11 @@ async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
         event["subject"] = subject.as_str().into();
     }
     let body = event.to_string().into_bytes();
-    check(&args.event_type, &args.source, &body, limits)?;
+    let checked = check(&args.event_type, &args.source, &body, limits)?;
+    let passed_over = if args.check { passed_over(&checked) } else { Vec::new() };
+    for problem in &passed_over {
+        eprintln!("warning: {problem}");
+    }
     let publisher = Publisher::connect(args.broker.amqp_url.expose(), "automation event publish").await?;
     let message = Message {
         exchange: EVENTS.to_owned(),
@@ -107,7 +112,11 @@ async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
     };
     publisher.publish_all(vec![message]).await?;
     publisher.close().await;
-    output.one(&json!({ "id": id, "source": args.source, "type": args.event_type }), || {
+    let mut published = json!({ "id": id, "source": args.source, "type": args.event_type });
+    if args.check {
+        published["passed_over"] = json!(passed_over);
+    }
+    output.one(&published, || {
         let next = format!("automation event show {}/{id}", args.source);
         format!("published {} {}/{id}\nnext: {}", args.event_type, args.source, exit::as_typed(&next))
     });
@@ -115,7 +124,7 @@ async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 /// Refuses what ingest would park for its form, before it is sent.
-fn check(event_type: &str, source: &str, body: &[u8], limits: &Limits) -> anyhow::Result<()> {
+fn check(event_type: &str, source: &str, body: &[u8], limits: &Limits) -> anyhow::Result<Event> {
     let next = "docs/errors.md explains the code";
     if source == ENGINE_SOURCE {
         let what = format!("only the engine publishes as source \"{ENGINE_SOURCE}\" [reserved_source]");
@@ -127,9 +136,11 @@ fn check(event_type: &str, source: &str, body: &[u8], limits: &Limits) -> anyhow
     }
     let envelope =
         Envelope { content_type: Some(STRUCTURED), routing_key: event_type, body, ..Envelope::default() };
-    let read = envelope::read(&envelope, limits);
-    read.map_err(|refusal| exit::usage(format!("{} [{}]", refusal.detail, refusal.code), next))?;
-    Ok(())
+    let read = envelope::read(&envelope, limits).and_then(|mut members| match members.pop() {
+        Some(member) => member.outcome,
+        None => Err(Refusal::new("not_an_event", "there is no event")),
+    });
+    read.map_err(|refusal| exit::usage(format!("{} [{}]", refusal.detail, refusal.code), next))
 }
 
 /// Refuses data that does not follow the schema of its type.

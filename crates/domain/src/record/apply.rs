@@ -1,6 +1,7 @@
 //! Applying a change to a contact.
 
 use super::{ContactChange, EmittedEvent};
+use crate::contact::field::OWN;
 use crate::contact::{Contact, field, insert_sorted, remove_sorted};
 use crate::json;
 use serde_json::{Map, Value, json};
@@ -28,11 +29,15 @@ fn told(from: Value) -> Value {
     if json::size_bytes(&from) > MOST_OF_FROM { Value::Null } else { from }
 }
 
-/// `{field: {from, to}}`, one level per segment, so that a condition on `event.data.changes.fields.plan.to` finds it.
+/// `{field: {from, to}}`, below `fields` for the tenant's own, so that a condition on
+/// `event.data.changes.fields.plan.to` finds it.
 fn nested(field: &str, from: Value, to: &Value) -> Value {
-    field.rsplit('.').fold(json!({ "from": from, "to": to }), |inner, segment| {
-        Value::Object(Map::from_iter([(segment.to_owned(), inner)]))
-    })
+    let change = json!({ "from": from, "to": to });
+    let below = |name: &str, inner| Value::Object(Map::from_iter([(name.to_owned(), inner)]));
+    match field.strip_prefix(OWN) {
+        Some(own) => below("fields", below(own, change)),
+        None => below(field, change),
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +100,7 @@ mod tests {
             (set("fields.plan", json!("pro")), None),
             (set("fields.plan", Value::Null), Some(json!({"fields": {"plan": {"from": "pro", "to": null}}}))),
             (set("fields.plan", Value::Null), None),
+            (set("fields.a.b", json!(1)), Some(json!({"fields": {"a.b": {"from": null, "to": 1}}}))),
             (set("subject", json!("x")), None),
             (set("phone", json!(5)), None),
             (set("phone", json!("5".repeat(513))), None),

@@ -5,6 +5,7 @@ use crate::commands::run::summary_json;
 use crate::exit;
 use crate::output::{Output, time};
 use crate::session::{Session, TenantArgs};
+use automation_domain::contact::from_event::passed_over;
 use automation_domain::event::RecordedEvent;
 use automation_domain::id::EventId;
 use automation_domain::trace::TraceParent;
@@ -50,6 +51,7 @@ pub async fn run(args: ShowArgs, output: &Output) -> anyhow::Result<()> {
         .await?;
     let (recorded, found) = found.map_err(|refused| not_recorded(&args, refused.first()))?;
     let mut value = event_json(&recorded);
+    value["passed_over"] = json!(passed_over(&recorded.event));
     value["triggers"] = found.judged.iter().map(judged_json).collect();
     value["other_runs"] = found.others.iter().map(summary_json).collect();
     value["unreadable_workflows"] = json!(found.unreadable);
@@ -178,6 +180,7 @@ fn heading(recorded: &RecordedEvent) -> Vec<String> {
     lines.extend(event.correlation_id.as_ref().map(|id| format!("  chain     {id}")));
     lines.extend(trace_id(recorded).map(|id| format!("  trace     {id}")));
     lines.push(format!("  data      {}", event.data));
+    lines.extend(passed_over(event).iter().map(|problem| format!("  passed over  {problem}")));
     lines
 }
 
