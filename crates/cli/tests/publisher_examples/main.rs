@@ -8,7 +8,10 @@
 mod engine;
 #[path = "../door/gate.rs"]
 mod gate;
+#[path = "../languages/mod.rs"]
 mod languages;
+
+mod examples;
 
 use engine::Engine;
 use gate::Gate;
@@ -66,15 +69,15 @@ async fn publishes(language: &str, program: Option<Command>) -> anyhow::Result<(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_in_rust_publishes() -> anyhow::Result<()> {
-    publishes("rust", Some(languages::rust()?)).await
+    publishes("rust", Some(examples::rust()?)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_in_python_publishes() -> anyhow::Result<()> {
-    publishes("python", languages::python()?).await
+    publishes("python", examples::python()?).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_in_node_publishes() -> anyhow::Result<()> {
-    publishes("node", languages::node()?).await
+    publishes("node", examples::node()?).await
 }

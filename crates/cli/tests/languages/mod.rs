@@ -1,71 +1,50 @@
-//! How the examples are started. Their libraries are installed once, under `.automation/tools`; a language that is not
-//! installed is left out, loudly, unless `AUTOMATION_TOOLS=required`.
+//! Programs in other languages that tests start. Their libraries are installed once, under `.automation/tools`; a language
+//! that is not installed is left out, loudly, unless `AUTOMATION_TOOLS=required`.
 
 use anyhow::{Context, ensure};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
 
-/// Built with the tests of the whole workspace; alone, this test builds it when it is missing or older than its source.
-pub fn rust() -> anyhow::Result<Command> {
-    let source = example("rust/publish.rs");
-    let test = std::env::current_exe()?;
-    let folder = test.parent().and_then(Path::parent).context("the folder of the build")?;
-    let program = folder.join("examples/publish");
-    if changed_at(&program) < changed_at(&source) {
-        let mut build = Command::new(env!("CARGO"));
-        build.args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--package",
-            "automation-client",
-            "--example",
-            "publish",
-        ]);
-        run(build.current_dir(env!("CARGO_MANIFEST_DIR")))?;
-    }
-    Ok(Command::new(program))
-}
-
-pub fn python() -> anyhow::Result<Option<Command>> {
+/// A program in Python, with the libraries that `requirements.txt` beside it names; `tools` is the name they are kept under.
+pub fn python(tools: &str, program: &Path) -> anyhow::Result<Option<Command>> {
     if !is_there("python3", &["-c", "import venv, ensurepip"]) {
         return left_out("Python", "python3 with venv is not installed");
     }
-    let tools = Tools::lock("publisher-python")?;
+    let tools = Tools::lock(tools)?;
     let interpreter = tools.folder.join("bin/python");
-    tools.install(&example("python/requirements.txt"), |requirements| {
+    tools.install(&program.with_file_name("requirements.txt"), |requirements| {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&tools.folder))?;
         let mut pip = Command::new(&interpreter);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
         run(pip.arg(requirements))
     })?;
-    let mut program = Command::new(interpreter);
-    // No folder of compiled files beside the example.
-    program.arg("-B").arg(example("python/publish.py"));
-    Ok(Some(program))
+    let mut command = Command::new(interpreter);
+    // No folder of compiled files beside the program.
+    command.arg("-B").arg(program);
+    Ok(Some(command))
 }
 
-pub fn node() -> anyhow::Result<Option<Command>> {
+/// A program for Node.js, with the libraries that `package-lock.json` beside it names.
+pub fn node(tools: &str, program: &Path) -> anyhow::Result<Option<Command>> {
     if !is_there("node", &["--version"]) || !is_there("npm", &["--version"]) {
         return left_out("Node.js", "node and npm are not installed");
     }
-    let tools = Tools::lock("publisher-node")?;
+    let tools = Tools::lock(tools)?;
     let script = tools.folder.join("publish.mjs");
-    tools.install(&example("node/package-lock.json"), |lock| {
+    tools.install(&program.with_file_name("package-lock.json"), |lock| {
         fs::copy(lock, tools.folder.join("package-lock.json"))?;
-        fs::copy(example("node/package.json"), tools.folder.join("package.json"))?;
+        fs::copy(program.with_file_name("package.json"), tools.folder.join("package.json"))?;
         let mut npm = Command::new("npm");
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
         run(npm.current_dir(&tools.folder))
     })?;
     // Beside its libraries, where Node.js looks for them.
-    fs::copy(example("node/publish.mjs"), &script)?;
-    let mut program = Command::new("node");
-    program.arg(script);
-    Ok(Some(program))
+    fs::copy(program, &script)?;
+    let mut command = Command::new("node");
+    command.arg(script);
+    Ok(Some(command))
 }
 
 /// A folder for installed libraries, held against others that install at the same time.
@@ -98,16 +77,9 @@ impl Tools {
     }
 }
 
-fn root() -> PathBuf {
+/// The folder of the whole project.
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn example(path: &str) -> PathBuf {
-    root().join("examples/publishers").join(path)
-}
-
-fn changed_at(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 fn is_there(program: &str, arguments: &[&str]) -> bool {
@@ -116,7 +88,8 @@ fn is_there(program: &str, arguments: &[&str]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+/// Runs a command to its end, and fails when it does.
+pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
     let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{command:?}: {out}{error}");
@@ -126,7 +99,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
 /// Past the harness, which keeps what passing tests print to itself.
 fn left_out(language: &str, why: &str) -> anyhow::Result<Option<Command>> {
     let required = std::env::var("AUTOMATION_TOOLS").is_ok_and(|tools| tools == "required");
-    ensure!(!required, "{why}, so the example in {language} cannot be tested");
-    writeln!(std::io::stderr(), "\nNOT TESTED: the example for publishers in {language}, because {why}.\n")?;
+    ensure!(!required, "{why}, so the program in {language} cannot be tested");
+    writeln!(std::io::stderr(), "\nNOT TESTED: a program in {language}, because {why}.\n")?;
     Ok(None)
 }
