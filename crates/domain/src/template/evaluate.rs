@@ -1,15 +1,17 @@
 //! Running a template: a walk over its parts, each charged before it is done.
 
+mod links;
+mod statements;
+
 use super::Failure;
-use super::ast::{
-    Expression, FilterCall, For, Keep, Link, LoopMember, Select, Statement, StatementKind, Target, TestCall,
-};
+use super::ast::{Expression, LoopMember};
 use super::number::Number;
 use super::operators;
-use super::output::Output;
-use super::value::{Items, List, Members, Val};
+use super::output::{Output, text};
+use super::value::{Items, List, Members, Object, Text, Val};
 use crate::budget::Budget;
 use crate::facts::{Fact, Facts, FieldPath};
+use std::borrow::Cow;
 
 type Outcome<'a> = Result<Val<'a>, Failure>;
 
@@ -36,123 +38,6 @@ impl<'a> Evaluator<'a> {
         Ok(Self { facts, paths, budget: facts.budget, memory: vec![None; slots], loops: Vec::new(), line: 1 })
     }
 
-    pub(super) fn statements(
-        &mut self,
-        body: &'a [Statement],
-        output: &mut Output<'_>,
-    ) -> Result<(), Failure> {
-        for statement in body {
-            self.budget.spend(1)?;
-            self.line = statement.line;
-            match &statement.kind {
-                StatementKind::Data(text) => output.push(text)?,
-                StatementKind::Write(expression) => output.value(&self.evaluate(expression)?)?,
-                StatementKind::If(branches, otherwise) => {
-                    let mut taken = otherwise;
-                    for (condition, body) in branches.iter() {
-                        if self.evaluate(condition)?.is_true() {
-                            taken = body;
-                            break;
-                        }
-                    }
-                    self.statements(taken, output)?;
-                }
-                StatementKind::For(each) => self.for_each(each, output)?,
-                StatementKind::Set(target, expression) => {
-                    let value = self.evaluate(expression)?;
-                    self.assign(target, value)?;
-                }
-                StatementKind::SetMember(set) => {
-                    let (slot, member, expression) = &**set;
-                    let value = self.evaluate(expression)?;
-                    self.set_member(*slot, member, value)?;
-                }
-                StatementKind::Capture(capture) => {
-                    let mut captured = Output::new(self.budget);
-                    self.statements(&capture.body, &mut captured)?;
-                    let mut value = Val::charged(captured.finish());
-                    for call in &capture.filters {
-                        value = self.filter(call, value)?;
-                    }
-                    self.memory[capture.slot] = Some(value);
-                }
-                StatementKind::With(assignments, body) => {
-                    for (target, expression) in assignments.iter() {
-                        let value = self.evaluate(expression)?;
-                        self.assign(target, value)?;
-                    }
-                    self.statements(body, output)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn for_each(&mut self, each: &'a For, output: &mut Output<'_>) -> Result<(), Failure> {
-        let list = self.evaluate(&each.list)?;
-        let mut items = iterable(&list, self.budget)?;
-        if let Some(condition) = &each.condition {
-            let mut kept = Items::new(self.budget);
-            for item in items.iter() {
-                self.assign(&each.target, item.clone())?;
-                if self.evaluate(condition)?.is_true() {
-                    kept.push(item)?;
-                }
-            }
-            items = kept.finish_list();
-        }
-        if items.len() == 0 {
-            return self.statements(&each.otherwise, output);
-        }
-        self.loops.push(Round { items: items.clone(), index: 0 });
-        for (index, item) in items.iter().enumerate() {
-            self.budget.spend(1 + each.inner.len() as u64 / 8)?;
-            self.memory[each.inner.clone()].fill(None);
-            if let Some(round) = self.loops.last_mut() {
-                round.index = index;
-            }
-            self.assign(&each.target, item)?;
-            self.statements(&each.body, output)?;
-        }
-        self.loops.pop();
-        Ok(())
-    }
-
-    fn assign(&mut self, target: &Target, value: Val<'a>) -> Result<(), Failure> {
-        match (target, &value) {
-            (Target::One(slot), _) => self.memory[*slot] = Some(value),
-            (Target::Several(slots), Val::List(list)) if list.len() == slots.len() => {
-                for (slot, item) in slots.iter().zip(list.iter()) {
-                    self.memory[*slot] = Some(item);
-                }
-            }
-            (Target::Several(slots), _) => {
-                let found = if let Val::List(list) = &value {
-                    format!("a list of {}", list.len())
-                } else {
-                    value.kind().to_owned()
-                };
-                return Err(Failure::Failed(format!(
-                    "{} names need a list of as many values, not {found}",
-                    slots.len()
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn set_member(&mut self, slot: usize, member: &str, value: Val<'a>) -> Result<(), Failure> {
-        let mut members = Members::new(self.budget);
-        if let Some(Some(Val::Object(object))) = self.memory.get(slot) {
-            for (key, member) in object.iter() {
-                members.insert(&key, member)?;
-            }
-        }
-        members.insert(member, value)?;
-        self.memory[slot] = Some(members.finish());
-        Ok(())
-    }
-
     /// What an expression comes to.
     pub(super) fn evaluate(&mut self, expression: &'a Expression) -> Outcome<'a> {
         self.budget.spend(1)?;
@@ -160,7 +45,7 @@ impl<'a> Evaluator<'a> {
             Expression::Nothing => Ok(Val::Nothing),
             Expression::Bool(value) => Ok(Val::Bool(*value)),
             Expression::Number(number) => Ok(Number::read(number).map_or(Val::Nothing, Val::Number)),
-            Expression::Text(text) => Ok(Val::Text(super::value::Text::Borrowed(text))),
+            Expression::Text(text) => Ok(Val::Text(Text::Borrowed(text))),
             Expression::Fact(index) => self.fact(*index),
             Expression::Variable(slots) => {
                 Ok(slots.iter().find_map(|slot| self.memory[*slot].clone()).unwrap_or(Val::Nothing))
@@ -253,7 +138,7 @@ impl<'a> Evaluator<'a> {
     fn object(&mut self, members: &'a [(Expression, Expression)]) -> Outcome<'a> {
         let mut object = Members::new(self.budget);
         for (key, member) in members {
-            let key = super::output::text(&self.evaluate(key)?, self.budget)?;
+            let key = text(&self.evaluate(key)?, self.budget)?;
             object.insert(&key, self.evaluate(member)?)?;
         }
         Ok(object.finish())
@@ -303,119 +188,14 @@ impl<'a> Evaluator<'a> {
             LoopMember::Next => round.items.get(index + 1).unwrap_or(Val::Nothing),
         }
     }
-
-    fn follow(&mut self, link: &'a Link, value: Val<'a>) -> Outcome<'a> {
-        self.budget.spend(1)?;
-        match link {
-            Link::Member(segment) => {
-                self.budget.look_at(segment.len())?;
-                Ok(value.member(segment))
-            }
-            Link::Index(index) => {
-                let index = self.evaluate(index)?;
-                self.index(&value, &index)
-            }
-            Link::Slice(bounds) => {
-                let mut found = [Val::Nothing, Val::Nothing, Val::Nothing];
-                for (found, bound) in found.iter_mut().zip(bounds.iter()) {
-                    if let Some(bound) = bound {
-                        *found = self.evaluate(bound)?;
-                    }
-                }
-                operators::slice(value, found, self.budget)
-            }
-            Link::Filter(call) => self.filter(call, value),
-            Link::Test(call) => Ok(Val::Bool(self.test(call, &value)?)),
-            Link::NotTest(call) => Ok(Val::Bool(!self.test(call, &value)?)),
-            Link::MapMember(mapped) => {
-                let (path, otherwise) = &**mapped;
-                let otherwise = otherwise.as_ref().map(|otherwise| self.evaluate(otherwise)).transpose()?;
-                let mut items = Items::new(self.budget);
-                for item in iterable(&value, self.budget)?.iter() {
-                    let member = along(&item, path.segments(), self.budget)?;
-                    let otherwise = otherwise.as_ref().filter(|_| member.is_nothing());
-                    items.push(otherwise.cloned().unwrap_or(member))?;
-                }
-                Ok(items.finish())
-            }
-            Link::MapFilter(call) => {
-                let arguments = self.arguments(call)?;
-                let mut items = Items::new(self.budget);
-                for item in iterable(&value, self.budget)?.iter() {
-                    items.push((call.filter.apply)(self.budget, item, &arguments)?)?;
-                }
-                Ok(items.finish())
-            }
-            Link::Select(select) => self.select(select, &value),
-        }
-    }
-
-    fn index(&self, value: &Val<'a>, index: &Val<'_>) -> Outcome<'a> {
-        match (value, index) {
-            (_, Val::Nothing) => Ok(Val::Nothing),
-            (Val::List(list), Val::Number(Number::Whole(number))) => {
-                let number = if *number < 0 { *number + list.len() as i128 } else { *number };
-                Ok(usize::try_from(number).ok().and_then(|index| list.get(index)).unwrap_or(Val::Nothing))
-            }
-            (_, Val::Text(_) | Val::Number(_)) => {
-                let segment = super::output::text(index, self.budget)?;
-                self.budget.look_at(segment.len())?;
-                Ok(value.member(&segment))
-            }
-            (_, Val::Bool(_) | Val::List(_) | Val::Object(_)) => {
-                Err(Failure::Failed(format!("[] takes a number or a text, not {}", index.kind())))
-            }
-        }
-    }
-
-    fn filter(&mut self, call: &'a FilterCall, value: Val<'a>) -> Outcome<'a> {
-        let arguments = self.arguments(call)?;
-        (call.filter.apply)(self.budget, value, &arguments)
-    }
-
-    fn arguments(&mut self, call: &'a FilterCall) -> Result<Vec<Option<Val<'a>>>, Failure> {
-        let arguments = call.arguments.iter();
-        arguments
-            .map(|argument| argument.as_ref().map(|argument| self.evaluate(argument)).transpose())
-            .collect()
-    }
-
-    fn test(&mut self, call: &'a TestCall, value: &Val<'_>) -> Result<bool, Failure> {
-        let argument = call.argument.as_ref().map(|argument| self.evaluate(argument)).transpose()?;
-        (call.predicate.holds)(self.budget, value, &argument.unwrap_or(Val::Nothing))
-    }
-
-    fn select(&mut self, select: &'a Select, value: &Val<'a>) -> Outcome<'a> {
-        let argument = match &select.test {
-            Some(TestCall { argument: Some(argument), .. }) => self.evaluate(argument)?,
-            Some(_) | None => Val::Nothing,
-        };
-        let mut items = Items::new(self.budget);
-        for item in iterable(value, self.budget)?.iter() {
-            self.budget.spend(1)?;
-            let looked_at = match &select.path {
-                Some(path) => along(&item, path.segments(), self.budget)?,
-                None => item.clone(),
-            };
-            let passes = match &select.test {
-                Some(test) => (test.predicate.holds)(self.budget, &looked_at, &argument)?,
-                None => looked_at.is_true(),
-            };
-            if passes == (select.keep == Keep::Passing) {
-                items.push(item)?;
-            }
-        }
-        Ok(items.finish())
-    }
 }
 
 /// A fact as a value.
 pub(super) fn value_of<'a>(fact: Fact<'a>, budget: &Budget) -> Outcome<'a> {
-    use std::borrow::Cow;
     match fact {
         Fact::Json(Cow::Borrowed(value)) => Ok(Val::from(value)),
         Fact::Json(Cow::Owned(value)) => Ok(Val::owned(value, budget)?),
-        Fact::Members(members) => Ok(Val::Object(super::value::Object::Json(members))),
+        Fact::Members(members) => Ok(Val::Object(Object::Json(members))),
         Fact::Whole(parts) => {
             let mut whole = Members::new(budget);
             for (name, part) in parts {
