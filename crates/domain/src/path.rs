@@ -21,6 +21,9 @@ pub struct Path {
 #[error("{0}")]
 pub struct PathError(String);
 
+/// Most names and numbers of a path: JSON is not nested deeper.
+const MAX_SEGMENTS: usize = 128;
+
 /// Characters that mean something in a path, or were meant to.
 const MARKS: [char; 9] = ['.', '[', ']', '"', '\'', '*', '{', '}', '|'];
 
@@ -41,10 +44,13 @@ impl Path {
             let name = rest.split(is_end).next().unwrap_or_default();
             rest = &rest[name.len()..];
             path.segments.push(checked_name(name, rest)?.to_owned());
-            while let Some(inside) = rest.strip_prefix('[') {
+            while let Some(inside) = rest.strip_prefix('[').filter(|_| path.segments.len() <= MAX_SEGMENTS) {
                 let (segment, behind) = bracketed(inside)?;
                 path.segments.push(segment);
                 rest = behind;
+            }
+            if path.segments.len() > MAX_SEGMENTS {
+                return Err(PathError(format!("it has more than {MAX_SEGMENTS} names")));
             }
             match rest.strip_prefix('.') {
                 Some(behind) => rest = behind,
@@ -271,6 +277,14 @@ mod tests {
             ["v.a.b", "v[\"a.b\"].items[1]", "v[\"a.b\"].items.sku", "v[\"a.b\"].items[\"00\"]", "v.null.x"]
         {
             assert_eq!(find(missing), None, "{missing}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_no_longer_than_json_is_deep() {
+        for segment in [".a", ".0", "[0]", "[\"a\"]"] {
+            assert!(Path::parse(&format!("a{}", segment.repeat(127))).is_ok(), "{segment}");
+            assert!(Path::parse(&format!("a{}", segment.repeat(100_000))).is_err(), "{segment}");
         }
     }
 

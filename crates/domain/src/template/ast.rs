@@ -69,7 +69,7 @@ pub(super) enum Expression {
     /// One of the paths that the template reads.
     Fact(usize),
     /// A variable: the first of these that was set, the innermost first.
-    Variable(Box<[Slot]>),
+    Variable(Box<[u32]>),
     /// `loop.index`, of the loop at this depth.
     Loop(u32, LoopMember),
     /// `loop.cycle(…)`

@@ -48,7 +48,7 @@ impl<'a> Evaluator<'a> {
             Expression::Text(text) => Ok(Val::Text(Text::Borrowed(text))),
             Expression::Fact(index) => self.fact(*index),
             Expression::Variable(slots) => {
-                Ok(slots.iter().find_map(|slot| self.memory[*slot].clone()).unwrap_or(Val::Nothing))
+                Ok(slots.iter().find_map(|slot| self.memory[*slot as usize].clone()).unwrap_or(Val::Nothing))
             }
             Expression::Loop(depth, member) => Ok(self.loop_member(*depth, *member)),
             Expression::Cycle(depth, values) => {

@@ -10,6 +10,7 @@ use super::lexer::{self, Tag, Token, TokenKind};
 use super::names::Names;
 use crate::facts::FieldPath;
 use crate::problem::Problem;
+use std::collections::BTreeMap;
 
 /// A template that was read.
 pub(super) struct Parsed {
@@ -48,10 +49,13 @@ pub(super) fn parse(source: &str, at: &str) -> Result<Parsed, Problem> {
         depth: 0,
         names: Names::new(),
         loops: 0,
-        paths: Vec::new(),
+        paths: BTreeMap::new(),
     };
     let (body, _) = parser.body(&[])?;
-    Ok(Parsed { body, paths: parser.paths, slots: parser.names.slots() })
+    let mut paths: Vec<(FieldPath, usize)> = parser.paths.into_iter().collect();
+    paths.sort_by_key(|(_, number)| *number);
+    let paths = paths.into_iter().map(|(path, _)| path).collect();
+    Ok(Parsed { body, paths, slots: parser.names.slots() })
 }
 
 struct Parser<'s> {
@@ -63,7 +67,8 @@ struct Parser<'s> {
     names: Names,
     /// Loops that the parser is in.
     loops: u32,
-    paths: Vec<FieldPath>,
+    /// What it reads, each with its number.
+    paths: BTreeMap<FieldPath, usize>,
 }
 
 fn fault(at: &str, message: &str, line: u32) -> Problem {

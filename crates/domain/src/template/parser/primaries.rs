@@ -101,7 +101,9 @@ impl<'s> Parser<'s> {
             if self.is_sign("(") {
                 return Err(self.fault(&format!("{name} is a variable, and cannot be called")));
             }
-            return Ok(Expression::Variable(variables.into_iter().map(|variable| variable.slot).collect()));
+            return Ok(Expression::Variable(
+                variables.into_iter().map(|variable| variable.slot as u32).collect(),
+            ));
         }
         if self.is_sign("(") && !ROOTS.contains(&name) {
             return self.call(name);
@@ -162,11 +164,8 @@ impl<'s> Parser<'s> {
             let is_unknown = problem.code == "unknown_field" && !ROOTS.contains(&root);
             if is_unknown { self.unknown_name(root) } else { problem }
         })?;
-        let known = self.paths.iter().position(|path| *path == field);
-        Ok(Expression::Fact(known.unwrap_or_else(|| {
-            self.paths.push(field);
-            self.paths.len() - 1
-        })))
+        let next = self.paths.len();
+        Ok(Expression::Fact(*self.paths.entry(field).or_insert(next)))
     }
 
     fn unknown_name(&self, name: &str) -> Problem {
