@@ -21,7 +21,7 @@ in_tree() { # command...
         unshare --mount --propagation private bash -euc '
         tree=$1 root=$2 state=$3
         shift 3
-        mkdir -p "$tree$root" "$tree$state"
+        mkdir -p "$tree$root" "$tree$(dirname "$state")"
         mount --bind /proc "$tree/proc"
         mount --rbind /dev "$tree/dev"
         for shared in /tmp /var/tmp "$root" "$(dirname "$state")"; do mount --bind "$shared" "$tree$shared"; done
@@ -46,7 +46,8 @@ newer_dev() { (unset AUTOMATION_DEV && AUTOMATION_HOME="$STATE/newer/servers" "$
 
 newer_versions() {
     # shellcheck disable=SC2016
-    in_tree dpkg-query --show --showformat '${Package} ${Version}  ' 'postgresql-[0-9]*' rabbitmq-server
+    in_tree dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' 'postgresql-[0-9]*' rabbitmq-server |
+        awk '$1 == "installed" && $2 ~ /^(postgresql-[0-9]+|rabbitmq-server)$/ { printf "%s%s %s", sep, $2, $3; sep = ", " }'
 }
 
 newer_down() {
@@ -62,7 +63,7 @@ newer_tree() {
     if [ -e "$tree/etc/debian_version" ]; then return; fi
     if [ "$(id -u)" != 0 ]; then die "only root can make the tree of newer servers."; fi
     if ! has debootstrap; then install_packages debootstrap; fi
-    step "Debian $NEWER_RELEASE in $tree (some 250 MB, once)"
+    step "Debian $NEWER_RELEASE in $tree (1 GB with its servers, once)"
     rm -rf "$tree.new"
     mkdir -p "$STATE/newer" "$STATE/log"
     debootstrap --variant=minbase --include=ca-certificates "$NEWER_RELEASE" "$tree.new" >"$STATE/log/debootstrap.log" 2>&1 9>&- ||

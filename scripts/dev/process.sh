@@ -27,12 +27,17 @@ process_pid() { # name
     [ -n "${identity:-}" ] && [ "$(process_identity "$pid")" = "$identity" ] && echo "$pid"
 }
 
-# Somebody deleted the pid files under what runs: a process also carries its name in its environment. Its children inherit that,
-# and are younger.
+# The pids of those who carry this name in their environment: a process and, as they inherit it, its children. Other users' cannot be
+# read, and some end meanwhile.
+process_carriers() { # name
+    { grep -lzxF "AUTOMATION_DEV_PROCESS=$STATE/run/$1" /proc/[0-9]*/environ 2>/dev/null || true; } | cut -d/ -f3 | sort -n
+}
+
+# Somebody deleted the pid files under what runs; children are younger.
 process_adopt() { # name
     local pid
     if [ -e "$STATE/run/$1.pid" ] || [ ! -d "$STATE/run" ] || [ ! -d /proc/self ]; then return; fi
-    pid=$(grep -lzxF "AUTOMATION_DEV_PROCESS=$STATE/run/$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 | sort -n | head -n 1)
+    pid=$(process_carriers "$1" | sed -n 1p)
     if [ -n "$pid" ]; then printf '%s %s\n' "$pid" "$(process_identity "$pid")" | write_file "$STATE/run/$1.pid"; fi
 }
 

@@ -86,8 +86,8 @@ check_sources() {
 }
 
 check_scripts() {
-    local script scripts=(dev .ci/run scripts/dev/*.sh scripts/dev/prove/*.sh)
+    local script scripts=(dev .ci/run scripts/dev/*.sh scripts/dev/prove/*.sh scripts/dev/prove/containers/lab.sh)
     for script in "${scripts[@]}"; do bash -n "$script"; done
     if has shellcheck; then shellcheck -x -S warning "${scripts[@]}"; fi
-    for script in deploy/compose/*.sh; do sh -n "$script"; done
+    for script in deploy/*.sh deploy/compose/*.sh scripts/dev/prove/containers/walk.sh; do sh -n "$script"; done
 }

@@ -101,9 +101,10 @@ fn every_setting_of_a_role_is_documented() {
 fn every_service_gives_its_command_options_and_variables_that_it_reads() {
     let compose = compose();
     // What is not started by `serve`: the commands that it is there for.
-    let others: [(&str, &[&[&str]]); 2] = [
+    let others: [(&str, &[&[&str]]); 3] = [
         ("migrate", &[&["migrate"], &["topology", "apply"], &["topology", "check"]]),
         ("cli", &[&["doctor"], &["run", "list"], &["credential", "set"], &["hook", "create"]]),
+        ("rekey", &[&["credential", "rekey"], &["hook", "rekey"]]),
     ];
     let mut roles = BTreeSet::new();
     for (name, service) in engine_services(&compose) {
@@ -224,4 +225,103 @@ fn the_secrets_that_are_made_are_those_that_are_used() {
         used.extend(mounted);
     }
     assert_eq!(used, defined, "every secret is used");
+}
+
+#[test]
+fn what_is_mounted_becomes_readable_to_containers_in_a_checkout_that_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let checkout = std::env::temp_dir().join(format!("automation-umask-{}", uuid::Uuid::new_v4().simple()));
+    let mut mounted = vec!["docker-compose.yml".to_owned()];
+    for (_, service) in services(&compose()) {
+        for mount in words(&service["volumes"]) {
+            let source = mount.trim_start_matches("${WORKFLOWS:-").split(['}', ':']).next().unwrap();
+            mounted.extend(source.strip_prefix("./").map(str::to_owned));
+        }
+    }
+    assert!(mounted.len() > 8 && mounted.iter().any(|path| path == "examples"), "{mounted:?}");
+    for path in &mounted {
+        fs::create_dir_all(checkout.join(path).parent().unwrap()).unwrap();
+        let copied = Command::new("cp").arg("-R").arg(root().join(path)).arg(checkout.join(path)).status();
+        assert!(copied.unwrap().success(), "{path}");
+    }
+    let private = Command::new("chmod").args(["-R", "go="]).arg(&checkout).status().unwrap();
+    assert!(private.success());
+
+    let script = root().join("deploy/compose/readable.sh");
+    let done = Command::new("sh").arg(script).arg(&checkout).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+
+    for path in &mounted[1..] {
+        let (mut found, path) = (Vec::new(), checkout.join(path));
+        if path.is_dir() {
+            files(&path, &mut found);
+        } else {
+            found.push(path);
+        }
+        assert!(!found.is_empty());
+        for file in found {
+            let mode = fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o444, 0o444, "{} has mode {mode:o}", file.display());
+        }
+    }
+    fs::remove_dir_all(&checkout).unwrap();
+}
+
+#[test]
+fn logs_are_bounded() {
+    for (name, service) in services(&compose()) {
+        let options = &service["logging"]["options"];
+        assert!(options["max-size"].is_string() && options["max-file"].is_string(), "{name}");
+    }
+}
+
+#[test]
+fn the_broker_is_told_the_memory_of_its_container() {
+    let limit = compose()["services"]["rabbitmq"]["deploy"]["resources"]["limits"]["memory"].clone();
+    let told = format!("total_memory_available_override_value = {}B", limit.as_str().unwrap());
+    assert!(read("deploy/compose/rabbitmq.conf").lines().any(|line| line == told), "{told} is missing");
+}
+
+/// Their images declare volumes: what is mounted nowhere gets a volume without a name, which outlives its container.
+#[test]
+fn no_server_image_is_left_to_make_a_volume() {
+    for (name, service) in services(&compose()) {
+        let image = service["image"].as_str().unwrap();
+        let folder = match image {
+            image if image.contains("POSTGRES_IMAGE") => "/var/lib/postgresql/data",
+            image if image.contains("RABBITMQ_IMAGE") => "/var/lib/rabbitmq",
+            _ => continue,
+        };
+        let mounted = words(&service["volumes"]).iter().any(|mount| mount.split(':').nth(1) == Some(folder));
+        assert!(mounted || words(&service["tmpfs"]).contains(&folder), "{name} leaves a volume behind");
+    }
+}
+
+#[test]
+fn a_build_replaces_no_image_of_somebody_elses_and_a_scale_can_be_kept() {
+    let compose = compose();
+    for (name, service) in services(&compose) {
+        if !service["build"].is_null() {
+            assert_eq!(service["image"], "automation-engine", "{name}");
+            assert_eq!(words(&service["profiles"]), ["build"], "{name} would be started");
+        }
+        if words(&service["command"]).first() == Some(&"serve") {
+            let replicas = format!("${{{}_REPLICAS:-2}}", name.to_uppercase());
+            assert_eq!(service["deploy"]["replicas"], replicas.as_str(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_argument_of_the_image_is_named_in_the_stage_that_uses_it() {
+    let dockerfile = read("deploy/Dockerfile");
+    let stages: Vec<&str> = dockerfile.split("\nFROM ").collect();
+    assert_eq!(stages.len(), 3, "what stands before the first stage, and two stages");
+    for name in ["RUST_VERSION", "DEBIAN"] {
+        for stage in &stages[1..] {
+            let (_base, body) = stage.split_once('\n').unwrap();
+            let used = body.contains(&format!("${{{name}}}"));
+            assert!(!used || body.contains(&format!("ARG {name}\n")), "{name} is empty in a stage");
+        }
+    }
 }

@@ -42,7 +42,7 @@ up_again() { # after-what
     up_dev demo
     local role count
     for role in $ROLES; do
-        count=$(grep -lzxF "AUTOMATION_DEV_PROCESS=$UP_HOME/run/$role" /proc/[0-9]*/environ 2>/dev/null | wc -l)
+        count=$(STATE=$UP_HOME process_carriers "$role" | wc -l)
         [ "$count" = 1 ] || up_fail "$count processes of $role run after: $1"
     done
 }
