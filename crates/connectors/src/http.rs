@@ -1,6 +1,7 @@
 //! HTTP: one try of a stored request.
 
 mod answer;
+mod body;
 mod clients;
 mod failure;
 mod outgoing;

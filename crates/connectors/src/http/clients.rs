@@ -3,6 +3,7 @@
 use crate::Resolve;
 use crate::guard::{Guard, GuardedResolver};
 use reqwest::Client;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ impl Clients {
         connect_timeout: Duration,
         resolver: &Arc<dyn Resolve>,
     ) -> Result<Self, reqwest::Error> {
+        // An answer that is packed all the same is not unpacked: what it holds could be of any size.
+        let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
         let client = |port| {
             let resolver = GuardedResolver::new(Arc::clone(guard), port, Arc::clone(resolver));
             Client::builder()
@@ -36,6 +39,7 @@ impl Clients {
                 .referer(false)
                 .connect_timeout(connect_timeout)
                 .pool_max_idle_per_host(IDLE_PER_HOST)
+                .default_headers(headers.clone())
                 .user_agent(concat!("automation-engine/", env!("CARGO_PKG_VERSION")))
                 .build()
         };

@@ -5,6 +5,7 @@ use crate::guard::{Refusal, ResolveFailed, Target};
 use automation_domain::effect::Outcome;
 use automation_domain::interpreter::StepError;
 use reqwest::StatusCode;
+use rustls::CertificateError;
 use std::error::Error;
 use std::time::Duration;
 
@@ -55,8 +56,15 @@ impl Failure {
         Self::last("outbound_refused", format!("the server's redirect may not be followed: {refusal}"))
     }
 
-    pub(super) fn bad_redirect(status: StatusCode) -> Self {
+    pub(super) fn redirect_without_location(status: StatusCode) -> Self {
         Self::last("bad_redirect", format!("the server answered {} without saying where to", status.as_u16()))
+    }
+
+    pub(super) fn redirect_to_no_url(status: StatusCode) -> Self {
+        Self::last(
+            "bad_redirect",
+            format!("the server answered {}, and where to is not a URL", status.as_u16()),
+        )
     }
 
     pub(super) fn too_many_redirects(status: StatusCode, allowed: u8) -> Self {
@@ -98,6 +106,16 @@ impl Failure {
 
     pub(super) fn too_large(limit: usize) -> Self {
         Self::last("response_too_large", format!("the answer has more than {limit} bytes"))
+    }
+
+    /// The other side did it, and what was to be taken from its answer is not to be had. Another try would do it again.
+    pub(super) fn unreadable(status: u16, name: &str, path: &str, why: &str) -> Self {
+        Self::last(
+            "response_unreadable",
+            format!(
+                "the server answered {status}, and save.{name} cannot look for {path} in its answer: {why}"
+            ),
+        )
     }
 
     pub(super) fn output_too_large(limit: usize) -> Self {
@@ -150,11 +168,12 @@ impl Failure {
     )]
     fn of_tls(error: &rustls::Error, connecting: bool) -> Self {
         match error {
-            rustls::Error::InvalidCertificate(_)
-            | rustls::Error::NoCertificatesPresented
-            | rustls::Error::UnsupportedNameType
-            | rustls::Error::InvalidCertRevocationList(_) => {
-                Self::last("tls_certificate", "the server's certificate is not valid for its host")
+            rustls::Error::InvalidCertificate(why) => Self::last("tls_certificate", certificate(why)),
+            rustls::Error::NoCertificatesPresented => {
+                Self::last("tls_certificate", "the server has no certificate")
+            }
+            rustls::Error::UnsupportedNameType | rustls::Error::InvalidCertRevocationList(_) => {
+                Self::last("tls_certificate", "the server's certificate cannot be checked")
             }
             _ => Self::retry(
                 "tls_failed",
@@ -162,6 +181,31 @@ impl Failure {
                 !connecting,
             ),
         }
+    }
+}
+
+/// What is wrong with a certificate, and so what mends it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows")]
+fn certificate(why: &CertificateError) -> &'static str {
+    use CertificateError as E;
+    match why {
+        E::Expired | E::ExpiredContext { .. } => "the server's certificate has expired",
+        E::NotValidYet | E::NotValidYetContext { .. } => "the server's certificate is not valid yet",
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            "the server's certificate is for another name than the one that was called"
+        }
+        E::UnknownIssuer => {
+            "the server's certificate comes from nobody who is trusted here: it signs itself, or a private authority \
+             does, or the server leaves out a certificate in between"
+        }
+        E::Revoked => "the server's certificate was revoked",
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
+            "the server's certificate is not made for servers"
+        }
+        E::BadSignature | E::UnsupportedSignatureAlgorithmContext { .. } => {
+            "the signature of the server's certificate is wrong, or of a kind that is not accepted"
+        }
+        _ => "the server's certificate cannot be accepted",
     }
 }
 

@@ -1,16 +1,23 @@
 //! What later steps and history see of an answer: bounded, without secrets, in a form that can be stored.
 
 use super::answer::{Answer, Ended};
+use super::body::{self, Body};
 use super::failure::Failure;
 use crate::mask::Mask;
 use automation_domain::effect::{HttpRequest, Outcome, Response};
 use automation_domain::json;
 use automation_domain::path::Path;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
 /// Bytes of headers that history keeps.
 const KEPT_HEADER_BYTES: usize = 8 * 1024;
+
+/// Member of the output that says why the body is not what its headers say.
+const BODY_UNREADABLE: &str = "body_unreadable";
+
+/// Bytes of that sentence: it may quote the answer.
+const WHY_BYTES: usize = 300;
 
 /// Parts of names of headers that carry what authenticates.
 const SECRET_NAMES: [&str; 9] =
@@ -30,31 +37,77 @@ pub(super) struct Seen {
     pub(super) kept: Response,
     status: u16,
     headers: Map<String, Value>,
-    body: Value,
+    body: Read,
+}
+
+/// A body without secrets.
+enum Read {
+    Nothing,
+    Json(Value),
+    Text(String),
+    /// It is not what its headers say: why, and the text that it is.
+    Not {
+        why: String,
+        text: Option<String>,
+    },
+}
+
+impl Seen {
+    /// What later steps see.
+    fn output(&self) -> Value {
+        let (body, why) = match &self.body {
+            Read::Nothing => (Value::Null, None),
+            Read::Json(value) => (value.clone(), None),
+            Read::Text(text) => (Value::from(text.as_str()), None),
+            Read::Not { why, text } => (text.as_deref().into(), Some(why)),
+        };
+        let mut output = json!({ "status": self.status, "headers": self.headers, "body": body });
+        if let Some(why) = why {
+            output[BODY_UNREADABLE] = Value::from(why.as_str());
+        }
+        output
+    }
+
+    /// Why a path of `save` cannot look where it wants to; a null would say that nothing is there.
+    fn hidden_from(&self, path: &str) -> Option<&str> {
+        match &self.body {
+            Read::Not { why, .. } if path.starts_with("body") => Some(why),
+            Read::Text(_) if path.starts_with("body") && path != "body" => {
+                Some("it is text, and its type does not say JSON")
+            }
+            Read::Nothing | Read::Json(_) | Read::Text(_) | Read::Not { .. } => None,
+        }
+    }
 }
 
 impl Bounds {
     /// Looks at an answer.
     pub(super) fn see(&self, answer: &Answer, mask: &Mask) -> Seen {
         let cut = answer.ended != Ended::Complete;
-        let text = text(answer);
-        let parsed = text.filter(|_| is_json(answer) && !cut).and_then(|text| {
-            let mut value = json::parse(text.as_bytes(), self.json_depth).ok()?;
-            let masked = mask.json(&mut value);
-            // A secret may hide behind JSON's escapes: the text is built anew where the value had one.
-            Some((if masked { value.to_string() } else { mask.text(text).into_owned() }, value))
-        });
-        let (text, body) = match (parsed, text) {
-            (Some((text, value)), _) => (text, value),
-            (None, Some("")) => (String::new(), Value::Null),
-            (None, Some(text)) => {
-                let masked = mask.text(text);
-                // Blanked first: where the end is left out, the cut could else go through a secret.
-                let whole = if cut { masked.len().saturating_sub(mask.longest()) } else { masked.len() };
-                let text = beginning(&masked, whole).replace('\0', "\u{fffd}");
-                (text.clone(), Value::String(text))
+        let shown = |text: &str| {
+            let masked = mask.text(text);
+            // Blanked first: where the end is left out, the cut could else go through a secret.
+            let whole = if cut { masked.len().saturating_sub(mask.longest()) } else { masked.len() };
+            beginning(&masked, whole).replace('\0', "\u{fffd}")
+        };
+        let (text, body) = match body::read(answer, self.json_depth) {
+            Body::Empty => (String::new(), Read::Nothing),
+            Body::Json { text, mut value } => {
+                let masked = mask.json(&mut value);
+                // A secret may hide behind JSON's escapes: the text is built anew where the value had one.
+                let text = if masked { value.to_string() } else { mask.text(&text).into_owned() };
+                (text, Read::Json(value))
             }
-            (None, None) => (String::new(), Value::Null),
+            Body::Text(text) => {
+                let text = shown(&text);
+                (text.clone(), Read::Text(text))
+            }
+            Body::Unreadable { why, text } => {
+                let why = mask.text(&why.to_string()).into_owned();
+                let why = beginning(&why, WHY_BYTES).replace('\0', "\u{fffd}");
+                let text = text.as_deref().map(shown);
+                (text.clone().unwrap_or_default(), Read::Not { why, text })
+            }
         };
         let (headers, headers_cut) = kept_headers(&answer.headers, mask);
         let kept_body = beginning(&text, self.kept_bytes);
@@ -78,7 +131,12 @@ impl Bounds {
 
     /// The outcome of a success: its output, and the variables that the request asks for.
     pub(super) fn outcome(&self, seen: &Seen, request: &HttpRequest) -> Outcome {
-        let whole = json!({ "status": seen.status, "headers": seen.headers, "body": seen.body });
+        for (name, path) in &request.save {
+            if let Some(why) = seen.hidden_from(path) {
+                return Failure::unreadable(seen.status, name, path, why).into_outcome();
+            }
+        }
+        let whole = seen.output();
         let vars: Map<String, Value> =
             request.save.iter().map(|(name, path)| (name.clone(), at(&whole, path))).collect();
         let saved: usize = vars.values().map(json::size_bytes).sum();
@@ -117,39 +175,6 @@ impl Bounds {
             output["headers"] = Value::Object(Map::new());
         }
         output
-    }
-}
-
-/// The body as text; `None` when it is none: compressed, or not UTF-8. Where it was cut, its end may be the beginning of a
-/// secret.
-fn text(answer: &Answer) -> Option<&str> {
-    let encoding = answer.headers.get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes());
-    if encoding.is_some_and(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")) {
-        return None;
-    }
-    match std::str::from_utf8(&answer.body) {
-        Ok(text) => Some(text),
-        // The last character is cut in two.
-        Err(error) if error.error_len().is_none() && answer.ended != Ended::Complete => {
-            std::str::from_utf8(&answer.body[..error.valid_up_to()]).ok()
-        }
-        Err(_) => None,
-    }
-}
-
-/// Whether the body claims to be JSON, or claims nothing and looks like it.
-fn is_json(answer: &Answer) -> bool {
-    let first = answer.body.iter().find(|byte| !byte.is_ascii_whitespace());
-    match answer
-        .headers
-        .get(CONTENT_TYPE)
-        .map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase())
-    {
-        Some(kind) => {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind == "application/json" || kind.ends_with("+json") || kind == "text/json"
-        }
-        None => first.is_some_and(|byte| matches!(byte, b'{' | b'[')),
     }
 }
 

@@ -73,11 +73,67 @@ fn a_body_is_json_where_it_says_so_and_text_elsewhere() {
 }
 
 #[test]
-fn what_is_no_text_is_left_out() {
-    for answer in [answer(&[], b"\xff\xfe\x00"), answer(&[("content-encoding", "gzip")], b"\x1f\x8b\x08")] {
+fn what_is_no_text_is_left_out_and_says_so() {
+    for (answer, why) in [
+        (answer(&[], b"\xff\x00"), "its bytes are not UTF-8"),
+        (
+            answer(&[("content-encoding", "gzip")], b"\x1f\x8b"),
+            "it is coded as gzip, which was not asked for",
+        ),
+    ] {
         let seen = BOUNDS.see(&answer, &no_mask());
-        assert_eq!((&seen.body, seen.kept.body.as_str(), seen.kept.truncated), (&Value::Null, "", true));
+        assert_eq!((seen.kept.body.as_str(), seen.kept.truncated), ("", true));
+        let (output, _) = done(BOUNDS, &answer, &no_mask(), &[("s", "status")]);
+        assert_eq!((&output["body"], &output["body_unreadable"]), (&Value::Null, &json!(why)));
     }
+    let (output, _) = done(BOUNDS, &json_answer("{broken"), &no_mask(), &[]);
+    assert_eq!(output["body"], "{broken");
+    assert!(output["body_unreadable"].as_str().is_some_and(|why| why.contains("not valid JSON")), "{output}");
+    assert_eq!(done(BOUNDS, &json_answer("{}"), &no_mask(), &[]).0.get("body_unreadable"), None);
+}
+
+#[test]
+fn what_save_looks_for_must_be_in_an_answer_that_can_be_read() {
+    let broken = json_answer(r#"{"id":1,"id":2}"#);
+    let packed = answer(&[("content-encoding", "gzip")], b"\x1f\x8b");
+    let page = answer(&[("content-type", "text/html")], b"<h1>Back soon</h1>");
+    let nothing = json_answer("");
+    for (answer, path, fails) in [
+        (&broken, "body.id", true),
+        (&broken, "body", true),
+        (&broken, "status", false),
+        (&packed, "body", true),
+        (&packed, "headers.content-encoding", false),
+        (&page, "body.id", true),
+        (&page, "body", false),
+        (&nothing, "body.id", false),
+    ] {
+        let outcome = BOUNDS.outcome(&BOUNDS.see(answer, &no_mask()), &request(&[("v", path)]));
+        match outcome {
+            Outcome::Failed { error } if fails => {
+                assert_eq!(error.code, "response_unreadable");
+                assert!(
+                    error.message.contains(&format!("save.v cannot look for {path}")),
+                    "{}",
+                    error.message
+                );
+            }
+            Outcome::Done { .. } if !fails => {}
+            other @ (Outcome::Done { .. } | Outcome::Retry { .. } | Outcome::Failed { .. }) => {
+                panic!("{path}: {other:?}")
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reason_that_quotes_the_answer_is_short_and_without_secrets() {
+    let key = format!("canary/secret{}", "x".repeat(900));
+    let twice = json_answer(&format!(r#"{{"{key}":1,"{key}":2}}"#));
+    let bounds = Bounds { output_bytes: 4_000, ..BOUNDS };
+    let (output, _) = done(bounds, &twice, &mask(), &[]);
+    let why = output["body_unreadable"].as_str().unwrap();
+    assert!(why.len() <= 300 && why.contains("***xxx") && !why.contains("canary"), "{why}");
 }
 
 #[test]

@@ -30,11 +30,23 @@ pub(super) fn next(target: &Target, response: &Response, outgoing: &Outgoing<'_>
         301 | 302 | 303 | 307 | 308 => method.clone(),
         _ => return Next::Final,
     };
-    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-    match location.map(|location| target.join(location)) {
+    let location = response.headers().get(LOCATION).map(|location| ascii(location.as_bytes()));
+    match location.map(|location| target.join(&location)) {
         Some(Ok(url)) => Next::Follow { url, method },
-        Some(Err(_)) | None => Next::Nowhere(Failure::bad_redirect(status)),
+        Some(Err(_)) => Next::Nowhere(Failure::redirect_to_no_url(status)),
+        None => Next::Nowhere(Failure::redirect_without_location(status)),
     }
+}
+
+/// A URL has ASCII alone (RFC 3986): other bytes are percent-encoded, as browsers do, whatever they were meant to be.
+fn ascii(location: &[u8]) -> String {
+    location.iter().fold(String::with_capacity(location.len()), |mut url, byte| {
+        match byte.is_ascii() {
+            true => url.push(char::from(*byte)),
+            false => url.push_str(&format!("%{byte:02X}")),
+        }
+        url
+    })
 }
 
 /// Refuses what was sent under encryption to go on without.

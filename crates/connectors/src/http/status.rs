@@ -18,8 +18,7 @@ pub(super) fn verdict(answer: &Answer) -> Result<(), Failure> {
         };
     }
     if is_worth_another_try(status) {
-        let names_a_time = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        let after = names_a_time.then(|| retry_after::read(&answer.headers, SystemTime::now())).flatten();
+        let after = retry_after::read(&answer.headers, SystemTime::now());
         return Err(Failure::retry_status(status, after));
     }
     Err(Failure::final_status(status))

@@ -45,7 +45,7 @@ async fn a_request_leaves_as_it_is_stored() {
         assert!(head.contains(header), "{header}: {head}");
     }
     // Compressed answers are not read, so none is asked for.
-    assert!(!head.contains("accept-encoding") && !head.contains("referer"), "{head}");
+    assert!(head.contains("accept-encoding: identity\r\n") && !head.contains("referer"), "{head}");
 }
 
 #[tokio::test]
@@ -71,29 +71,30 @@ async fn every_status_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn retry_after_is_obeyed_where_it_is_meant() {
-    let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
-    for status in ["429 Too Many Requests", "503 Service Unavailable"] {
-        for (value, expected) in [
-            ("120", Some(120)),
-            ("0", Some(1)),
-            ("999999999999999999999999", Some(86_400)),
-            ("garbage", None),
-            ("-5", None),
-            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(1)),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(86_400)),
-        ] {
-            let attempt = says(&answer(status, &format!("Retry-After: {value}\r\n"), "")).await;
-            assert_eq!(retry(&attempt).1, expected, "{status}: {value}");
-        }
+async fn retry_after_is_obeyed_whatever_status_is_tried_again() {
+    for (value, expected) in [
+        ("120", Some(120)),
+        ("0", Some(1)),
+        ("999999999999999999999999", Some(86_400)),
+        ("garbage", None),
+        ("-5", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", Some(1)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Some(86_400)),
+    ] {
+        let later = answer("429 Too Many Requests", &format!("Retry-After: {value}\r\n"), "");
+        assert_eq!(retry(&says(&later).await).1, expected, "{value}");
+    }
+    for status in
+        ["408 Request Timeout", "425 Too Early", "500 Internal Server Error", "502 Bad Gateway", "503 Busy"]
+    {
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
         let attempt = says(&answer(status, &format!("Retry-After: {soon}\r\n"), "")).await;
         let after = retry(&attempt).1.unwrap();
-        assert!((80..=90).contains(&after), "{after}");
+        assert!((80..=90).contains(&after), "{status}: {after}");
     }
-    for status in ["500 Internal Server Error", "408 Request Timeout"] {
-        let attempt = says(&answer(status, "Retry-After: 120\r\n", "")).await;
-        assert_eq!(retry(&attempt).1, None, "{status}");
-    }
+    // What is not tried again is not tried later either.
+    let attempt = says(&answer("404 Not Found", "Retry-After: 120\r\n", "")).await;
+    assert_eq!(failed(&attempt), "http_404");
 }
 
 #[tokio::test]
@@ -200,7 +201,34 @@ async fn a_compressed_answer_is_not_unpacked() {
     bytes.extend_from_slice(&bomb);
     let attempt = says(&bytes).await;
     assert!(done(&attempt)["body"].is_null());
+    assert_eq!(done(&attempt)["body_unreadable"], "it is coded as gzip, which was not asked for");
     assert_eq!((kept(&attempt).body.as_str(), kept(&attempt).truncated), ("", true));
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_fails_where_its_body_is_wanted_and_is_not_sent_again() {
+    let type_json = "Content-Type: application/json\r\n";
+    for (headers, body) in [
+        ("Content-Encoding: br\r\n", "xx"),
+        (type_json, "{\"id\": 7"),
+        (type_json, "{\"id\": 7, \"id\": 8}"),
+        (type_json, "{\"id\": \"\\u0000\"}"),
+        ("Content-Type: application/json; charset=klingon\r\n", "{\"id\": 7}"),
+        ("Content-Type: text/html\r\n", "<html>"),
+    ] {
+        let server = Server::answering("201 Created", headers, body).await;
+        let mut request = post(&server.url("/"), "{}");
+        let attempt = perform(&connectors(&[server.port]), request.clone()).await;
+        assert_eq!(done(&attempt)["status"], 201, "{headers}");
+        request.save.insert("id".to_owned(), "body.id".to_owned());
+        let attempt = perform(&connectors(&[server.port]), request).await;
+        assert_eq!(failed(&attempt), "response_unreadable", "{headers}");
+        assert_eq!((kept(&attempt).status, server.connections()), (201, 2));
+    }
+    let marked = "Content-Type: application/json\r\n";
+    let server = Server::answering("200 OK", marked, "\u{feff}{\"id\": 7}").await;
+    let attempt = perform(&connectors(&[server.port]), get(&server.url("/"))).await;
+    assert_eq!(done(&attempt)["body"]["id"], 7);
 }
 
 #[tokio::test]

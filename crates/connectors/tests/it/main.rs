@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod bad_servers;
+mod certificates;
 mod guard_cases;
 mod guard_table;
 mod redirects;

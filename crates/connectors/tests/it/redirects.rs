@@ -104,6 +104,22 @@ async fn a_redirect_to_nowhere_is_a_failure() {
 }
 
 #[tokio::test]
+async fn a_location_beyond_ascii_is_followed_as_it_is_encoded() {
+    for (location, seen) in [
+        ("/größe?q=ä#ü".as_bytes(), "GET /gr%C3%B6%C3%9Fe?q=%C3%A4 HTTP/1.1"),
+        (b"/gr\xf6\xdfe", "GET /gr%F6%DFe HTTP/1.1"),
+        (b"/gr%C3%B6%C3%9Fe", "GET /gr%C3%B6%C3%9Fe HTTP/1.1"),
+    ] {
+        let head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: ";
+        let server = Server::start(Script::Say([head, location, b"\r\n\r\n"].concat())).await;
+        let attempt = perform(&connectors(&[server.port]), with_redirects(get(&server.url("/")), 1)).await;
+        assert_eq!(failed(&attempt), "too_many_redirects");
+        let second = server.requests().remove(1);
+        assert!(second.starts_with(seen), "{second}");
+    }
+}
+
+#[tokio::test]
 async fn the_trace_is_told_to_the_first_origin_unless_the_request_names_one() {
     const OURS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let end = Server::answering("200 OK", "", "here").await;
