@@ -4,8 +4,9 @@ use super::*;
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::facts::Facts;
-use automation_domain::id::{ContactId, IdempotencyKey, RecordId};
+use automation_domain::id::{ContactId, IdempotencyKey, RecordId, RunId};
 use automation_domain::interpreter::StepError;
+use automation_domain::record::stamps::{Applied, Stamp};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
@@ -196,7 +197,9 @@ fn changes_cause_the_events_that_the_catalogue_names() {
         contact.tags = vec!["old".to_owned()];
         for change in changes(run(action, &config, Some(&contact)).unwrap()).0 {
             if let RecordChange::Contact { change, .. } = change {
-                assert_eq!(change.apply(&mut contact).unwrap().event_type, emitted.unwrap());
+                let stamp = Stamp::of_run(RunId(Uuid::nil()), DateTime::UNIX_EPOCH);
+                let Applied::Changed(event) = change.apply(&mut contact, stamp) else { panic!("{action}") };
+                assert_eq!(event.event_type, emitted.unwrap());
             }
         }
     }

@@ -13,6 +13,7 @@ use automation_domain::interpreter::{
 use automation_domain::json;
 use automation_domain::limits::Limits;
 use automation_domain::record::RecordChange;
+use automation_domain::record::stamps::Stamp;
 use automation_domain::retry::{Ladder, Verdict};
 use automation_domain::workflow::{NodeIndex, NodeKind, Workflow};
 use chrono::{DateTime, Utc};
@@ -194,8 +195,9 @@ impl Walker<'_> {
         let number = Tries::FIRST.number();
         match self.prepare(state, node, visit) {
             Ok(Prepared::Changes { changes, output }) => {
+                let stamp = Stamp::of_run(self.run.run_id, self.run.now);
                 if let Some(contact) = &mut self.run.contact {
-                    fold(&changes, contact);
+                    fold(&changes, contact, stamp);
                 }
                 self.changes.extend(changes);
                 let vars = Map::new();
@@ -309,11 +311,11 @@ impl Walker<'_> {
 }
 
 /// Lets later steps see what a step did to the contact; the events that follow are the checkpoint's business.
-fn fold(changes: &[RecordChange], contact: &mut Contact) {
+fn fold(changes: &[RecordChange], contact: &mut Contact, stamp: Stamp) {
     for change in changes {
         match change {
             RecordChange::Contact { contact_id, change } if *contact_id == contact.contact_id => {
-                change.apply(contact);
+                change.apply(contact, stamp);
             }
             RecordChange::Contact { .. } | RecordChange::CreateTask(_) | RecordChange::AddNote(_) => {}
         }

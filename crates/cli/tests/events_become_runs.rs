@@ -3,7 +3,7 @@
 mod engine;
 
 use engine::{Engine, event, note_forms};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_becomes_one_finished_run_with_its_effect_and_history() -> anyhow::Result<()> {
@@ -177,5 +177,68 @@ async fn a_key_of_any_length_lets_in_once_and_takes_the_event_from_nobody() -> a
     assert_eq!(engine.count("SELECT count(*) FROM notes WHERE body = 'once'").await?, 2);
     assert_eq!(engine.count("SELECT count(*) FROM runs_finished").await?, 5);
     assert_eq!(engine.count("SELECT count(*) FROM parked_events").await?, 0);
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_of_a_contact_counts_by_its_time_in_whatever_order_it_comes() -> anyhow::Result<()> {
+    let engine = Engine::start(2).await?;
+    engine
+        .apply(json!({
+            "apiVersion": "automation/v1", "key": "tag", "name": "Tag",
+            "triggers": [{ "id": "form", "event": "form.submitted" }],
+            "nodes": [
+                { "id": "tag", "action": "add_tag", "with": { "tag": "by-run" } },
+                { "id": "untag", "action": "remove_tag", "with": { "tag": "by-run" } },
+                { "id": "again", "action": "add_tag", "with": { "tag": "by-run" } },
+            ],
+            "edges": [["form", "tag"], ["tag", "untag"], ["untag", "again"]],
+        }))
+        .await?;
+    let at = |time: &str, event_type: &str, id: &str, data: Value| {
+        let mut event = event(event_type, id, "ada", data);
+        event["time"] = time.into();
+        event
+    };
+    let changed = |plan: &str| json!({ "changes": { "fields": { "plan": { "to": plan } } } });
+    let clock = engine.count("SELECT extract(epoch FROM now())::int8").await?;
+    let after = |seconds| chrono::DateTime::from_timestamp(clock + seconds, 0).unwrap_or_default().to_rfc3339();
+    let (now, soon) = (after(0), after(120));
+    // One batch after the other: the newest comes first, what is older and what came before comes later.
+    for (number, events) in [
+        vec![
+            at("2026-05-02T00:00:00Z", "contact.updated", "1", changed("pro")),
+            at("2026-05-02T00:00:00Z", "contact.tag_removed", "2", json!({ "tag": "trial" })),
+            at("2026-05-02T00:00:00Z", "contact.score_changed", "3", json!({ "to": 7 })),
+            at(&now, "form.submitted", "4", json!({})),
+        ],
+        vec![
+            at("2026-05-01T00:00:00Z", "contact.updated", "5", changed("free")),
+            at("2026-05-01T00:00:00Z", "contact.tag_added", "6", json!({ "tag": "trial" })),
+            at("2026-05-01T00:00:00Z", "contact.score_changed", "7", json!({ "to": 3 })),
+            at("2026-05-01T00:00:00Z", "contact.created", "8", json!({ "email": "ada@example.com", "tags": ["first"] })),
+            at("2026-05-02T00:00:00Z", "contact.updated", "1", changed("pro")),
+        ],
+        // What is far ahead counts as received; what the run did counts at its commit.
+        vec![
+            at("2999-01-01T00:00:00Z", "contact.updated", "9", json!({ "changes": { "phone": { "to": "1" } } })),
+            at("2026-05-03T00:00:00Z", "contact.tag_removed", "10", json!({ "tag": "by-run" })),
+        ],
+        vec![at(&soon, "contact.updated", "11", json!({ "changes": { "phone": { "to": "2" } } }))],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        engine.publish(events).await?;
+        let recorded = [4, 8, 10, 11][number];
+        engine.until("SELECT count(*) FROM events WHERE source = 'shop'", recorded).await?;
+        engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 1).await?;
+    }
+    let stands = "SELECT count(*) FROM contacts WHERE subject = 'ada' AND fields = '{\"plan\": \"pro\"}' AND score = 7
+                   AND tags = '{by-run,first}' AND email = 'ada@example.com' AND phone = '2'";
+    assert_eq!(engine.count(stands).await?, 1);
+    // Each step of the run was news, though all were committed at one time.
+    let told = "SELECT count(*) FROM events WHERE source = 'automation' AND event_type LIKE 'contact.tag%'";
+    engine.until(told, 3).await?;
     engine.stop().await
 }

@@ -4,11 +4,12 @@ pub mod field;
 pub mod from_event;
 
 use crate::id::ContactId;
-use serde::{Deserialize, Serialize};
+use crate::record::stamps::{Applied, Presence, Stamp, Stamps};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// The engine's record of a person, known to publishers by `subject`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Contact {
     /// Derived from tenant and subject.
     pub contact_id: ContactId,
@@ -36,6 +37,8 @@ pub struct Contact {
     pub fields: Map<String, Value>,
     /// Consent by topic.
     pub consent: Map<String, Value>,
+    /// What set each field, tag and segment, and when.
+    pub set_by: Stamps,
 }
 
 impl Contact {
@@ -55,12 +58,33 @@ impl Contact {
             segments: Vec::new(),
             fields: Map::new(),
             consent: Map::new(),
+            set_by: Stamps::default(),
         }
+    }
+
+    pub(crate) fn add_tag(&mut self, tag: &str, stamp: Stamp) -> Applied<()> {
+        let Self { tags, set_by, .. } = self;
+        set_by.take(tag_part(tag), stamp, Presence::There, || insert_sorted(tags, tag).then_some(()))
+    }
+
+    pub(crate) fn remove_tag(&mut self, tag: &str, stamp: Stamp) -> Applied<()> {
+        let Self { tags, set_by, .. } = self;
+        set_by.take(tag_part(tag), stamp, Presence::Gone, || remove_sorted(tags, tag).then_some(()))
+    }
+
+    pub(crate) fn enter_segment(&mut self, segment: &str, stamp: Stamp) -> Applied<()> {
+        let Self { segments, set_by, .. } = self;
+        let part = format!("segments.{segment}");
+        set_by.take(part, stamp, Presence::There, || insert_sorted(segments, segment).then_some(()))
     }
 }
 
+fn tag_part(tag: &str) -> String {
+    format!("tags.{tag}")
+}
+
 /// Adds a word to a sorted list that holds each once; returns whether it was new.
-pub(crate) fn insert_sorted(words: &mut Vec<String>, word: &str) -> bool {
+fn insert_sorted(words: &mut Vec<String>, word: &str) -> bool {
     match words.binary_search_by(|known| known.as_str().cmp(word)) {
         Ok(_) => false,
         Err(at) => {
@@ -71,7 +95,7 @@ pub(crate) fn insert_sorted(words: &mut Vec<String>, word: &str) -> bool {
 }
 
 /// Removes a word from a sorted list; returns whether it was there.
-pub(crate) fn remove_sorted(words: &mut Vec<String>, word: &str) -> bool {
+fn remove_sorted(words: &mut Vec<String>, word: &str) -> bool {
     match words.binary_search_by(|known| known.as_str().cmp(word)) {
         Ok(at) => {
             words.remove(at);

@@ -1,10 +1,15 @@
 //! Changes to our own records, which a checkpoint applies exactly once.
 
+pub mod stamps;
+
+mod apply;
+
 use crate::contact::Contact;
 use crate::id::{ContactId, RecordId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use stamps::{Applied, Stamp};
 
 /// One change that a step makes to the engine's own records.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -86,10 +91,8 @@ pub struct EmittedEvent {
 }
 
 impl ContactChange {
-    /// Applies the change and returns the event it causes, or `None` when nothing changed.
-    pub fn apply(&self, contact: &mut Contact) -> Option<EmittedEvent> {
-        crate::record::apply::apply(self, contact)
+    /// Applies the change, unless newer news is known of what it changes, and gives the event that it causes.
+    pub fn apply(&self, contact: &mut Contact, stamp: Stamp) -> Applied<EmittedEvent> {
+        apply::apply(self, contact, stamp)
     }
 }
-
-mod apply;

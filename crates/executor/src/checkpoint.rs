@@ -6,6 +6,7 @@ use crate::emit::{Cause, outbox_event, task_created};
 use crate::letters;
 use crate::plan::Settlement;
 use automation_domain::id::{ContactId, RunId, TenantId};
+use automation_domain::record::stamps::{Applied, Stamp};
 use automation_domain::record::{Note, RecordChange, Task};
 use automation_store::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::dead_letters::{self, NewDeadLetter};
@@ -206,11 +207,16 @@ async fn change_contacts(
             let emitted = match change {
                 RecordChange::Contact { contact_id, change } => {
                     let key = (run.tenant_id, *contact_id);
-                    let emitted = locked.get_mut(&key).and_then(|contact| change.apply(contact));
-                    if emitted.is_some() {
+                    let stamp = Stamp::of_run(run.run_id, now);
+                    let applied =
+                        locked.get_mut(&key).map_or(Applied::Nothing, |contact| change.apply(contact, stamp));
+                    if applied.is_to_be_written() {
                         changed.insert(key);
                     }
-                    emitted
+                    match applied {
+                        Applied::Changed(event) => Some(event),
+                        Applied::Confirmed | Applied::Nothing => None,
+                    }
                 }
                 RecordChange::CreateTask(task) => {
                     let contact = task.contact_id.and_then(|id| claimed.contacts.get(&(run.tenant_id, id)));
@@ -225,7 +231,7 @@ async fn change_contacts(
         }
     }
     locked.retain(|key, _| changed.contains(key));
-    contacts::update(connection, &locked).await?;
+    contacts::update(connection, now, &locked).await?;
     Ok(events)
 }
 

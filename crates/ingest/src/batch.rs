@@ -14,6 +14,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId};
 use automation_domain::priority::Priority;
+use automation_domain::record::stamps::Stamp;
 use automation_store::contacts::{self, Contacts};
 use automation_store::events::NewEvent;
 use automation_store::receipts::{self, Claim, Seen};
@@ -198,7 +199,7 @@ impl Batch<'_> {
                 let person = people
                     .entry((new.tenant_id, contact_id))
                     .or_insert_with(|| Contact::new(contact_id, subject));
-                update.apply(person);
+                update.apply(person, Stamp::of_event(&new.recorded.event, now));
                 touched.insert((new.tenant_id, contact_id), subject);
             }
             if candidates.is_empty() {
@@ -223,7 +224,7 @@ impl Batch<'_> {
         runs::insert(connection, now, self.shared.config.first_look, &made).await?;
         events::insert(connection, &new).await?;
         contacts::ensure(connection, &touched).await?;
-        self.update_contacts(connection, &new, &updates).await?;
+        self.update_contacts(connection, now, &new, &updates).await?;
 
         self.outcome.tally = tally;
         self.outcome.spans.extend(spans.into_iter().flatten());
@@ -295,26 +296,30 @@ impl Batch<'_> {
     async fn update_contacts(
         &self,
         connection: &mut PgConnection,
+        now: DateTime<Utc>,
         new: &[NewEvent<'_>],
         updates: &[Option<ContactUpdate>],
     ) -> Result<(), Error> {
-        let changes: Vec<((TenantId, ContactId), &ContactUpdate)> = new
+        let changes: Vec<((TenantId, ContactId), Stamp, &ContactUpdate)> = new
             .iter()
             .zip(updates)
-            .filter_map(|(new, update)| Some(((new.tenant_id, new.contact_id?), update.as_ref()?)))
+            .filter_map(|(new, update)| {
+                let stamp = Stamp::of_event(&new.recorded.event, now);
+                Some(((new.tenant_id, new.contact_id?), stamp, update.as_ref()?))
+            })
             .collect();
-        let keys: BTreeSet<(TenantId, ContactId)> = changes.iter().map(|(key, _)| *key).collect();
+        let keys: BTreeSet<(TenantId, ContactId)> = changes.iter().map(|(key, ..)| *key).collect();
         let mut locked = contacts::lock(connection, &keys.into_iter().collect::<Vec<_>>()).await?;
         let mut changed = BTreeSet::new();
-        for (key, update) in changes {
+        for (key, stamp, update) in changes {
             if let Some(contact) = locked.get_mut(&key)
-                && update.apply(contact)
+                && update.apply(contact, stamp)
             {
                 changed.insert(key);
             }
         }
         locked.retain(|key, _| changed.contains(key));
-        contacts::update(connection, &locked).await
+        contacts::update(connection, now, &locked).await
     }
 
     fn refuse_conflict(&mut self, one: &Admitted<'_>) {

@@ -3,11 +3,14 @@
 use crate::Error;
 use automation_domain::contact::Contact;
 use automation_domain::id::{ContactId, TenantId};
+use automation_domain::record::stamps::Stamps;
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use uuid::Uuid;
 
 /// Contacts of several tenants.
@@ -15,7 +18,7 @@ pub type Contacts = BTreeMap<(TenantId, ContactId), Contact>;
 
 const COLUMNS: &str =
     "c.tenant_id, c.contact_id, c.subject, c.email, c.phone, c.first_name, c.last_name, c.timezone,
-    c.score, c.owner, c.tags, c.segments, c.fields, c.consent";
+    c.score, c.owner, c.tags, c.segments, c.fields, c.consent, c.set_by";
 
 /// Reads contacts as they are; those that do not exist are left out.
 ///
@@ -83,12 +86,16 @@ pub async fn ensure(
     Ok(())
 }
 
-/// Writes contacts that this transaction has locked.
+/// Writes contacts that this transaction, which began at `now`, has locked.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn update(connection: &mut PgConnection, contacts: &Contacts) -> Result<(), Error> {
+pub async fn update(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    contacts: &Contacts,
+) -> Result<(), Error> {
     if contacts.is_empty() {
         return Ok(());
     }
@@ -100,6 +107,7 @@ pub async fn update(connection: &mut PgConnection, contacts: &Contacts) -> Resul
                 "first_name": contact.first_name, "last_name": contact.last_name, "timezone": contact.timezone,
                 "score": contact.score, "owner": contact.owner, "tags": contact.tags,
                 "segments": contact.segments, "fields": contact.fields, "consent": contact.consent,
+                "set_by": bytea(&contact.set_by.to_bytes(now)),
             })
         })
         .collect();
@@ -107,13 +115,14 @@ pub async fn update(connection: &mut PgConnection, contacts: &Contacts) -> Resul
         "UPDATE contacts c
             SET email = u.email, phone = u.phone, first_name = u.first_name, last_name = u.last_name,
                 timezone = u.timezone, score = u.score, owner = u.owner, tags = u.tags, segments = u.segments,
-                fields = u.fields, consent = u.consent, updated_at = now()
+                fields = u.fields, consent = u.consent, set_by = u.set_by, updated_at = $2
            FROM jsonb_to_recordset($1) AS u (t uuid, i uuid, email text, phone text, first_name text, last_name text,
                 timezone text, score double precision, owner text, tags text[], segments text[], fields jsonb,
-                consent jsonb)
+                consent jsonb, set_by bytea)
           WHERE c.tenant_id = u.t AND c.contact_id = u.i",
     )
     .bind(Json(rows))
+    .bind(now)
     .execute(connection)
     .await?;
     Ok(())
@@ -146,9 +155,23 @@ pub async fn find(
     row.map(|row| contact(&row).map(|(_, contact)| contact)).transpose()
 }
 
+/// Bytes as Postgres reads them from a text.
+fn bytea(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::from("\\x"), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn contact(row: &PgRow) -> Result<((TenantId, ContactId), Contact), Error> {
     let tenant_id = TenantId(row.try_get("tenant_id")?);
     let contact_id = ContactId(row.try_get("contact_id")?);
+    let set_by = Stamps::from_bytes(row.try_get("set_by")?).map_err(|unreadable| Error::Unreadable {
+        table: "contacts",
+        column: "set_by",
+        id: contact_id.to_string(),
+        reason: unreadable.to_string(),
+    })?;
     let contact = Contact {
         contact_id,
         subject: row.try_get("subject")?,
@@ -163,6 +186,7 @@ fn contact(row: &PgRow) -> Result<((TenantId, ContactId), Contact), Error> {
         segments: row.try_get("segments")?,
         fields: row.try_get::<Json<Map<String, Value>>, _>("fields")?.0,
         consent: row.try_get::<Json<Map<String, Value>>, _>("consent")?.0,
+        set_by,
     };
     Ok(((tenant_id, contact_id), contact))
 }

@@ -3,7 +3,8 @@
 use super::Contact;
 use crate::json::number::exact_f64;
 use crate::path::Path;
-use serde_json::Value;
+use crate::record::stamps::{Applied, Presence, Stamp};
+use serde_json::{Map, Value};
 
 /// The built-in fields, by the names used in `contact.<name>`.
 pub const BUILT_IN: [&str; 7] = ["email", "phone", "first_name", "last_name", "timezone", "owner", "score"];
@@ -77,34 +78,31 @@ pub fn check(field: &str, value: &Value) -> Result<(), String> {
     }
 }
 
-/// Sets a field and returns what it held before, null when nothing; `None` when nothing changes, because the field
-/// holds the value already or cannot hold it.
-pub(crate) fn replace(contact: &mut Contact, field: &str, value: &Value) -> Option<Value> {
+/// Sets a field, unless newer news of it is known or it cannot hold the value; of a change, what it held before, null
+/// when nothing.
+pub(crate) fn set(contact: &mut Contact, field: &str, value: &Value, stamp: Stamp) -> Applied<Value> {
+    if check(field, value).is_err() {
+        return Applied::Nothing;
+    }
+    let Contact { email, phone, first_name, last_name, timezone, owner, score, fields, set_by, .. } = contact;
+    let mut take = |presence, change: &mut dyn FnMut() -> Option<Value>| {
+        set_by.take(field.to_owned(), stamp, presence, change)
+    };
     if let Some(name) = field.strip_prefix(OWN) {
-        return replace_own(contact, name, value);
+        let presence = if value.is_null() { Presence::Gone } else { Presence::There };
+        return take(presence, &mut || replace_own(fields, name, value));
     }
     let slot = match field {
-        "score" => return replace_score(contact, value),
-        "timezone" if value.as_str().is_some_and(|zone| !is_timezone(zone)) => return None,
-        "email" => &mut contact.email,
-        "phone" => &mut contact.phone,
-        "first_name" => &mut contact.first_name,
-        "last_name" => &mut contact.last_name,
-        "timezone" => &mut contact.timezone,
-        "owner" => &mut contact.owner,
-        _ => return None,
+        "score" => return take(Presence::There, &mut || replace_score(score, value)),
+        "email" => email,
+        "phone" => phone,
+        "first_name" => first_name,
+        "last_name" => last_name,
+        "timezone" => timezone,
+        "owner" => owner,
+        _ => return Applied::Nothing,
     };
-    let new = match value {
-        Value::Null => None,
-        Value::String(text) if !fits(field, text) => return None,
-        Value::String(text) => Some(text),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    if slot.as_ref() == new {
-        return None;
-    }
-    let old = std::mem::replace(slot, new.cloned());
-    Some(old.map_or(Value::Null, Value::String))
+    take(Presence::There, &mut || replace_text(slot, value.as_str()))
 }
 
 /// Whether a field of the tenant's own can have this name: any text that fits a line, so that it can be read and written.
@@ -127,22 +125,30 @@ fn is_timezone(text: &str) -> bool {
     text.parse::<chrono_tz::Tz>().is_ok()
 }
 
-fn replace_own(contact: &mut Contact, name: &str, value: &Value) -> Option<Value> {
-    if value.is_null() {
-        return contact.fields.remove(name);
-    }
-    if contact.fields.get(name) == Some(value) {
+fn replace_text(slot: &mut Option<String>, new: Option<&str>) -> Option<Value> {
+    if slot.as_deref() == new {
         return None;
     }
-    Some(contact.fields.insert(name.to_owned(), value.clone()).unwrap_or(Value::Null))
+    let old = std::mem::replace(slot, new.map(str::to_owned));
+    Some(old.map_or(Value::Null, Value::String))
 }
 
-fn replace_score(contact: &mut Contact, value: &Value) -> Option<Value> {
-    let score = if value.is_null() { 0.0 } else { value.as_f64()? };
-    if contact.score == score {
+fn replace_own(fields: &mut Map<String, Value>, name: &str, value: &Value) -> Option<Value> {
+    if value.is_null() {
+        return fields.remove(name);
+    }
+    if fields.get(name) == Some(value) {
         return None;
     }
-    Some(Value::from(std::mem::replace(&mut contact.score, score)))
+    Some(fields.insert(name.to_owned(), value.clone()).unwrap_or(Value::Null))
+}
+
+fn replace_score(held: &mut f64, value: &Value) -> Option<Value> {
+    let score = if value.is_null() { 0.0 } else { value.as_f64()? };
+    if *held == score {
+        return None;
+    }
+    Some(Value::from(std::mem::replace(held, score)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{Contact, field};
 use crate::event::Event;
 use crate::path::is_name;
 use crate::problem::{Problem, nearest_hint};
+use crate::record::stamps::Stamp;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -65,25 +66,25 @@ pub fn passed_over(event: &Event) -> Vec<Problem> {
 }
 
 impl ContactUpdate {
-    /// Writes the update into `contact`; returns whether anything changed.
-    pub fn apply(&self, contact: &mut Contact) -> bool {
-        let mut changed = false;
+    /// Writes the update into `contact`, as far as no newer news is known; returns whether the contact is to be written.
+    pub fn apply(&self, contact: &mut Contact, stamp: Stamp) -> bool {
+        let mut written = false;
         for (name, value) in &self.set {
-            changed |= field::replace(contact, name, value).is_some();
+            written |= field::set(contact, name, value, stamp).is_to_be_written();
         }
         if let Some(score) = self.score {
-            changed |= field::replace(contact, "score", &Value::from(score)).is_some();
+            written |= field::set(contact, "score", &Value::from(score), stamp).is_to_be_written();
         }
         for tag in &self.add_tags {
-            changed |= super::insert_sorted(&mut contact.tags, tag);
+            written |= contact.add_tag(tag, stamp).is_to_be_written();
         }
         for tag in &self.remove_tags {
-            changed |= super::remove_sorted(&mut contact.tags, tag);
+            written |= contact.remove_tag(tag, stamp).is_to_be_written();
         }
         for segment in &self.add_segments {
-            changed |= super::insert_sorted(&mut contact.segments, segment);
+            written |= contact.enter_segment(segment, stamp).is_to_be_written();
         }
-        changed
+        written
     }
 }
 
@@ -268,12 +269,14 @@ mod tests {
     }
 
     fn after(event_type: &str, data: Value) -> Contact {
-        let update = update_from(&event(event_type, data)).expect("an update");
+        let event = event(event_type, data);
+        let update = update_from(&event).expect("an update");
+        let stamp = Stamp::of_event(&event, event.time);
         let mut contact = contact();
         contact.tags = vec!["old".to_owned()];
-        assert!(update.apply(&mut contact));
+        assert!(update.apply(&mut contact, stamp));
         let once = contact.clone();
-        assert!(!update.apply(&mut contact), "applying twice is the same as once");
+        assert!(!update.apply(&mut contact, stamp), "applying twice is the same as once");
         assert_eq!(contact, once);
         contact
     }

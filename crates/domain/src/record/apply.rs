@@ -1,23 +1,30 @@
 //! Applying a change to a contact.
 
+use super::stamps::{Applied, Stamp};
 use super::{ContactChange, EmittedEvent};
 use crate::contact::field::OWN;
-use crate::contact::{Contact, field, insert_sorted, remove_sorted};
+use crate::contact::{Contact, field};
 use crate::json;
 use serde_json::{Map, Value, json};
 
-pub(super) fn apply(change: &ContactChange, contact: &mut Contact) -> Option<EmittedEvent> {
+pub(super) fn apply(change: &ContactChange, contact: &mut Contact, stamp: Stamp) -> Applied<EmittedEvent> {
     let (event_type, data) = match change {
         ContactChange::AddTag { tag } => {
-            insert_sorted(&mut contact.tags, tag).then(|| ("contact.tag_added", json!({ "tag": tag })))
+            ("contact.tag_added", contact.add_tag(tag, stamp).map(|()| json!({ "tag": tag })))
         }
         ContactChange::RemoveTag { tag } => {
-            remove_sorted(&mut contact.tags, tag).then(|| ("contact.tag_removed", json!({ "tag": tag })))
+            ("contact.tag_removed", contact.remove_tag(tag, stamp).map(|()| json!({ "tag": tag })))
         }
-        ContactChange::SetField { field, value } => field::replace(contact, field, value)
-            .map(|from| ("contact.updated", json!({ "changes": nested(field, told(from), value) }))),
-    }?;
-    Some(EmittedEvent { event_type: event_type.to_owned(), subject: Some(contact.subject.clone()), data })
+        ContactChange::SetField { field, value } => {
+            let changes = |from| json!({ "changes": nested(field, told(from), value) });
+            ("contact.updated", field::set(contact, field, value, stamp).map(changes))
+        }
+    };
+    data.map(|data| EmittedEvent {
+        event_type: event_type.to_owned(),
+        subject: Some(contact.subject.clone()),
+        data,
+    })
 }
 
 /// Largest old value that is told, in bytes of JSON. An event must stay within what ingest takes, and what a field held
@@ -43,13 +50,37 @@ fn nested(field: &str, from: Value, to: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::ContactId;
+    use crate::id::{ContactId, RunId};
+    use chrono::{DateTime, TimeDelta};
     use uuid::Uuid;
 
     fn contact() -> Contact {
         let mut contact = Contact::new(ContactId(Uuid::nil()), "c-1");
         contact.tags = vec!["b".to_owned(), "d".to_owned()];
         contact
+    }
+
+    /// What the next step of one run causes.
+    fn apply(change: &ContactChange, contact: &mut Contact) -> Option<EmittedEvent> {
+        match super::apply(change, contact, Stamp::of_run(RunId(Uuid::nil()), DateTime::UNIX_EPOCH)) {
+            Applied::Changed(event) => Some(event),
+            Applied::Confirmed | Applied::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn what_is_older_than_what_stands_there_changes_nothing() {
+        let mut contact = contact();
+        let run =
+            |seconds| Stamp::of_run(RunId(Uuid::nil()), DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds));
+        let tag = "b".to_owned();
+        let remove = ContactChange::RemoveTag { tag: tag.clone() };
+        assert!(matches!(remove.apply(&mut contact, run(2)), Applied::Changed(_)));
+        assert_eq!(ContactChange::AddTag { tag }.apply(&mut contact, run(1)), Applied::Nothing);
+        assert_eq!(contact.tags, ["d"]);
+        // It says what is so already: that is kept, and no news to anybody.
+        assert_eq!(remove.apply(&mut contact, run(3)), Applied::Confirmed);
+        assert_eq!(set("phone", json!(5)).apply(&mut contact, run(4)), Applied::Nothing);
     }
 
     fn set(field: &str, value: Value) -> ContactChange {
