@@ -15,9 +15,6 @@ use strict::{Notes, Strict};
 /// Deepest nesting that can be asked for: the parser's own guard against exhausting the stack stands behind it.
 pub const MAX_DEPTH: usize = 126;
 
-/// Most paths that are told of one text.
-const MOST_PATHS: usize = 20;
-
 /// Why a text is not acceptable JSON, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JsonError {
@@ -108,37 +105,6 @@ pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, JsonError> {
         }
         None => Ok(value),
     }
-}
-
-/// Reads JSON as [`parse`] does, but keeps the digits of a number that cannot be kept exactly as a string.
-///
-/// For what nobody here can have written differently: answers of services. Also gives the paths of such numbers, the first
-/// 20 of them.
-///
-/// # Errors
-///
-/// As [`parse`], numbers aside.
-pub fn parse_digits_as_text(bytes: &[u8], max_depth: usize) -> Result<(Value, Vec<String>), JsonError> {
-    let error = match parse(bytes, max_depth) {
-        Ok(value) => return Ok((value, Vec::new())),
-        Err(error) => error,
-    };
-    if !matches!(error.fault, Fault::Number(_)) {
-        return Err(error);
-    }
-    let text = encoding::without_mark(bytes);
-    let (mut quoted, mut paths, mut copied) = (Vec::with_capacity(text.len() + 16), Vec::new(), 0);
-    for range in number::lossy(text) {
-        if paths.len() < MOST_PATHS {
-            paths.push(place::path_at(text, range.start));
-        }
-        for part in [&text[copied..range.start], b"\"", &text[range.clone()], b"\""] {
-            quoted.extend_from_slice(part);
-        }
-        copied = range.end;
-    }
-    quoted.extend_from_slice(&text[copied..]);
-    parse(&quoted, max_depth).map(|value| (value, paths))
 }
 
 /// Turns the parser's error into ours; `found` is what the visitor refused.
@@ -271,20 +237,6 @@ mod tests {
             parse(b"\x1f\x8b\x08", 64).unwrap_err().fault,
             Fault::Foreign(Foreign::Compressed("gzip"))
         );
-    }
-
-    #[test]
-    fn digits_that_no_number_keeps_can_be_kept_as_text() {
-        let text = br#"{"id":18446744073709551616,"a":["1e400",1e400,19.99,-18446744073709551616],"b":"x"}"#;
-        let (value, paths) = parse_digits_as_text(text, 64).unwrap();
-        let expected = serde_json::json!({
-            "id": "18446744073709551616", "a": ["1e400", "1e400", 19.99, "-18446744073709551616"], "b": "x",
-        });
-        assert_eq!((value, paths), (expected, vec!["id".to_owned(), "a[1]".to_owned(), "a[3]".to_owned()]));
-        assert_eq!(parse_digits_as_text(b"[1]", 64), Ok((serde_json::json!([1]), vec![])));
-        assert!(matches!(parse_digits_as_text(b"[1e400,]", 64).unwrap_err().fault, Fault::Syntax(_)));
-        let many = format!("[{}1]", "1e999,".repeat(100));
-        assert_eq!(parse_digits_as_text(many.as_bytes(), 64).unwrap().1.len(), MOST_PATHS);
     }
 
     proptest! {
