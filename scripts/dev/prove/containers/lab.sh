@@ -23,8 +23,6 @@ lab_start() {
     mkdir -p "$LAB/data" "$STATE/log"
     printf '[containers]\ndefault_ulimits = []\n' >"$LAB/containers.conf"
     lab_packages
-    lab_tree bookworm bookworm
-    lab_tree trixie trixie
     lab_tree engine trixie
     lab_engine
     lab_images
@@ -74,10 +72,12 @@ lab_engine() {
 }
 
 lab_images() {
-    local tree images
-    for tree in bookworm trixie; do
-        if lab_run / "docker image inspect debian:$tree-slim" >/dev/null 2>&1; then continue; fi
-        tar -C "$LAB/$tree" -c . | lab_podman exec --interactive "$LAB_NAME" docker import --change 'CMD ["bash"]' - "debian:$tree-slim" >/dev/null
+    local release images
+    for release in bookworm trixie; do
+        if lab_run / "docker image inspect debian:$release-slim" >/dev/null 2>&1; then continue; fi
+        lab_tree "base-$release" "$release"
+        tar -C "$LAB/base-$release" -c . | lab_podman exec --interactive "$LAB_NAME" docker import --change 'CMD ["bash"]' - "debian:$release-slim" >/dev/null
+        rm -rf "$LAB/base-$release"
     done
     images=$LAB/images
     rm -rf "$images"
