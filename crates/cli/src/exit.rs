@@ -1,5 +1,7 @@
 //! How a command that did not succeed ends: one line what, one line what to do, and a code that programs can tell apart.
 
+use crate::output;
+use crate::terminal::Lines;
 use automation_broker::management;
 use automation_broker::publisher::PublishError;
 use automation_broker::topology::{ApplyError, RetireError};
@@ -34,15 +36,24 @@ pub fn not_found(what: impl Into<String>, next: impl Into<String>) -> anyhow::Er
 /// Prints the failure on standard error and gives its code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(failure) = error.downcast_ref::<Failure>() {
-        eprintln!("error: {failure}");
+        output::note(failure.lines());
         return ExitCode::from(failure.code);
     }
-    eprintln!("error: {}", chain(error));
     let (code, next) = error.chain().find_map(verdict).unwrap_or((1, None));
-    if let Some(next) = next {
-        eprintln!("next: {}", as_typed(next));
-    }
+    let next = next.map(|next| format!("next: {}", as_typed(next)));
+    output::note(std::iter::once(format!("error: {}", chain(error))).chain(next).collect::<Lines>());
     ExitCode::from(code)
+}
+
+/// Says what is wrong with the arguments, or what help was asked for, and gives its code.
+pub fn of_arguments(error: &clap::Error) -> ExitCode {
+    let text = Lines::of_block(&error.render().to_string());
+    if error.use_stderr() {
+        output::note(text);
+    } else {
+        output::say(text);
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// The causes, from the outermost on. Errors of libraries often quote the one beneath them: nothing is said twice.
@@ -181,13 +192,16 @@ fn retiring(error: &RetireError) -> Verdict {
     }
 }
 
+impl Failure {
+    fn lines(&self) -> Lines {
+        let next = self.next.as_ref().map(|next| format!("next: {}", as_typed(next)));
+        std::iter::once(format!("error: {}", self.what)).chain(next).collect()
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        match &self.next {
-            Some(next) => write!(f, "\nnext: {}", as_typed(next)),
-            None => Ok(()),
-        }
+        f.write_str(&self.what)
     }
 }
 

@@ -1,12 +1,16 @@
 //! The one binary, `automation`: serve the roles, migrate, and look into everything.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "what is said goes through `output`")]
+
 mod commands;
 mod exit;
 mod expiry;
 mod output;
 mod session;
+mod terminal;
 mod vhost;
 
+use automation_service_kit::terminal::visible;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use commands::{
@@ -92,11 +96,14 @@ enum Command {
 
 fn main() -> ExitCode {
     automation_service_kit::bootstrap();
-    let cli = Cli::try_parse().unwrap_or_else(|error| with_variable(error).exit());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::of_arguments(&with_variable(as_shown(error))),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            output::note(format!("error: cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -105,6 +112,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),
     }
+}
+
+/// The same error of the same arguments, with what is not shown written out: it quotes them among lines of its own.
+fn as_shown(error: clap::Error) -> clap::Error {
+    let shown = std::env::args_os().map(|argument| visible(&argument.to_string_lossy()).into_owned());
+    Cli::try_parse_from(shown).err().unwrap_or(error)
 }
 
 /// Names the variable that a refused value may have come from.

@@ -1,9 +1,18 @@
 //! Tables for people, JSON for programs; only results go to standard output.
+//!
+//! Everything that the command line says leaves through here. Lines for people hold nothing that a terminal obeys
+//! ([`Lines`]); JSON is exact.
 
+use crate::exit;
+use crate::terminal::Lines;
+use automation_service_kit::terminal::visible;
 use chrono::{DateTime, SecondsFormat, Utc};
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 use serde_json::{Value, json};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+/// Columns that a cell takes at most; what is longer goes on in the next line of its row.
+const CELL_WIDTH: u16 = 80;
 
 /// Where results go.
 #[derive(Clone, Copy, Debug)]
@@ -25,50 +34,92 @@ impl Output {
     /// A list: `{"data": […], "next_cursor": …}` or a table with these columns, each a member of the rows.
     pub fn list(self, columns: &[&str], rows: Vec<Value>, next_cursor: Option<String>) {
         if self.json {
-            print(&json!({ "data": rows, "next_cursor": next_cursor }).to_string());
+            exact(&json!({ "data": rows, "next_cursor": next_cursor }).to_string());
             return;
         }
         if rows.is_empty() {
-            eprintln!("nothing found");
+            note("nothing found");
             return;
         }
-        print(&table(columns, &rows));
+        say(table(columns, &rows));
         if let Some(cursor) = next_cursor {
-            eprintln!("more: --cursor {cursor}");
+            note(format!("more: --cursor {cursor}"));
         }
     }
 
     /// One thing: JSON or the text.
-    pub fn one(self, value: &Value, text: impl FnOnce() -> String) {
+    pub fn one<L: Into<Lines>>(self, value: &Value, text: impl FnOnce() -> L) {
         if self.json {
-            print(&value.to_string());
+            exact(&value.to_string());
         } else {
-            print(text().trim_end());
+            say(text());
         }
     }
 }
 
-/// Writes a line. A reader that has seen enough (`| head`) ends the process quietly.
-pub fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+/// Writes lines for people to standard output.
+pub fn say(lines: impl Into<Lines>) {
+    exact(&lines.into().text());
+}
+
+/// Writes a remark for people to standard error.
+pub fn note(lines: impl Into<Lines>) {
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    let mut out = io::stderr().lock();
+    // Nobody is left to tell.
+    let _ = writeln!(out, "{}", lines.into().text());
+}
+
+/// Writes a text for programs to standard output as it is.
+pub fn exact(text: &str) {
+    written(|out| writeln!(out, "{text}"));
+}
+
+/// Writes bytes of others to standard output as they are.
+///
+/// # Errors
+///
+/// When a terminal would get them.
+pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    if io::stdout().is_terminal() {
+        return Err(exit::usage("these bytes may hold what a terminal obeys", "send them to a file: > FILE"));
+    }
+    written(|out| out.write_all(bytes));
+    Ok(())
+}
+
+/// A reader that has seen enough (`| head`) ends the process quietly.
+fn written(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) {
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    let mut out = io::stdout().lock();
+    if let Err(error) = write(&mut out).and_then(|()| out.flush()) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
-        eprintln!("error: cannot write to standard output: {error}");
+        note(format!("error: cannot write to standard output: {error}"));
         std::process::exit(1);
     }
 }
 
 /// A table of these members of each row.
-pub fn table(columns: &[&str], rows: &[Value]) -> String {
+pub fn table(columns: &[&str], rows: &[Value]) -> Lines {
     let mut table = Table::new();
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|column| column.replace('_', " ")));
     for row in rows {
-        table.add_row(columns.iter().map(|column| cell(&row[*column])));
+        table.add_row(columns.iter().map(|column| visible(&cell(&row[*column])).into_owned()));
     }
-    table.to_string()
+    let widest = ColumnConstraint::UpperBoundary(Width::Fixed(CELL_WIDTH));
+    for column in table.column_iter_mut() {
+        column.set_constraint(widest);
+    }
+    Lines::of_block(&table.to_string())
+}
+
+/// A record of others as YAML.
+pub fn yaml(value: &Value) -> Lines {
+    Lines::of_block(&yaml_serde::to_string(value).unwrap_or_else(|_| value.to_string()))
 }
 
 fn cell(value: &Value) -> String {
@@ -85,4 +136,25 @@ fn cell(value: &Value) -> String {
 /// RFC 3339 with milliseconds, UTC.
 pub fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_is_long_goes_on_below_and_loses_nothing() {
+        let words = vec!["seven"; 60].join(" ");
+        let table = table(&["id", "detail"], &[json!({ "id": "1", "detail": words })]).text();
+        assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+        assert_eq!(table.matches("seven").count(), 60);
+    }
+
+    #[test]
+    fn a_cell_cannot_make_a_row() {
+        let rows = [json!({ "name": "x\n| forged | row |\u{1b}[A" })];
+        let table = table(&["name"], &rows).text();
+        assert_eq!(table.lines().count(), 5, "{table}");
+        assert!(table.contains("x\\n| forged | row |\\u001b[A"), "{table}");
+    }
 }

@@ -202,7 +202,8 @@ async fn news_of_a_contact_counts_by_its_time_in_whatever_order_it_comes() -> an
     };
     let changed = |plan: &str| json!({ "changes": { "fields": { "plan": { "to": plan } } } });
     let clock = engine.count("SELECT extract(epoch FROM now())::int8").await?;
-    let after = |seconds| chrono::DateTime::from_timestamp(clock + seconds, 0).unwrap_or_default().to_rfc3339();
+    let after =
+        |seconds| chrono::DateTime::from_timestamp(clock + seconds, 0).unwrap_or_default().to_rfc3339();
     let (now, soon) = (after(0), after(120));
     // One batch after the other: the newest comes first, what is older and what came before comes later.
     for (number, events) in [
@@ -216,12 +217,22 @@ async fn news_of_a_contact_counts_by_its_time_in_whatever_order_it_comes() -> an
             at("2026-05-01T00:00:00Z", "contact.updated", "5", changed("free")),
             at("2026-05-01T00:00:00Z", "contact.tag_added", "6", json!({ "tag": "trial" })),
             at("2026-05-01T00:00:00Z", "contact.score_changed", "7", json!({ "to": 3 })),
-            at("2026-05-01T00:00:00Z", "contact.created", "8", json!({ "email": "ada@example.com", "tags": ["first"] })),
+            at(
+                "2026-05-01T00:00:00Z",
+                "contact.created",
+                "8",
+                json!({ "email": "ada@example.com", "tags": ["first"] }),
+            ),
             at("2026-05-02T00:00:00Z", "contact.updated", "1", changed("pro")),
         ],
         // What is far ahead counts as received; what the run did counts at its commit.
         vec![
-            at("2999-01-01T00:00:00Z", "contact.updated", "9", json!({ "changes": { "phone": { "to": "1" } } })),
+            at(
+                "2999-01-01T00:00:00Z",
+                "contact.updated",
+                "9",
+                json!({ "changes": { "phone": { "to": "1" } } }),
+            ),
             at("2026-05-03T00:00:00Z", "contact.tag_removed", "10", json!({ "tag": "by-run" })),
         ],
         vec![at(&soon, "contact.updated", "11", json!({ "changes": { "phone": { "to": "2" } } }))],
@@ -234,7 +245,8 @@ async fn news_of_a_contact_counts_by_its_time_in_whatever_order_it_comes() -> an
         engine.until("SELECT count(*) FROM events WHERE source = 'shop'", recorded).await?;
         engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", 1).await?;
     }
-    let stands = "SELECT count(*) FROM contacts WHERE subject = 'ada' AND fields = '{\"plan\": \"pro\"}' AND score = 7
+    let stands =
+        "SELECT count(*) FROM contacts WHERE subject = 'ada' AND fields = '{\"plan\": \"pro\"}' AND score = 7
                    AND tags = '{by-run,first}' AND email = 'ada@example.com' AND phone = '2'";
     assert_eq!(engine.count(stands).await?, 1);
     // Each step of the run was news, though all were committed at one time.

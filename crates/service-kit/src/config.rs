@@ -229,6 +229,7 @@ impl From<CommonArgs> for CommonConfig {
 impl LogFormat {
     /// Text where a person is likely to read it, JSON elsewhere.
     pub fn for_standard_error() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "nothing is said")]
         if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
     }
 }

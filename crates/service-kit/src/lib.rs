@@ -31,6 +31,7 @@ pub mod random;
 pub mod shutdown;
 pub mod spans;
 pub mod telemetry;
+pub mod terminal;
 
 /// Installs the process's one TLS provider (rustls with ring). Call it first; calling it again changes nothing.
 pub fn bootstrap() {

@@ -106,11 +106,12 @@ async fn verify(session: &Session, expected: Option<Head>, output: &Output) -> a
     }
     let hash = hex(&head.hash);
     output.one(&json!({ "entries": head.seq, "head": format!("{}:{hash}", head.seq) }), || {
-        format!(
-            "all {} entries are as they were written\nhead {}:{hash}\n\
-             A log does not show that its end was cut off: keep the head elsewhere, and give it with --expect next time.",
-            head.seq, head.seq
-        )
+        vec![
+            format!("all {} entries are as they were written", head.seq),
+            format!("head {}:{hash}", head.seq),
+            "A log does not show that its end was cut off: keep the head elsewhere, and give it with --expect next time."
+                .to_owned(),
+        ]
     });
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What commands share that do something to many things: a confirmation, a pace, progress, and a stop.
 
 use crate::exit;
+use crate::output::note;
 use clap::Args;
 use std::future::Future;
 use std::pin::Pin;
@@ -79,7 +80,7 @@ impl Pace {
     pub fn show(&mut self, done: usize, of: usize) {
         if self.shown_at.elapsed() >= PROGRESS {
             self.shown_at = Instant::now();
-            eprintln!("{done} of {of}");
+            note(format!("{done} of {of}"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `automation catalog`: everything by key, and what of it can be used.
 
 use crate::exit;
-use crate::output::{Output, print};
+use crate::output::{Output, exact};
 use automation_domain::catalogue::{self, Entry, payload};
 use automation_domain::condition::Condition;
 use automation_domain::limits::Limits;
@@ -35,11 +35,11 @@ enum Part {
 /// Lists a part of the catalogue.
 pub fn run(args: &CatalogArgs, output: &Output) -> anyhow::Result<()> {
     if args.asyncapi {
-        print(asyncapi()?.trim_end());
+        exact(asyncapi()?.trim_end());
         return Ok(());
     }
     if let Some(event_type) = &args.schemas {
-        print(&serde_json::to_string_pretty(&schemas(event_type)?)?);
+        exact(&serde_json::to_string_pretty(&schemas(event_type)?)?);
         return Ok(());
     }
     let contracts = automation_actions::contracts();

@@ -1,7 +1,7 @@
 //! `automation contact`: what is known of a person.
 
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Output, yaml};
 use crate::session::{Session, TenantArgs};
 use automation_domain::contact::Contact;
 use automation_store::contacts;
@@ -38,6 +38,6 @@ pub async fn run(command: ContactCommand, output: &Output) -> anyhow::Result<()>
     let ContactCommand::Show { who, tenant } = command;
     let contact = find(&tenant.open().await?, &who).await?;
     let value = serde_json::to_value(&contact)?;
-    output.one(&value, || yaml_serde::to_string(&value).unwrap_or_else(|_| value.to_string()));
+    output.one(&value, || yaml(&value));
     Ok(())
 }

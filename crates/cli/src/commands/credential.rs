@@ -242,12 +242,12 @@ fn shown(credential: &Credential) -> Value {
     })
 }
 
-fn text(value: &Value) -> String {
+fn text(value: &Value) -> Vec<String> {
     let line = |(name, value): (&String, &Value)| match value {
-        Value::Null => format!("{name}: never\n"),
-        Value::String(text) => format!("{name}: {text}\n"),
+        Value::Null => format!("{name}: never"),
+        Value::String(text) => format!("{name}: {text}"),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            format!("{name}: {value}\n")
+            format!("{name}: {value}")
         }
     };
     value.as_object().map(|members| members.iter().map(line).collect()).unwrap_or_default()

@@ -11,6 +11,7 @@ pub(super) mod show;
 use crate::exit;
 use crate::output::Output;
 use crate::session::{Session, TenantArgs};
+use crate::terminal::Lines;
 use automation_domain::id::DeadLetterId;
 use automation_store::dead_letters::{self, DeadLetter, DeadLetterStatus};
 use clap::{Args, Subcommand};
@@ -76,7 +77,9 @@ pub async fn run(command: DeadCommand, output: &Output) -> anyhow::Result<()> {
                         format!("automation dead show {id}"),
                     )
                 })?;
-                output.one(&stored, || serde_json::to_string_pretty(&stored).unwrap_or_default());
+                output.one(&stored, || {
+                    Lines::of_block(&serde_json::to_string_pretty(&stored).unwrap_or_default())
+                });
                 return Ok(());
             }
             output.one(&show::json(&letter), || show::text(&letter));

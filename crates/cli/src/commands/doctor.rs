@@ -3,6 +3,7 @@
 use crate::exit;
 use crate::output::Output;
 use crate::session::DatabaseArgs;
+use crate::terminal::Lines;
 use crate::vhost::VhostArgs;
 use automation_service_kit::config::{BrokerConfig, LadderConfig};
 use automation_store::DbRole;
@@ -82,14 +83,14 @@ impl Finding {
         json!({ "check": self.check, "healthy": !self.is_wrong(), "level": level, "found": self.found, "next": next })
     }
 
-    fn line(&self) -> String {
+    fn lines(&self) -> Vec<String> {
         let (level, next) = match &self.state {
             State::Well => ("ok   ", None),
             State::Noted(next) => ("note ", Some(next)),
             State::Wrong(next) => ("WRONG", Some(next)),
         };
-        let next = next.map(|next| format!("\n       next: {}", exit::as_typed(next))).unwrap_or_default();
-        format!("{level}  {}: {}{next}", self.check, self.found)
+        let next = next.map(|next| format!("       next: {}", exit::as_typed(next)));
+        std::iter::once(format!("{level}  {}: {}", self.check, self.found)).chain(next).collect()
     }
 }
 
@@ -108,7 +109,7 @@ pub async fn run(args: DoctorArgs, output: &Output) -> anyhow::Result<()> {
     let wrong = findings.iter().filter(|finding| finding.is_wrong()).count();
     let rows: Vec<Value> = findings.iter().map(Finding::json).collect();
     output.one(&json!({ "healthy": wrong == 0, "checks": rows }), || {
-        findings.iter().map(Finding::line).collect::<Vec<_>>().join("\n")
+        findings.iter().flat_map(Finding::lines).collect::<Lines>()
     });
     match wrong {
         0 => Ok(()),

@@ -4,7 +4,7 @@ pub mod show;
 mod verdicts;
 
 use crate::exit;
-use crate::output::{Output, time};
+use crate::output::{Output, note, time};
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::EVENTS;
 use automation_domain::catalogue::payload;
@@ -98,7 +98,7 @@ async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
     let checked = check(&args.event_type, &args.source, &body, limits)?;
     let passed_over = if args.check { passed_over(&checked) } else { Vec::new() };
     for problem in &passed_over {
-        eprintln!("warning: {problem}");
+        note(format!("warning: {problem}"));
     }
     let publisher = Publisher::connect(args.broker.amqp_url.expose(), "automation event publish").await?;
     let message = Message {
@@ -118,7 +118,10 @@ async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
     }
     output.one(&published, || {
         let next = format!("automation event show {}/{id}", args.source);
-        format!("published {} {}/{id}\nnext: {}", args.event_type, args.source, exit::as_typed(&next))
+        vec![
+            format!("published {} {}/{id}", args.event_type, args.source),
+            format!("next: {}", exit::as_typed(&next)),
+        ]
     });
     Ok(())
 }
@@ -147,7 +150,7 @@ fn check(event_type: &str, source: &str, body: &[u8], limits: &Limits) -> anyhow
 fn check_schema(event_type: &str, data: &Value) -> anyhow::Result<()> {
     let Err(mismatches) = payload::check(event_type, data) else { return Ok(()) };
     for mismatch in &mismatches {
-        eprintln!("data{}: {} [schema_mismatch]", mismatch.at, mismatch.detail);
+        note(format!("data{}: {} [schema_mismatch]", mismatch.at, mismatch.detail));
     }
     Err(exit::wrong(
         format!("the data does not follow the schema of {event_type}; nothing was published"),

@@ -1,6 +1,7 @@
 //! `automation health`: asks a role of this machine whether it is ready, for images that have no HTTP client.
 
-use crate::exit;
+use crate::terminal::Lines;
+use crate::{exit, output};
 use clap::Args;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,9 +46,9 @@ pub async fn run(args: &HealthArgs) -> anyhow::Result<()> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if !is_ok(head) {
         let next = "read the reasons, and docs/runbooks/worker-crash.md";
-        return Err(exit::wrong(format!("not ready: {}", body.trim()), next));
+        return Err(exit::wrong(format!("not ready: {}", body.trim().replace('\n', "; ")), next));
     }
-    println!("{}", body.trim());
+    output::say(Lines::of_block(body));
     Ok(())
 }
 

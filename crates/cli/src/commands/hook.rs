@@ -173,7 +173,7 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
     let mut value = shown(&hook);
     show(&mut value, &secret);
     output.one(&value, || {
-        format!("webhook {} of tenant {}: POST {}\n{}", hook.name, session.key, path(&hook), said(&secret))
+        vec![format!("webhook {} of tenant {}: POST {}", hook.name, session.key, path(&hook)), said(&secret)]
     });
     Ok(())
 }
@@ -207,10 +207,10 @@ async fn rotate(args: RotateArgs, output: &Output) -> anyhow::Result<()> {
     let mut value = shown(&hook);
     show(&mut value, &secret);
     output.one(&value, || {
-        format!(
-            "webhook {name} has another secret; those it had are good for {overlap} more\n{}",
-            said(&secret)
-        )
+        vec![
+            format!("webhook {name} has another secret; those it had are good for {overlap} more"),
+            said(&secret),
+        ]
     });
     Ok(())
 }

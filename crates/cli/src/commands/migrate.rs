@@ -1,7 +1,7 @@
 //! `automation migrate`: bring the schema up to date.
 
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Output, note};
 use crate::session;
 use automation_store::{Db, DbRole, Error, migrate, migration_status};
 use clap::Args;
@@ -60,7 +60,7 @@ async fn wait_for(db: &Db, patience: Duration) -> anyhow::Result<()> {
         match db.ping().await {
             Ok(()) => return Ok(()),
             Err(error @ Error::Transient(_)) if begun.elapsed() < patience => {
-                eprintln!("waiting for the database: {error}");
+                note(format!("waiting for the database: {error}"));
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             Err(error) => return Err(error.into()),

@@ -6,7 +6,7 @@ mod replay;
 mod select;
 
 use crate::exit;
-use crate::output::{Output, time};
+use crate::output::{Output, bytes, time, yaml};
 use crate::session::DatabaseArgs;
 use automation_store::parked::{self, Parked};
 use automation_store::{Db, DbRole, Scope};
@@ -14,7 +14,6 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use select::FilterArgs;
 use serde_json::{Value, json};
-use std::io::Write as _;
 use uuid::Uuid;
 
 /// What to do with parked events.
@@ -79,8 +78,7 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
         ParkedCommand::Show { id, body, database } => {
             let found = find(&database.db(DbRole::Operator)?, id).await?;
             if body {
-                std::io::stdout().write_all(&found.body)?;
-                return Ok(());
+                return bytes(&found.body);
             }
             let mut value = summary(&found);
             value["queue"] = found.queue.clone().into();
@@ -92,7 +90,7 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
             value["changed_by"] = found.changed_by.clone().into();
             value["note"] = found.note.clone().into();
             value["body"] = String::from_utf8_lossy(&found.body).into();
-            output.one(&value, || yaml_serde::to_string(&value).unwrap_or_else(|_| value.to_string()));
+            output.one(&value, || yaml(&value));
             Ok(())
         }
         ParkedCommand::Replay(args) => replay::run(*args, output).await,

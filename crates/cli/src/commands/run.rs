@@ -6,6 +6,7 @@ mod stats;
 use crate::exit;
 use crate::output::{Output, table, time};
 use crate::session::{Session, TenantArgs, actor};
+use crate::terminal::Lines;
 use automation_domain::id::{ContactId, RunId};
 use automation_service_kit::config::LimitsConfig;
 use automation_store::run_cancel::{self, Cancelled};
@@ -241,22 +242,18 @@ fn steps_json(detail: &RunDetail) -> Vec<Value> {
         .collect()
 }
 
-fn show(detail: &RunDetail) -> String {
+fn show(detail: &RunDetail) -> Lines {
     let run = &detail.summary;
-    let mut text = format!(
-        "run {} of {} version {}: {}\nstarted by trigger {} at {}\n",
-        run.run_id,
-        run.workflow,
-        run.version,
-        run.status.as_str(),
-        run.trigger,
-        time(run.received_at),
-    );
+    let mut lines = Lines::default();
+    let status = run.status.as_str();
+    lines.push(format!("run {} of {} version {}: {status}", run.run_id, run.workflow, run.version));
+    lines.push(format!("started by trigger {} at {}", run.trigger, time(run.received_at)));
     if let Some(failure) = &run.failure {
-        text += &format!("failed: {} [{}]\n", failure.error.message, failure.error.code);
+        lines.push(format!("failed: {} [{}]", failure.error.message, failure.error.code));
     }
     if let Some(until) = run.waits_until {
-        text += &format!("waits until {}\n", time(until));
+        lines.push(format!("waits until {}", time(until)));
     }
-    text + &table(&["at", "node", "action", "visit", "outcome", "detail"], &steps_json(detail))
+    lines.extend(table(&["at", "node", "action", "visit", "outcome", "detail"], &steps_json(detail)));
+    lines
 }

@@ -1,7 +1,7 @@
 //! `automation schedule`: when workflows start by themselves.
 
 use crate::exit;
-use crate::output::{Output, time};
+use crate::output::{Output, note, time};
 use crate::session::{OptionalTenant, Session, TenantArgs};
 use automation_domain::limits::Limits;
 use automation_domain::schedule::Schedule;
@@ -79,7 +79,7 @@ async fn next(args: NextArgs, output: &Output) -> anyhow::Result<()> {
     let slots: Vec<DateTime<Utc>> = schedule.slots_after(from).take(args.count.into()).collect();
     let zone: Tz = schedule.zone_name().and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC);
     if !output.is_json() {
-        eprintln!("{} {}", schedule.words(), schedule.zone_name().unwrap_or_default());
+        note(format!("{} {}", schedule.words(), schedule.zone_name().unwrap_or_default()));
     }
     let rows = slots
         .iter()
@@ -102,7 +102,7 @@ fn of_expression(expression: &str, timezone: Option<&str>) -> anyhow::Result<Sch
     let definition = json!({ "cron": expression, "timezone": timezone.unwrap_or("UTC") });
     parse_schedule(&definition, &Limits::default()).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        exit::wrong(lines.join("\n"), "docs/schedules.md explains expressions and time zones")
+        exit::wrong(lines.join("; "), "docs/schedules.md explains expressions and time zones")
     })
 }
 

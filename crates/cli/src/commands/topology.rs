@@ -1,7 +1,8 @@
 //! `automation topology`: exchanges, queues and bindings.
 
 use crate::exit;
-use crate::output::{Output, print};
+use crate::output::{Output, exact};
+use crate::terminal::Lines;
 use crate::vhost::VhostArgs;
 use automation_broker::management::Management;
 use automation_broker::topology::{Retired, Topology};
@@ -76,8 +77,8 @@ pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()
             let vhost = vhost.name(Some(broker.amqp_url.expose()));
             let report = topology.check(&Management::new(url.expose())?, &vhost).await?;
             output.one(&serde_json::to_value(&report)?, || match report.is_clean() {
-                true => "the broker has exactly the topology it should have".to_owned(),
-                false => report.to_string(),
+                true => Lines::from("the broker has exactly the topology it should have"),
+                false => Lines::of_block(&report.to_string()),
             });
             match report.is_clean() {
                 true => Ok(()),
@@ -91,13 +92,13 @@ pub async fn run(command: TopologyCommand, output: &Output) -> anyhow::Result<()
             let topology = Topology::with_rungs(&ladder.retry_rungs);
             let exported =
                 if permissions { topology.export_permissions(&vhost) } else { topology.export(&vhost) };
-            print(&serde_json::to_string_pretty(&exported)?);
+            exact(&serde_json::to_string_pretty(&exported)?);
             Ok(())
         }
     }
 }
 
-fn applied(objects: usize, retired: &Retired) -> String {
+fn applied(objects: usize, retired: &Retired) -> Vec<String> {
     let mut lines = vec![format!("the topology's {objects} objects are declared")];
     for queue in &retired.draining {
         lines.push(format!(
@@ -105,7 +106,7 @@ fn applied(objects: usize, retired: &Retired) -> String {
         ));
     }
     lines.extend(retired.deleted.iter().map(|queue| format!("{queue} was no rung any more and is deleted")));
-    lines.join("\n")
+    lines
 }
 
 /// An import leaves what exists with other arguments as it is, without a word: hence the look afterwards.

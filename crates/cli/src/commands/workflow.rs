@@ -3,8 +3,9 @@
 mod credentials;
 
 use crate::exit;
-use crate::output::{Output, print};
+use crate::output::{Output, exact, note, say};
 use crate::session::{Session, TenantArgs};
+use crate::terminal::Lines;
 use automation_domain::encoding;
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::limits::Limits;
@@ -121,9 +122,11 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
         WorkflowCommand::Show { key, format, tenant } => {
             let stored = find(&tenant.open().await?, &key).await?;
             match (output.is_json(), format) {
-                (true, _) => print(&stored.definition.to_string()),
-                (false, Format::Json) => print(&serde_json::to_string_pretty(&stored.definition)?),
-                (false, Format::Yaml) => print(yaml_serde::to_string(&stored.definition)?.trim_end()),
+                (true, _) => exact(&stored.definition.to_string()),
+                (false, Format::Json) => {
+                    say(Lines::of_block(&serde_json::to_string_pretty(&stored.definition)?))
+                }
+                (false, Format::Yaml) => say(as_yaml(&stored.definition)?),
             }
             Ok(())
         }
@@ -134,9 +137,19 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
             set_state(&tenant.open().await?, &key, "active", output).await
         }
         WorkflowCommand::Schema => {
-            print(&serde_json::to_string_pretty(&json_schema(automation_actions::contracts()))?);
+            exact(&serde_json::to_string_pretty(&json_schema(automation_actions::contracts()))?);
             Ok(())
         }
+    }
+}
+
+/// A definition as a file that can be applied. JSON is YAML too, and can say what is not shown.
+fn as_yaml(definition: &Value) -> anyhow::Result<Lines> {
+    let yaml = yaml_serde::to_string(definition)?;
+    let shown = Lines::of_block(&yaml);
+    match shown.text() == yaml.trim_end() {
+        true => Ok(shown),
+        false => Ok(Lines::of_block(&serde_json::to_string_pretty(definition)?)),
     }
 }
 
@@ -169,7 +182,7 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
         match parse(&text, automation_actions::contracts(), limits) {
             Ok(workflow) => {
                 for warning in &workflow.warnings {
-                    eprintln!("{}: warning: {warning}", file.display());
+                    note(format!("{}: warning: {warning}", file.display()));
                 }
                 checked.push(Checked { file: file.display().to_string(), workflow });
             }
@@ -182,10 +195,10 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
     if output.is_json() {
         let rows: Vec<Value> = problems.iter().map(|(file, problem)| found(file, problem)).collect();
         let warnings: Vec<Value> = checked.iter().flat_map(Checked::warnings).collect();
-        print(&json!({ "valid": checked.len(), "problems": rows, "warnings": warnings }).to_string());
+        exact(&json!({ "valid": checked.len(), "problems": rows, "warnings": warnings }).to_string());
     } else {
         for (file, problem) in &problems {
-            print(&format!("{file}: {problem}"));
+            say(format!("{file}: {problem}"));
         }
     }
     let count = problems.len();

@@ -2,7 +2,7 @@
 
 use super::{KeysArgs, secret};
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Output, note};
 use crate::session::DatabaseArgs;
 use automation_store::credentials::{self, SealedCredential};
 use automation_store::tenants::{self, Tenant};
@@ -43,7 +43,7 @@ pub(crate) fn report(ring: &KeyRing, counts: &[(Tenant, Count)], output: &Output
     let (mut rows, mut unreadable) = (Vec::new(), 0);
     for (tenant, count) in counts {
         for (key, reason) in &count.unreadable {
-            eprintln!("{}/{key}: {reason}", tenant.key);
+            note(format!("{}/{key}: {reason}", tenant.key));
         }
         unreadable += count.unreadable.len();
         if count.rewrapped > 0 || !count.unreadable.is_empty() {

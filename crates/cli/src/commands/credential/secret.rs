@@ -2,6 +2,7 @@
 
 use super::KeysArgs;
 use crate::exit;
+use crate::output::note;
 use automation_domain::credential::{MAX_SECRET_BYTES, Scheme};
 use automation_store::credentials::StoredSecret;
 use automation_vault::{KeyRing, Sealed, Zeroizing};
@@ -33,7 +34,7 @@ impl SecretArgs {
             Some(file) => File::open(file).and_then(|file| file.take(limit).read_to_string(&mut text)),
             None => {
                 if stdin().is_terminal() {
-                    eprintln!("Type or paste the secret, then Enter and Ctrl-D:");
+                    note("Type or paste the secret, then Enter and Ctrl-D:");
                 }
                 stdin().lock().take(limit).read_to_string(&mut text)
             }

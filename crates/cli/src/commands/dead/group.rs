@@ -96,7 +96,7 @@ fn json_of(group: &DeadLetterGroup) -> Value {
     })
 }
 
-fn text(group: &DeadLetterGroup) -> String {
+fn text(group: &DeadLetterGroup) -> Vec<String> {
     let action = group.action.as_deref().map(|action| format!("{action}: ")).unwrap_or_default();
     let mut lines = vec![
         format!(
@@ -123,7 +123,7 @@ fn text(group: &DeadLetterGroup) -> String {
         "next: automation dead list --signature {}; the latest: automation dead show {}",
         group.signature, group.latest
     )));
-    lines.join("\n")
+    lines
 }
 
 fn missing(signature: &str) -> anyhow::Error {

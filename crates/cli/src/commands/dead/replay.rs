@@ -4,7 +4,7 @@ use super::select::SelectArgs;
 use super::{canary, edit};
 use crate::commands::bulk::{BulkArgs, Pace};
 use crate::exit;
-use crate::output::Output;
+use crate::output::{Output, note};
 use crate::session::{Session, TenantArgs, actor};
 use automation_broker::nudge;
 use automation_broker::publisher::Publisher;
@@ -112,7 +112,7 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
                 show(output, rows);
                 return Err(error);
             }
-            eprintln!("the first {CANARIES} got past the step that had failed");
+            note(format!("the first {CANARIES} got past the step that had failed"));
             is_watched = false;
         }
         if !pace.next().await {
@@ -219,7 +219,7 @@ impl Nudger {
         let publisher = match Publisher::connect(url, "automation dead replay").await {
             Ok(publisher) => Some(publisher),
             Err(error) => {
-                eprintln!("the broker cannot be reached, so the scheduler will wake the runs: {error}");
+                note(format!("the broker cannot be reached, so the scheduler will wake the runs: {error}"));
                 None
             }
         };
@@ -239,7 +239,7 @@ impl Nudger {
         let Some(publisher) = &self.publisher else { return };
         let messages = nudge::messages(waiting.iter().copied(), || ids::new_id().to_string());
         if let Err(error) = publisher.publish_all(messages).await {
-            eprintln!("nudges were not published, so the scheduler will wake the runs: {error}");
+            note(format!("nudges were not published, so the scheduler will wake the runs: {error}"));
         }
     }
 

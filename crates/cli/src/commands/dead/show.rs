@@ -1,6 +1,7 @@
 //! A dead letter as a line, as JSON, and as text for a person who has to decide.
 
-use crate::output::{table, time};
+use crate::output::{table, time, yaml};
+use crate::terminal::Lines;
 use automation_store::dead_letters::{DeadLetter, DeadLetterStatus};
 use serde_json::{Value, json};
 
@@ -30,12 +31,16 @@ pub fn json(letter: &DeadLetter) -> Value {
 }
 
 /// Everything, to be read.
-pub fn text(letter: &DeadLetter) -> String {
+pub fn text(letter: &DeadLetter) -> Lines {
     let version = letter.version.map(|version| format!(" version {version}")).unwrap_or_default();
-    let mut lines = vec![
-        format!("dead letter {} is {}", letter.dead_letter_id, letter.status),
-        format!("run {} of {}{version} failed at {}", letter.run_id, letter.workflow, time(letter.died_at)),
-    ];
+    let mut lines = Lines::default();
+    lines.push(format!("dead letter {} is {}", letter.dead_letter_id, letter.status));
+    lines.push(format!(
+        "run {} of {}{version} failed at {}",
+        letter.run_id,
+        letter.workflow,
+        time(letter.died_at)
+    ));
     if let Some(node) = &letter.node {
         let action = letter.action.as_deref().map(|action| format!(" ({action})")).unwrap_or_default();
         lines.push(format!("at node {node}{action}, visit {}", letter.visit.unwrap_or(1)));
@@ -53,12 +58,12 @@ pub fn text(letter: &DeadLetter) -> String {
     }
     if !letter.attempts.is_empty() {
         lines.push(String::new());
-        lines.push(table(&["attempt", "at", "code", "status", "message"], &attempts(letter)));
+        lines.extend(table(&["attempt", "at", "code", "status", "message"], &attempts(letter)));
     }
     for (title, part) in [("request, as stored", &letter.request), ("last response", &letter.response)] {
         if let Some(part) = part {
-            lines.push(format!("\n{title}:"));
-            lines.push(yaml_serde::to_string(part).unwrap_or_else(|_| part.to_string()));
+            lines.extend(["", &format!("{title}:")]);
+            lines.extend(yaml(part));
         }
     }
     lines.push(String::new());
@@ -68,7 +73,7 @@ pub fn text(letter: &DeadLetter) -> String {
         DeadLetterStatus::Replayed => format!("automation run explain {}", letter.run_id),
     };
     lines.push(format!("next: {next}; the whole story: automation run explain {}", letter.run_id));
-    lines.join("\n")
+    lines
 }
 
 fn attempts(letter: &DeadLetter) -> Vec<Value> {

@@ -133,7 +133,7 @@ fn judged_json(one: &Judged) -> Value {
     })
 }
 
-fn story(recorded: &RecordedEvent, found: &Found) -> String {
+fn story(recorded: &RecordedEvent, found: &Found) -> Vec<String> {
     let mut lines = heading(recorded);
     lines.push(String::new());
     if found.judged.is_empty() && found.others.is_empty() {
@@ -162,7 +162,7 @@ fn story(recorded: &RecordedEvent, found: &Found) -> String {
             "{key}: this version of the engine cannot read the workflow, and starts no run of it"
         ));
     }
-    lines.join("\n")
+    lines
 }
 
 fn heading(recorded: &RecordedEvent) -> Vec<String> {

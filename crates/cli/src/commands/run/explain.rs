@@ -127,7 +127,7 @@ fn trace(detail: &RunDetail, sources: &Sources) -> Option<(String, &'static str)
     own.or_else(of_event)
 }
 
-fn story(detail: &RunDetail, sources: &Sources, entries: &[Entry]) -> String {
+fn story(detail: &RunDetail, sources: &Sources, entries: &[Entry]) -> Vec<String> {
     let mut lines = heading(detail, sources);
     for entry in entries {
         lines.extend(entry.told(2, " (with the contact as it is today)"));
@@ -150,7 +150,7 @@ fn story(detail: &RunDetail, sources: &Sources, entries: &[Entry]) -> String {
     }
     lines.extend(ending(detail));
     lines.extend(sources.letters.iter().map(letter));
-    lines.join("\n")
+    lines
 }
 
 fn heading(detail: &RunDetail, sources: &Sources) -> Vec<String> {

@@ -3,6 +3,7 @@
 use crate::exit;
 use crate::output::{Output, table, time};
 use crate::session::TenantArgs;
+use crate::terminal::Lines;
 use automation_store::run_stats::{self, Latency, RunStats};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
@@ -71,22 +72,22 @@ fn to_json(since: DateTime<Utc>, stats: &RunStats) -> Value {
     })
 }
 
-fn text(since: DateTime<Utc>, stats: &RunStats) -> String {
-    let mut text = format!(
-        "since {}: {} events from outside, {} of the engine's own\n\n{}\n\n{}\n",
+fn text(since: DateTime<Utc>, stats: &RunStats) -> Lines {
+    let mut lines = Lines::from(format!(
+        "since {}: {} events from outside, {} of the engine's own",
         time(since),
         stats.events,
         stats.engine_events,
-        table(&["workflow", "status", "runs"], &runs(stats)),
-        table(&["action", "outcome", "steps"], &actions(stats)),
-    );
+    ));
+    lines.push("");
+    lines.extend(table(&["workflow", "status", "runs"], &runs(stats)));
+    lines.push("");
+    lines.extend(table(&["action", "outcome", "steps"], &actions(stats)));
     if let Some(measured) = &stats.latency {
-        text += &format!(
-            "\nfrom receipt to the end of a run without a delay:\n{}",
-            table(&["p50_ms", "p95_ms", "p99_ms", "runs"], &[in_units(measured)])
-        );
+        lines.extend(["", "from receipt to the end of a run without a delay:"]);
+        lines.extend(table(&["p50_ms", "p95_ms", "p99_ms", "runs"], &[in_units(measured)]));
     }
-    text
+    lines
 }
 
 fn runs(stats: &RunStats) -> Vec<Value> {

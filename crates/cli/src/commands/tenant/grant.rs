@@ -128,24 +128,26 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
     if let Some(until) = until {
         text.push_str(&format!(", until {until}"));
     }
+    let mut lines = vec![text];
     match (made, file) {
         (Some(Made::New { password }), Some(file)) => {
             let path = file.write(password.as_str())?;
             value["created"] = true.into();
-            text.push_str(&format!("\nmade the user on the broker; its password is in {path}"));
+            lines.push(format!("made the user on the broker; its password is in {path}"));
         }
         (Some(Made::New { password }), None) => {
             value["created"] = true.into();
             value["password"] = password.as_str().into();
-            text.push_str(&format!(
-                "\nmade the user on the broker; its password, shown this once: {}",
+            lines.push(format!(
+                "made the user on the broker; its password, shown this once: {}",
                 password.as_str()
             ));
         }
         (Some(Made::Updated), file) => {
             value["created"] = false.into();
-            text.push_str(
-                "\nthe user on the broker has the permissions of its grants; its password is the old one",
+            lines.push(
+                "the user on the broker has the permissions of its grants; its password is the old one"
+                    .to_owned(),
             );
             if let Some(file) = file {
                 file.discard();
@@ -153,7 +155,7 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
         }
         (None, _) => {}
     }
-    output.one(&value, || text);
+    output.one(&value, || lines);
     Ok(())
 }
 

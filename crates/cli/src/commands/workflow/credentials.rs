@@ -1,6 +1,7 @@
 //! Credentials that workflows name and nobody set yet.
 
 use super::Checked;
+use crate::output::note;
 use crate::session::Session;
 use automation_domain::problem::Problem;
 use automation_domain::template::is_template;
@@ -21,7 +22,7 @@ pub(super) async fn warn_of_missing(checked: &[Checked], session: &Session) -> a
         for (place, key) in named(file).filter(|(_, key)| !known.contains(key)) {
             let problem =
                 Problem::new("unknown_credential", place, format!("there is no credential \"{key}\""));
-            eprintln!("{}: warning: {problem}", file.file);
+            note(format!("{}: warning: {problem}", file.file));
         }
     }
     Ok(())
