@@ -23,6 +23,7 @@ pub mod interpreter;
 pub mod json;
 pub mod limits;
 pub mod outbound;
+pub mod part;
 pub mod path;
 pub mod priority;
 pub mod problem;

@@ -3,6 +3,9 @@
 //! [`crash_point!`](macro@crate::crash_point) is compiled into debug builds only, and does nothing there unless the
 //! environment names the point: `AUTOMATION_CRASH_POINT=ingest.after_commit` aborts at the first hit, `…=ingest.after_commit:3`
 //! at the third. The process dies as by `kill -9`: no destructor, no flush, no goodbye to the broker.
+//!
+//! What is [in hand](crate::in_hand) may be deadly as well, every time it is taken: `AUTOMATION_DEADLY=trigger/asked` aborts,
+//! `AUTOMATION_HANGING=node/tag` never comes back.
 
 /// Every crash point, with what has and has not happened when it is hit. A test compares it with the sources.
 pub const CRASH_POINTS: &[(&str, &str)] = &[
@@ -52,6 +55,34 @@ pub fn hit(name: &str) {
         // Straight to the descriptor: a log line might still be on its way when the process is gone.
         eprintln!("crash point {name}: aborting");
         std::process::abort();
+    }
+}
+
+/// What [`in_hand::take`](crate::in_hand::take) calls.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub(crate) fn in_hand(_kind: &str, _id: &str) {}
+
+/// What [`in_hand::take`](crate::in_hand::take) calls.
+#[cfg(debug_assertions)]
+pub(crate) fn in_hand(kind: &str, id: &str) {
+    use std::sync::LazyLock;
+    fn named(variable: &str) -> Option<(String, String)> {
+        let value = std::env::var(variable).ok()?;
+        value.split_once('/').map(|(kind, id)| (kind.to_owned(), id.to_owned()))
+    }
+    static DEADLY: LazyLock<Option<(String, String)>> = LazyLock::new(|| named("AUTOMATION_DEADLY"));
+    static HANGING: LazyLock<Option<(String, String)>> = LazyLock::new(|| named("AUTOMATION_HANGING"));
+    let is = |armed: &Option<(String, String)>| armed.as_ref().is_some_and(|(k, i)| k == kind && i == id);
+    if is(&DEADLY) {
+        eprintln!("{kind} {id} is deadly: aborting");
+        std::process::abort();
+    }
+    if is(&HANGING) {
+        eprintln!("{kind} {id} hangs");
+        loop {
+            std::thread::park();
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! | path | answers |
 //! |---|---|
-//! | `/livez` | 200 while the process can answer at all |
+//! | `/livez` | 200 while the process can answer at all, 503 with what hangs once its watchdog is about to end it |
 //! | `/readyz` | 200 when there are components, all are well, and the process does not drain, else 503; `?verbose` lists components |
 //! | `/metrics` | Prometheus's text format |
+//!
+//! The server has a thread of its own: it answers whatever becomes of the threads that work.
 
 use crate::metrics::Metrics;
 use anyhow::Context;
@@ -17,10 +19,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// Between two looks of [`Component::watch`].
@@ -35,6 +38,8 @@ pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 #[derive(Clone)]
 pub struct Health {
     checks: Arc<RwLock<BTreeMap<String, Check>>>,
+    /// What hangs, once something does.
+    hanging: Arc<OnceLock<String>>,
     draining: CancellationToken,
 }
 
@@ -49,13 +54,15 @@ pub struct Component {
 pub struct AdminServer {
     addr: SocketAddr,
     stop: CancellationToken,
-    task: JoinHandle<std::io::Result<()>>,
+    ended: oneshot::Receiver<()>,
 }
 
-/// The body of `/readyz`.
+/// The body of `/livez` and `/readyz`.
 #[derive(Serialize)]
 struct Readiness {
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     components: Option<Vec<ComponentState>>,
 }
@@ -71,7 +78,7 @@ struct ComponentState {
 impl Health {
     /// No components yet; not ready once `draining` is cancelled.
     pub fn new(draining: CancellationToken) -> Self {
-        Self { checks: Arc::default(), draining }
+        Self { checks: Arc::default(), hanging: Arc::default(), draining }
     }
 
     /// Adds a component that is asked at every look; one of the same name is replaced.
@@ -87,9 +94,15 @@ impl Health {
         component
     }
 
+    /// Has `/livez` say that the process hangs, and over what. It does not recover from that.
+    pub fn hangs(&self, over: &str) {
+        // What hung first is what is told.
+        let _ = self.hanging.set(over.to_owned());
+    }
+
     /// Whether the process may be given work; one that has not named its components yet may not.
     pub fn is_ready(&self) -> bool {
-        !self.draining.is_cancelled() && is_well(&self.states())
+        !self.draining.is_cancelled() && self.hanging.get().is_none() && is_well(&self.states())
     }
 
     fn states(&self) -> Vec<(String, Result<(), String>)> {
@@ -140,26 +153,47 @@ impl Component {
     }
 }
 
-/// Starts the admin server; port 0 takes a free port. It serves while the process drains, until it is stopped.
+/// Starts the admin server; port 0 takes a free one. It serves while the process drains, until it is stopped or dropped.
 ///
 /// # Errors
 ///
-/// When the address cannot be bound.
+/// When the address cannot be bound, or the server's thread not be started.
 pub async fn serve(addr: SocketAddr, health: Health, metrics: Metrics) -> anyhow::Result<AdminServer> {
     let listener = TcpListener::bind(addr)
         .await
         .with_context(|| format!("binding the admin address {addr} (AUTOMATION_ADMIN_ADDR)"))?;
     let addr = listener.local_addr().context("asking for the admin address")?;
+    let listener = listener.into_std().context("handing the admin listener to its thread")?;
     let router = Router::new()
-        .route("/livez", get(livez))
+        .route("/livez", get(livez).with_state(health.clone()))
         .route("/readyz", get(readyz).with_state(health))
         .route("/metrics", get(scrape).with_state(metrics));
+    let runtime = Builder::new_current_thread().enable_all().build().context("preparing the admin server")?;
     let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let task =
-        tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+    let stopped = stop.clone();
+    let (ending, ended) = oneshot::channel();
+    let serving = move || {
+        let served = runtime.block_on(async {
+            let listener = TcpListener::from_std(listener)?;
+            // A client that holds its connection open is cut off with the runtime.
+            tokio::select! {
+                served = axum::serve(listener, router).into_future() => served,
+                () = stopped.cancelled() => Ok(()),
+            }
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin server ended");
+        }
+        drop(runtime);
+        // Nobody waits when the server was dropped instead of stopped.
+        let _ = ending.send(());
+    };
+    std::thread::Builder::new()
+        .name("admin".to_owned())
+        .spawn(serving)
+        .context("starting the admin server")?;
     tracing::info!(%addr, "admin server listens");
-    Ok(AdminServer { addr, stop, task })
+    Ok(AdminServer { addr, stop, ended })
 }
 
 impl AdminServer {
@@ -169,11 +203,16 @@ impl AdminServer {
     }
 
     /// Stops listening; a client that holds its connection open is cut off.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        self.task.abort();
-        // Cancelled or ended: either way it is gone.
-        let _ = self.task.await;
+        // Ended well or not: either way it is gone.
+        let _ = (&mut self.ended).await;
+    }
+}
+
+impl Drop for AdminServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
@@ -181,13 +220,21 @@ fn is_well(states: &[(String, Result<(), String>)]) -> bool {
     !states.is_empty() && states.iter().all(|(_, state)| state.is_ok())
 }
 
-async fn livez() -> Response {
-    json(StatusCode::OK, &Readiness { status: "ok", components: None })
+async fn livez(State(health): State<Health>) -> Response {
+    match health.hanging.get() {
+        None => json(StatusCode::OK, &Readiness { status: "ok", reason: None, components: None }),
+        Some(over) => {
+            let body = Readiness { status: "hanging", reason: Some(over.clone()), components: None };
+            json(StatusCode::SERVICE_UNAVAILABLE, &body)
+        }
+    }
 }
 
 async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> Response {
     let states = health.states();
-    let (code, status) = if health.draining.is_cancelled() {
+    let (code, status) = if health.hanging.get().is_some() {
+        (StatusCode::SERVICE_UNAVAILABLE, "hanging")
+    } else if health.draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
     } else if is_well(&states) {
         (StatusCode::OK, "ready")
@@ -196,7 +243,7 @@ async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> Resp
     };
     let components =
         is_verbose(query.as_deref()).then(|| states.into_iter().map(ComponentState::from).collect());
-    json(code, &Readiness { status, components })
+    json(code, &Readiness { status, reason: health.hanging.get().cloned(), components })
 }
 
 async fn scrape(State(metrics): State<Metrics>) -> Response {

@@ -1,9 +1,9 @@
-//! What every role needs: configuration, logs, metrics, traces, health, shutdown.
+//! What every role needs: configuration, logs, metrics, traces, health, a watchdog, shutdown.
 //!
 //! A role's `main` is a list of these, in this order:
 //!
 //! ```no_run
-//! use automation_service_kit::{bootstrap, config::CommonConfig, health, metrics::Metrics, shutdown, spans, telemetry};
+//! use automation_service_kit::{bootstrap, config::CommonConfig, health, metrics::Metrics, shutdown, spans, telemetry, watchdog};
 //! # async fn role() -> anyhow::Result<()> { Ok(()) }
 //! # async fn run(config: CommonConfig) -> anyhow::Result<()> {
 //! bootstrap();
@@ -12,6 +12,7 @@
 //! spans::Spans::install()?;
 //! let shutdown = shutdown::Shutdown::install()?;
 //! let health = health::Health::new(shutdown.token());
+//! watchdog::start(std::time::Duration::from_secs(5), health.clone())?;
 //! let admin = health::serve(config.admin_addr, health.clone(), metrics).await?;
 //! let mut tasks = shutdown::Tasks::new();
 //! tasks.spawn("role", role());
@@ -26,12 +27,14 @@ pub mod config;
 pub mod crash_point;
 pub mod health;
 pub mod ids;
+pub mod in_hand;
 pub mod metrics;
 pub mod random;
 pub mod shutdown;
 pub mod spans;
 pub mod telemetry;
 pub mod terminal;
+pub mod watchdog;
 
 /// Installs the process's one TLS provider (rustls with ring). Call it first; calling it again changes nothing.
 pub fn bootstrap() {

@@ -64,6 +64,30 @@ async fn a_draining_process_is_alive_but_not_ready() {
 }
 
 #[tokio::test]
+async fn a_process_that_hangs_says_over_what_and_is_not_ready() {
+    let (admin, health, _draining) = start().await;
+    health.register("database", || Ok(()));
+    health.hangs("node \"tag\"");
+    let hanging = "{\"status\":\"hanging\",\"reason\":\"node \\\"tag\\\"\"}\n".to_owned();
+    assert_eq!(get(&admin, "/livez").await, (503, hanging.clone()));
+    assert_eq!(get(&admin, "/readyz").await, (503, hanging));
+    assert!(!health.is_ready());
+}
+
+/// On a runtime with one thread, which is busy.
+#[tokio::test]
+async fn the_server_answers_while_every_thread_that_works_is_busy() {
+    use std::io::{Read, Write};
+    let (admin, _health, _draining) = start().await;
+    let mut stream = std::net::TcpStream::connect(admin.addr()).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
 async fn metrics_are_scraped_with_units_and_buckets_for_seconds() {
     let (admin, _health, _draining) = start().await;
     seconds("test.batch.duration", "How long.", &MOMENTS).record(0.003, &[]);

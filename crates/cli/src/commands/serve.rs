@@ -11,7 +11,7 @@ use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
 use automation_service_kit::shutdown::{Shutdown, Tasks};
 use automation_service_kit::spans::{Spans, spans};
-use automation_service_kit::{ids, telemetry};
+use automation_service_kit::{ids, telemetry, watchdog};
 use automation_vault::KeyRing;
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
@@ -95,6 +95,10 @@ pub struct ServeArgs {
     #[arg(long, env = "AUTOMATION_CATCH_UP_SLOTS", value_name = "SLOTS", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     catch_up_slots: u32,
+    /// How long one evaluation may take before the process counts as hanging and ends, in milliseconds
+    #[arg(long, env = "AUTOMATION_WATCHDOG_MS", value_name = "MILLISECONDS", default_value_t = 5_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(500..=60_000))]
+    watchdog_ms: u64,
     #[command(flatten)]
     common: CommonConfig,
     #[command(flatten)]
@@ -122,6 +126,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let metrics = Metrics::install()?;
     Spans::install()?;
     let health = Health::new(shutdown.token());
+    watchdog::start(Duration::from_millis(args.watchdog_ms), health.clone())?;
     let mut tasks = Tasks::new();
     for role in args.roles.iter().copied().collect::<BTreeSet<_>>() {
         let (health, drain) = (health.clone(), shutdown.token());
