@@ -8,7 +8,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::{Facts, RunFacts};
 use automation_domain::id::{IdempotencyKey, RecordId, RunId};
 use automation_domain::interpreter::{
-    Command, RunEvent, RunState, Step, StepError, Surroundings, Tries, Waits, advance,
+    Command, RunEvent, RunState, Step, StepError, Surroundings, Tries, Waits, Watch, advance,
 };
 use automation_domain::json;
 use automation_domain::limits::Limits;
@@ -46,6 +46,8 @@ pub struct RunInput<'a> {
     pub ladder: &'a Ladder,
     /// Whether the workflow is paused: outcomes are taken in, and nothing is begun.
     pub is_paused: bool,
+    /// Who is told of each node that is evaluated.
+    pub watch: &'a dyn Watch,
 }
 
 /// How far a run went.
@@ -186,6 +188,7 @@ impl Walker<'_> {
             max_steps: self.run.limits.steps,
             ladder: self.run.ladder,
             is_paused: self.run.is_paused,
+            watch: self.run.watch,
         };
         advance(self.workflow, state, input, surroundings, self.run.now)
     }
@@ -193,7 +196,12 @@ impl Walker<'_> {
     /// Prepares an action and keeps what it comes to; `None` when its outcome is the other side's.
     fn perform(&mut self, state: &RunState, token: u16, node: NodeIndex, visit: u32) -> Option<RunEvent> {
         let number = Tries::FIRST.number();
-        match self.prepare(state, node, visit) {
+        let prepared = self.run.watch.take(&self.workflow.nodes[node].id).and_then(|()| {
+            let prepared = self.prepare(state, node, visit);
+            self.run.watch.put_down();
+            prepared
+        });
+        match prepared {
             Ok(Prepared::Changes { changes, output }) => {
                 let stamp = Stamp::of_run(self.run.run_id, self.run.now);
                 if let Some(contact) = &mut self.run.contact {

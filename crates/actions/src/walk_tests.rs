@@ -2,7 +2,7 @@
 
 use super::*;
 use automation_domain::id::ContactId;
-use automation_domain::interpreter::End;
+use automation_domain::interpreter::{End, Unwatched};
 use automation_domain::template::ValueTemplate;
 use automation_domain::workflow::{Case, Enrolment, Node, Sending, Trigger};
 use chrono::TimeDelta;
@@ -78,6 +78,7 @@ fn input(now: DateTime<Utc>, limits: &Limits) -> RunInput<'_> {
         limits,
         ladder: &LADDER,
         is_paused: false,
+        watch: &Unwatched,
     }
 }
 

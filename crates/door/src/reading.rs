@@ -11,6 +11,7 @@ use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::event::envelope::{self, Envelope, Refusal};
 use automation_domain::limits::Limits;
 use automation_domain::trace::TraceParent;
+use automation_service_kit::in_hand::{self, Doing};
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
@@ -129,6 +130,7 @@ pub(crate) fn read(
     tenant: &str,
     limits: &Limits,
 ) -> Result<Vec<Result<Incoming, Refusal>>, Problem> {
+    let _hand = in_hand::take(Doing::Message("over HTTP"));
     let said = Said { tenant, trace: Trace::of(headers) };
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     coding::check_charset(content_type, &body).map_err(Problem::unsupported)?;

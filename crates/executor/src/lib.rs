@@ -10,6 +10,7 @@
 
 mod answers;
 mod at_once;
+mod care;
 mod checkpoint;
 mod claim;
 mod emit;
@@ -104,6 +105,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) db: Db,
     pub(crate) versions: versions::Versions,
+    pub(crate) care: care::Care,
     pub(crate) metrics: metrics::ExecutorMetrics,
     /// Whether the last batch could be claimed and committed.
     pub(crate) database: Component,
@@ -121,8 +123,8 @@ pub(crate) struct Shared {
 ///
 /// When the configuration is refused. A broker or database that is away is waited for.
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
-    // One for each worker; the others are for answers, renewals and the health check.
-    let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 3, ..PoolSize::default() };
+    // One for each worker; the others are for answers, renewals, what is suspended, and the health check.
+    let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 4, ..PoolSize::default() };
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
     let seen = db.clone();
     observe_connections("executor", move || seen.connections());
@@ -146,6 +148,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         rooms: rooms::Rooms::new(config.requests.at_once, config.requests.per_host),
         under_way,
         background: TaskTracker::new(),
+        care: care::Care::new(db.clone()),
         db,
         versions: versions::Versions::default(),
         metrics: metrics::ExecutorMetrics::new(),
@@ -157,6 +160,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let mut beside = JoinSet::new();
     beside.spawn(answers::take_in(shared.clone(), answers, closing.clone()));
     beside.spawn(under_way::renew(shared.clone(), closing.clone()));
+    beside.spawn(care::Care::refresh(shared.clone(), closing.clone()));
     let mut tasks = JoinSet::new();
     let (db, stop, database) = (shared.db.clone(), drain.clone(), health.component("executor.database"));
     tasks.spawn(async move { database.watch(stop, || db.ping()).await });

@@ -22,6 +22,7 @@ pub(crate) struct ExecutorMetrics {
     requests: Counter<u64>,
     request_duration: Histogram<f64>,
     postponed: Counter<u64>,
+    suspended: Counter<u64>,
 }
 
 impl ExecutorMetrics {
@@ -48,6 +49,7 @@ impl ExecutorMetrics {
             ),
             request_duration: seconds("request.duration", "From sending a request to its outcome", &AGES),
             postponed: counter("requests.postponed", "Requests for which there was no room"),
+            suspended: counter("parts.suspended", "Parts of workflows that this process suspended"),
         }
     }
 
@@ -60,6 +62,11 @@ impl ExecutorMetrics {
         }
         self.claimed.add(all, &[]);
         self.taken_over.add(left_behind, &[]);
+    }
+
+    /// Counts a node that processes died of.
+    pub(crate) fn suspended(&self) {
+        self.suspended.add(1, &[]);
     }
 
     pub(crate) fn stale(&self, runs: usize) {

@@ -1,6 +1,7 @@
 //! What a held run comes to: its walk, and everything that is to be written and sent because of it.
 
 use crate::Shared;
+use crate::care::Watcher;
 use crate::claim::Claimed;
 use crate::inputs::{self, Ended};
 use crate::rooms::wait_for_room;
@@ -80,7 +81,9 @@ pub(crate) fn settlement(
         Ok(workflow) => workflow,
         Err(problems) => return failed(claimed, run, "unreadable_version", problems.clone()),
     };
-    let walking = AssertUnwindSafe(|| Plan { shared, claimed, run, version, workflow }.settle(back));
+    let watcher = shared.care.watch(run);
+    let plan = Plan { shared, claimed, run, version, workflow, watcher: &watcher };
+    let walking = AssertUnwindSafe(|| plan.settle(back));
     // A defect in one run's walk must not take the batch with it; nothing of the walk outlives the panic.
     match catch_unwind(walking) {
         Ok(Ok(settlement)) => settlement,
@@ -166,6 +169,7 @@ struct Plan<'c> {
     run: &'c Arc<ClaimedRun>,
     version: &'c Version,
     workflow: &'c Workflow,
+    watcher: &'c Watcher<'c>,
 }
 
 impl Plan<'_> {
@@ -225,6 +229,7 @@ impl Plan<'_> {
             limits: &self.shared.config.limits,
             ladder: &self.shared.config.ladder,
             is_paused: self.is_paused(),
+            watch: self.watcher,
         }
     }
 

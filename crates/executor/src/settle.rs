@@ -1,5 +1,6 @@
 //! From held runs to committed checkpoints, and what is sent and published after them.
 
+use crate::care;
 use crate::claim::Claimed;
 use crate::plan::{self, Back, Settlement};
 use crate::traces::{self, Tries};
@@ -25,13 +26,19 @@ pub(crate) async fn settle(
         return;
     }
     let tries = tries(&back);
-    let settlements = claimed
-        .runs
-        .iter()
-        .map(|run| plan::settlement(shared, claimed, run, back.remove(&(run.tenant_id, run.run_id))))
-        .collect();
+    let careful = care::careful(claimed);
+    care::charge(shared, &careful, closing).await;
+    let mut settlements = Vec::with_capacity(claimed.runs.len());
+    for run in &claimed.runs {
+        let back = back.remove(&(run.tenant_id, run.run_id));
+        settlements.push(plan::settlement(shared, claimed, run, back));
+        if care::is_careful(run) {
+            care::put_down(shared, run).await;
+        }
+    }
     crash_point!("executor.before_checkpoint");
     save(shared, claimed, settlements, tries, closing).await;
+    care::acquit(shared, &careful).await;
 }
 
 /// The tries of sampled runs that came back; none where no traces are sent.

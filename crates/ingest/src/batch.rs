@@ -1,5 +1,6 @@
 //! One batch, one transaction: receipts, enrolments, runs, events, contacts, in the order in which locks are taken.
 
+use crate::care::Manner;
 use crate::directory::{Current, Known};
 use crate::metrics::Tally;
 use crate::parking::Refused;
@@ -15,6 +16,7 @@ use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId};
 use automation_domain::priority::Priority;
 use automation_domain::record::stamps::Stamp;
+use automation_service_kit::in_hand::{self, Doing};
 use automation_store::contacts::{self, Contacts};
 use automation_store::events::NewEvent;
 use automation_store::receipts::{self, Claim, Seen};
@@ -64,16 +66,9 @@ pub(crate) async fn commit(
     shared: &Shared,
     deliveries: &[Delivery],
     arrivals: &[Arrival],
+    manner: Manner<'_>,
 ) -> Result<Outcome, Error> {
-    let keys: BTreeSet<&str> = arrivals.iter().map(|arrival| arrival.event.tenant.as_str()).collect();
-    let ids = match shared.directory.known(&keys) {
-        Some(ids) => ids,
-        None => {
-            let resolve =
-                async |connection: &mut PgConnection| shared.directory.resolve(connection, &keys).await;
-            shared.db.tx(Scope::Tenants(&[]), resolve).await?
-        }
-    };
+    let ids = tenants(shared, arrivals).await?;
     let by_id: BTreeMap<TenantId, String> = ids.iter().map(|(key, id)| (*id, key.clone())).collect();
     let scope: Vec<TenantId> = by_id.keys().copied().collect();
     loop {
@@ -84,7 +79,7 @@ pub(crate) async fn commit(
                     Current::All { now, tenants } => (now, tenants),
                     Current::Stale(stale) => return Ok(Err(stale)),
                 };
-                let mut batch = Batch { shared, deliveries, outcome: Outcome::default() };
+                let mut batch = Batch { shared, deliveries, manner, outcome: Outcome::default() };
                 batch.write(connection, now, arrivals, &ids, &tenants).await?;
                 Ok::<_, Error>(Ok(batch.outcome))
             })
@@ -92,6 +87,22 @@ pub(crate) async fn commit(
         match written {
             Ok(outcome) => return Ok(outcome),
             Err(stale) => shared.directory.reload(&shared.db, &stale, &by_id, &shared.config.limits).await?,
+        }
+    }
+}
+
+/// The tenants of these events, those that exist, by key.
+pub(crate) async fn tenants(
+    shared: &Shared,
+    arrivals: &[Arrival],
+) -> Result<BTreeMap<String, TenantId>, Error> {
+    let keys: BTreeSet<&str> = arrivals.iter().map(|arrival| arrival.event.tenant.as_str()).collect();
+    match shared.directory.known(&keys) {
+        Some(ids) => Ok(ids),
+        None => {
+            let resolve =
+                async |connection: &mut PgConnection| shared.directory.resolve(connection, &keys).await;
+            shared.db.tx(Scope::Tenants(&[]), resolve).await
         }
     }
 }
@@ -111,6 +122,7 @@ fn attribute(made: &mut [NewRun], new: &[NewEvent<'_>], tally: &mut Tally, spans
 struct Batch<'a> {
     shared: &'a Shared,
     deliveries: &'a [Delivery],
+    manner: Manner<'a>,
     outcome: Outcome,
 }
 
@@ -171,6 +183,7 @@ impl Batch<'_> {
             .iter()
             .map(|new| {
                 let tenant = &tenants[&new.tenant_id];
+                let _hand = in_hand::take(Doing::Event(new.tenant_id, &new.recorded.event.id));
                 tally.event(&new.recorded.event.event_type);
                 tally.listening += tenant.triggers.listening(&new.recorded.event) as u64;
                 let budget = Budget::default();
@@ -208,13 +221,22 @@ impl Batch<'_> {
             let unknown = who.map(|(contact_id, subject)| Contact::new(contact_id, subject));
             let contact = new.contact_id.and_then(|id| people.get(&(new.tenant_id, id))).or(unknown.as_ref());
             let tenant = &tenants[&new.tenant_id];
-            let found = matching::matches(tenant, candidates, new.recorded, contact, new.contact_id, now);
+            let found = matching::matches(
+                tenant,
+                candidates,
+                new.recorded,
+                contact,
+                new.contact_id,
+                now,
+                self.manner,
+            );
             if let (Some((contact_id, subject)), false) = (who, found.is_empty()) {
                 touched.insert((new.tenant_id, contact_id), subject);
             }
             matches.extend(found);
         }
 
+        self.manner.go_on();
         tally.evaluation += begun.elapsed();
         tally.matched = matches.len() as u64;
 

@@ -7,7 +7,7 @@ use automation_domain::limits::Limits;
 use automation_domain::workflow;
 use automation_store::catalogue::{self, ActiveWorkflow};
 use automation_store::tenants::{self, Grant};
-use automation_store::{Db, Error, PgConnection, Scope};
+use automation_store::{Db, Error, PgConnection, Scope, suspended_parts};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -105,25 +105,31 @@ impl Directory {
         limits: &Limits,
     ) -> Result<(), Error> {
         for few in stale.chunks(AT_ONCE) {
-            let (versions, workflows, grants) = db
+            let (versions, workflows, grants, suspended) = db
                 .tx(Scope::Tenants(few), async |connection| {
                     // The versions first: what changes meanwhile is loaded again.
                     let (_now, versions) = catalogue::versions(connection, few).await?;
                     let (workflows, grants) = catalogue::load(connection).await?;
-                    Ok::<_, Error>((versions, workflows, grants))
+                    let suspended = suspended_parts::list(connection).await?;
+                    let suspended = suspended.into_iter().map(|one| one.part).collect::<BTreeSet<_>>();
+                    Ok::<_, Error>((versions, workflows, grants, suspended))
                 })
                 .await?;
             let before = self.loaded(few);
             for (id, version) in versions {
-                let tenant = build(
-                    id,
-                    keys.get(&id).cloned().unwrap_or_default(),
-                    version,
+                let published = publish(
                     workflows.iter().filter(|workflow| workflow.tenant_id == id),
-                    grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
                     before.get(&id).map(Arc::as_ref),
                     limits,
                 );
+                let tenant = KnownTenant {
+                    tenant_id: id,
+                    key: keys.get(&id).cloned().unwrap_or_default(),
+                    catalogue_version: version,
+                    triggers: TriggerIndex::build(&published, &suspended),
+                    published,
+                    grants: grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
+                };
                 self.loaded.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(tenant));
             }
         }
@@ -136,34 +142,23 @@ impl Directory {
     }
 }
 
-fn build<'a>(
-    tenant_id: TenantId,
-    key: String,
-    catalogue_version: i64,
+/// The workflows of a tenant, compiled; those that were before are taken over.
+fn publish<'a>(
     workflows: impl Iterator<Item = &'a ActiveWorkflow>,
-    grants: Vec<Grant>,
     before: Option<&KnownTenant>,
     limits: &Limits,
-) -> KnownTenant {
+) -> Vec<Arc<Published>> {
     let compiled: BTreeMap<VersionId, Arc<Published>> = before
         .map(|known| {
             known.published.iter().map(|published| (published.version_id, published.clone())).collect()
         })
         .unwrap_or_default();
-    let published: Vec<Arc<Published>> = workflows
+    workflows
         .filter_map(|stored| match compiled.get(&stored.version_id) {
             Some(published) => Some(published.clone()),
             None => compile(stored, limits),
         })
-        .collect();
-    KnownTenant {
-        tenant_id,
-        key,
-        catalogue_version,
-        triggers: TriggerIndex::build(&published),
-        published,
-        grants,
-    }
+        .collect()
 }
 
 /// A version that this binary cannot compile starts no runs, and says so; it was written by a newer one.

@@ -1,5 +1,6 @@
 //! Which triggers an event matches, in memory: what a worker does between reading a batch and writing it. For measuring.
 
+use crate::care::Manner;
 use crate::directory::{Current, Directory, Known};
 use crate::matching;
 use automation_domain::budget::Budget;
@@ -56,6 +57,7 @@ impl Evaluation {
         let candidates = tenant.triggers.candidates(&recorded.event, &facts);
         let subject = recorded.event.subject.as_deref();
         let contact_id = subject.map(|subject| ContactId::derive(tenant.tenant_id, subject));
-        matching::matches(tenant, candidates, recorded, contact, contact_id, now).len()
+        let manner = Manner::Usual;
+        matching::matches(tenant, candidates, recorded, contact, contact_id, now, manner).len()
     }
 }

@@ -7,6 +7,7 @@
 mod admission;
 mod batch;
 mod bisect;
+mod care;
 mod directory;
 mod enrol;
 pub mod evaluation;
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) publisher: Publisher,
     pub(crate) directory: directory::Directory,
+    pub(crate) care: care::Care,
     pub(crate) metrics: metrics::IngestMetrics,
     /// Whether the last batch could be committed.
     pub(crate) work: automation_service_kit::health::Component,
@@ -77,7 +79,8 @@ pub(crate) struct Shared {
 ///
 /// When the configuration is refused. A broker or database that is away is waited for.
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
-    let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 1, ..PoolSize::default() };
+    // For each worker its batch and, when something comes back, a hold and a mark; one for the health check.
+    let size = PoolSize { max: u32::try_from(3 * config.workers).unwrap_or(24) + 1, ..PoolSize::default() };
     let db = Db::new(&config.database_url, DbRole::Worker, size)?;
     let seen = db.clone();
     observe_connections("ingest", move || seen.connections());
@@ -99,6 +102,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let intake = Arc::new(Mutex::new(Intake::new(WeightedReceiver::new(inputs, PRIORITY_WEIGHTS))));
     let workers = config.workers;
     let shared = Arc::new(Shared {
+        care: care::Care::new(db.clone()),
         db,
         publisher: publisher.clone(),
         directory: directory::Directory::default(),

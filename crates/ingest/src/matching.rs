@@ -1,5 +1,6 @@
 //! Which runs an event starts.
 
+use crate::care::Manner;
 use crate::directory::KnownTenant;
 use crate::trigger_index::{TriggerRef, schedule_of};
 use automation_domain::budget::Budget;
@@ -7,6 +8,7 @@ use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::facts::Facts;
 use automation_domain::id::{self, ContactId, RunId};
+use automation_domain::part::{PartKind, PartRef};
 use automation_domain::template::Template;
 use automation_domain::text;
 use automation_domain::workflow::Workflow;
@@ -38,6 +40,7 @@ pub(crate) fn matches(
     contact: Option<&Contact>,
     contact_id: Option<ContactId>,
     now: DateTime<Utc>,
+    manner: Manner<'_>,
 ) -> Vec<Match> {
     let budget = Budget::default();
     let facts =
@@ -48,11 +51,21 @@ pub(crate) fn matches(
         .filter_map(|candidate| {
             let published = &candidate.published;
             let (workflow, trigger) = (&published.workflow, &published.workflow.triggers[candidate.trigger]);
-            let lets_in = [&trigger.condition, &workflow.enrolment.condition]
-                .into_iter()
-                .flatten()
-                .all(|condition| condition.holds(&facts));
-            if !lets_in {
+            let part = |kind, id| {
+                let (workflow_id, version_id) = (published.workflow_id, published.version_id);
+                let part = PartRef { workflow_id, version_id, kind, id };
+                manner.take(tenant.tenant_id, part, recorded.event_id.0)
+            };
+            if let Some(condition) = &trigger.condition {
+                let _hand = part(PartKind::Trigger, &trigger.id);
+                if !condition.holds(&facts) {
+                    return None;
+                }
+            }
+            let rules = &workflow.enrolment;
+            let _hand =
+                (rules.condition.is_some() || rules.key.is_some()).then(|| part(PartKind::Enrolment, ""));
+            if rules.condition.as_ref().is_some_and(|condition| !condition.holds(&facts)) {
                 return None;
             }
             let run = NewRun {

@@ -1,7 +1,7 @@
 //! What ingest counts.
 
 use automation_domain::catalogue;
-use automation_service_kit::metrics::{MOMENTS, counter_by, seconds};
+use automation_service_kit::metrics::{MOMENTS, counter, counter_by, seconds};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ pub(crate) struct IngestMetrics {
     triggers: Counter<u64>,
     evaluation: Histogram<f64>,
     batch: Histogram<f64>,
+    suspended: Counter<u64>,
 }
 
 /// What the events of a batch came to, by type, and how their triggers were decided.
@@ -97,7 +98,13 @@ impl IngestMetrics {
                 "From the first event of a batch to its acknowledgement",
                 &MOMENTS,
             ),
+            suspended: counter("parts.suspended", "Parts of workflows that this process suspended"),
         }
+    }
+
+    /// Counts a part that processes died of.
+    pub(crate) fn suspended(&self) {
+        self.suspended.add(1, &[]);
     }
 
     /// Counts a batch that is done.

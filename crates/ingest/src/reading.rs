@@ -5,6 +5,7 @@ use automation_broker::consumer::Delivery;
 use automation_domain::event::Event;
 use automation_domain::event::envelope::{self, Envelope, Members, Refusal};
 use automation_domain::limits::Limits;
+use automation_service_kit::in_hand::{self, Doing};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -59,6 +60,7 @@ pub(crate) fn read(deliveries: &[Delivery], enough: usize, limits: &Limits) -> P
             break;
         }
         portion.deliveries += 1;
+        let _hand = in_hand::take(Doing::Message(delivery.message_id.as_deref().unwrap_or_default()));
         match guarded(delivery, || envelope::read(&envelope_of(delivery), limits)) {
             Ok(members) => {
                 for member in members {

@@ -4,6 +4,7 @@ use automation_domain::condition::equality_key;
 use automation_domain::event::Event;
 use automation_domain::facts::{Facts, FieldPath};
 use automation_domain::id::{ScheduleId, VersionId, WorkflowId};
+use automation_domain::part::{Part, PartKind};
 use automation_domain::schedule::EVENT_PREFIX;
 use automation_domain::workflow::Workflow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,17 @@ pub(crate) struct Published {
     pub(crate) workflow_id: WorkflowId,
     pub(crate) version_id: VersionId,
     pub(crate) workflow: Workflow,
+}
+
+impl Published {
+    /// What an event meets by a trigger: its condition, and the entry rules.
+    fn parts_of(&self, trigger: &str) -> [Part; 2] {
+        let part = |kind, id: &str| {
+            let (workflow_id, version_id) = (self.workflow_id, self.version_id);
+            Part { workflow_id, version_id, kind, id: id.to_owned() }
+        };
+        [part(PartKind::Trigger, trigger), part(PartKind::Enrolment, "")]
+    }
 }
 
 /// One trigger of a published workflow.
@@ -44,12 +56,15 @@ struct OfType {
 }
 
 impl TriggerIndex {
-    /// Builds the index of a tenant's workflows.
-    pub(crate) fn build(workflows: &[Arc<Published>]) -> Self {
+    /// Builds the index of a tenant's workflows, without what is suspended.
+    pub(crate) fn build(workflows: &[Arc<Published>], suspended: &BTreeSet<Part>) -> Self {
         let mut by_type: BTreeMap<String, Vec<TriggerRef>> = BTreeMap::new();
         let mut by_schedule = BTreeMap::new();
         for published in workflows {
             for (trigger, definition) in published.workflow.triggers.iter().enumerate() {
+                if published.parts_of(&definition.id).iter().any(|part| suspended.contains(part)) {
+                    continue;
+                }
                 let reference = TriggerRef { published: published.clone(), trigger };
                 match &definition.schedule {
                     Some(_) => {

@@ -7,6 +7,7 @@ use automation_service_kit::ids;
 use automation_service_kit::metrics::meter;
 use automation_store::Scope;
 use automation_store::lag::{self, Backlog, Waiting};
+use automation_store::suspended_parts;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Gauge;
 use std::sync::Arc;
@@ -41,6 +42,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         if let Some(backlog) = shared.note("reading the backlog", read) {
             gauges.show(&backlog);
             gauges.was_read("database");
+        }
+        let read = shared.db.tx(Scope::Unscoped, suspended_parts::of_fleet).await;
+        if let Some((count, age)) = shared.note("reading what is suspended", read) {
+            gauges.waiting("suspended_parts", Waiting { count, age });
         }
         let read = tokio::select! {
             () = shared.drain.cancelled() => return,
@@ -102,15 +107,19 @@ impl Gauges {
     }
 
     fn show(&self, backlog: &Backlog) {
-        for (kind, Waiting { count, age }) in [
+        for (kind, waiting) in [
             ("wakeups", backlog.wakeups),
             ("outbox", backlog.outbox),
             ("parked", backlog.parked),
             ("dead_letters", backlog.dead_letters),
         ] {
-            let kind = [KeyValue::new("kind", kind)];
-            self.items.record(u64::try_from(count).unwrap_or(0), &kind);
-            self.oldest.record(age.as_secs_f64(), &kind);
+            self.waiting(kind, waiting);
         }
+    }
+
+    fn waiting(&self, kind: &'static str, Waiting { count, age }: Waiting) {
+        let kind = [KeyValue::new("kind", kind)];
+        self.items.record(u64::try_from(count).unwrap_or(0), &kind);
+        self.oldest.record(age.as_secs_f64(), &kind);
     }
 }

@@ -1,7 +1,7 @@
 //! Partitions made ahead, retention, receipts past the dedupe window, and dead letters past theirs.
 
 use crate::Shared;
-use automation_store::{Error, Scope, dead_letters, partitions};
+use automation_store::{Error, Scope, dead_letters, partitions, suspects};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,5 +62,6 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
     if forgotten > 0 {
         tracing::info!(forgotten, "forgot dead letters past their retention");
     }
+    db.tx(Scope::Unscoped, suspects::expire).await?;
     Ok(retired.is_some() || forgotten == DEAD_LETTERS_AT_ONCE)
 }

@@ -280,7 +280,7 @@ impl Db {
 
     /// Begins on a task of its own: a caller that goes away must not drop the future half-way through BEGIN, which
     /// would give the pool back a connection with an open transaction.
-    async fn begin(&self, scope: Scope<'_>) -> Result<Transaction<'static, Postgres>, Error> {
+    pub(crate) async fn begin(&self, scope: Scope<'_>) -> Result<Transaction<'static, Postgres>, Error> {
         let pool = self.pool.clone();
         let begin = scope.begin();
         let started = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(begin)).await }).await;

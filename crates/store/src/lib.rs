@@ -30,6 +30,8 @@ pub mod run_lists;
 pub mod run_stats;
 pub mod runs;
 pub mod schedules;
+pub mod suspects;
+pub mod suspended_parts;
 pub mod tenants;
 pub mod wakeups;
 pub mod workflows;

@@ -10,7 +10,7 @@ use automation_actions::{RunInput, walk};
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::id::{ContactId, EventId, EventKey, RecordId, RunId, TenantId, VersionId, WorkflowId};
-use automation_domain::interpreter::{RunEvent, RunState};
+use automation_domain::interpreter::{RunEvent, RunState, Unwatched};
 use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_domain::record::Note;
@@ -199,6 +199,7 @@ impl Sample {
             limits: &Limits::default(),
             ladder: &Ladder::default(),
             is_paused: false,
+            watch: &Unwatched,
         };
         let started = RunEvent::Started { trigger: "ordered".to_owned() };
         let walked = walk(&Workload::Note.compile()?, RunState::default(), [started], run);

@@ -1,6 +1,7 @@
 //! `automation workflow`: files and published workflows.
 
 mod credentials;
+mod parts;
 
 use crate::exit;
 use crate::output::{Output, exact, note, say};
@@ -68,6 +69,15 @@ pub enum WorkflowCommand {
         #[command(flatten)]
         tenant: TenantArgs,
     },
+    /// Evaluate a part again that was suspended because processes died or hung over it
+    ResumePart {
+        /// The workflow's key
+        key: String,
+        /// trigger/<id>, node/<id> or enrolment
+        part: String,
+        #[command(flatten)]
+        tenant: TenantArgs,
+    },
     /// Print the JSON Schema of workflow files
     Schema,
 }
@@ -103,6 +113,7 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
                 .db
                 .tx(session.scope(), async |connection| workflows::list(connection, session.tenant).await)
                 .await?;
+            let suspended = parts::all(&session).await?;
             let rows = all
                 .iter()
                 .map(|stored| {
@@ -112,15 +123,21 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
                         .unwrap_or_default();
                     json!({
                         "key": stored.key, "name": stored.name, "state": stored.state, "version": stored.version,
-                        "events": events, "id": stored.workflow_id,
+                        "events": events, "suspended": parts::names(&suspended, stored.version_id),
+                        "id": stored.workflow_id,
                     })
                 })
                 .collect();
-            output.list(&["key", "name", "state", "version", "events"], rows, None);
+            let columns = ["key", "name", "state", "version", "events", "suspended"];
+            // A column for what hardly ever is would take room from the others.
+            let shown = if suspended.is_empty() { &columns[..5] } else { &columns };
+            output.list(shown, rows, None);
             Ok(())
         }
         WorkflowCommand::Show { key, format, tenant } => {
-            let stored = find(&tenant.open().await?, &key).await?;
+            let session = tenant.open().await?;
+            let stored = find(&session, &key).await?;
+            parts::warn(&parts::all(&session).await?, &key, stored.version_id);
             match (output.is_json(), format) {
                 (true, _) => exact(&stored.definition.to_string()),
                 (false, Format::Json) => {
@@ -135,6 +152,9 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
         }
         WorkflowCommand::Resume { key, tenant } => {
             set_state(&tenant.open().await?, &key, "active", output).await
+        }
+        WorkflowCommand::ResumePart { key, part, tenant } => {
+            parts::resume(&tenant.open().await?, &key, &part, output).await
         }
         WorkflowCommand::Schema => {
             exact(&serde_json::to_string_pretty(&json_schema(automation_actions::contracts()))?);

@@ -1,7 +1,7 @@
 //! Moving a run forward by one input.
 
 use super::nodes::{Asked, Walk};
-use super::{Command, RunEvent, RunState};
+use super::{Command, RunEvent, RunState, Watch};
 use crate::facts::Facts;
 use crate::retry::Ladder;
 use crate::workflow::Workflow;
@@ -18,6 +18,8 @@ pub struct Surroundings<'a> {
     pub ladder: &'a Ladder,
     /// Whether the workflow is paused: what is under way comes to its outcome, and nothing is begun.
     pub is_paused: bool,
+    /// Who is told of each node that is evaluated.
+    pub watch: &'a dyn Watch,
 }
 
 /// Moves a run forward by one input.

@@ -6,7 +6,7 @@ use crate::condition::Condition;
 use crate::event::{Event, RecordedEvent};
 use crate::facts::RunFacts;
 use crate::id::{EventId, EventKey, RunId};
-use crate::interpreter::{End, ReplayKey, Step, StepError, StepOutcome, Tries, Waits};
+use crate::interpreter::{End, ReplayKey, Step, StepError, StepOutcome, Tries, Unwatched, Waits};
 use crate::limits::Limits;
 use crate::retry::{RetryPolicy, Verdict};
 use crate::template::ValueTemplate;
@@ -175,7 +175,8 @@ fn step(
         now: start(),
         budget: &budget,
     };
-    let surroundings = Surroundings { facts, max_steps: 20, ladder: &ladder(), is_paused: false };
+    let surroundings =
+        Surroundings { facts, max_steps: 20, ladder: &ladder(), is_paused: false, watch: &Unwatched };
     advance(workflow, state, input, surroundings, now)
 }
 
@@ -478,7 +479,7 @@ fn paused_workflow_takes_an_answer_and_begins_nothing() {
         now: start(),
         budget: &budget,
     };
-    let paused = Surroundings { facts, max_steps: 20, ladder: &ladder, is_paused: true };
+    let paused = Surroundings { facts, max_steps: 20, ladder: &ladder, is_paused: true, watch: &Unwatched };
     let (output, vars) = (json!(7), Map::new());
     let answer = RunEvent::ActionCompleted { token: 0, node: 0, visit: 1, number: 1, output, vars };
     let (state, commands) = advance(&workflow, state, answer, paused, start());

@@ -4,7 +4,9 @@ mod advance;
 mod nodes;
 mod revive;
 mod state;
+mod watch;
 
 pub use advance::{Surroundings, advance};
 pub use revive::{NotRevivable, ReplayKey};
 pub use state::*;
+pub use watch::{Unwatched, Watch};

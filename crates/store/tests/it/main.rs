@@ -24,5 +24,6 @@ mod replaying_branches;
 mod row_level_security;
 mod scheduling;
 mod settling;
+mod suspecting;
 mod sweeping;
 mod world;

@@ -40,6 +40,8 @@ const ROWS: &str = "
       SELECT tenant_id, gen_random_uuid(), run_id, 1, workflow_id, version_id, 'http_status', '', '0123456789abcdef',
              event_id, run_key, now() FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO dead_letter_groups VALUES ('$T', '0123456789abcdef', 'ada', NULL, now(), 'ada');
+    INSERT INTO suspects SELECT '$T', run_id, 'node', workflow_id, version_id, 'call', true FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO suspended_parts SELECT '$T', version_id, 'node', 'call', workflow_id, run_id, 3 FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO audit_log VALUES ('$T', 1, now(), 'ada', 'dead_letter.discard', 'x', '{}',
                                   decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'));
 ";

@@ -1,7 +1,7 @@
 //! The database: whether it answers, its schema, what the fleet owes.
 
 use super::{Finding, lag, publishers};
-use automation_store::{Db, Scope, migration_status, partitions};
+use automation_store::{Db, Scope, migration_status, partitions, suspended_parts};
 use chrono::DateTime;
 use std::time::SystemTime;
 
@@ -19,6 +19,7 @@ pub(super) async fn findings(db: &Db) -> Vec<Finding> {
         Ok(lag) => findings.extend(lag::findings(&lag, DateTime::from(SystemTime::now()))),
         Err(error) => findings.push(Finding::wrong("wakeups", error.to_string(), "automation migrate")),
     }
+    findings.push(suspended(db).await);
     findings.push(publishers::finding(db).await);
     findings
 }
@@ -39,6 +40,19 @@ async fn migrations(db: &Db) -> Finding {
             "automation migrate",
         ),
         Err(error) => Finding::wrong("migrations", error.to_string(), "automation migrate"),
+    }
+}
+
+/// A part that is suspended is an author's to mend; until then its workflow does less than it says.
+async fn suspended(db: &Db) -> Finding {
+    match db.tx(Scope::Unscoped, suspended_parts::of_fleet).await {
+        Ok((0, _)) => Finding::well("suspended parts", "no part of a published workflow is suspended"),
+        Ok((count, age)) => Finding::wrong(
+            "suspended parts",
+            format!("{count} of published workflows, the first for {} s", age.as_secs()),
+            "automation workflow list --tenant <tenant>; docs/runbooks/suspended-parts.md",
+        ),
+        Err(error) => Finding::wrong("suspended parts", error.to_string(), "automation migrate"),
     }
 }
 

@@ -213,6 +213,13 @@ fn reason(one: &Judged) -> String {
         Verdict::PublishedLater => "first published after the event came".to_owned(),
         Verdict::ConditionFalse => "a condition does not hold".to_owned(),
         Verdict::Paused => "the workflow is paused".to_owned(),
+        Verdict::Suspended { since } => {
+            format!(
+                "suspended since {}, because processes died or hung over it: automation workflow show {}",
+                time(*since),
+                one.workflow
+            )
+        }
         Verdict::Once => format!("kept out by reentry once, \"{key}\" had been in{earlier}"),
         Verdict::StillIn => format!("kept out, a run of \"{key}\" was open{earlier}"),
         Verdict::Gap { until } => {

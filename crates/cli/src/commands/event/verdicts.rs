@@ -9,10 +9,12 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, RunId, TenantId, WorkflowId};
 use automation_domain::limits::Limits;
+use automation_domain::part::PartKind;
 use automation_domain::workflow::{Trigger, Workflow, parse_value};
 use automation_ingest::verdict::{self, KeptOut};
 use automation_store::enrolments::{self, Enrolment, EnrolmentKey};
 use automation_store::run_lists::{self, RunFilter, RunSummary};
+use automation_store::suspended_parts::{self, Suspended};
 use automation_store::workflows::{self, StoredWorkflow};
 use automation_store::{Error, PgConnection, contacts};
 use chrono::{DateTime, Utc};
@@ -58,6 +60,11 @@ pub enum Verdict {
     ConditionFalse,
     /// None: the workflow is paused.
     Paused,
+    /// None: the trigger, or the workflow's entry rules, are suspended because processes died or hung over them.
+    Suspended {
+        /// Since when.
+        since: DateTime<Utc>,
+    },
     /// None: its key was in before.
     Once,
     /// None: a run of its key was open.
@@ -81,6 +88,7 @@ impl Verdict {
             Self::PublishedLater => "published_later",
             Self::ConditionFalse => "condition_false",
             Self::Paused => "paused",
+            Self::Suspended { .. } => "suspended",
             Self::Once => "once",
             Self::StillIn => "still_in",
             Self::Gap { .. } => "gap",
@@ -116,6 +124,7 @@ struct Today<'a> {
     /// The versions that were published when the event came.
     then: BTreeMap<WorkflowId, i32>,
     known: BTreeMap<EnrolmentKey, Enrolment>,
+    suspended: Vec<Suspended>,
 }
 
 /// Looks at every published workflow.
@@ -158,7 +167,8 @@ pub async fn judge(
     let listeners = listeners(&compiled, tenant, recorded, &facts);
     let keys: Vec<EnrolmentKey> = listeners.iter().filter_map(|one| one.key.clone()).collect();
     let known = enrolments::read(connection, &keys).await?;
-    let today = Today { facts, runs: &runs, then, known };
+    let suspended = suspended_parts::list(connection).await?;
+    let today = Today { facts, runs: &runs, then, known, suspended };
     let judged: Vec<Judged> = listeners.iter().map(|listener| today.judge(listener)).collect();
     let told: Vec<RunId> = judged.iter().filter_map(|one| Some(one.verdict.run()?.run_id)).collect();
     let others = runs.iter().filter(|run| !told.contains(&run.run_id)).cloned().collect();
@@ -203,18 +213,33 @@ fn listeners<'a>(
 }
 
 impl Today<'_> {
+    /// Since when the trigger, or the entry rules behind it, are suspended.
+    fn suspended_since(&self, stored: &StoredWorkflow, trigger: &Trigger) -> Option<DateTime<Utc>> {
+        let meets = |one: &&Suspended| {
+            one.part.version_id == stored.version_id
+                && match one.part.kind {
+                    PartKind::Trigger => one.part.id == trigger.id,
+                    PartKind::Enrolment => true,
+                    PartKind::Node => false,
+                }
+        };
+        self.suspended.iter().find(meets).map(|one| one.suspended_at)
+    }
+
     fn judge(&self, Listener { stored, workflow, trigger, key }: &Listener<'_>) -> Judged {
         let is_its = |run: &&RunSummary| run.workflow_id == stored.workflow_id && run.trigger == trigger.id;
         let run = self.runs.iter().find(is_its);
         let entries = entry::of(workflow, trigger, &self.facts);
         let version_then = self.then.get(&stored.workflow_id).copied();
         let enrolment = key.as_ref().and_then(|key| self.known.get(key));
-        let verdict = match run {
-            Some(run) => Verdict::Started(Box::new(run.clone())),
-            None if version_then.is_none() => Verdict::PublishedLater,
-            None if entries.iter().any(|entry| !entry.holds) => Verdict::ConditionFalse,
-            None if stored.state == "paused" => Verdict::Paused,
-            None => by_rules(workflow, enrolment, self.facts.now),
+        let suspended_since = self.suspended_since(stored, trigger);
+        let verdict = match (run, suspended_since) {
+            (Some(run), _) => Verdict::Started(Box::new(run.clone())),
+            (None, _) if version_then.is_none() => Verdict::PublishedLater,
+            (None, Some(since)) => Verdict::Suspended { since },
+            (None, None) if entries.iter().any(|entry| !entry.holds) => Verdict::ConditionFalse,
+            (None, None) if stored.state == "paused" => Verdict::Paused,
+            (None, None) => by_rules(workflow, enrolment, self.facts.now),
         };
         let latest = enrolment.and_then(|enrolment| enrolment.run_id);
         Judged {

@@ -1,7 +1,7 @@
 //! Branches: the first case that holds is taken.
 
 use super::{Onward, Walk};
-use crate::interpreter::StepOutcome;
+use crate::interpreter::{StepError, StepOutcome};
 use crate::workflow::{Case, Node, NodeIndex};
 use serde_json::{Value, json};
 
@@ -13,7 +13,8 @@ impl Walk<'_> {
         visit: u32,
         cases: &[Case],
         otherwise: Option<NodeIndex>,
-    ) -> Onward {
+    ) -> Result<Onward, StepError> {
+        self.surroundings.watch.take(&node.id)?;
         let mut looked_at = Vec::with_capacity(cases.len());
         let mut taken = ("else", otherwise);
         let facts = self.facts();
@@ -29,10 +30,11 @@ impl Walk<'_> {
                 break;
             }
         }
+        self.surroundings.watch.put_down();
         let (name, to) = taken;
         self.state.steps.entry(node.id.clone()).or_default().case = Some(name.to_owned());
         let detail = json!({ "case": name, "cases": Value::Array(looked_at) });
         self.log(&node.id, "branch", visit, StepOutcome::Completed, detail);
-        Onward::To(to)
+        Ok(Onward::To(to))
     }
 }

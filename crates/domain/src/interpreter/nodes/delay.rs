@@ -3,7 +3,7 @@
 use super::{Onward, Walk};
 use crate::duration;
 use crate::interpreter::{Command, StepError, StepOutcome, Token, Waits};
-use crate::template::ValueTemplate;
+use crate::template::{RenderError, ValueTemplate};
 use crate::workflow::{Node, NodeIndex};
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::{Value, json};
@@ -19,10 +19,16 @@ impl Walk<'_> {
         visit: u32,
         duration: &ValueTemplate,
     ) -> Onward {
-        let rendered = match duration.render(&self.facts()) {
+        let watch = self.surroundings.watch;
+        let rendered = watch.take(&node.id).and_then(|()| {
+            let error = |error: RenderError| StepError { code: error.code, message: error.message };
+            let rendered = duration.render(&self.facts()).map_err(error);
+            watch.put_down();
+            rendered
+        });
+        let rendered = match rendered {
             Ok(rendered) => rendered,
             Err(error) => {
-                let error = StepError { code: error.code, message: error.message };
                 self.fail_step(token, node, visit, error, None);
                 return Onward::Stays;
             }

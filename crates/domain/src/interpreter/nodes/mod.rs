@@ -104,7 +104,13 @@ impl Walk<'_> {
         match &node.kind {
             NodeKind::Action { .. } => self.ask(token, index, node, visit),
             NodeKind::Delay { duration } => self.delay(token, index, node, visit, duration),
-            NodeKind::Branch { cases, otherwise } => self.branch(node, visit, cases, *otherwise),
+            NodeKind::Branch { cases, otherwise } => match self.branch(node, visit, cases, *otherwise) {
+                Ok(onward) => onward,
+                Err(error) => {
+                    self.fail_step(token, node, visit, error, None);
+                    Onward::Stays
+                }
+            },
             NodeKind::Stop => {
                 self.log(&node.id, "stop_workflow", visit, StepOutcome::Completed, Value::Null);
                 self.end(End::Completed);

@@ -1,0 +1,164 @@
+//! Parts of workflows that are evaluated no more, because processes died or hung over them.
+
+use crate::Error;
+use crate::audit::{self, Deed};
+use crate::suspects::Suspect;
+use crate::tenants::touch;
+use automation_domain::id::{TenantId, VersionId, WorkflowId};
+use automation_domain::part::{Part, PartKind};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A suspended part.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Suspended {
+    /// Whose workflow.
+    pub tenant_id: TenantId,
+    /// The part.
+    pub part: Part,
+    /// The event or run over which the last process died.
+    pub subject: Uuid,
+    /// How many processes died of it.
+    pub deaths: i32,
+    /// Since when.
+    pub suspended_at: DateTime<Utc>,
+}
+
+/// Nodes that are suspended, by version.
+pub type Nodes = BTreeMap<VersionId, Arc<BTreeSet<String>>>;
+
+/// Suspends the part of a suspect, and moves the tenant's catalogue version; whether it was not suspended before. Role
+/// worker, the tenant in scope.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn suspend(connection: &mut PgConnection, suspect: &Suspect) -> Result<bool, Error> {
+    let Some(part) = &suspect.part else { return Ok(false) };
+    let (tenant, subject) = suspect.subject;
+    Ok(sqlx::query_scalar("SELECT suspend_part($1, $2, $3, $4, $5)")
+        .bind(tenant.0)
+        .bind(subject)
+        .bind(part.kind.as_str())
+        .bind(part.version_id.0)
+        .bind(&part.id)
+        .fetch_one(connection)
+        .await?)
+}
+
+/// The suspended parts of the tenants in scope; roles api and worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database, or an unreadable row.
+pub async fn list(connection: &mut PgConnection) -> Result<Vec<Suspended>, Error> {
+    let rows = sqlx::query(
+        "SELECT * FROM suspended_parts ORDER BY tenant_id, workflow_id, version_id, kind, part_id",
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(suspended).collect()
+}
+
+/// The suspended nodes of all tenants; role worker.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn nodes(connection: &mut PgConnection) -> Result<Nodes, Error> {
+    let rows: Vec<(Uuid, String)> =
+        sqlx::query_as("SELECT version_id, node_id FROM suspended_nodes()").fetch_all(connection).await?;
+    let mut nodes: BTreeMap<VersionId, BTreeSet<String>> = BTreeMap::new();
+    for (version, node) in rows {
+        nodes.entry(VersionId(version)).or_default().insert(node);
+    }
+    Ok(nodes.into_iter().map(|(version, nodes)| (version, Arc::new(nodes))).collect())
+}
+
+/// How many parts of published versions are suspended in the whole fleet, and for how long the first has been; roles
+/// scheduler and operator.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn of_fleet(connection: &mut PgConnection) -> Result<(i64, Duration), Error> {
+    let (count, since, now): (i64, Option<DateTime<Utc>>, DateTime<Utc>) =
+        sqlx::query_as("SELECT s.count, s.since, now() FROM fleet_suspended() AS s")
+            .fetch_one(connection)
+            .await?;
+    let age = since.and_then(|since| now.signed_duration_since(since).to_std().ok()).unwrap_or_default();
+    Ok((count, age))
+}
+
+/// Lifts the suspension of a part and forgets what is held against it, so that it is evaluated again; `false` when it was
+/// not suspended. The deed goes to the audit log. Role api.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn lift(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    part: &Part,
+    who: &str,
+) -> Result<bool, Error> {
+    let lifted = sqlx::query(
+        "DELETE FROM suspended_parts WHERE tenant_id = $1 AND version_id = $2 AND kind = $3 AND part_id = $4",
+    )
+    .bind(tenant.0)
+    .bind(part.version_id.0)
+    .bind(part.kind.as_str())
+    .bind(&part.id)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if lifted == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "DELETE FROM suspects WHERE tenant_id = $1 AND version_id = $2 AND kind = $3 AND part_id = $4",
+    )
+    .bind(tenant.0)
+    .bind(part.version_id.0)
+    .bind(part.kind.as_str())
+    .bind(&part.id)
+    .execute(&mut *connection)
+    .await?;
+    touch(connection, tenant).await?;
+    let deed = Deed {
+        actor: who.to_owned(),
+        action: "workflow.resume_part",
+        subject: format!("workflow {}", part.workflow_id),
+        detail: json!({ "version_id": part.version_id, "kind": part.kind.as_str(), "id": part.id }),
+    };
+    audit::append(connection, tenant, &[deed]).await?;
+    Ok(true)
+}
+
+fn suspended(row: &PgRow) -> Result<Suspended, Error> {
+    let (kind, version): (String, Uuid) = (row.try_get("kind")?, row.try_get("version_id")?);
+    let kind = PartKind::parse(&kind).ok_or_else(|| Error::Unreadable {
+        table: "suspended_parts",
+        column: "kind",
+        id: version.to_string(),
+        reason: format!("{kind} is not a kind of part"),
+    })?;
+    Ok(Suspended {
+        tenant_id: TenantId(row.try_get("tenant_id")?),
+        part: Part {
+            workflow_id: WorkflowId(row.try_get("workflow_id")?),
+            version_id: VersionId(version),
+            kind,
+            id: row.try_get("part_id")?,
+        },
+        subject: row.try_get("subject")?,
+        deaths: row.try_get("deaths")?,
+        suspended_at: row.try_get("suspended_at")?,
+    })
+}
