@@ -2,7 +2,7 @@
 
 use super::find;
 use crate::exit;
-use crate::output::{Output, time};
+use crate::output::{Output, note, time};
 use crate::session::{Session, actor};
 use automation_domain::id::VersionId;
 use automation_domain::part::{Part, PartKind};
@@ -25,14 +25,14 @@ pub(super) fn names(all: &[Suspended], version: VersionId) -> Vec<String> {
 /// definition's.
 pub(super) fn warn(all: &[Suspended], key: &str, version: VersionId) {
     for one in of(all, version) {
-        eprintln!(
+        note(format!(
             "warning: {} of {key} is suspended since {}: {} processes died or hung while they evaluated it\n  \
              next: publish a version that mends it, or: automation workflow resume-part {key} {}",
             one.part,
             time(one.suspended_at),
             one.deaths,
             name(&one.part)
-        );
+        ));
     }
 }
 
