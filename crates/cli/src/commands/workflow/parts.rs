@@ -25,14 +25,18 @@ pub(super) fn names(all: &[Suspended], version: VersionId) -> Vec<String> {
 /// definition's.
 pub(super) fn warn(all: &[Suspended], key: &str, version: VersionId) {
     for one in of(all, version) {
-        note(format!(
-            "warning: {} of {key} is suspended since {}: {} processes died or hung while they evaluated it\n  \
-             next: publish a version that mends it, or: automation workflow resume-part {key} {}",
-            one.part,
-            time(one.suspended_at),
-            one.deaths,
-            name(&one.part)
-        ));
+        note(vec![
+            format!(
+                "warning: {} of {key} is suspended since {}: {} processes died or hung while they evaluated it",
+                one.part,
+                time(one.suspended_at),
+                one.deaths
+            ),
+            format!(
+                "  next: publish a version that mends it, or: automation workflow resume-part {key} {}",
+                name(&one.part)
+            ),
+        ]);
     }
 }
 
