@@ -40,12 +40,15 @@ choose_image() { # forward|back
 
 prepare() {
     docker compose up --detach --wait postgres rabbitmq
+    # Those of before are of the image of before.
+    docker compose rm --force postgres-setup rabbitmq-setup migrate
     for job in postgres-setup rabbitmq-setup migrate; do
         docker compose run --rm --no-deps -T "$job" || die "$job failed: no role was replaced, what ran goes on"
     done
 }
 
-# Replicas are added with --no-recreate, which leaves those that run as they are.
+# Replicas are added with --no-recreate, which leaves those that run as they are. Not with --no-deps: what a replica depends on is part
+# of what Compose knows it by, and a later `up` would make all of them anew.
 replace() { # service
     # Dead ones would be started again as they are.
     docker compose rm --force "$1" >/dev/null
@@ -53,13 +56,13 @@ replace() { # service
     older=$(docker compose ps --quiet "$1")
     for former in $older; do count=$((count + 1)); done
     for former in $older; do
-        docker compose up --detach --no-deps --no-recreate --scale "$1=$((count + 1))" "$1"
+        docker compose up --detach --no-recreate --scale "$1=$((count + 1))" "$1"
         await_ready "$1" "$older"
         docker stop "$former" >/dev/null
         docker rm --volumes "$former" >/dev/null
     done
     # As many as the file says.
-    docker compose up --detach --no-deps --no-recreate "$1"
+    docker compose up --detach --no-recreate "$1"
     await_ready "$1" "$older"
 }
 

@@ -132,7 +132,9 @@ before=$(now)
 quietly sh deploy/roll-out.sh back
 all_are automation-walk:older "going back"
 say "  longest pause between two events: $(pause "$before" "$(now)") s"
+running=$(roles)
 quietly docker compose up --detach
+[ "$(roles)" = "$running" ] || fail "an up with nothing to change has made processes anew"
 all_are automation-walk:older "an up of the older version"
 before=$(now)
 quietly sh deploy/roll-out.sh
