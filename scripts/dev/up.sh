@@ -53,7 +53,7 @@ example_once() {
 follow() {
     local role gone=" " tail_pid
     step "Following the logs; Ctrl-C stops everything (--detach leaves it running)"
-    tail -n 0 -F "$STATE"/log/{ingest,executor,scheduler}.log &
+    tail -n 0 -F "$STATE"/log/{door,ingest,executor,scheduler}.log &
     tail_pid=$!
     trap 'trap - INT TERM; kill "$tail_pid" 2>/dev/null || true; down; exit 0' INT TERM
     while roles_live; do

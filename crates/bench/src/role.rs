@@ -118,7 +118,12 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
 fn requests(allow: Option<AllowEntry>) -> Requests {
     let defaults = Requests::default();
     let allow = AllowList::new(allow.into_iter().collect());
-    Requests { per_host: defaults.at_once, outbound: Outbound { allow, ..Outbound::default() }, ..defaults }
+    Requests {
+        per_tenant: defaults.at_once,
+        per_host: 2 * defaults.at_once,
+        outbound: Outbound { allow, ..Outbound::default() },
+        ..defaults
+    }
 }
 
 /// Who logs in by a URL of the broker.

@@ -85,7 +85,9 @@ fn note_payments() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_call_replayed_a_thousand_times_at_once_makes_one_run() -> anyhow::Result<()> {
-    let door = Door::open_with(|config| automation_door::Config { requests: 2_000, ..config }).await?;
+    let roomy =
+        |config| automation_door::Config { requests: 2_000, per_peer: 2_000, per_tenant: 2_000, ..config };
+    let door = Door::open_with(roomy).await?;
     door.engine.apply(note_payments()).await?;
     let hook = create(&door, "billing", &["--header", "X-Topic"])?;
     let at = now();

@@ -14,7 +14,17 @@ pub(crate) use target::Target;
 
 use automation_domain::outbound::AllowList;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+/// Host and port that a request to this URL is counted by, in the one form that the guard connects to: any spelling of an
+/// address or a name, and the port that a scheme implies. `None` for what the guard refuses to read.
+pub fn destination(url: &str) -> Option<String> {
+    let target = Target::parse(url).ok()?;
+    Some(match target.address().map(|address| address.to_canonical()) {
+        Some(address) => SocketAddr::new(address, target.port()).to_string(),
+        None => format!("{}:{}", target.name(), target.port()),
+    })
+}
 
 /// Decides about URLs and addresses.
 #[derive(Debug)]
@@ -111,6 +121,41 @@ mod tests {
     fn resolved(guard: &Guard, host: &str, port: Option<u16>, addresses: &[&str]) -> bool {
         let addresses: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
         guard.check_resolved(host, port, &addresses).is_ok()
+    }
+
+    #[test]
+    fn a_destination_is_counted_once_however_it_is_written() {
+        for (urls, expected) in [
+            (
+                &[
+                    "https://crm.example.com/v1/contacts?id=7",
+                    "https://CRM.Example.com:443",
+                    "https://crm.example.com.",
+                    "https://ｃrm.example.com/#top",
+                    "http://crm.example.com:443/",
+                ][..],
+                "crm.example.com:443",
+            ),
+            (&["http://bücher.example", "http://xn--bcher-kva.example:80/"], "xn--bcher-kva.example:80"),
+            (
+                &["http://8.8.8.8/", "http://0x08080808", "http://8.8.2056:80", "http://[::ffff:8.8.8.8]"],
+                "8.8.8.8:80",
+            ),
+            (
+                &[
+                    "https://[2606:4700::1]/",
+                    "https://[2606:4700:0:0:0:0:0:1]:443",
+                    "https://[2606:4700::0001]",
+                ],
+                "[2606:4700::1]:443",
+            ),
+            (&["https://crm.example.com:8443"], "crm.example.com:8443"),
+        ] {
+            for url in urls {
+                assert_eq!(destination(url).as_deref(), Some(expected), "{url}");
+            }
+        }
+        assert_eq!(destination("http://user:secret@crm.example.com"), None);
     }
 
     #[test]

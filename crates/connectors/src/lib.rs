@@ -10,7 +10,7 @@ mod http;
 mod mask;
 
 pub use authorization::{Authorization, UnusableSecret};
-pub use guard::{Refusal, Resolve, Resolved, SystemResolver};
+pub use guard::{Refusal, Resolve, Resolved, SystemResolver, destination};
 
 use automation_domain::effect::{Attempt, Request};
 use automation_domain::limits::Limits;

@@ -15,16 +15,6 @@ pub enum Request {
     Http(HttpRequest),
 }
 
-impl Request {
-    /// Whom it goes to, as host and port are written in it: what traffic is counted by.
-    pub fn destination(&self) -> &str {
-        let Self::Http(HttpRequest { url, .. }) = self;
-        let after = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        let authority = after.split(['/', '?', '#']).next().unwrap_or(after);
-        authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-    }
-}
-
 /// An HTTP request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct HttpRequest {
@@ -101,31 +91,4 @@ pub struct Response {
     /// Whether more of the body was left out.
     #[serde(default)]
     pub truncated: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn destination_is_host_and_port_alone() {
-        for (url, expected) in [
-            ("https://crm.example.com/v1/contacts?id=7", "crm.example.com"),
-            ("http://user:secret@crm.example.com:8080#top", "crm.example.com:8080"),
-            ("http://[::1]:99?x", "[::1]:99"),
-            ("https://a.example", "a.example"),
-        ] {
-            let request = Request::Http(HttpRequest {
-                method: "GET".to_owned(),
-                url: url.to_owned(),
-                headers: Vec::new(),
-                body: None,
-                credential: None,
-                timeout_ms: 1_000,
-                redirects: 0,
-                save: BTreeMap::new(),
-            });
-            assert_eq!(request.destination(), expected);
-        }
-    }
 }

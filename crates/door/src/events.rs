@@ -3,6 +3,7 @@
 //! A request is accepted as a whole or not at all: when one event of a batch is refused, none is published, and the
 //! answer says of each what is wrong.
 
+use crate::peer::Peer;
 use crate::problem::{EventError, Problem};
 use crate::reading::{self, Incoming, Mode};
 use crate::{Door, body, coding};
@@ -13,6 +14,7 @@ use automation_domain::event::envelope::Refusal;
 use automation_domain::grant::{allows, api_key_publisher};
 use automation_domain::limits::Limits;
 use automation_store::api_keys::KeyHolder;
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -22,10 +24,17 @@ use std::time::Instant;
 /// Longest key that a caller may give its request, in bytes.
 const MOST_IDEMPOTENCY_KEY_BYTES: usize = 256;
 
-pub(crate) async fn receive(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn receive(
+    State(door): State<Arc<Door>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
-    let holder = door.keys.holder(&door.db, headers).await?;
+    let unproven = door.pools.enter(peer, None)?;
+    let holder = door.keys.holder(&door.db, (&door.questions, peer), headers).await?;
+    let _place = door.pools.admit(peer, holder.tenant_id)?;
+    drop(unproven);
     check_idempotency_key(headers)?;
     let follows_schemas = follows_schemas(parts.uri.query())?;
     // One before anything is read: whoever sends too much is not read at all.
@@ -33,7 +42,8 @@ pub(crate) async fn receive(State(door): State<Arc<Door>>, request: Request) -> 
     door.rates.take(&key, 1, Instant::now()).map_err(Problem::rate_limited)?;
     coding::check(headers)?;
     let mode = Mode::of(headers)?;
-    let bytes = body::read(headers, body, mode.limit(&door.config.limits)).await?;
+    let bytes =
+        body::read(headers, body, mode.limit(&door.config.limits), door.config.bytes_per_second).await?;
     let read = reading::read(mode, headers, bytes, &holder.tenant, &door.config.limits)?;
     let (mut events, mut errors) = (Vec::with_capacity(read.len()), Vec::new());
     for (index, outcome) in read.into_iter().enumerate() {
@@ -52,7 +62,7 @@ pub(crate) async fn receive(State(door): State<Arc<Door>>, request: Request) -> 
         return Err(refused(mode, errors, &door.config.limits));
     }
     door.rates.take(&key, events.len().saturating_sub(1), Instant::now()).map_err(Problem::rate_limited)?;
-    door.publish(&api_key_publisher(&holder.name), events).await
+    door.publish(holder.tenant_id, &api_key_publisher(&holder.name), events).await
 }
 
 /// What ingest will check of events from this key, and what it cannot: that a key speaks for its tenant alone.

@@ -2,6 +2,7 @@
 //!
 //! Whoever cannot prove who it is gets the same answer, whether there is such a webhook or not.
 
+use crate::peer::Peer;
 use crate::problem::{EventError, Problem};
 use crate::reading::{Form, Incoming};
 use crate::signature::{self, Signed};
@@ -15,6 +16,7 @@ use automation_domain::id::{CredentialId, HookSecretId, TenantId};
 use automation_service_kit::ids;
 use automation_store::hooks::{self, CalledHook, HookSecret};
 use automation_vault::{KeyRing, Place, Sealed, Zeroizing};
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
@@ -92,6 +94,7 @@ struct Delivery {
 
 pub(crate) async fn receive(
     State(door): State<Arc<Door>>,
+    Extension(peer): Extension<Peer>,
     hook: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -104,15 +107,20 @@ pub(crate) async fn receive(
     let (parts, body) = request.into_parts();
     let limit =
         body::BodyLimit { code: "event_too_large", field: "event", bytes: door.config.limits.event_bytes };
-    let bytes = body::read(&parts.headers, body, limit).await?;
     let hook_id = hook.ok().and_then(|Path(text)| HookId::parse(&text));
-    let (remembered, delivery) = proven(&door, secrets, hook_id.as_ref(), &parts.headers, &bytes).await?;
+    // A signature is over the body, so that it has to be read before anything is proven.
+    let unproven = door.pools.enter(peer, hook_id.as_ref().map(HookId::as_str))?;
+    let bytes = body::read(&parts.headers, body, limit, door.config.bytes_per_second).await?;
+    let (remembered, delivery) =
+        proven(&door, peer, secrets, hook_id.as_ref(), &parts.headers, &bytes).await?;
     let called = &remembered.called;
+    let _place = door.pools.admit(peer, called.tenant_id)?;
+    drop(unproven);
     let hook_id = &called.hook.hook_id;
     door.rates.take(hook_id.as_str(), 1, Instant::now()).map_err(Problem::rate_limited)?;
     coding::check(&parts.headers)?;
     let incoming = read(&door, called, &delivery, &parts, &bytes)?;
-    let answer = door.publish(&hook_publisher(&called.hook.name), vec![incoming]).await?;
+    let answer = door.publish(called.tenant_id, &hook_publisher(&called.hook.name), vec![incoming]).await?;
     if !remembered.noted.swap(true, Ordering::Relaxed)
         && let Err(error) = hooks::used(&door.db, hook_id).await
     {
@@ -127,6 +135,7 @@ pub(crate) async fn receive(
 /// twice, with one question in between, whether the webhook is remembered, known or not there at all.
 async fn proven(
     door: &Door,
+    peer: Peer,
     secrets: &Secrets,
     hook_id: Option<&HookId>,
     headers: &HeaderMap,
@@ -151,7 +160,7 @@ async fn proven(
                 };
                 Ok::<_, automation_store::Error>(called.map(remember))
             };
-            door.hooks.ask(hook_id, begun, question).await.map_err(|error| {
+            door.hooks.ask((&door.questions, peer), hook_id, begun, question).await.map_err(|error| {
                 tracing::warn!(%error, "a webhook cannot be looked up");
                 Problem::unavailable("database_unavailable", "the webhook cannot be looked up at the moment")
             })?

@@ -1,8 +1,10 @@
 //! Who shows a key.
 
 use crate::memory::Memory;
+use crate::peer::Peer;
 use crate::problem::Problem;
 use automation_domain::api_key::ApiKey;
+use automation_service_kit::turns::Turns;
 use automation_store::Db;
 use automation_store::api_keys::{self, KeyHolder};
 use axum::http::{HeaderMap, header};
@@ -14,13 +16,18 @@ pub(crate) type Keys = Memory<[u8; 32], KeyHolder>;
 
 impl Keys {
     /// The holder of the key in `Authorization: Bearer …`.
-    pub(crate) async fn holder(&self, db: &Db, headers: &HeaderMap) -> Result<Arc<KeyHolder>, Problem> {
+    pub(crate) async fn holder(
+        &self,
+        db: &Db,
+        turn: (&Arc<Turns<Peer>>, Peer),
+        headers: &HeaderMap,
+    ) -> Result<Arc<KeyHolder>, Problem> {
         let Some(key) = bearer(headers) else { return Err(Problem::unauthorized()) };
         let (hash, now) = (key.hash(), Instant::now());
         if let Some(holder) = self.believed(&hash, now) {
             return Ok(holder);
         }
-        match self.ask(&hash, now, async || api_keys::holder(db, hash).await).await {
+        match self.ask(turn, &hash, now, async || api_keys::holder(db, hash).await).await {
             Ok(holder) => holder.ok_or_else(Problem::unauthorized),
             Err(error) => {
                 tracing::warn!(%error, "an API key cannot be looked up");

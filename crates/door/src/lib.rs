@@ -12,6 +12,8 @@ mod hooks;
 mod keys;
 mod memory;
 mod middleware;
+mod peer;
+mod pools;
 mod problem;
 mod publish;
 mod rate;
@@ -23,29 +25,37 @@ use anyhow::Context;
 use automation_broker::publisher::{Publisher, PublisherConfig};
 use automation_domain::event::admission::BrokerUsers;
 use automation_domain::hook::HookId;
+use automation_domain::id::TenantId;
 use automation_domain::limits::Limits;
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::{counter, meter, observe_connections};
+use automation_service_kit::turns::Turns;
 use automation_store::{Db, DbRole, PoolSize};
 use automation_vault::KeyRing;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
+use ipnet::IpNet;
 use opentelemetry::metrics::Counter;
 use problem::Problem;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Connections to the database: each request needs one for a moment, if its key is not remembered.
-const DATABASE_CONNECTIONS: u32 = 4;
+/// Questions to the database at the same time: when a thousand ask the same, the first answer is everybody's.
+const QUESTIONS: usize = 4;
+/// Of these, for one peer: who guesses keys does not hold up who has one.
+const QUESTIONS_PER_PEER: usize = 2;
+/// Connections to the database: for questions, and for notes of what was used.
+const DATABASE_CONNECTIONS: u32 = 6;
 /// Longest wait for one of them.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages that wait for their confirms at the same time, each on a channel of its own.
 const LANES: usize = 8;
+/// Of these, for one tenant.
+const LANES_PER_TENANT: usize = 4;
 /// Longest wait for a channel, and for confirms: shorter than a client's patience.
 const BROKER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -70,8 +80,16 @@ pub struct Config {
     pub events_per_second: u32,
     /// Events that it may publish at once.
     pub burst: u32,
-    /// Requests under way at once; beyond it, 503.
+    /// Requests under way at once of callers who have proved nothing, and again of those who have; beyond it, 503.
     pub requests: usize,
+    /// Of these, of one address (IPv6: of one /64); beyond it, 429.
+    pub per_peer: usize,
+    /// Of these, of one tenant, and calls of one webhook; beyond it, 429.
+    pub per_tenant: usize,
+    /// How fast a body comes at least, on average and after a few seconds.
+    pub bytes_per_second: u32,
+    /// Networks of proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
     /// Longest time for a request, from its headers to the answer.
     pub timeout: Duration,
     /// What secrets of webhooks are encrypted with; without it, webhooks are answered 503.
@@ -87,7 +105,10 @@ struct Door {
     hooks: memory::Memory<HookId, hooks::RememberedHook>,
     secrets: Option<hooks::Secrets>,
     rates: rate::Rates,
-    slots: Semaphore,
+    proxies: peer::Proxies,
+    pools: pools::Pools,
+    questions: Arc<Turns<peer::Peer>>,
+    lanes: Arc<Turns<TenantId>>,
     requests: Counter<u64>,
     accepted: Counter<u64>,
 }
@@ -112,7 +133,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let (watched, stop) = (door.db.clone(), drain.clone());
     let watching = tokio::spawn(async move { database.watch(stop, || watched.ping()).await });
     let connecting = tokio::spawn(door.publisher.clone().keep_connected(drain.clone()));
-    server::serve(listener, router(door.clone()), door.config.timeout, drain).await;
+    server::serve(listener, door.clone(), drain).await;
     // Both end with the drain.
     watching.await?;
     connecting.await?;
@@ -149,7 +170,14 @@ impl Door {
             hooks: memory::Memory::default(),
             secrets: config.keys.clone().map(hooks::Secrets::new).transpose()?,
             rates: rate::Rates::new(config.events_per_second, config.burst),
-            slots: Semaphore::new(config.requests),
+            proxies: peer::Proxies::new(config.trusted_proxies.clone()),
+            pools: pools::Pools::new(pools::Sizes {
+                whole: config.requests,
+                per_peer: config.per_peer,
+                per_tenant: config.per_tenant,
+            }),
+            questions: Turns::new(QUESTIONS, QUESTIONS_PER_PEER),
+            lanes: Turns::new(LANES, LANES_PER_TENANT),
             requests: meter().u64_counter("http.requests").with_description("Requests, by status").build(),
             accepted: counter("http.events", "Events accepted over HTTP"),
             config,

@@ -1,21 +1,19 @@
 //! What the database said lately: believed for some seconds, and asked for by few at a time.
 
+use crate::peer::Peer;
+use automation_service_kit::turns::Turns;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
 
 /// How long what the database said is believed: that is how long what was revoked or deleted may still work.
 const BELIEVED: Duration = Duration::from_secs(5);
 /// Most that is remembered.
 const REMEMBERED: usize = 10_000;
-/// Questions to the database at the same time: when a thousand ask the same, the first answer is everybody's.
-const QUESTIONS: usize = 4;
 
 /// Answers by what was asked. Only what there is is remembered, so nobody can fill it with guesses.
 pub(crate) struct Memory<K, V> {
     known: Mutex<BTreeMap<K, Answer<V>>>,
-    questions: Semaphore,
 }
 
 struct Answer<V> {
@@ -25,7 +23,7 @@ struct Answer<V> {
 
 impl<K, V> Default for Memory<K, V> {
     fn default() -> Self {
-        Self { known: Mutex::new(BTreeMap::new()), questions: Semaphore::new(QUESTIONS) }
+        Self { known: Mutex::new(BTreeMap::new()) }
     }
 }
 
@@ -37,15 +35,15 @@ impl<K: Ord + Clone, V> Memory<K, V> {
         (now.saturating_duration_since(answer.at) < BELIEVED).then(|| answer.value.clone())
     }
 
-    /// Asks the database, unless somebody got an answer since this moment.
+    /// Asks the database when it is the peer's turn, unless somebody got an answer since this moment.
     pub(crate) async fn ask<E>(
         &self,
+        (turns, peer): (&Arc<Turns<Peer>>, Peer),
         key: &K,
         since: Instant,
         question: impl AsyncFnOnce() -> Result<Option<V>, E>,
     ) -> Result<Option<Arc<V>>, E> {
-        // The semaphore is never closed.
-        let _turn = self.questions.acquire().await;
+        let _turn = turns.wait(peer).await;
         if let Some(value) = self.answered(key, since) {
             return Ok(Some(value));
         }
@@ -78,11 +76,13 @@ impl<K: Ord + Clone, V> Memory<K, V> {
 mod tests {
     use super::*;
     use std::convert::Infallible;
+    use std::net::Ipv4Addr;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     async fn ask(memory: &Memory<u8, u8>, key: u8, since: Instant, answer: Option<u8>) -> Option<u8> {
         let question = async || Ok::<_, Infallible>(answer);
-        let Ok(answer) = memory.ask(&key, since, question).await;
+        let turn = (&Turns::new(1, 1), Peer::of(Ipv4Addr::LOCALHOST.into()));
+        let Ok(answer) = memory.ask(turn, &key, since, question).await;
         answer.map(|value| *value)
     }
 
@@ -104,9 +104,10 @@ mod tests {
     #[tokio::test]
     async fn of_many_that_ask_the_same_at_once_few_ask_the_database() {
         let (memory, asked) = (Memory::<u8, u8>::default(), AtomicUsize::new(0));
-        let since = Instant::now();
+        let (since, turns) = (Instant::now(), Turns::new(4, 4));
+        let peer = Peer::of(Ipv4Addr::LOCALHOST.into());
         let all = (0..1_000).map(|_| {
-            memory.ask(&1, since, async || {
+            memory.ask((&turns, peer), &1, since, async || {
                 asked.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 Ok::<_, Infallible>(Some(7))
@@ -114,6 +115,6 @@ mod tests {
         });
         let answers = futures_util::future::join_all(all).await;
         assert!(answers.iter().all(|answer| matches!(answer, Ok(Some(value)) if **value == 7)));
-        assert!(asked.load(Ordering::SeqCst) <= QUESTIONS);
+        assert!(asked.load(Ordering::SeqCst) <= 4);
     }
 }

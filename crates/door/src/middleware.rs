@@ -1,14 +1,16 @@
-//! Around every request: an id, a place among those under way, a deadline, and an answer even to a panic.
+//! Around every request: an id, who is at the other end, a deadline, and an answer even to a panic.
 
 use crate::Door;
 use crate::problem::Problem;
 use automation_service_kit::ids;
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
 use opentelemetry::KeyValue;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -16,23 +18,27 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that a caller may give its request, in bytes.
 const MOST_ID_BYTES: usize = 128;
 
-pub(crate) async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+/// The address at the other end of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connected(pub(crate) IpAddr);
+
+pub(crate) async fn guard(
+    State(door): State<Arc<Door>>,
+    Extension(Connected(address)): Extension<Connected>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = request_id(request.headers());
-    let response = match door.slots.try_acquire() {
-        Err(_) => {
-            Err(Problem::unavailable("overloaded", "as many requests are under way as are let in at once"))
+    let peer = door.proxies.peer(address, request.headers());
+    request.extensions_mut().insert(peer);
+    let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = match tokio::time::timeout(door.config.timeout, answering).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(_panic)) => {
+            tracing::error!(request.id = id, "a request panicked");
+            Err(Problem::internal())
         }
-        Ok(_slot) => {
-            let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
-            match tokio::time::timeout(door.config.timeout, answering).await {
-                Ok(Ok(response)) => Ok(response),
-                Ok(Err(_panic)) => {
-                    tracing::error!(request.id = id, "a request panicked");
-                    Err(Problem::internal())
-                }
-                Err(_elapsed) => Err(Problem::unavailable("timeout", "the request took too long")),
-            }
-        }
+        Err(_elapsed) => Err(Problem::unavailable("timeout", "the request took too long")),
     };
     let mut response = match response {
         Ok(mut response) => match response.extensions_mut().remove::<Problem>() {

@@ -116,6 +116,18 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many events", detail).retry_after(wait)
     }
 
+    /// One party has its share of what is let in at once.
+    pub(crate) fn too_many_at_once(detail: String) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_at_once", "Too many requests at once", detail)
+            .retry_after(Duration::from_secs(1))
+    }
+
+    /// The body comes more slowly than is waited for.
+    pub(crate) fn body_too_slow(bytes_per_second: u32) -> Self {
+        let detail = format!("the body came at less than {bytes_per_second} bytes a second");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "The body does not come", detail)
+    }
+
     /// Something that this needs is away; nothing is known to have been accepted.
     pub(crate) fn unavailable(code: &str, detail: impl Into<String>) -> Self {
         Self::new(

@@ -7,6 +7,7 @@ use automation_broker::publisher::Message;
 use automation_broker::topology::EVENTS;
 use automation_domain::event::admission::ON_BEHALF_OF;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
+use automation_domain::id::TenantId;
 use automation_domain::limits::Limits;
 use automation_service_kit::ids;
 use axum::http::{StatusCode, header};
@@ -16,7 +17,12 @@ use std::collections::BTreeMap;
 
 impl Door {
     /// Publishes events on behalf of `publisher`; returns when the broker has all of them on disk.
-    pub(crate) async fn publish(&self, publisher: &str, events: Vec<Incoming>) -> Result<Response, Problem> {
+    pub(crate) async fn publish(
+        &self,
+        tenant: TenantId,
+        publisher: &str,
+        events: Vec<Incoming>,
+    ) -> Result<Response, Problem> {
         let count = events.len();
         let unavailable = || {
             Problem::unavailable(
@@ -28,6 +34,7 @@ impl Door {
             .into_iter()
             .map(|packed| packed.into_message(&self.config.amqp_user, publisher))
             .collect();
+        let _turn = self.lanes.wait(tenant).await;
         if let Err(error) = self.publisher.publish_all(messages).await {
             tracing::warn!(%error, events = count, "events that came over HTTP are not confirmed");
             return Err(unavailable());

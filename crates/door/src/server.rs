@@ -1,9 +1,14 @@
-//! Accepting connections: bounded in number, in the time for their headers, and drained.
+//! Accepting connections: bounded in number, in all and for each peer, in the time for their headers, and drained.
 
-use axum::Router;
+use crate::Door;
+use crate::middleware::Connected;
+use crate::peer::Peer;
+use automation_service_kit::shares::{Full, Place, Shares};
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,29 +24,37 @@ const HEADERS_PATIENCE: Duration = Duration::from_secs(15);
 /// Pause after an accept that failed, because the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `drain` is cancelled; then requests under way have `patience` to be answered.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    patience: Duration,
-    drain: CancellationToken,
-) {
+/// Connections of one peer for each request that it may have under way: clients keep some that rest.
+const CONNECTIONS_PER_REQUEST: usize = 4;
+/// What a connection beyond its peer's share is told.
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Serves until `drain` is cancelled; then requests under way have the time of a request to be answered.
+pub(crate) async fn serve(listener: TcpListener, door: Arc<Door>, drain: CancellationToken) {
     let (places, connections) = (Arc::new(Semaphore::new(MOST_CONNECTIONS)), TaskTracker::new());
+    let (router, shares) = (crate::router(door.clone()), Shares::new(MOST_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
             () = drain.cancelled() => break,
             // The semaphore is never closed, so a place comes sooner or later.
             Ok(place) = places.clone().acquire_owned() => tokio::select! {
                 () = drain.cancelled() => break,
-                accepted = listener.accept() => accepted.map(|(stream, _peer)| (stream, place)),
+                accepted = listener.accept() => accepted.map(|(stream, address)| (stream, address.ip(), place)),
             },
         };
         match accepted {
-            Ok((stream, place)) => {
-                let (router, drain) = (router.clone(), drain.clone());
+            Ok((stream, address, place)) => {
+                let Ok(share) = share(&door, &shares, address) else {
+                    // It fits into the buffer of a new connection, so nobody waits for the peer to read it.
+                    let _sent = stream.try_write(REFUSAL);
+                    continue;
+                };
+                let router = router.clone().layer(Extension(Connected(address)));
+                let drain = drain.clone();
                 connections.spawn(async move {
                     serve_connection(stream, router, drain).await;
-                    drop(place);
+                    drop((place, share));
                 });
             }
             Err(error) => {
@@ -52,12 +65,21 @@ pub(crate) async fn serve(
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(patience, connections.wait()).await.is_err() {
+    if tokio::time::timeout(door.config.timeout, connections.wait()).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
             "some requests were not answered before the drain ended"
         );
     }
+}
+
+/// The peer's share of the connections; proxies have as many as they need, since their callers' requests are counted.
+fn share(door: &Door, shares: &Arc<Shares<Peer>>, address: IpAddr) -> Result<Place<Peer>, Full<Peer>> {
+    let most = match door.proxies.trusts(address) {
+        true => MOST_CONNECTIONS,
+        false => (door.config.per_peer * CONNECTIONS_PER_REQUEST).min(MOST_CONNECTIONS),
+    };
+    shares.take(vec![(Peer::of(address), most)])
 }
 
 async fn serve_connection(stream: TcpStream, router: Router, drain: CancellationToken) {

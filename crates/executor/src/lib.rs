@@ -16,6 +16,7 @@ mod claim;
 mod emit;
 mod inputs;
 mod letters;
+mod look_ups;
 mod metrics;
 mod outside;
 mod plan;
@@ -79,7 +80,9 @@ pub struct Config {
 pub struct Requests {
     /// Most of them at once. Default 256.
     pub at_once: usize,
-    /// Most of them to one host and port. Default 32.
+    /// Most of them of one tenant. Default 64.
+    pub per_tenant: usize,
+    /// Most of them to one host and port; half of these of one tenant. Default 32.
     pub per_host: usize,
     /// Where they may go, and what they may use up.
     pub outbound: Outbound,
@@ -89,7 +92,13 @@ pub struct Requests {
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { at_once: 256, per_host: 32, outbound: Outbound::default(), encryption_keys: None }
+        Self {
+            at_once: 256,
+            per_tenant: 64,
+            per_host: 32,
+            outbound: Outbound::default(),
+            encryption_keys: None,
+        }
     }
 }
 
@@ -111,7 +120,7 @@ pub(crate) struct Shared {
     pub(crate) database: Component,
     pub(crate) publisher: Publisher,
     pub(crate) outside: outside::Outside,
-    pub(crate) rooms: Arc<rooms::Rooms>,
+    pub(crate) rooms: rooms::Rooms,
     pub(crate) under_way: under_way::UnderWay,
     /// What nobody waits for until the process ends.
     pub(crate) background: TaskTracker,
@@ -145,7 +154,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let shared = Arc::new(Shared {
         publisher,
         outside: outside::Outside::new(&config)?,
-        rooms: rooms::Rooms::new(config.requests.at_once, config.requests.per_host),
+        rooms: rooms::Rooms::new(&config.requests),
         under_way,
         background: TaskTracker::new(),
         care: care::Care::new(db.clone()),

@@ -1,29 +1,45 @@
 //! The world outside: here requests leave, with the secrets of the credentials that they name.
 
 use crate::Config;
-use automation_connectors::{Authorization, Connectors};
+use crate::look_ups::{self, BoundedResolver};
+use automation_connectors::{Authorization, Connectors, SystemResolver};
 use automation_domain::effect::{Attempt, Outcome, Request};
 use automation_domain::id::TenantId;
 use automation_domain::interpreter::StepError;
 use automation_service_kit::ids;
+use automation_service_kit::turns::Turns;
 use automation_store::credentials::{self, UsableCredential};
 use automation_store::{Db, Error, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
+use std::sync::Arc;
 use std::time::Instant;
+
+/// Credentials read at the same time, and those of one tenant: connections are the batches' first.
+const READS: usize = 2;
+const READS_PER_TENANT: usize = 1;
 
 /// Sends requests.
 #[derive(Debug)]
 pub(crate) struct Outside {
     connectors: Connectors,
     keys: Option<KeyRing>,
+    reads: Arc<Turns<TenantId>>,
+}
+
+/// Host and port that a request is counted by; nothing for one that will be refused and reaches nobody.
+pub(crate) fn destination(request: &Request) -> String {
+    let Request::Http(http) = request;
+    automation_connectors::destination(&http.url).unwrap_or_default()
 }
 
 impl Outside {
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
-        let connectors = Connectors::new(config.requests.outbound.clone(), &config.limits)?;
+        let resolver = Arc::new(BoundedResolver::new(Arc::new(SystemResolver)));
+        let outbound = config.requests.outbound.clone();
+        let connectors = Connectors::with_resolver(outbound, &config.limits, resolver)?;
         let keys =
             config.requests.encryption_keys.as_ref().map(|keys| KeyRing::parse(keys.expose())).transpose()?;
-        Ok(Self { connectors, keys })
+        Ok(Self { connectors, keys, reads: Turns::new(READS, READS_PER_TENANT) })
     }
 
     /// Tries a request once. A credential that cannot be used now is a failure of this try; nothing was sent then.
@@ -45,7 +61,8 @@ impl Outside {
                 Err(outcome) => return Attempt { outcome, response: None, took: begun.elapsed() },
             },
         };
-        self.connectors.perform_traced(request, authorization.as_ref(), traceparent).await
+        let performing = self.connectors.perform_traced(request, authorization.as_ref(), traceparent);
+        look_ups::for_tenant(tenant, performing).await
     }
 
     async fn authorization(&self, db: &Db, tenant: TenantId, key: &str) -> Result<Authorization, Outcome> {
@@ -55,7 +72,10 @@ impl Outside {
                 "this process has no keys to read credentials with".to_owned(),
             ));
         };
-        let found = usable(db, tenant, key).await.map_err(|error| {
+        let turn = self.reads.wait(tenant).await;
+        let found = usable(db, tenant, key).await;
+        drop(turn);
+        let found = found.map_err(|error| {
             tracing::warn!(%error, credential = key, "a credential could not be read");
             later("credential_unreadable", format!("the credential \"{key}\" could not be read"))
         })?;

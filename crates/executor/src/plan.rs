@@ -4,6 +4,7 @@ use crate::Shared;
 use crate::care::Watcher;
 use crate::claim::Claimed;
 use crate::inputs::{self, Ended};
+use crate::outside;
 use crate::rooms::wait_for_room;
 use crate::under_way::{Answer, Errand};
 use crate::versions::Version;
@@ -248,7 +249,7 @@ impl Plan<'_> {
             (None, Some(stored)) => stored.request.clone(),
             (None, None) => return Err(Missing { node: key.node }),
         };
-        let room = self.shared.rooms.take(request.destination());
+        let room = self.shared.rooms.take(run.tenant_id, &outside::destination(&request));
         match prepared {
             Some(request) => effects.new.push(NewEffect {
                 key: key.clone(),

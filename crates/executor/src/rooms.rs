@@ -1,72 +1,60 @@
-//! How many requests may be on their way at once: in all, and to one destination, so that a slow one holds up no other.
+//! How many requests may be on their way at once: in all, of one tenant, to one destination, so that a slow one holds up no
+//! other, and a tenant with many none of another's.
 
+use crate::Requests;
+use automation_domain::id::TenantId;
+use automation_service_kit::shares::{Place, Shares};
 use chrono::TimeDelta;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Longest exponent of the waits for room: 2^4 seconds.
 const MOST_DOUBLINGS: u32 = 4;
 
-/// The rooms of a process.
-#[derive(Debug)]
-pub(crate) struct Rooms {
-    most: usize,
-    most_per_destination: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    by_destination: BTreeMap<String, usize>,
-    is_closed: bool,
+/// Whom a room is counted for. Destinations are hosts and ports as the guard reads them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Party {
+    Tenant(TenantId),
+    Destination(String),
+    /// A tenant's requests to one destination, which others may want to reach too.
+    TenantThere(TenantId, String),
 }
 
 /// A room that is taken, until it is dropped.
+pub(crate) type Room = Place<Party>;
+
+/// The rooms of a process.
 #[derive(Debug)]
-pub(crate) struct Room {
-    rooms: Arc<Rooms>,
-    destination: String,
+pub(crate) struct Rooms {
+    shares: Arc<Shares<Party>>,
+    per_tenant: usize,
+    per_destination: usize,
 }
 
 impl Rooms {
-    pub(crate) fn new(most: usize, most_per_destination: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_per_destination, taken: Mutex::default() })
+    pub(crate) fn new(requests: &Requests) -> Self {
+        Self {
+            shares: Shares::new(requests.at_once),
+            per_tenant: requests.per_tenant,
+            per_destination: requests.per_host,
+        }
     }
 
     /// Takes a room, if there is one.
-    pub(crate) fn take(self: &Arc<Self>, destination: &str) -> Option<Room> {
-        let mut taken = self.taken();
-        let there = taken.by_destination.get(destination).copied().unwrap_or(0);
-        if taken.is_closed || taken.all >= self.most || there >= self.most_per_destination {
-            return None;
-        }
-        taken.all += 1;
-        taken.by_destination.insert(destination.to_owned(), there + 1);
-        Some(Room { rooms: self.clone(), destination: destination.to_owned() })
+    pub(crate) fn take(&self, tenant: TenantId, destination: &str) -> Option<Room> {
+        let there = || destination.to_owned();
+        let parties = vec![
+            (Party::Tenant(tenant), self.per_tenant),
+            (Party::Destination(there()), self.per_destination),
+            // Half of it, so that nobody keeps others from a service that all of them use.
+            (Party::TenantThere(tenant, there()), self.per_destination.div_ceil(2)),
+        ];
+        self.shares.take(parties).ok()
     }
 
     /// From now on there is none: the process drains.
     pub(crate) fn close(&self) {
-        self.taken().is_closed = true;
-    }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        let mut taken = self.rooms.taken();
-        taken.all = taken.all.saturating_sub(1);
-        if let Some(there) = taken.by_destination.get_mut(&self.destination) {
-            *there = there.saturating_sub(1);
-            if *there == 0 {
-                taken.by_destination.remove(&self.destination);
-            }
-        }
+        self.shares.close();
     }
 }
 
@@ -83,20 +71,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_destination_does_not_take_the_rooms_of_others() {
-        let rooms = Rooms::new(3, 2);
-        let (a, b) = (rooms.take("slow").unwrap(), rooms.take("slow").unwrap());
-        assert!(rooms.take("slow").is_none());
-        let other = rooms.take("fast").unwrap();
-        assert!(rooms.take("third").is_none(), "all three are taken");
-        drop((a, other));
-        assert_eq!(rooms.taken().all, 1);
-        let again = rooms.take("slow");
-        assert!(again.is_some() && rooms.take("slow").is_none());
-        drop((b, again));
+    fn neither_a_destination_nor_a_tenant_takes_the_rooms_of_others() {
+        let requests = Requests { at_once: 10, per_tenant: 6, per_host: 4, ..Requests::default() };
+        let rooms = Rooms::new(&requests);
+        let tenant = |number| TenantId(Uuid::from_u128(number));
+        let take = |who, destination: &str, most: usize| -> Vec<Room> {
+            (0..most).map_while(|_| rooms.take(tenant(who), destination)).collect()
+        };
+        let first = take(1, "slow:443", 10);
+        assert_eq!(first.len(), 2, "half of what there is for a destination");
+        let second = take(2, "slow:443", 10);
+        assert_eq!(second.len(), 2);
+        assert!(take(3, "slow:443", 1).is_empty(), "the destination has all four");
+        let more = ["a:443", "b:443", "c:443"].map(|destination| take(1, destination, 10));
+        assert_eq!(more.iter().map(Vec::len).sum::<usize>(), 4, "six of a tenant in all");
+        let other = take(3, "d:443", 10);
+        assert_eq!(other.len(), 2, "and others go on");
+        drop((first, second));
+        assert_eq!(take(3, "slow:443", 10).len(), 2);
         rooms.close();
-        assert!(rooms.take("fast").is_none());
-        assert_eq!(rooms.taken().by_destination.len(), 0);
+        assert!(take(4, "e:443", 1).is_empty());
     }
 
     #[test]

@@ -30,10 +30,12 @@ pub mod ids;
 pub mod in_hand;
 pub mod metrics;
 pub mod random;
+pub mod shares;
 pub mod shutdown;
 pub mod spans;
 pub mod telemetry;
 pub mod terminal;
+pub mod turns;
 pub mod watchdog;
 
 /// Installs the process's one TLS provider (rustls with ring). Call it first; calling it again changes nothing.

@@ -63,7 +63,11 @@ pub struct ServeArgs {
     #[arg(long, env = "AUTOMATION_REQUESTS", value_name = "REQUESTS", default_value_t = 256)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
     requests: u16,
-    /// Most requests to one host and port at once
+    /// Most requests to the world outside at once of one tenant
+    #[arg(long, env = "AUTOMATION_REQUESTS_PER_TENANT", value_name = "REQUESTS", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    requests_per_tenant: u16,
+    /// Most requests to one host and port at once; half of these of one tenant
     #[arg(long, env = "AUTOMATION_REQUESTS_PER_HOST", value_name = "REQUESTS", default_value_t = 32)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
     requests_per_host: u16,
@@ -175,6 +179,10 @@ fn door(args: &ServeArgs) -> anyhow::Result<automation_door::Config> {
         events_per_second: args.http.events_per_second,
         burst: args.http.burst,
         requests: args.http.requests,
+        per_peer: args.http.per_peer,
+        per_tenant: args.http.per_tenant,
+        bytes_per_second: args.http.bytes_per_second,
+        trusted_proxies: args.http.trusted_proxies.clone(),
         timeout: args.http.timeout,
         keys,
     })
@@ -209,6 +217,7 @@ fn executor(args: &ServeArgs) -> automation_executor::Config {
         },
         requests: Requests {
             at_once: usize::from(args.requests),
+            per_tenant: usize::from(args.requests_per_tenant),
             per_host: usize::from(args.requests_per_host),
             outbound: args.outbound.outbound.clone(),
             encryption_keys: args.encryption.encryption_keys.clone(),

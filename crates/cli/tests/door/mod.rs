@@ -70,6 +70,10 @@ impl Door {
             events_per_second: 500,
             burst: 5_000,
             requests: 256,
+            per_peer: 32,
+            per_tenant: 64,
+            bytes_per_second: 1_024,
+            trusted_proxies: Vec::new(),
             timeout: Duration::from_secs(30),
             keys: Some(Arc::new(KeyRing::parse(KEYS)?)),
         });

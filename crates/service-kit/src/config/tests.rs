@@ -52,6 +52,8 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(common.amqp_management_url, None);
     assert_eq!(http.addr.to_string(), "127.0.0.1:9610");
     assert_eq!((http.events_per_second, http.burst, http.requests), (500, 5_000, 256));
+    assert_eq!((http.per_peer, http.per_tenant, http.bytes_per_second), (32, 64, 1_024));
+    assert_eq!(http.trusted_proxies, []);
     assert_eq!(http.timeout, Duration::from_secs(30));
     assert_eq!(format!("{:?}", limits.limits), format!("{:?}", Limits::default()));
     assert_eq!(format!("{:?}", outbound.outbound), format!("{:?}", Outbound::default()));
@@ -83,6 +85,7 @@ fn a_wrong_value_is_refused_with_flag_variable_value_and_rule() {
         ("--log-filter=info,=", "must be a filter"),
         ("--engine-users=a,,b", "none of them empty"),
         ("--max-json-depth=127", "must be a whole number from 1 to 126"),
+        ("--http-trusted-proxies=proxy", "must be networks or addresses"),
         ("--http-addr=localhost", "127.0.0.1:9610 or [::]:9610"),
         ("--http-burst=0", "from 1 to 1000000"),
         ("--max-nodes=0", "must be a whole number, at least 1"),
