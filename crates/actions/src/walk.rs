@@ -1,7 +1,7 @@
 //! Walking a run as far as it goes without waiting: what executor, dry run and simulator share.
 
 use crate::{Prepared, StepContext, prepare};
-use automation_domain::budget::Budget;
+use automation_domain::budget::{Budget, Spent};
 use automation_domain::contact::Contact;
 use automation_domain::effect::Request;
 use automation_domain::event::RecordedEvent;
@@ -65,6 +65,9 @@ pub struct Walked {
     pub asked: Vec<Asked>,
     /// Whether this walk ended the run; false when the run had ended before.
     pub finished: bool,
+    /// What its steps were charged. A walk whose steps spend too much together stops before the next one, which then
+    /// waits for now.
+    pub spent: Spent,
 }
 
 /// A token that waits for a time.
@@ -118,8 +121,9 @@ pub fn walk(
     run: RunInput<'_>,
 ) -> Walked {
     let now = run.now;
+    let budget = Budget::new(run.limits);
     let mut walker =
-        Walker { workflow, run, changes: Vec::new(), prepared: BTreeMap::new(), used_bytes: None };
+        Walker { workflow, run, budget, changes: Vec::new(), prepared: BTreeMap::new(), used_bytes: None };
     let (mut log, mut delays, mut finished) = (Vec::new(), BTreeMap::new(), false);
     for input in inputs {
         let input = walker.check_answer(&state, input);
@@ -166,12 +170,15 @@ pub fn walk(
             })),
         }
     }
-    Walked { state, changes: walker.changes, log, waits, asked, finished }
+    let spent = walker.budget.spent_together();
+    Walked { state, changes: walker.changes, log, waits, asked, finished, spent }
 }
 
 struct Walker<'a> {
     workflow: &'a Workflow,
     run: RunInput<'a>,
+    /// Whole again at each step.
+    budget: Budget,
     changes: Vec<RecordChange>,
     /// Requests by the token that waits for their outcome.
     prepared: BTreeMap<u16, Request>,
@@ -182,9 +189,8 @@ struct Walker<'a> {
 impl Walker<'_> {
     fn advance(&self, state: RunState, input: RunEvent) -> (RunState, Vec<Command>) {
         let none = RunState::default();
-        let budget = Budget::new(self.run.limits);
         let surroundings = Surroundings {
-            facts: self.facts(&none, &budget),
+            facts: self.facts(&none),
             max_steps: self.run.limits.steps,
             ladder: self.run.ladder,
             is_paused: self.run.is_paused,
@@ -196,6 +202,7 @@ impl Walker<'_> {
     /// Prepares an action and keeps what it comes to; `None` when its outcome is the other side's.
     fn perform(&mut self, state: &RunState, token: u16, node: NodeIndex, visit: u32) -> Option<RunEvent> {
         let number = Tries::FIRST.number();
+        self.budget.begin_next();
         let prepared = self.run.watch.take(&self.workflow.nodes[node].id).and_then(|()| {
             let prepared = self.prepare(state, node, visit);
             self.run.watch.put_down();
@@ -230,8 +237,7 @@ impl Walker<'_> {
                 unreachable!("the interpreter asks for the actions of action nodes only")
             }
         };
-        let budget = Budget::new(self.run.limits);
-        let facts = self.facts(state, &budget);
+        let facts = self.facts(state);
         let config =
             config.render(&facts).map_err(|error| StepError { code: error.code, message: error.message })?;
         let step = StepContext {
@@ -265,7 +271,7 @@ impl Walker<'_> {
         }
     }
 
-    fn facts<'f>(&'f self, state: &'f RunState, budget: &'f Budget) -> Facts<'f> {
+    fn facts<'f>(&'f self, state: &'f RunState) -> Facts<'f> {
         let run = RunFacts {
             run_id: self.run.run_id,
             run_key: self.run.run_key,
@@ -280,7 +286,7 @@ impl Walker<'_> {
             run: Some(run),
             tenant: self.run.tenant,
             now: self.run.now,
-            budget,
+            budget: &self.budget,
         }
     }
 
@@ -340,6 +346,9 @@ fn too_large(message: String) -> StepError {
     StepError { code: "output_too_large".to_owned(), message }
 }
 
+#[cfg(test)]
+#[path = "walk_budget_tests.rs"]
+mod budget_tests;
 #[cfg(test)]
 #[path = "walk_tests.rs"]
 mod tests;

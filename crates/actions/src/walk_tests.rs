@@ -52,6 +52,8 @@ fn row(kinds: Vec<NodeKind>) -> Workflow {
         warnings: Vec::new(),
         reads_event: false,
         reads_contact: true,
+        memory_bytes: 0,
+        entry_bytes: 0,
     }
 }
 

@@ -4,6 +4,10 @@
 //! those of one step. Each charges before it works: a text is charged before it is allocated, two values before they are
 //! compared. So no sum of parts, each within its own limit, comes to more than the budget.
 //!
+//! Many steps follow each other in one walk, and many workflows look at one event. Each begins with a whole budget
+//! ([`Budget::begin_next`]), and all of them together come to a few budgets at most: when those are spent
+//! ([`Budget::is_worn_out`]) a walk stops before its next step and an event starts no more runs.
+//!
 //! There is no clock in it. A step of the budget is work of a bounded time, so a bound on steps is one on time.
 
 use crate::limits::Limits;
@@ -15,7 +19,27 @@ pub struct Budget {
     steps: Cell<u64>,
     bytes: Cell<u64>,
     depth: Cell<u32>,
+    log: Cell<usize>,
+    refused: Cell<Option<Exceeded>>,
+    before: Cell<Spent>,
     allowed: Allowed,
+}
+
+/// What was charged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spent {
+    /// Steps.
+    pub steps: u64,
+    /// Bytes made.
+    pub bytes: u64,
+}
+
+impl std::ops::Add for Spent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { steps: self.steps + other.steps, bytes: self.bytes + other.bytes }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +71,19 @@ pub enum Exceeded {
     },
 }
 
+impl Exceeded {
+    /// The code under which a step fails that needs more than its budget.
+    pub const CODE: &'static str = "over_budget";
+}
+
 /// Bytes that are looked at or copied for one step.
 const BYTES_PER_STEP: usize = 64;
+
+/// Whole budgets of steps after which a walk stops and an event starts no more runs.
+pub const BUDGETS_TOGETHER: u64 = 4;
+
+/// Bytes of comparisons that one step may log; what comes after is left out, and the log says how many those were.
+pub const LOG_BYTES: usize = 64 * 1024;
 
 /// Deepest nesting of expressions and of values that are made; JSON from outside has a limit of its own below it.
 pub const MAX_DEPTH: u32 = 128;
@@ -61,6 +96,9 @@ impl Budget {
             steps: Cell::new(allowed.steps),
             bytes: Cell::new(allowed.bytes),
             depth: Cell::new(0),
+            log: Cell::new(LOG_BYTES),
+            refused: Cell::new(None),
+            before: Cell::new(Spent::default()),
             allowed,
         }
     }
@@ -73,7 +111,7 @@ impl Budget {
     pub fn spend(&self, steps: u64) -> Result<(), Exceeded> {
         let left = self.steps.get().checked_sub(steps);
         self.steps.set(left.unwrap_or(0));
-        left.map(drop).ok_or(Exceeded::Steps { allowed: self.allowed.steps })
+        left.map(drop).ok_or_else(|| self.refuse(Exceeded::Steps { allowed: self.allowed.steps }))
     }
 
     /// Charges for looking at `bytes`: comparing, searching, walking through.
@@ -93,7 +131,7 @@ impl Budget {
     pub fn make(&self, bytes: usize) -> Result<(), Exceeded> {
         let left = self.bytes.get().checked_sub(bytes as u64);
         self.bytes.set(left.unwrap_or(0));
-        left.ok_or(Exceeded::Bytes { allowed: self.allowed.bytes })?;
+        left.ok_or_else(|| self.refuse(Exceeded::Bytes { allowed: self.allowed.bytes }))?;
         self.look_at(bytes)
     }
 
@@ -105,7 +143,7 @@ impl Budget {
     pub fn deeper<T, E: From<Exceeded>>(&self, inner: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let depth = self.depth.get();
         if depth >= MAX_DEPTH {
-            return Err(Exceeded::Depth { allowed: MAX_DEPTH }.into());
+            return Err(self.refuse(Exceeded::Depth { allowed: MAX_DEPTH }).into());
         }
         self.depth.set(depth + 1);
         let result = inner();
@@ -119,15 +157,62 @@ impl Budget {
     ///
     /// [`Exceeded::Depth`] beyond `allowed`.
     pub fn nest(&self, depth: u32, allowed: u32) -> Result<(), Exceeded> {
-        if depth > allowed { Err(Exceeded::Depth { allowed }) } else { Ok(()) }
+        if depth > allowed { Err(self.refuse(Exceeded::Depth { allowed })) } else { Ok(()) }
     }
 
-    /// Steps charged so far.
+    /// Whether the step may log so many bytes of comparisons more, which are then charged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Budget::make`].
+    pub fn log(&self, bytes: usize) -> Result<bool, Exceeded> {
+        let left = self.log.get().checked_sub(bytes);
+        self.log.set(left.unwrap_or(0));
+        if left.is_some() {
+            self.make(bytes)?;
+        }
+        Ok(left.is_some())
+    }
+
+    /// What was refused since the budget was whole, if anything was.
+    pub fn refused(&self) -> Option<Exceeded> {
+        self.refused.get()
+    }
+
+    /// Makes the budget whole for the next step, or the next workflow that looks at an event.
+    pub fn begin_next(&self) {
+        self.before.set(self.spent_together());
+        self.steps.set(self.allowed.steps);
+        self.bytes.set(self.allowed.bytes);
+        self.log.set(LOG_BYTES);
+        self.refused.set(None);
+    }
+
+    /// Whether all that began with a whole budget has come to [`BUDGETS_TOGETHER`] in steps, or to one in bytes: what
+    /// is made in a walk is kept until it is stored.
+    pub fn is_worn_out(&self) -> bool {
+        let spent = self.spent_together();
+        spent.steps >= self.allowed.steps.saturating_mul(BUDGETS_TOGETHER)
+            || spent.bytes >= self.allowed.bytes
+    }
+
+    /// What was charged in all.
+    pub fn spent_together(&self) -> Spent {
+        self.before.get() + Spent { steps: self.spent_steps(), bytes: self.spent_bytes() }
+    }
+
+    #[cold]
+    fn refuse(&self, exceeded: Exceeded) -> Exceeded {
+        self.refused.set(Some(exceeded));
+        exceeded
+    }
+
+    /// Steps charged since the budget was whole.
     pub fn spent_steps(&self) -> u64 {
         self.allowed.steps - self.steps.get()
     }
 
-    /// Bytes charged so far.
+    /// Bytes charged since the budget was whole.
     pub fn spent_bytes(&self) -> u64 {
         self.allowed.bytes - self.bytes.get()
     }
@@ -170,6 +255,40 @@ mod tests {
         let budget = of(1_000, 6_400);
         budget.make(6_400).unwrap();
         assert_eq!((budget.spent_steps(), budget.spent_bytes()), (101, 6_400));
+    }
+
+    #[test]
+    fn each_begins_with_a_whole_budget_until_they_are_worn_out_together() {
+        let budget = of(100, 1_000);
+        for step in 0..BUDGETS_TOGETHER {
+            assert!(!budget.is_worn_out(), "{step}");
+            budget.begin_next();
+            assert_eq!((budget.spend(100), budget.refused()), (Ok(()), None));
+        }
+        assert!(budget.is_worn_out());
+        assert_eq!(budget.spent_together(), Spent { steps: 400, bytes: 0 });
+        let exceeded = Exceeded::Steps { allowed: 100 };
+        assert_eq!((budget.spend(1), budget.refused()), (Err(exceeded), Some(exceeded)));
+    }
+
+    #[test]
+    fn bytes_wear_out_sooner_for_they_are_kept() {
+        let budget = of(1_000, 1_000);
+        budget.make(600).unwrap();
+        budget.begin_next();
+        assert!(!budget.is_worn_out());
+        budget.make(400).unwrap();
+        assert!(budget.is_worn_out());
+    }
+
+    #[test]
+    fn a_step_logs_so_much_and_leaves_the_rest_out() {
+        let budget = Budget::default();
+        assert_eq!(budget.log(LOG_BYTES), Ok(true));
+        assert_eq!(budget.log(1), Ok(false));
+        assert_eq!(budget.spent_bytes(), LOG_BYTES as u64);
+        budget.begin_next();
+        assert_eq!(budget.log(1), Ok(true));
     }
 
     #[test]

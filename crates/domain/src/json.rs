@@ -160,6 +160,32 @@ pub fn size_bytes(value: &Value) -> usize {
     count.0
 }
 
+/// About how many bytes of memory `value` takes, which may be many times its text.
+pub fn memory_bytes(value: &Value) -> usize {
+    /// Of a member beside its key and value: its share of the nodes of a tree.
+    const MEMBER: usize = size_of::<String>() + 16;
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.capacity(),
+            Value::Array(items) => items.iter().map(memory_bytes).sum(),
+            Value::Object(members) => {
+                members.iter().map(|(key, value)| MEMBER + key.len() + memory_bytes(value)).sum()
+            }
+        }
+}
+
+/// The beginning of `value` as JSON, for a message to a person: at most 100 bytes, and `…` where there was more.
+pub fn excerpt(value: &Value) -> String {
+    const BYTES: usize = 100;
+    let mut text = value.to_string();
+    if text.len() > BYTES {
+        text.truncate(text.floor_char_boundary(BYTES));
+        text.push('…');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,10 +30,22 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// Most problems of one definition that are told: more are the same mistake seen again, or made to be many.
+pub const MOST_PROBLEMS: usize = 100;
+
+/// Longest word that is compared with others, in bytes, and most others it is compared with: a definition may have a
+/// hundred wrong names and a thousand right ones.
+const HINTED: (usize, usize) = (40, 200);
+
 /// ` (did you mean "x"?)` for the nearest of `known`, or nothing when none is near.
 pub fn nearest_hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    if word.len() > HINTED.0 {
+        return String::new();
+    }
     known
         .into_iter()
+        .take(HINTED.1)
+        .filter(|candidate| candidate.len() <= HINTED.0)
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len().max(word.len()) / 3).max(1))
         .min()

@@ -8,18 +8,13 @@ use crate::Shared;
 use crate::checkpoint::{self, Claims};
 use crate::claim::{self, Claimed};
 use crate::plan::{self, Settlement};
-use crate::settle::committed;
+use crate::settle::{committed, portion};
 use crate::traces::Tries;
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
 use automation_store::checkpoints::Held;
 use automation_store::{Error, Scope, runs};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Longest that runs are walked while the transaction is open. Those that are left keep their claims and are walked after
-/// it.
-const MOST_WALKING: Duration = Duration::from_millis(250);
 
 /// Claims those of `nudged` that are ready and free, and settles what it can. Gives the claims that were committed without
 /// having been walked.
@@ -58,18 +53,13 @@ pub(crate) async fn claim_and_settle(
     Ok(claimed)
 }
 
-/// Walks runs that nobody abandoned, for as long as there is time, and takes them out of the batch.
+/// Walks runs that nobody abandoned, a portion of them, and takes them out of the batch. Those that are left keep their claims
+/// and are walked after it.
 fn walk_some(shared: &Arc<Shared>, claimed: &mut Claimed) -> Vec<Settlement> {
     if claimed.runs.iter().any(|run| run.abandoned > 0) {
         return Vec::new();
     }
-    let (begun, mut settlements) = (Instant::now(), Vec::with_capacity(claimed.runs.len()));
-    for run in &claimed.runs {
-        if begun.elapsed() > MOST_WALKING {
-            break;
-        }
-        settlements.push(plan::settlement(shared, claimed, run, None));
-    }
+    let settlements = portion(&claimed.runs, |run| plan::settlement(shared, claimed, run, None));
     claimed.runs.drain(..settlements.len());
     settlements
 }

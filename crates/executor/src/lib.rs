@@ -159,7 +159,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         background: TaskTracker::new(),
         care: care::Care::new(db.clone()),
         db,
-        versions: versions::Versions::default(),
+        versions: versions::Versions::new(),
         metrics: metrics::ExecutorMetrics::new(),
         database: health.component("executor.work"),
         config,

@@ -9,6 +9,7 @@ use crate::rooms::wait_for_room;
 use crate::under_way::{Answer, Errand};
 use crate::versions::Version;
 use automation_actions::{Asked, RunInput, Wait, WaitReason, Walked, walk};
+use automation_domain::budget::Spent;
 use automation_domain::id::IdempotencyKey;
 use automation_domain::interpreter::{End, RunEvent, RunState, Step, StepError};
 use automation_domain::record::RecordChange;
@@ -42,6 +43,8 @@ pub(crate) struct Settlement {
     pub(crate) errands: Vec<Errand>,
     /// Delays that began: the run is nudged after each.
     pub(crate) delays: Vec<Duration>,
+    /// What walking the run was charged.
+    pub(crate) spent: Spent,
 }
 
 /// What a checkpoint writes into the ledger of effects.
@@ -138,6 +141,7 @@ fn bare(run: &Arc<ClaimedRun>, state: RunState, checkpoint: Checkpoint) -> Settl
         effects: Effects::default(),
         errands: Vec::new(),
         delays: Vec::new(),
+        spent: Spent::default(),
     }
 }
 
@@ -213,6 +217,7 @@ impl Plan<'_> {
             log: walked.log,
             effects,
             errands,
+            spent: walked.spent,
         })
     }
 

@@ -1,21 +1,31 @@
 //! From held runs to committed checkpoints, and what is sent and published after them.
 
 use crate::care;
-use crate::claim::Claimed;
+use crate::claim::{self, Claimed};
 use crate::plan::{self, Back, Settlement};
 use crate::traces::{self, Tries};
 use crate::{Shared, checkpoint, retries};
+use automation_domain::budget::Spent;
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
 use automation_store::checkpoints::{Held, Next};
 use automation_store::runs::ClaimedRun;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+/// What the walks of one commit may spend together: what they make stays in memory until it is stored, and nothing else
+/// happens on the thread while they go on.
+const PORTION: Spent = Spent { steps: 2_000_000, bytes: 8 * 1024 * 1024 };
+/// Longest that runs are walked for one commit, whatever they were charged.
+const MOST_WALKING: Duration = Duration::from_millis(250);
 
 /// Walks and commits held runs, then sends their requests. `back` is what came back to those whose requests were on
 /// their way.
+///
+/// Runs whose walks take long are committed in portions. Those whose turn does not come while the lease is young are given
+/// back uncounted, unless something came back to them.
 pub(crate) async fn settle(
     shared: &Arc<Shared>,
     claimed: &Claimed,
@@ -25,20 +35,56 @@ pub(crate) async fn settle(
     if claimed.runs.is_empty() {
         return;
     }
-    let tries = tries(&back);
+    let mut tries = tries(&back);
     let careful = care::careful(claimed);
     care::charge(shared, &careful, closing).await;
-    let mut settlements = Vec::with_capacity(claimed.runs.len());
-    for run in &claimed.runs {
-        let back = back.remove(&(run.tenant_id, run.run_id));
-        settlements.push(plan::settlement(shared, claimed, run, back));
-        if care::is_careful(run) {
+    let (begun, may_give_back) = (Instant::now(), back.is_empty());
+    let mut left = claimed.runs.as_slice();
+    while !left.is_empty() {
+        if may_give_back && begun.elapsed() > shared.config.lease / 3 {
+            give_back(shared, left).await;
+            break;
+        }
+        let settlements = portion(left, |run| {
+            plan::settlement(shared, claimed, run, back.remove(&(run.tenant_id, run.run_id)))
+        });
+        let (walked, rest) = left.split_at(settlements.len());
+        for run in walked.iter().filter(|run| care::is_careful(run)) {
             care::put_down(shared, run).await;
         }
+        left = rest;
+        crash_point!("executor.before_checkpoint");
+        save(shared, claimed, settlements, &mut tries, closing).await;
     }
-    crash_point!("executor.before_checkpoint");
-    save(shared, claimed, settlements, tries, closing).await;
     care::acquit(shared, &careful).await;
+}
+
+/// Walks the first runs: one at least, and no more once they have spent a [`PORTION`] together or taken [`MOST_WALKING`], nor
+/// after one that is handled with care: it is put down before the next is taken in hand.
+pub(crate) fn portion(
+    runs: &[Arc<ClaimedRun>],
+    mut walk: impl FnMut(&Arc<ClaimedRun>) -> Settlement,
+) -> Vec<Settlement> {
+    let (begun, mut spent) = (Instant::now(), Spent::default());
+    let mut settlements = Vec::with_capacity(runs.len());
+    for run in runs {
+        let settlement = walk(run);
+        spent = spent + settlement.spent;
+        settlements.push(settlement);
+        let is_enough = spent.steps >= PORTION.steps || spent.bytes >= PORTION.bytes || care::is_careful(run);
+        if is_enough || begun.elapsed() > MOST_WALKING {
+            break;
+        }
+    }
+    settlements
+}
+
+async fn give_back(shared: &Shared, runs: &[Arc<ClaimedRun>]) {
+    let claims: Vec<_> = runs.iter().map(|run| (run.tenant_id, run.run_id, run.epoch)).collect();
+    tracing::warn!(runs = claims.len(), "runs are given back: those before them took long");
+    if let Err(error) = claim::hand_back(shared, &claims).await {
+        tracing::warn!(%error, "runs could not be given back; their leases run out");
+    }
 }
 
 /// The tries of sampled runs that came back; none where no traces are sent.
@@ -59,7 +105,7 @@ async fn save(
     shared: &Arc<Shared>,
     claimed: &Claimed,
     settlements: Vec<Settlement>,
-    mut tries: Tries,
+    tries: &mut Tries,
     closing: &CancellationToken,
 ) {
     let mut parts = vec![settlements];
@@ -68,7 +114,7 @@ async fn save(
             Ok(held) => {
                 shared.database.ready();
                 crash_point!("executor.after_checkpoint");
-                committed(shared, claimed, part, &held, &mut tries);
+                committed(shared, claimed, part, &held, tries);
             }
             Err(error) if error.is_transient() => {
                 shared.database.failing(error.to_string());

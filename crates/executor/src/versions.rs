@@ -4,12 +4,13 @@ use automation_domain::catalogue;
 use automation_domain::id::{TenantId, VersionId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow::{self, NodeKind, Workflow};
+use automation_service_kit::metrics::observe_cache;
 use automation_store::{Error, PgConnection, workflows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Most versions kept; beyond it, those the batch at hand does not use are forgotten.
-const MOST_KEPT: usize = 10_000;
+/// Definitions that are read at once: each may take a few MiB until it is compiled.
+const AT_ONCE: usize = 8;
 
 /// A version that runs are pinned to.
 #[derive(Debug)]
@@ -24,37 +25,77 @@ pub(crate) struct Version {
     pub(crate) needs_event: bool,
 }
 
+/// Versions by id.
+pub(crate) type ById = BTreeMap<VersionId, Arc<Version>>;
+
 /// The versions known so far.
 #[derive(Debug, Default)]
 pub(crate) struct Versions {
-    kept: RwLock<BTreeMap<VersionId, Arc<Version>>>,
+    kept: Arc<RwLock<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_id: ById,
+    bytes: usize,
 }
 
 impl Versions {
+    /// None yet; their size is seen from outside.
+    pub(crate) fn new() -> Self {
+        let versions = Self::default();
+        let kept = versions.kept.clone();
+        observe_cache("versions", move || kept.read().unwrap_or_else(PoisonError::into_inner).bytes as u64);
+        versions
+    }
+
     /// The versions with these ids; role worker, tenants in scope. One that does not exist is left out.
     pub(crate) async fn get(
         &self,
         connection: &mut PgConnection,
         ids: &BTreeSet<(TenantId, VersionId)>,
         limits: &Limits,
-    ) -> Result<BTreeMap<VersionId, Arc<Version>>, Error> {
-        let mut found: BTreeMap<VersionId, Arc<Version>> = {
+    ) -> Result<ById, Error> {
+        let mut found: ById = {
             let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-            ids.iter().filter_map(|(_, id)| Some((*id, kept.get(id)?.clone()))).collect()
+            ids.iter().filter_map(|(_, id)| Some((*id, kept.by_id.get(id)?.clone()))).collect()
         };
         let missing: Vec<_> = ids.iter().filter(|(_, id)| !found.contains_key(id)).copied().collect();
         if missing.is_empty() {
             return Ok(found);
         }
-        for (id, stored) in workflows::versions(connection, &missing).await? {
-            found.insert(id, Arc::new(compile(stored, limits)));
+        for few in missing.chunks(AT_ONCE) {
+            for (id, stored) in workflows::versions(connection, few).await? {
+                found.insert(id, Arc::new(compile(stored, limits)));
+            }
         }
-        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() + missing.len() > MOST_KEPT {
-            kept.clear();
-        }
-        kept.extend(found.iter().map(|(id, version)| (*id, version.clone())));
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).keep(&found, limits.cache_bytes);
         Ok(found)
+    }
+}
+
+impl Kept {
+    /// Keeps these too. Where that would be more than `most_bytes`, the others are forgotten, and of these as many are kept
+    /// as there is room for.
+    fn keep(&mut self, found: &ById, most_bytes: usize) {
+        let more: usize =
+            found.iter().filter(|(id, _)| !self.by_id.contains_key(id)).map(|(_, new)| new.bytes()).sum();
+        if self.bytes + more > most_bytes {
+            *self = Self::default();
+        }
+        for (id, version) in found {
+            if !self.by_id.contains_key(id) && self.bytes + version.bytes() <= most_bytes {
+                self.bytes += version.bytes();
+                self.by_id.insert(*id, version.clone());
+            }
+        }
+    }
+}
+
+impl Version {
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.workflow.as_ref().map_or_else(String::len, |workflow| workflow.memory_bytes)
     }
 }
 
@@ -73,4 +114,36 @@ fn emits(workflow: &Workflow) -> bool {
         }
         NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    /// A version that takes so many bytes, with an error in place of a graph.
+    fn version(number: u128, bytes: usize) -> (VersionId, Arc<Version>) {
+        let workflow = Err("x".repeat(bytes - size_of::<Version>()));
+        let version = Version { tenant: String::new(), number: 1, workflow, needs_event: false };
+        (VersionId(Uuid::from_u128(number)), Arc::new(version))
+    }
+
+    fn kept(kept: &Kept) -> Vec<u128> {
+        kept.by_id.keys().map(|id| id.0.as_u128()).collect()
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_bytes_and_what_is_in_use_comes_first() {
+        let mut cache = Kept::default();
+        cache.keep(&[version(1, 4_000), version(2, 4_000)].into(), 10_000);
+        assert_eq!((kept(&cache), cache.bytes), (vec![1, 2], 8_000));
+        cache.keep(&[version(1, 4_000), version(2, 4_000)].into(), 10_000);
+        assert_eq!(cache.bytes, 8_000);
+        cache.keep(&[version(2, 4_000), version(3, 4_000)].into(), 10_000);
+        assert_eq!((kept(&cache), cache.bytes), (vec![2, 3], 8_000));
+        cache.keep(&[version(4, 6_000), version(5, 6_000), version(6, 3_000)].into(), 10_000);
+        assert_eq!((kept(&cache), cache.bytes), (vec![4, 6], 9_000));
+        cache.keep(&[version(7, 20_000)].into(), 10_000);
+        assert_eq!((kept(&cache), cache.bytes), (vec![], 0));
+    }
 }

@@ -1,7 +1,8 @@
 //! One batch, one transaction: receipts, enrolments, runs, events, contacts, in the order in which locks are taken.
 
 use crate::care::Manner;
-use crate::directory::{Current, Known};
+use crate::directory::{Current, Known, Room};
+use crate::matching::{Asked, Found};
 use crate::metrics::Tally;
 use crate::parking::Refused;
 use crate::reading::Arrival;
@@ -61,13 +62,51 @@ struct Admitted<'a> {
     arrival: &'a Arrival,
 }
 
-/// Commits a batch. It may be repeated as a whole: what was committed before is then known.
+/// Steps after which what is left of a batch is evaluated in another transaction: about half a second's work.
+const MOST_STEPS: u64 = 5_000_000;
+
+/// Why nothing of a part was committed.
+enum NotWritten {
+    Refused(Error),
+    /// Evaluating it takes longer than a transaction should be open, or its tenants' workflows more memory than they may.
+    TooMuch,
+}
+
+impl From<Error> for NotWritten {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Commits a batch: mostly in one transaction, and in smaller parts where evaluating it takes long. It may be repeated as a
+/// whole: what was committed before is then known.
 pub(crate) async fn commit(
     shared: &Shared,
     deliveries: &[Delivery],
     arrivals: &[Arrival],
     manner: Manner<'_>,
 ) -> Result<Outcome, Error> {
+    let (mut parts, mut total) = (vec![arrivals], Outcome::default());
+    while let Some(part) = parts.pop() {
+        match commit_part(shared, deliveries, part, manner).await {
+            Ok(outcome) => total.add(outcome),
+            Err(NotWritten::Refused(error)) => return Err(error),
+            Err(NotWritten::TooMuch) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.push(second);
+                parts.push(first);
+            }
+        }
+    }
+    Ok(total)
+}
+
+async fn commit_part(
+    shared: &Shared,
+    deliveries: &[Delivery],
+    arrivals: &[Arrival],
+    manner: Manner<'_>,
+) -> Result<Outcome, NotWritten> {
     let ids = tenants(shared, arrivals).await?;
     let by_id: BTreeMap<TenantId, String> = ids.iter().map(|(key, id)| (*id, key.clone())).collect();
     let scope: Vec<TenantId> = by_id.keys().copied().collect();
@@ -81,12 +120,18 @@ pub(crate) async fn commit(
                 };
                 let mut batch = Batch { shared, deliveries, manner, outcome: Outcome::default() };
                 batch.write(connection, now, arrivals, &ids, &tenants).await?;
-                Ok::<_, Error>(Ok(batch.outcome))
+                Ok::<_, NotWritten>(Ok(batch.outcome))
             })
             .await?;
         match written {
             Ok(outcome) => return Ok(outcome),
-            Err(stale) => shared.directory.reload(&shared.db, &stale, &by_id, &shared.config.limits).await?,
+            Err(stale) => {
+                let limits = &shared.config.limits;
+                let room = shared.directory.reload(&shared.db, &stale, &by_id, limits).await?;
+                if room == Room::Short && arrivals.len() > 1 {
+                    return Err(NotWritten::TooMuch);
+                }
+            }
         }
     }
 }
@@ -134,7 +179,7 @@ impl Batch<'_> {
         arrivals: &[Arrival],
         ids: &BTreeMap<String, TenantId>,
         tenants: &Known,
-    ) -> Result<(), Error> {
+    ) -> Result<(), NotWritten> {
         let (limits, users) = (&self.shared.config.limits, &self.shared.config.users);
         let mut admitted = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
@@ -186,7 +231,7 @@ impl Batch<'_> {
                 let _hand = in_hand::take(Doing::Event(new.tenant_id, &new.recorded.event.id));
                 tally.event(&new.recorded.event.event_type);
                 tally.listening += tenant.triggers.listening(&new.recorded.event) as u64;
-                let budget = Budget::default();
+                let budget = Budget::new(limits);
                 let facts = Facts {
                     event: Some(new.recorded),
                     contact: None,
@@ -204,7 +249,7 @@ impl Batch<'_> {
         let mut people = self.people(connection, &new, &candidates, &updates).await?;
 
         let begun = Instant::now();
-        let mut matches = Vec::new();
+        let (mut matches, mut steps) = (Vec::new(), 0);
         let mut touched: BTreeMap<(TenantId, ContactId), &str> = BTreeMap::new();
         for ((new, candidates), update) in new.iter().zip(candidates).zip(&updates) {
             let who = new.contact_id.zip(new.recorded.event.subject.as_deref());
@@ -221,15 +266,22 @@ impl Batch<'_> {
             let unknown = who.map(|(contact_id, subject)| Contact::new(contact_id, subject));
             let contact = new.contact_id.and_then(|id| people.get(&(new.tenant_id, id))).or(unknown.as_ref());
             let tenant = &tenants[&new.tenant_id];
-            let found = matching::matches(
+            let budget = Budget::new(limits);
+            let asked = Asked {
                 tenant,
-                candidates,
-                new.recorded,
+                recorded: new.recorded,
                 contact,
-                new.contact_id,
+                contact_id: new.contact_id,
                 now,
-                self.manner,
-            );
+                manner: self.manner,
+            };
+            let Found { matches: found, over_budget } = matching::matches(&asked, candidates, &budget);
+            steps += budget.spent_together().steps;
+            if steps > MOST_STEPS && arrivals.len() > 1 {
+                return Err(NotWritten::TooMuch);
+            }
+            self.shared.over_budget.note(&tenant.key, &over_budget);
+            tally.over_budget += over_budget.len() as u64;
             if let (Some((contact_id, subject)), false) = (who, found.is_empty()) {
                 touched.insert((new.tenant_id, contact_id), subject);
             }

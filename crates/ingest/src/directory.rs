@@ -4,11 +4,14 @@ use crate::trigger_index::{Published, TriggerIndex};
 use automation_domain::grant;
 use automation_domain::id::{TenantId, VersionId};
 use automation_domain::limits::Limits;
+use automation_domain::part::Part;
 use automation_domain::workflow;
+use automation_service_kit::metrics::observe_cache;
 use automation_store::catalogue::{self, ActiveWorkflow};
 use automation_store::tenants::{self, Grant};
-use automation_store::{Db, Error, PgConnection, Scope, suspended_parts};
+use automation_store::{Db, Error, PgConnection, Scope, suspended_parts, workflows};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -21,9 +24,25 @@ pub(crate) struct KnownTenant {
     pub(crate) triggers: TriggerIndex,
     published: Vec<Arc<Published>>,
     grants: Vec<Grant>,
+    /// About how many bytes of memory its workflows take.
+    bytes: usize,
 }
 
 impl KnownTenant {
+    fn new(
+        tenant_id: TenantId,
+        key: String,
+        catalogue_version: i64,
+        (mut published, suspended): (Vec<Arc<Published>>, &BTreeSet<Part>),
+        grants: Vec<Grant>,
+    ) -> Self {
+        // As the index gives them, so that putting what it finds in order costs next to nothing.
+        published.sort_by_key(|published| published.workflow_id);
+        let bytes = published.iter().map(|published| published.bytes).sum();
+        let triggers = TriggerIndex::build(&published, suspended);
+        Self { tenant_id, key, catalogue_version, triggers, published, grants, bytes }
+    }
+
     /// The grant by which this publisher may send this type for the tenant; its time may be over.
     pub(crate) fn grant(&self, publisher: &str, event_type: &str) -> Option<&Grant> {
         self.grants
@@ -49,17 +68,38 @@ pub(crate) enum Current {
     Stale(Vec<TenantId>),
 }
 
-/// Tenants loaded in one transaction: each may have many workflows of up to 1 MiB.
-const AT_ONCE: usize = 20;
+/// Tenants loaded in one transaction.
+const AT_ONCE: usize = 4;
+/// Definitions that are read at once: each may take a few MiB until it is compiled.
+const DEFINITIONS_AT_ONCE: usize = 8;
+
+/// Whether there was room for all that was to be loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Room {
+    Enough,
+    /// Tenants of one batch take more than all that is kept may: it is to be parted.
+    Short,
+}
 
 /// Ids of tenants by key, and what was loaded of them.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     ids: RwLock<BTreeMap<String, TenantId>>,
-    loaded: RwLock<Known>,
+    loaded: Arc<RwLock<Known>>,
 }
 
 impl Directory {
+    /// Knows nobody yet; its size is seen from outside.
+    pub(crate) fn new() -> Self {
+        let directory = Self::default();
+        let loaded = directory.loaded.clone();
+        observe_cache("triggers", move || {
+            let loaded = loaded.read().unwrap_or_else(PoisonError::into_inner);
+            loaded.values().map(|tenant| tenant.bytes as u64).sum()
+        });
+        directory
+    }
+
     /// The ids of all these keys, if every one of them was seen before.
     pub(crate) fn known(&self, keys: &BTreeSet<&str>) -> Option<BTreeMap<String, TenantId>> {
         let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
@@ -96,15 +136,18 @@ impl Directory {
         Ok(if stale.is_empty() { Current::All { now, tenants: known } } else { Current::Stale(stale) })
     }
 
-    /// Loads these tenants, in transactions of their own that see nobody else's workflows.
+    /// Loads these tenants, in transactions of their own that see nobody else's workflows. `keys` are those of all tenants of
+    /// the batch, which are not forgotten meanwhile.
     pub(crate) async fn reload(
         &self,
         db: &Db,
         stale: &[TenantId],
         keys: &BTreeMap<TenantId, String>,
         limits: &Limits,
-    ) -> Result<(), Error> {
+    ) -> Result<Room, Error> {
         for few in stale.chunks(AT_ONCE) {
+            let before = self.loaded(few);
+            let mut compiled = Compiled::from(&before);
             let (versions, workflows, grants, suspended) = db
                 .tx(Scope::Tenants(few), async |connection| {
                     // The versions first: what changes meanwhile is loaded again.
@@ -112,28 +155,37 @@ impl Directory {
                     let (workflows, grants) = catalogue::load(connection).await?;
                     let suspended = suspended_parts::list(connection).await?;
                     let suspended = suspended.into_iter().map(|one| one.part).collect::<BTreeSet<_>>();
+                    compiled.complete(connection, &workflows, limits).await?;
                     Ok::<_, Error>((versions, workflows, grants, suspended))
                 })
                 .await?;
-            let before = self.loaded(few);
             for (id, version) in versions {
-                let published = publish(
-                    workflows.iter().filter(|workflow| workflow.tenant_id == id),
-                    before.get(&id).map(Arc::as_ref),
-                    limits,
+                let of = |workflow: &&ActiveWorkflow| workflow.tenant_id == id;
+                let tenant = KnownTenant::new(
+                    id,
+                    keys.get(&id).cloned().unwrap_or_default(),
+                    version,
+                    (compiled.of(workflows.iter().filter(of)), &suspended),
+                    grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
                 );
-                let tenant = KnownTenant {
-                    tenant_id: id,
-                    key: keys.get(&id).cloned().unwrap_or_default(),
-                    catalogue_version: version,
-                    triggers: TriggerIndex::build(&published, &suspended),
-                    published,
-                    grants: grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
-                };
-                self.loaded.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(tenant));
+                if self.keep(tenant, keys, limits.cache_bytes) == Room::Short && keys.len() > 1 {
+                    return Ok(Room::Short);
+                }
             }
         }
-        Ok(())
+        Ok(Room::Enough)
+    }
+
+    /// Keeps a tenant; where there is no room for it, those that the batch at hand does not need are forgotten.
+    fn keep(&self, tenant: KnownTenant, needed: &BTreeMap<TenantId, String>, most_bytes: usize) -> Room {
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.insert(tenant.tenant_id, Arc::new(tenant));
+        let bytes = |loaded: &Known| loaded.values().map(|tenant| tenant.bytes).sum::<usize>();
+        if bytes(&loaded) <= most_bytes {
+            return Room::Enough;
+        }
+        loaded.retain(|id, _| needed.contains_key(id));
+        if bytes(&loaded) <= most_bytes { Room::Enough } else { Room::Short }
     }
 
     fn loaded(&self, ids: &[TenantId]) -> Known {
@@ -142,40 +194,79 @@ impl Directory {
     }
 }
 
-/// The workflows of a tenant, compiled; those that were before are taken over.
-fn publish<'a>(
-    workflows: impl Iterator<Item = &'a ActiveWorkflow>,
-    before: Option<&KnownTenant>,
-    limits: &Limits,
-) -> Vec<Arc<Published>> {
-    let compiled: BTreeMap<VersionId, Arc<Published>> = before
-        .map(|known| {
-            known.published.iter().map(|published| (published.version_id, published.clone())).collect()
-        })
-        .unwrap_or_default();
-    workflows
-        .filter_map(|stored| match compiled.get(&stored.version_id) {
-            Some(published) => Some(published.clone()),
-            None => compile(stored, limits),
-        })
-        .collect()
+/// Workflows of the tenants at hand, by version.
+struct Compiled {
+    by_version: BTreeMap<VersionId, Arc<Published>>,
+    bytes: BTreeMap<TenantId, usize>,
 }
 
-/// A version that this binary cannot compile starts no runs, and says so; it was written by a newer one.
-fn compile(stored: &ActiveWorkflow, limits: &Limits) -> Option<Arc<Published>> {
-    match workflow::parse_value(&stored.definition, automation_actions::contracts(), limits) {
-        Ok(workflow) => Some(Arc::new(Published {
-            workflow_id: stored.workflow_id,
-            version_id: stored.version_id,
-            workflow,
-        })),
-        Err(problems) => {
-            tracing::error!(
-                workflow.id = %stored.workflow_id,
-                problem = problems.first().map(ToString::to_string),
-                "a published workflow cannot be compiled and starts no runs"
-            );
-            None
+impl From<&Known> for Compiled {
+    /// Those that are known: a version never changes.
+    fn from(known: &Known) -> Self {
+        let published = known.values().flat_map(|tenant| &tenant.published);
+        let by_version = published.map(|published| (published.version_id, published.clone())).collect();
+        Self { by_version, bytes: BTreeMap::new() }
+    }
+}
+
+impl Compiled {
+    /// Reads and compiles those that are not there, a few at a time.
+    async fn complete(
+        &mut self,
+        connection: &mut PgConnection,
+        active: &[ActiveWorkflow],
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        let known = active
+            .iter()
+            .filter_map(|one| Some((one.tenant_id, self.by_version.get(&one.version_id)?.bytes)));
+        for (tenant, bytes) in known.collect::<Vec<_>>() {
+            *self.bytes.entry(tenant).or_default() += bytes;
         }
+        let missing: Vec<_> =
+            active.iter().filter(|one| !self.by_version.contains_key(&one.version_id)).collect();
+        for few in missing.chunks(DEFINITIONS_AT_ONCE) {
+            let ids: Vec<_> = few.iter().map(|one| (one.tenant_id, one.version_id)).collect();
+            let mut stored = workflows::versions(connection, &ids).await?;
+            for one in few {
+                if let Some(stored) = stored.remove(&one.version_id) {
+                    self.add(one, &stored.definition, limits);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A version that this binary cannot compile starts no runs, and says so: it was written by a newer one. So does one for
+    /// which its tenant has no room.
+    fn add(&mut self, one: &ActiveWorkflow, definition: &Value, limits: &Limits) {
+        let workflow = match workflow::parse_value(definition, automation_actions::contracts(), limits) {
+            Ok(workflow) => workflow,
+            Err(problems) => {
+                tracing::error!(
+                    workflow.id = %one.workflow_id,
+                    problem = problems.first().map(ToString::to_string),
+                    "a published workflow cannot be compiled and starts no runs"
+                );
+                return;
+            }
+        };
+        let published = Published::new(one.workflow_id, one.version_id, workflow);
+        let bytes = self.bytes.entry(one.tenant_id).or_default();
+        if *bytes + published.bytes > limits.cache_bytes {
+            tracing::error!(
+                workflow.id = %one.workflow_id,
+                tenant.id = %one.tenant_id,
+                most_bytes = limits.cache_bytes,
+                "a published workflow starts no runs: with it, its tenant's take more memory than they may"
+            );
+            return;
+        }
+        *bytes += published.bytes;
+        self.by_version.insert(one.version_id, Arc::new(published));
+    }
+
+    fn of<'a>(&self, active: impl Iterator<Item = &'a ActiveWorkflow>) -> Vec<Arc<Published>> {
+        active.filter_map(|one| self.by_version.get(&one.version_id).cloned()).collect()
     }
 }

@@ -24,7 +24,7 @@ pub(crate) async fn admit(
         if needs_record(&found) {
             let key = key(&found);
             let enrolment = known.entry(key.clone()).or_default();
-            let rules = &found.trigger.published.workflow.enrolment;
+            let rules = &found.trigger.published.enrolment;
             if kept_out(enrolment, rules, now).is_some() {
                 continue;
             }
@@ -71,7 +71,7 @@ pub fn kept_out(known: &Enrolment, rules: &workflow::Enrolment, now: DateTime<Ut
 }
 
 fn needs_record(found: &Match) -> bool {
-    found.trigger.published.workflow.enrolment.needs_record()
+    found.trigger.published.enrolment.needs_record()
 }
 
 fn key(found: &Match) -> EnrolmentKey {

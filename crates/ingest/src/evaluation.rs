@@ -2,7 +2,7 @@
 
 use crate::care::Manner;
 use crate::directory::{Current, Directory, Known};
-use crate::matching;
+use crate::matching::{self, Asked};
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Evaluation {
     ids: BTreeMap<String, TenantId>,
     tenants: Known,
+    limits: Limits,
 }
 
 impl Evaluation {
@@ -34,8 +35,12 @@ impl Evaluation {
         loop {
             let current = async |connection: &mut _| directory.current(connection, &scope).await;
             match db.tx(Scope::Tenants(&scope), current).await? {
-                Current::All { tenants, .. } => return Ok(Self { ids, tenants }),
-                Current::Stale(stale) => directory.reload(db, &stale, &by_id, limits).await?,
+                Current::All { tenants, .. } => {
+                    return Ok(Self { ids, tenants, limits: limits.clone() });
+                }
+                Current::Stale(stale) => {
+                    directory.reload(db, &stale, &by_id, limits).await?;
+                }
             }
         }
     }
@@ -45,19 +50,13 @@ impl Evaluation {
         let tenant = self.ids.get(&recorded.event.tenant).and_then(|id| self.tenants.get(id));
         let Some(tenant) = tenant else { return 0 };
         let now = recorded.received_at;
-        let budget = Budget::default();
-        let facts = Facts {
-            event: Some(recorded),
-            contact: None,
-            run: None,
-            tenant: &tenant.key,
-            now,
-            budget: &budget,
-        };
+        let budget = Budget::new(&self.limits);
+        let event = Some(recorded);
+        let facts = Facts { event, contact: None, run: None, tenant: &tenant.key, now, budget: &budget };
         let candidates = tenant.triggers.candidates(&recorded.event, &facts);
         let subject = recorded.event.subject.as_deref();
         let contact_id = subject.map(|subject| ContactId::derive(tenant.tenant_id, subject));
-        let manner = Manner::Usual;
-        matching::matches(tenant, candidates, recorded, contact, contact_id, now, manner).len()
+        let asked = Asked { tenant, recorded, contact, contact_id, now, manner: Manner::Usual };
+        matching::matches(&asked, candidates, &budget).matches.len()
     }
 }

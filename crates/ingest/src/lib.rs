@@ -14,6 +14,7 @@ pub mod evaluation;
 mod intake;
 mod matching;
 mod metrics;
+mod over_budget;
 mod parking;
 mod reading;
 mod traces;
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) directory: directory::Directory,
     pub(crate) care: care::Care,
     pub(crate) metrics: metrics::IngestMetrics,
+    pub(crate) over_budget: over_budget::OverBudget,
     /// Whether the last batch could be committed.
     pub(crate) work: automation_service_kit::health::Component,
 }
@@ -105,8 +107,9 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         care: care::Care::new(db.clone()),
         db,
         publisher: publisher.clone(),
-        directory: directory::Directory::default(),
+        directory: directory::Directory::new(),
         metrics: metrics::IngestMetrics::new(),
+        over_budget: over_budget::OverBudget::default(),
         work,
         config,
     });

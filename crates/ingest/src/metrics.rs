@@ -29,7 +29,9 @@ pub(crate) struct Tally {
     pub(crate) listening: u64,
     /// Those of them whose filter let the event through.
     pub(crate) matched: u64,
-    /// Those of these that entry rules kept from starting a run.
+    /// Those that could not be decided within their budget.
+    pub(crate) over_budget: u64,
+    /// Those of the ones that matched that entry rules kept from starting a run.
     pub(crate) kept_out: u64,
     /// How long finding and evaluating triggers took.
     pub(crate) evaluation: Duration,
@@ -61,6 +63,7 @@ impl Tally {
         }
         self.listening += other.listening;
         self.matched += other.matched;
+        self.over_budget += other.over_budget;
         self.kept_out += other.kept_out;
         self.evaluation += other.evaluation;
     }
@@ -86,7 +89,7 @@ impl IngestMetrics {
                 "triggers",
                 "Triggers that listened for an event, by what became of it",
                 "outcome",
-                ["started", "kept_out", "not_matched"],
+                ["started", "kept_out", "not_matched", "over_budget"],
             ),
             evaluation: seconds(
                 "trigger.evaluation.duration",
@@ -119,10 +122,13 @@ impl IngestMetrics {
         }
         if recorded > 0 {
             let started = tally.matched.saturating_sub(tally.kept_out);
-            let not_matched = tally.listening.saturating_sub(tally.matched);
-            for (outcome, count) in
-                [("started", started), ("kept_out", tally.kept_out), ("not_matched", not_matched)]
-            {
+            let not_matched = tally.listening.saturating_sub(tally.matched + tally.over_budget);
+            for (outcome, count) in [
+                ("started", started),
+                ("kept_out", tally.kept_out),
+                ("not_matched", not_matched),
+                ("over_budget", tally.over_budget),
+            ] {
                 self.triggers.add(count, &[KeyValue::new("outcome", outcome)]);
             }
             self.evaluation.record(tally.evaluation.as_secs_f64(), &[]);

@@ -5,8 +5,9 @@ use automation_domain::event::Event;
 use automation_domain::facts::{Facts, FieldPath};
 use automation_domain::id::{ScheduleId, VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind};
+use automation_domain::priority::Priority;
 use automation_domain::schedule::EVENT_PREFIX;
-use automation_domain::workflow::Workflow;
+use automation_domain::workflow::{Enrolment, Trigger, Workflow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,7 +16,21 @@ use std::sync::Arc;
 pub(crate) struct Published {
     pub(crate) workflow_id: WorkflowId,
     pub(crate) version_id: VersionId,
-    pub(crate) workflow: Workflow,
+    pub(crate) key: String,
+    pub(crate) priority: Option<Priority>,
+    pub(crate) enrolment: Enrolment,
+    pub(crate) triggers: Vec<Trigger>,
+    /// About how many bytes of memory it takes.
+    pub(crate) bytes: usize,
+}
+
+impl Published {
+    /// Keeps of a workflow what deciding about events takes: its nodes are the executors' business.
+    pub(crate) fn new(workflow_id: WorkflowId, version_id: VersionId, workflow: Workflow) -> Self {
+        let Workflow { key, priority, enrolment, triggers, entry_bytes, .. } = workflow;
+        let bytes = size_of::<Self>() + entry_bytes;
+        Self { workflow_id, version_id, key, priority, enrolment, triggers, bytes }
+    }
 }
 
 impl Published {
@@ -61,7 +76,7 @@ impl TriggerIndex {
         let mut by_type: BTreeMap<String, Vec<TriggerRef>> = BTreeMap::new();
         let mut by_schedule = BTreeMap::new();
         for published in workflows {
-            for (trigger, definition) in published.workflow.triggers.iter().enumerate() {
+            for (trigger, definition) in published.triggers.iter().enumerate() {
                 if published.parts_of(&definition.id).iter().any(|part| suspended.contains(part)) {
                     continue;
                 }
@@ -89,7 +104,7 @@ impl TriggerIndex {
         }
     }
 
-    /// The triggers whose condition has still to be evaluated, in a stable order.
+    /// The triggers whose condition has still to be evaluated, in a stable order: those of a workflow follow each other.
     pub(crate) fn candidates(&self, event: &Event, facts: &Facts<'_>) -> Vec<TriggerRef> {
         if let Some(id) = schedule_of(event) {
             return self.by_schedule.get(id).cloned().into_iter().collect();
@@ -104,6 +119,7 @@ impl TriggerIndex {
                 found.extend(triggers.iter().cloned());
             }
         }
+        found.sort_by_key(|trigger| trigger.published.workflow_id);
         found
     }
 }
@@ -148,7 +164,7 @@ impl OfType {
 }
 
 fn required(trigger: &TriggerRef) -> Vec<(String, String)> {
-    let definition = &trigger.published.workflow.triggers[trigger.trigger];
+    let definition = &trigger.published.triggers[trigger.trigger];
     let Some(condition) = &definition.condition else { return Vec::new() };
     condition
         .required_equalities()

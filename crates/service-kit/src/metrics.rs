@@ -92,6 +92,16 @@ pub fn observe_connections(pool: &'static str, usage: impl Fn() -> (u64, u64) + 
         .build();
 }
 
+/// Lets the size of a cache be seen; `bytes` says about how much memory it takes.
+pub fn observe_cache(cache: &'static str, bytes: impl Fn() -> u64 + Send + Sync + 'static) {
+    let label = [KeyValue::new("cache", cache)];
+    meter()
+        .u64_observable_gauge("cache.bytes")
+        .with_description("Memory that compiled workflows take, by cache")
+        .with_callback(move |observer| observer.observe(bytes(), &label))
+        .build();
+}
+
 impl Metrics {
     /// Installs the process's meter and the metrics about the process itself.
     ///

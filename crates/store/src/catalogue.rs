@@ -4,7 +4,6 @@ use crate::Error;
 use crate::tenants::{Grant, grants};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -18,8 +17,6 @@ pub struct ActiveWorkflow {
     pub workflow_id: WorkflowId,
     /// Its published version.
     pub version_id: VersionId,
-    /// That version's definition.
-    pub definition: Value,
 }
 
 /// The moment of the transaction, in the database's clock, and the catalogue versions of these tenants; role worker.
@@ -42,16 +39,15 @@ pub async fn versions(
     Ok((now, found.into_iter().map(TenantId).zip(versions).collect()))
 }
 
-/// The active workflows and the grants of the tenants in the transaction's scope; role worker.
+/// Which workflows are active, without their definitions, and the grants of the tenants in the transaction's scope; role worker.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn load(connection: &mut PgConnection) -> Result<(Vec<ActiveWorkflow>, Vec<Grant>), Error> {
     let rows = sqlx::query(
-        "SELECT w.tenant_id, w.workflow_id, w.version_id, v.definition
-           FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id)
-          WHERE w.state = 'active' ORDER BY w.tenant_id, w.key",
+        "SELECT w.tenant_id, w.workflow_id, w.version_id FROM workflows w
+          WHERE w.state = 'active' AND w.version_id IS NOT NULL ORDER BY w.tenant_id, w.key",
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -62,7 +58,6 @@ pub async fn load(connection: &mut PgConnection) -> Result<(Vec<ActiveWorkflow>,
                 tenant_id: TenantId(row.try_get("tenant_id")?),
                 workflow_id: WorkflowId(row.try_get("workflow_id")?),
                 version_id: VersionId(row.try_get("version_id")?),
-                definition: row.try_get("definition")?,
             })
         })
         .collect::<Result<Vec<_>, Error>>()?;

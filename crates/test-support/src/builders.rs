@@ -81,6 +81,8 @@ pub async fn publish(api: &Db, tenant: TenantId, definition: Value) -> Result<Pu
         warnings: Vec::new(),
         reads_event: true,
         reads_contact: true,
+        memory_bytes: 0,
+        entry_bytes: 0,
         definition,
     };
     api.tx(Scope::Tenant(tenant), async |connection| {

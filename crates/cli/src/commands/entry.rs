@@ -1,6 +1,6 @@
 //! The conditions of an entry with both their values, for people and for programs.
 
-use automation_domain::condition::{Comparison, Condition};
+use automation_domain::condition::{Comparison, Condition, Verdict};
 use automation_domain::facts::Facts;
 use automation_domain::workflow::{Trigger, Workflow};
 use serde::Serialize;
@@ -15,13 +15,25 @@ pub struct Entry {
     pub holds: bool,
     /// Its comparisons, in order.
     pub comparisons: Vec<Comparison>,
+    /// Comparisons for which there was no room.
+    #[serde(skip_serializing_if = "is_none")]
+    pub left_out: usize,
+    /// Whether telling all of it takes more than a budget: then nothing is told.
+    #[serde(skip_serializing_if = "is_not")]
+    pub over_budget: bool,
 }
 
 /// The conditions that an event has to pass to start a run by this trigger.
 pub fn of(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> Vec<Entry> {
     let entry = |of, condition: &Condition| {
-        let verdict = condition.explain(facts);
-        Entry { of, holds: verdict.holds, comparisons: verdict.comparisons }
+        // Telling takes more than deciding, which stops at the part that decides.
+        facts.budget.begin_next();
+        let (verdict, over_budget) = match condition.explain(facts) {
+            Ok(verdict) => (verdict, false),
+            Err(_exceeded) => (Verdict::default(), true),
+        };
+        let Verdict { holds, comparisons, left_out } = verdict;
+        Entry { of, holds, comparisons, left_out, over_budget }
     };
     [("trigger", &trigger.condition), ("enrolment", &workflow.enrolment.condition)]
         .into_iter()
@@ -32,13 +44,31 @@ pub fn of(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> Vec<Entr
 impl Entry {
     /// The verdict, and a line for each comparison.
     pub fn told(&self, indent: usize, remark: &str) -> Vec<String> {
-        let verdict = if self.holds { "holds" } else { "does not hold" };
+        let verdict = match (self.holds, self.over_budget) {
+            (true, _) => "holds",
+            (false, false) => "does not hold",
+            (false, true) => "takes more than its budget to tell",
+        };
         let head = format!("{:indent$}{} condition {verdict}{remark}", "", self.of);
         let each = |one: &Comparison| {
             compared(indent + 2, one.holds, &one.field, &one.op, &one.actual, &one.expected)
         };
-        std::iter::once(head).chain(self.comparisons.iter().map(each)).collect()
+        let rest = left_out(indent + 2, self.left_out);
+        std::iter::once(head).chain(self.comparisons.iter().map(each)).chain(rest).collect()
     }
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+fn is_not(flag: &bool) -> bool {
+    !*flag
+}
+
+/// That there were more comparisons than there was room for.
+pub fn left_out(indent: usize, comparisons: usize) -> Option<String> {
+    (comparisons > 0).then(|| format!("{:indent$}and {comparisons} more, for which there was no room", ""))
 }
 
 /// A comparison in a line.

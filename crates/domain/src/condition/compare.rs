@@ -1,38 +1,84 @@
 //! Equality and order between values that come from forms, stores and people.
 
+use crate::budget::{Budget, Exceeded};
 use crate::json::number::is_kept;
 use crate::text;
 use chrono::{DateTime, Utc};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// Whether two values are the same: numbers by value, a number and its text, times as instants.
-pub(super) fn equal(left: &Value, right: &Value) -> bool {
+pub(super) fn equal(left: &Value, right: &Value, budget: &Budget) -> Result<bool, Exceeded> {
     match (left, right) {
         (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
+            budget.spend(1)?;
+            budget.deeper(|| Ok(left.len() == right.len() && all_equal(left.iter().zip(right), budget)?))
         }
         (Value::Object(left), Value::Object(right)) => {
-            left.len() == right.len()
-                && left.iter().all(|(key, left)| right.get(key).is_some_and(|right| equal(left, right)))
+            budget.spend(1)?;
+            budget.deeper(|| Ok(left.len() == right.len() && all_members_equal(left, right, budget)?))
         }
-        (Value::Null, Value::Null) => true,
-        (Value::Bool(left), Value::Bool(right)) => left == right,
-        _ => order(left, right) == Some(Ordering::Equal),
+        (Value::Null, Value::Null) => budget.spend(1).map(|()| true),
+        (Value::Bool(left), Value::Bool(right)) => budget.spend(1).map(|()| left == right),
+        _ => Ok(order(left, right, budget)? == Some(Ordering::Equal)),
     }
 }
 
+fn all_equal<'v>(
+    pairs: impl Iterator<Item = (&'v Value, &'v Value)>,
+    budget: &Budget,
+) -> Result<bool, Exceeded> {
+    for (left, right) in pairs {
+        if !equal(left, right, budget)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn all_members_equal(
+    left: &Map<String, Value>,
+    right: &Map<String, Value>,
+    budget: &Budget,
+) -> Result<bool, Exceeded> {
+    for (key, left) in left {
+        budget.look_at(key.len())?;
+        match right.get(key) {
+            Some(right) if equal(left, right, budget)? => {}
+            Some(_) | None => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
 /// How two values are ordered; `None` when they have no order.
-pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
+pub(super) fn order(left: &Value, right: &Value, budget: &Budget) -> Result<Option<Ordering>, Exceeded> {
+    // What is read as a number or a time is read whole; two other texts are at most as far as the shorter one goes.
+    let looked_at = match (left, right) {
+        (Value::Number(_), Value::String(text)) | (Value::String(text), Value::Number(_)) => text.len(),
+        (Value::String(left), Value::String(right)) if may_be_instant(left) && may_be_instant(right) => {
+            left.len().max(right.len())
+        }
+        (Value::String(left), Value::String(right)) => left.len().min(right.len()),
+        _ => 0,
+    };
+    budget.look_at(looked_at)?;
+    Ok(ordering(left, right))
+}
+
+fn ordering(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => order_numbers(left, right),
         (Value::Number(left), Value::String(right)) => order_numbers(left, &number_in(right)?),
         (Value::String(left), Value::Number(right)) => order_numbers(&number_in(left)?, right),
-        (Value::String(left), Value::String(right)) => Some(match (instant_in(left), instant_in(right)) {
-            (Some(left), Some(right)) => left.cmp(&right),
-            (None, _) | (_, None) => left.cmp(right),
-        }),
+        (Value::String(left), Value::String(right)) if may_be_instant(left) && may_be_instant(right) => {
+            match (instant_in(left), instant_in(right)) {
+                (Some(left), Some(right)) => Some(left.cmp(&right)),
+                (None, _) | (_, None) => Some(left.cmp(right)),
+            }
+        }
+        (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
         _ => None,
     }
 }
@@ -100,11 +146,15 @@ fn number_in(text: &str) -> Option<Number> {
 }
 
 fn instant_in(text: &str) -> Option<DateTime<Utc>> {
-    // The shortest is 2026-11-24T08:00:00Z; most texts are told apart without parsing.
-    if text.len() < 20 || text.as_bytes()[4] != b'-' {
+    if !may_be_instant(text) {
         return None;
     }
     DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc())
+}
+
+/// Most texts are told apart from times without parsing: the shortest is 2026-11-24T08:00:00Z.
+fn may_be_instant(text: &str) -> bool {
+    text.len() >= 20 && text.as_bytes()[4] == b'-'
 }
 
 #[cfg(test)]
@@ -126,9 +176,11 @@ mod tests {
             (json!(1), json!(1e308), Ordering::Less),
             (json!(9_007_199_254_740_993_u64), json!("9007199254740993"), Ordering::Equal),
         ] {
+            let order = |left: &Value, right: &Value| order(left, right, &Budget::default()).unwrap();
             assert_eq!(order(&left, &right), Some(expected), "{left} {right}");
             assert_eq!(order(&right, &left), Some(expected.reverse()), "{right} {left}");
         }
+        let equal = |left: &Value, right: &Value| equal(left, right, &Budget::default()).unwrap();
         // Rounded, these would be the same number.
         assert!(!equal(&json!(18_446_744_073_709_551_616.0), &json!("18446744073709551617")));
         assert!(!equal(&json!("18446744073709551616"), &json!("18446744073709551617")));
@@ -141,7 +193,7 @@ mod tests {
             let values = [json!(whole), json!(whole.unsigned_abs()), json!(double), json!(near), json!(near.trunc()), json!(text)];
             for left in &values {
                 for right in &values {
-                    if equal(left, right) {
+                    if equal(left, right, &Budget::default()).unwrap() {
                         prop_assert_eq!(equality_key(left), equality_key(right), "{} {}", left, right);
                     }
                 }

@@ -1,7 +1,8 @@
 //! Conditions: a comparison, or `all`, `any`, `not` over others.
 //!
-//! A comparison never fails; missing and mistyped values have defined results. A field that is null counts as
-//! missing, and so does a value whose template comes to nothing.
+//! Missing and mistyped values have defined results: a comparison fails only where it takes more than is left of the
+//! budget ([`crate::budget`]), and then there is no result at all. A field that is null counts as missing, and so does a
+//! value whose template comes to nothing.
 //!
 //! | operator | field missing | value missing | field of a type that does not fit |
 //! |---|---|---|---|
@@ -23,17 +24,24 @@
 //! - Empty are: missing, null, `""`, `[]` and `{}`; not `0`, `false` or a space.
 
 mod compare;
+mod explain;
 mod operator;
 mod parse;
+mod pattern;
 
 pub use compare::equality_key;
+pub use explain::{COMPARED_BYTES, Comparison, Verdict};
 
+use crate::budget::Exceeded;
 use crate::facts::{Facts, FieldPath};
+use crate::json;
 use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::template::ValueTemplate;
+use crate::workflow::Allowance;
+use explain::cut;
 use operator::Operator;
-use regex::Regex;
+use pattern::Pattern;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -65,31 +73,7 @@ enum Expected {
     Nothing,
     Literal(Value),
     Template(ValueTemplate),
-    Regex(Regex),
-}
-
-/// What a condition came to, and why.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Verdict {
-    /// Whether it holds.
-    pub holds: bool,
-    /// Each comparison of the condition, in order; none is left out because another one decided already.
-    pub comparisons: Vec<Comparison>,
-}
-
-/// One comparison with both its values.
-#[derive(Clone, PartialEq, Debug, serde::Serialize)]
-pub struct Comparison {
-    /// The field's path.
-    pub field: String,
-    /// Operator key.
-    pub op: String,
-    /// What the field held; null when missing.
-    pub actual: Value,
-    /// What it was compared with.
-    pub expected: Value,
-    /// The result.
-    pub holds: bool,
+    Pattern(Pattern),
 }
 
 impl Condition {
@@ -99,52 +83,75 @@ impl Condition {
     ///
     /// Every problem found, each with its path.
     pub fn parse(value: &Value, at: &str, limits: &Limits) -> Result<Self, Vec<Problem>> {
-        parse::parse(value, at, limits)
+        parse::parse(value, at, &mut Allowance::new(limits))
     }
 
-    /// Whether it holds.
-    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+    /// Reads one of the conditions of a definition, which share what they may come to.
+    ///
+    /// # Errors
+    ///
+    /// Every problem found, each with its path; none that the definition did not have already, when it has more than it
+    /// may.
+    pub(crate) fn parse_within(
+        value: &Value,
+        at: &str,
+        allowance: &mut Allowance<'_>,
+    ) -> Result<Self, Vec<Problem>> {
+        parse::parse(value, at, allowance)
+    }
+
+    /// Whether it holds; nothing is looked at after the part that decides.
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] when deciding takes more than is left of the facts' budget.
+    pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, Exceeded> {
+        facts.budget.spend(1)?;
         match &self.test {
-            Test::All(parts) => parts.iter().all(|part| part.holds(facts)),
-            Test::Any(parts) => parts.iter().any(|part| part.holds(facts)),
-            Test::Not(part) => !part.holds(facts),
-            Test::Leaf(leaf) => {
-                let actual = facts.field(&leaf.field);
-                leaf.op.holds(actual.as_deref(), &leaf.expected.resolve(facts))
+            Test::All(parts) => {
+                for part in parts {
+                    if !part.holds(facts)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
             }
+            Test::Any(parts) => {
+                for part in parts {
+                    if part.holds(facts)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Test::Not(part) => Ok(!part.holds(facts)?),
+            Test::Leaf(leaf) => leaf.holds(facts),
         }
     }
 
     /// Whether it holds, with every comparison made.
-    pub fn explain(&self, facts: &Facts<'_>) -> Verdict {
-        let mut comparisons = Vec::new();
-        let holds = self.explain_into(facts, &mut comparisons);
-        Verdict { holds, comparisons }
+    ///
+    /// # Errors
+    ///
+    /// [`Exceeded`] when that takes more than is left of the facts' budget.
+    pub fn explain(&self, facts: &Facts<'_>) -> Result<Verdict, Exceeded> {
+        let mut verdict = Verdict::default();
+        verdict.holds = self.explain_into(facts, &mut verdict)?;
+        Ok(verdict)
     }
 
-    fn explain_into(&self, facts: &Facts<'_>, comparisons: &mut Vec<Comparison>) -> bool {
+    fn explain_into(&self, facts: &Facts<'_>, verdict: &mut Verdict) -> Result<bool, Exceeded> {
+        facts.budget.spend(1)?;
         // `&` and `|` on purpose: the parts after the one that decided are explained too.
         match &self.test {
             Test::All(parts) => {
-                parts.iter().fold(true, |holds, part| holds & part.explain_into(facts, comparisons))
+                parts.iter().try_fold(true, |holds, part| Ok(holds & part.explain_into(facts, verdict)?))
             }
             Test::Any(parts) => {
-                parts.iter().fold(false, |holds, part| holds | part.explain_into(facts, comparisons))
+                parts.iter().try_fold(false, |holds, part| Ok(holds | part.explain_into(facts, verdict)?))
             }
-            Test::Not(part) => !part.explain_into(facts, comparisons),
-            Test::Leaf(leaf) => {
-                let actual = facts.field(&leaf.field);
-                let expected = leaf.expected.resolve(facts);
-                let holds = leaf.op.holds(actual.as_deref(), &expected);
-                comparisons.push(Comparison {
-                    field: leaf.field.as_str().to_owned(),
-                    op: leaf.op.as_str().to_owned(),
-                    actual: actual.map_or(Value::Null, Cow::into_owned),
-                    expected: expected.into_value(),
-                    holds,
-                });
-                holds
-            }
+            Test::Not(part) => Ok(!part.explain_into(facts, verdict)?),
+            Test::Leaf(leaf) => leaf.explain_into(facts, verdict),
         }
     }
 
@@ -188,31 +195,73 @@ impl Condition {
 /// What a field is compared with, once templates are rendered.
 enum Resolved<'a> {
     Value(Cow<'a, Value>),
-    Regex(&'a Regex),
+    Pattern(&'a Pattern),
+}
+
+impl Leaf {
+    fn holds(&self, facts: &Facts<'_>) -> Result<bool, Exceeded> {
+        let actual = self.find(facts)?;
+        let Some(actual) = actual.filter(|actual| !actual.is_null()) else {
+            // Whatever it would be compared with: see the table above.
+            return Ok(self.op.holds_for_missing());
+        };
+        self.op.holds(Some(&actual), &self.expected.resolve(facts)?, facts.budget)
+    }
+
+    fn explain_into(&self, facts: &Facts<'_>, verdict: &mut Verdict) -> Result<bool, Exceeded> {
+        let budget = facts.budget;
+        let actual = self.find(facts)?;
+        let expected = self.expected.resolve(facts)?;
+        let holds = self.op.holds(actual.as_deref(), &expected, budget)?;
+        let (actual, actual_bytes) = cut(actual.unwrap_or(Cow::Owned(Value::Null)), budget)?;
+        let (expected, expected_bytes) = cut(expected.into_value(), budget)?;
+        let (field, op) = (self.field.as_str().to_owned(), self.op.as_str().to_owned());
+        verdict
+            .keep(Comparison { field, op, actual, actual_bytes, expected, expected_bytes, holds }, budget)?;
+        Ok(holds)
+    }
+
+    /// The field's value; what is not found but made is charged.
+    fn find<'f>(&self, facts: &Facts<'f>) -> Result<Option<Cow<'f, Value>>, Exceeded> {
+        facts.budget.spend(self.field.segments().len() as u64)?;
+        let found = facts.field(&self.field);
+        match found.as_ref() {
+            Some(Cow::Owned(Value::String(text))) => facts.budget.make(text.len())?,
+            Some(Cow::Owned(made @ (Value::Array(_) | Value::Object(_)))) => {
+                facts.budget.make(json::size_bytes(made))?;
+            }
+            Some(Cow::Owned(Value::Null | Value::Bool(_) | Value::Number(_)) | Cow::Borrowed(_)) | None => {}
+        }
+        Ok(found)
+    }
 }
 
 impl Expected {
-    fn resolve(&self, facts: &Facts<'_>) -> Resolved<'_> {
-        match self {
+    fn resolve(&self, facts: &Facts<'_>) -> Result<Resolved<'_>, Exceeded> {
+        Ok(match self {
             Self::Nothing => Resolved::Value(Cow::Owned(Value::Null)),
             Self::Literal(value) => Resolved::Value(Cow::Borrowed(value)),
-            // A template that fails has no value; the comparison's result for a missing value is defined.
-            Self::Template(template) => {
-                Resolved::Value(Cow::Owned(template.render(facts).unwrap_or(Value::Null)))
-            }
-            Self::Regex(regex) => Resolved::Regex(regex),
-        }
+            Self::Template(template) => match (template.render(facts), facts.budget.refused()) {
+                (Ok(value), _) => Resolved::Value(Cow::Owned(value)),
+                (Err(_), Some(exceeded)) => return Err(exceeded),
+                // A template that fails has no value; the comparison's result for a missing value is defined.
+                (Err(_), None) => Resolved::Value(Cow::Owned(Value::Null)),
+            },
+            Self::Pattern(pattern) => Resolved::Pattern(pattern),
+        })
     }
 }
 
-impl Resolved<'_> {
-    fn into_value(self) -> Value {
+impl<'a> Resolved<'a> {
+    fn into_value(self) -> Cow<'a, Value> {
         match self {
-            Self::Value(value) => value.into_owned(),
-            Self::Regex(regex) => Value::String(regex.as_str().to_owned()),
+            Self::Value(value) => value,
+            Self::Pattern(pattern) => Cow::Owned(Value::String(pattern.as_str().to_owned())),
         }
     }
 }
 
+#[cfg(test)]
+mod budget_tests;
 #[cfg(test)]
 mod tests;

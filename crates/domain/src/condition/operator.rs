@@ -2,6 +2,7 @@
 
 use super::Resolved;
 use super::compare::{as_text, equal, order};
+use crate::budget::{Budget, Exceeded};
 use serde_json::Value;
 use std::cmp::Ordering;
 
@@ -66,49 +67,99 @@ impl Operator {
         !matches!(self, Self::IsEmpty | Self::IsNotEmpty)
     }
 
-    /// The comparison's result; total, see the table of this module's parent.
-    pub(super) fn holds(self, actual: Option<&Value>, expected: &Resolved<'_>) -> bool {
+    /// The result where the field is missing, whatever it is compared with.
+    pub(super) fn holds_for_missing(self) -> bool {
+        match self {
+            Self::NotEquals | Self::NotContains | Self::IsEmpty => true,
+            Self::Equals
+            | Self::GreaterThan
+            | Self::LessThan
+            | Self::GreaterOrEqual
+            | Self::LessOrEqual
+            | Self::Contains
+            | Self::StartsWith
+            | Self::EndsWith
+            | Self::RegexMatch
+            | Self::IsNotEmpty => false,
+        }
+    }
+
+    /// The comparison's result; defined for all values, see the table of this module's parent. What it looks at is
+    /// charged before.
+    pub(super) fn holds(
+        self,
+        actual: Option<&Value>,
+        expected: &Resolved<'_>,
+        budget: &Budget,
+    ) -> Result<bool, Exceeded> {
         let actual = actual.unwrap_or(&Value::Null);
         let expected = match expected {
-            Resolved::Regex(regex) => return as_text(actual).is_some_and(|text| regex.is_match(&text)),
+            Resolved::Pattern(pattern) => {
+                return as_text(actual).map_or(Ok(false), |text| pattern.is_match(&text, budget));
+            }
             Resolved::Value(value) => value.as_ref(),
         };
-        let ordered = |accept: fn(Ordering) -> bool| order(actual, expected).is_some_and(accept);
-        let texts = |test: fn(&str, &str) -> bool| match (as_text(actual), as_text(expected)) {
-            (Some(actual), Some(expected)) => test(&actual, &expected),
-            (None, _) | (_, None) => false,
+        let ordered = |accept: fn(Ordering) -> bool| {
+            order(actual, expected, budget).map(|order| order.is_some_and(accept))
         };
         match self {
-            Self::Equals => equals(actual, expected),
-            Self::NotEquals => !equals(actual, expected),
+            Self::Equals => equals(actual, expected, budget),
+            Self::NotEquals => equals(actual, expected, budget).map(|equal| !equal),
             Self::GreaterThan => ordered(Ordering::is_gt),
             Self::LessThan => ordered(Ordering::is_lt),
             Self::GreaterOrEqual => ordered(Ordering::is_ge),
             Self::LessOrEqual => ordered(Ordering::is_le),
-            Self::Contains => contains(actual, expected),
-            Self::NotContains => !contains(actual, expected),
-            Self::StartsWith => texts(|actual, expected| actual.starts_with(expected)),
-            Self::EndsWith => texts(|actual, expected| actual.ends_with(expected)),
+            Self::Contains => contains(actual, expected, budget),
+            Self::NotContains => contains(actual, expected, budget).map(|contains| !contains),
+            Self::StartsWith => ends(actual, expected, budget, |text, part| text.starts_with(part)),
+            Self::EndsWith => ends(actual, expected, budget, |text, part| text.ends_with(part)),
             // The expression was compiled when the condition was read; a plain value never gets here.
-            Self::RegexMatch => false,
-            Self::IsEmpty => is_empty(actual),
-            Self::IsNotEmpty => !is_empty(actual),
+            Self::RegexMatch => Ok(false),
+            Self::IsEmpty => Ok(is_empty(actual)),
+            Self::IsNotEmpty => Ok(!is_empty(actual)),
         }
     }
 }
 
-fn equals(actual: &Value, expected: &Value) -> bool {
-    !actual.is_null() && !expected.is_null() && equal(actual, expected)
+fn equals(actual: &Value, expected: &Value, budget: &Budget) -> Result<bool, Exceeded> {
+    Ok(!actual.is_null() && !expected.is_null() && equal(actual, expected, budget)?)
 }
 
-fn contains(actual: &Value, expected: &Value) -> bool {
+fn contains(actual: &Value, expected: &Value, budget: &Budget) -> Result<bool, Exceeded> {
     match actual {
-        Value::Array(members) => members.iter().any(|member| equals(member, expected)),
+        Value::Array(members) => {
+            for member in members {
+                budget.spend(1)?;
+                if equals(member, expected, budget)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
         Value::String(_) | Value::Number(_) => match (as_text(actual), as_text(expected)) {
-            (Some(text), Some(part)) => text.contains(&*part),
-            (None, _) | (_, None) => false,
+            (Some(text), Some(part)) => {
+                budget.look_at(text.len().saturating_add(part.len()))?;
+                Ok(text.contains(&*part))
+            }
+            (None, _) | (_, None) => Ok(false),
         },
-        Value::Null | Value::Bool(_) | Value::Object(_) => false,
+        Value::Null | Value::Bool(_) | Value::Object(_) => Ok(false),
+    }
+}
+
+/// Whether a text begins or ends with another.
+fn ends(
+    actual: &Value,
+    expected: &Value,
+    budget: &Budget,
+    test: fn(&str, &str) -> bool,
+) -> Result<bool, Exceeded> {
+    match (as_text(actual), as_text(expected)) {
+        (Some(text), Some(part)) => {
+            budget.look_at(text.len().min(part.len()))?;
+            Ok(test(&text, &part))
+        }
+        (None, _) | (_, None) => Ok(false),
     }
 }
 

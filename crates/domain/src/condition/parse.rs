@@ -1,12 +1,13 @@
 //! From JSON to a condition, or to everything that is wrong with it.
 
 use super::operator::Operator;
+use super::pattern::{self, Pattern};
 use super::{Condition, Expected, Leaf, Test};
 use crate::facts::FieldPath;
 use crate::limits::Limits;
-use crate::problem::{Problem, nearest_hint};
+use crate::problem::{MOST_PROBLEMS, Problem, nearest_hint};
 use crate::template::{ValueTemplate, is_template};
-use regex::RegexBuilder;
+use crate::workflow::{Allowance, Refused};
 use serde_json::{Map, Value};
 
 /// Keys that make an object a condition.
@@ -14,8 +15,12 @@ const JOINS: [&str; 3] = ["all", "any", "not"];
 const LEAF_KEYS: [&str; 3] = ["field", "op", "value"];
 const AGGREGATES: [&str; 5] = ["count", "sum", "average", "min", "max"];
 
-pub(super) fn parse(value: &Value, at: &str, limits: &Limits) -> Result<Condition, Vec<Problem>> {
-    let mut reader = Reader { limits, problems: Vec::new() };
+pub(super) fn parse(
+    value: &Value,
+    at: &str,
+    allowance: &mut Allowance<'_>,
+) -> Result<Condition, Vec<Problem>> {
+    let mut reader = Reader { limits: allowance.limits(), allowance, problems: Vec::new() };
     let condition = reader.condition(value, at, 1);
     match condition {
         Some(condition) if reader.problems.is_empty() => Ok(condition),
@@ -23,15 +28,23 @@ pub(super) fn parse(value: &Value, at: &str, limits: &Limits) -> Result<Conditio
     }
 }
 
-struct Reader<'a> {
-    limits: &'a Limits,
+struct Reader<'a, 'l> {
+    limits: &'l Limits,
+    allowance: &'a mut Allowance<'l>,
     problems: Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn problem<T>(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) -> Option<T> {
-        self.problems.push(Problem::new(code, at, message));
+        if self.problems.len() <= MOST_PROBLEMS {
+            self.problems.push(Problem::new(code, at, message));
+        }
         None
+    }
+
+    /// Keeps the problem of what is more than a definition may have.
+    fn allowed(&mut self, counted: Result<(), Refused>) -> Option<()> {
+        counted.map_err(|problem| self.problems.extend(problem)).ok()
     }
 
     fn condition(&mut self, value: &Value, at: &str, depth: usize) -> Option<Condition> {
@@ -92,6 +105,9 @@ impl Reader<'_> {
             let message = format!("a condition has no key \"{key}\"{hint}");
             self.problem::<()>("unknown_key", format!("{at}.{key}"), message);
         }
+        let name = members.get("field").and_then(Value::as_str).unwrap_or_default();
+        let counted = self.allowance.comparison(name, at);
+        self.allowed(counted)?;
         let field = self.word(members, "field", at).and_then(|field| {
             FieldPath::parse(field, &format!("{at}.field"))
                 .map_err(|problem| self.problems.push(problem))
@@ -129,34 +145,45 @@ impl Reader<'_> {
                 self.problem("wrong_type", value_at, "null equals nothing; use is_empty or is_not_empty")
             }
             (Some(value), true) if op == Operator::RegexMatch => self.regex(value, value_at),
-            (Some(value), true) => match ValueTemplate::parse(value, &value_at, self.limits) {
-                Ok(template) if template.is_literal() => Some(Expected::Literal(value.clone())),
-                Ok(template) => Some(Expected::Template(template)),
-                Err(problems) => {
-                    self.problems.extend(problems);
-                    None
-                }
-            },
+            (Some(value), true) => {
+                let counted = self.allowance.value(value, &value_at);
+                self.allowed(counted)?;
+                self.value(value, &value_at)
+            }
+        }
+    }
+
+    fn value(&mut self, value: &Value, at: &str) -> Option<Expected> {
+        match ValueTemplate::parse(value, at, self.limits) {
+            Ok(template) if template.is_literal() => Some(Expected::Literal(value.clone())),
+            Ok(template) => Some(Expected::Template(template)),
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
         }
     }
 
     fn regex(&mut self, value: &Value, at: String) -> Option<Expected> {
-        let Value::String(pattern) = value else {
+        let Value::String(text) = value else {
             return self.problem("wrong_type", at, "regex_match needs a regular expression as text");
         };
-        if is_template(pattern) {
+        if is_template(text) {
             return self.problem("bad_regex", at, "a regular expression is fixed: it cannot be a template");
         }
-        match RegexBuilder::new(pattern).size_limit(self.limits.regex_bytes).build() {
-            Ok(regex) => Some(Expected::Regex(regex)),
-            Err(regex::Error::CompiledTooBig(limit)) => {
+        let counted = self.allowance.pattern(&at);
+        self.allowed(counted)?;
+        match Pattern::compile(text, self.limits.regex_bytes) {
+            Ok(pattern) => {
+                let counted = self.allowance.take(pattern.memory_bytes(), &at);
+                self.allowed(counted)?;
+                Some(Expected::Pattern(pattern))
+            }
+            Err(pattern::Refused::TooLarge(limit)) => {
                 self.problem("bad_regex", at, format!("the regular expression needs more than {limit} bytes"))
             }
-            Err(error) => {
-                // The crate draws a picture over several lines; the last one says what is wrong.
-                let text = error.to_string();
-                let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                self.problem("bad_regex", at, format!("not a regular expression: {last}"))
+            Err(pattern::Refused::Syntax(what)) => {
+                self.problem("bad_regex", at, format!("not a regular expression: {what}"))
             }
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::budget::Budget;
 use crate::facts::sample::Sample;
 use proptest::prelude::*;
 use serde_json::json;
@@ -21,6 +22,7 @@ fn holds(field: &str, op: &str, value: Value) -> bool {
     parse(json!({ "field": format!("event.data.{field}"), "op": op, "value": value }))
         .unwrap()
         .holds(&sample().facts())
+        .unwrap()
 }
 
 /// One line per operator and value: the fields for which it holds.
@@ -54,7 +56,7 @@ fn every_operator_has_a_result_for_every_kind_of_field() {
                 if let Some(value) = &value {
                     leaf["value"] = value.clone();
                 }
-                parse(leaf).unwrap().holds(&sample().facts())
+                parse(leaf).unwrap().holds(&sample().facts()).unwrap()
             });
             let fields: Vec<_> = fields.collect();
             let value = value.map_or_else(String::new, |value| value.to_string());
@@ -170,7 +172,7 @@ fn a_number_has_one_text_for_every_operator() {
             ("equals", json!("10115"), true),
         ] {
             let leaf = json!({ "field": format!("event.data.{field}"), "op": op, "value": value });
-            assert_eq!(parse(leaf.clone()).unwrap().holds(&sample.facts()), expected, "{leaf}");
+            assert_eq!(parse(leaf.clone()).unwrap().holds(&sample.facts()), Ok(expected), "{leaf}");
         }
     }
 }
@@ -188,8 +190,8 @@ fn conditions_are_joined_at_any_depth() {
         (json!({ "all": [yes, { "any": [no, { "not": { "all": [no] } }] }] }), true),
     ] {
         let condition = parse(condition).unwrap();
-        assert_eq!(condition.holds(&sample().facts()), expected, "{condition:?}");
-        assert_eq!(condition.explain(&sample().facts()).holds, expected);
+        assert_eq!(condition.holds(&sample().facts()).unwrap(), expected, "{condition:?}");
+        assert_eq!(condition.explain(&sample().facts()).unwrap().holds, expected);
     }
 }
 
@@ -200,7 +202,7 @@ fn an_explanation_names_both_values_of_every_comparison() {
         { "not": { "field": "contact.tags", "op": "contains", "value": "{{ event.data.text }}" } },
         { "field": "contact.phone", "op": "regex_match", "value": "^[+]" },
     ] });
-    let verdict = parse(condition).unwrap().explain(&sample().facts());
+    let verdict = parse(condition).unwrap().explain(&sample().facts()).unwrap();
     let lines: Vec<_> = verdict.comparisons.iter().map(|made| serde_json::to_string(made).unwrap()).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     {"field":"event.data.number","op":"greater_than","actual":80,"expected":50,"holds":true}
@@ -299,8 +301,17 @@ fn scalar() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
+    fn what_is_missing_needs_no_comparison(value in scalar()) {
+        let resolved = Resolved::Value(Cow::Borrowed(&value));
+        for op in Operator::ALL {
+            let holds = op.holds(None, &resolved, &Budget::default()).unwrap();
+            prop_assert_eq!(op.holds_for_missing(), holds, "{:?}", op);
+        }
+    }
+
+    #[test]
     fn equal_scalars_share_a_key(left in scalar(), right in scalar()) {
-        if compare::equal(&left, &right) {
+        if compare::equal(&left, &right, &Budget::default()).unwrap() {
             prop_assert_eq!(equality_key(&left), equality_key(&right));
         }
     }
@@ -313,7 +324,8 @@ proptest! {
             (Operator::Contains, Operator::NotContains),
             (Operator::IsEmpty, Operator::IsNotEmpty),
         ] {
-            prop_assert_ne!(op.holds(Some(&field), &resolved), opposite.holds(Some(&field), &resolved));
+            let holds = |op: Operator| op.holds(Some(&field), &resolved, &Budget::default()).unwrap();
+            prop_assert_ne!(holds(op), holds(opposite));
         }
     }
 }

@@ -83,6 +83,8 @@ fn graph(text: &str) -> Workflow {
         warnings: Vec::new(),
         reads_event: true,
         reads_contact: false,
+        memory_bytes: 0,
+        entry_bytes: 0,
     };
     for edge in text.split(';') {
         let (from, to) = edge.split_once("->").expect("an edge");

@@ -1,5 +1,6 @@
 //! What a run is between two inputs, what can happen to it, and what it asks for.
 
+use crate::budget::Exceeded;
 use crate::retry::{Tally, Verdict};
 use crate::workflow::NodeIndex;
 use chrono::{DateTime, Utc};
@@ -65,7 +66,8 @@ pub enum Waits {
         /// Whether its request is stored, and is sent as it is; else the step is begun anew.
         stored: bool,
     },
-    /// Its turn at a node that it has not entered: the workflow was paused while the step before it was under way.
+    /// Its turn at a node that it has not entered: the workflow was paused while the step before it was under way, or
+    /// the steps before it took all that those of one walk may take.
     Turn,
 }
 
@@ -143,6 +145,12 @@ pub struct StepError {
     pub code: String,
     /// One sentence for a person.
     pub message: String,
+}
+
+impl From<Exceeded> for StepError {
+    fn from(exceeded: Exceeded) -> Self {
+        Self { code: Exceeded::CODE.to_owned(), message: format!("evaluating the step {exceeded}") }
+    }
 }
 
 /// How a run ended.

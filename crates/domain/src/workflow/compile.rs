@@ -21,6 +21,7 @@ mod triggers;
 mod wiring;
 
 use super::Workflow;
+use crate::json;
 use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::schedule::Schedule;
@@ -72,7 +73,7 @@ pub fn parse_value(
     contracts: &Contracts,
     limits: &Limits,
 ) -> Result<Workflow, Vec<Problem>> {
-    text::check_size(definition.to_string().len(), limits).map_err(|problem| vec![problem])?;
+    text::check_size(json::size_bytes(definition), limits).map_err(|problem| vec![problem])?;
     compile(definition, contracts, limits)
 }
 

@@ -36,6 +36,10 @@ pub struct Workflow {
     pub reads_event: bool,
     /// Whether any node reads or changes the contact.
     pub reads_contact: bool,
+    /// About how many bytes of memory it takes.
+    pub memory_bytes: usize,
+    /// About how many of them its triggers and its enrolment take.
+    pub entry_bytes: usize,
 }
 
 /// Who is let in, and how often.

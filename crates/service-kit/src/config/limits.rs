@@ -34,6 +34,24 @@ struct LimitsArgs {
     /// Most nodes in a workflow
     #[arg(long, env = "AUTOMATION_MAX_NODES", value_name = "NODES", default_value = "1000", value_parser = rule(positive::<usize>))]
     max_nodes: usize,
+    /// Most edges in a workflow
+    #[arg(long, env = "AUTOMATION_MAX_EDGES", value_name = "EDGES", default_value = "10000", value_parser = rule(positive::<usize>))]
+    max_edges: usize,
+    /// Most triggers in a workflow
+    #[arg(long, env = "AUTOMATION_MAX_TRIGGERS", value_name = "TRIGGERS", default_value = "100", value_parser = rule(positive::<usize>))]
+    max_triggers: usize,
+    /// Most templates in a workflow
+    #[arg(long, env = "AUTOMATION_MAX_TEMPLATES", value_name = "TEMPLATES", default_value = "4000", value_parser = rule(positive::<usize>))]
+    max_templates: usize,
+    /// Most comparisons in a workflow's conditions
+    #[arg(long, env = "AUTOMATION_MAX_COMPARISONS", value_name = "COMPARISONS", default_value = "4000", value_parser = rule(positive::<usize>))]
+    max_comparisons: usize,
+    /// Most regular expressions in a workflow
+    #[arg(long, env = "AUTOMATION_MAX_REGEXES", value_name = "EXPRESSIONS", default_value = "100", value_parser = rule(positive::<usize>))]
+    max_regexes: usize,
+    /// Bytes that a workflow's templates, conditions and values may take together once compiled
+    #[arg(long, env = "AUTOMATION_MAX_EXPRESSION_BYTES", value_name = "BYTES", default_value = "4194304", value_parser = rule(positive::<usize>))]
+    max_expression_bytes: usize,
     /// Largest template, in bytes
     #[arg(long, env = "AUTOMATION_MAX_TEMPLATE_BYTES", value_name = "BYTES", default_value = "65536", value_parser = rule(positive::<usize>))]
     max_template_bytes: usize,
@@ -46,6 +64,9 @@ struct LimitsArgs {
     /// Largest compiled regular expression, in bytes
     #[arg(long, env = "AUTOMATION_MAX_REGEX_BYTES", value_name = "BYTES", default_value = "262144", value_parser = rule(positive::<usize>))]
     max_regex_bytes: usize,
+    /// Bytes of compiled workflows that a process keeps in each of its caches, about
+    #[arg(long, env = "AUTOMATION_CACHE_BYTES", value_name = "BYTES", default_value = "100663296", value_parser = rule(positive::<usize>))]
+    cache_bytes: usize,
     /// Largest variables of a run, in bytes of JSON
     #[arg(long, env = "AUTOMATION_MAX_VARIABLES_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = rule(positive::<usize>))]
     max_variables_bytes: usize,
@@ -72,10 +93,17 @@ impl From<LimitsArgs> for LimitsConfig {
             json_depth: args.max_json_depth,
             definition_bytes: args.max_definition_bytes,
             nodes: args.max_nodes,
+            edges: args.max_edges,
+            triggers: args.max_triggers,
+            templates: args.max_templates,
+            comparisons: args.max_comparisons,
+            regexes: args.max_regexes,
+            expression_bytes: args.max_expression_bytes,
             template_bytes: args.max_template_bytes,
             evaluation_steps: args.max_evaluation_steps,
             evaluation_bytes: args.max_evaluation_bytes,
             regex_bytes: args.max_regex_bytes,
+            cache_bytes: args.cache_bytes,
             variables_bytes: args.max_variables_bytes,
             output_bytes: args.max_output_bytes,
             steps: args.max_steps,

@@ -212,6 +212,7 @@ fn reason(one: &Judged) -> String {
         }
         Verdict::PublishedLater => "first published after the event came".to_owned(),
         Verdict::ConditionFalse => "a condition does not hold".to_owned(),
+        Verdict::OverBudget => "deciding it takes more than its budget [over_budget]".to_owned(),
         Verdict::Paused => "the workflow is paused".to_owned(),
         Verdict::Suspended { since } => {
             format!(

@@ -58,6 +58,8 @@ pub enum Verdict {
     PublishedLater,
     /// None: a condition is false.
     ConditionFalse,
+    /// None: deciding takes more than its budget.
+    OverBudget,
     /// None: the workflow is paused.
     Paused,
     /// None: the trigger, or the workflow's entry rules, are suspended because processes died or hung over them.
@@ -87,6 +89,7 @@ impl Verdict {
             Self::Started(_) => "started",
             Self::PublishedLater => "published_later",
             Self::ConditionFalse => "condition_false",
+            Self::OverBudget => "over_budget",
             Self::Paused => "paused",
             Self::Suspended { .. } => "suspended",
             Self::Once => "once",
@@ -113,6 +116,8 @@ struct Listener<'a> {
     stored: &'a StoredWorkflow,
     workflow: &'a Workflow,
     trigger: &'a Trigger,
+    /// Whether deciding it takes more than its budget.
+    over_budget: bool,
     /// Where entry rules look for earlier runs; `None` without such rules.
     key: Option<EnrolmentKey>,
 }
@@ -202,12 +207,16 @@ fn listeners<'a>(
     triggers
         .filter(|(stored, _, trigger)| verdict::listens(stored.workflow_id, trigger, event))
         .map(|(stored, workflow, trigger)| {
-            let key = workflow.enrolment.needs_record().then(|| EnrolmentKey {
+            facts.budget.begin_next();
+            let over_budget = verdict::entry(&workflow.enrolment, trigger, event, facts).is_err();
+            facts.budget.begin_next();
+            let run_key = verdict::run_key(&workflow.enrolment, event, facts).ok();
+            let key = run_key.filter(|_| workflow.enrolment.needs_record()).map(|run_key| EnrolmentKey {
                 tenant_id,
                 workflow_id: stored.workflow_id,
-                run_key: verdict::run_key(workflow, event, facts),
+                run_key,
             });
-            Listener { stored, workflow, trigger, key }
+            Listener { stored, workflow, trigger, over_budget, key }
         })
         .collect()
 }
@@ -226,7 +235,8 @@ impl Today<'_> {
         self.suspended.iter().find(meets).map(|one| one.suspended_at)
     }
 
-    fn judge(&self, Listener { stored, workflow, trigger, key }: &Listener<'_>) -> Judged {
+    fn judge(&self, listener: &Listener<'_>) -> Judged {
+        let Listener { stored, workflow, trigger, over_budget, key } = listener;
         let is_its = |run: &&RunSummary| run.workflow_id == stored.workflow_id && run.trigger == trigger.id;
         let run = self.runs.iter().find(is_its);
         let entries = entry::of(workflow, trigger, &self.facts);
@@ -237,6 +247,7 @@ impl Today<'_> {
             (Some(run), _) => Verdict::Started(Box::new(run.clone())),
             (None, _) if version_then.is_none() => Verdict::PublishedLater,
             (None, Some(since)) => Verdict::Suspended { since },
+            (None, None) if *over_budget => Verdict::OverBudget,
             (None, None) if entries.iter().any(|entry| !entry.holds) => Verdict::ConditionFalse,
             (None, None) if stored.state == "paused" => Verdict::Paused,
             (None, None) => by_rules(workflow, enrolment, self.facts.now),

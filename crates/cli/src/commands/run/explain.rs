@@ -2,7 +2,7 @@
 
 mod requests;
 
-use crate::commands::entry::{self, Entry, compared, plain, short};
+use crate::commands::entry::{self, Entry, compared, left_out, plain, short};
 use crate::commands::event::show::trace_id;
 use crate::output::{Output, time};
 use crate::session::Session;
@@ -47,7 +47,7 @@ pub(super) async fn explain(
     output: &Output,
 ) -> anyhow::Result<()> {
     let sources = read(session, detail, limits).await?;
-    let entries = entries(&sources, detail, &session.key);
+    let entries = entries(&sources, detail, &session.key, limits);
     let mut value = super::detail_json(detail);
     value["contact_record"] = json!(sources.contact);
     value["event_data"] = json!(sources.event.as_ref().map(|recorded| &recorded.event.data));
@@ -102,9 +102,9 @@ fn input<'a>(detail: &Value, sources: &'a Sources) -> Option<&'a Value> {
 }
 
 /// The conditions that let the event in, over the event as recorded and the contact as it is today.
-fn entries(sources: &Sources, detail: &RunDetail, tenant: &str) -> Vec<Entry> {
+fn entries(sources: &Sources, detail: &RunDetail, tenant: &str, limits: &Limits) -> Vec<Entry> {
     let Some(workflow) = &sources.workflow else { return Vec::new() };
-    let budget = Budget::default();
+    let budget = Budget::new(limits);
     let facts = Facts {
         event: sources.event.as_ref(),
         contact: sources.contact.as_ref(),
@@ -224,6 +224,8 @@ fn tell(step: &Step, lines: &mut Vec<String>) {
             let (field, op) = (plain(&one["field"]), plain(&one["op"]));
             lines.push(compared(6, one["holds"] == true, &field, &op, &one["actual"], &one["expected"]));
         }
+        let rest = case["left_out"].as_u64().and_then(|count| usize::try_from(count).ok());
+        lines.extend(left_out(6, rest.unwrap_or(0)));
     }
 }
 
@@ -249,7 +251,9 @@ fn ending(detail: &RunDetail) -> Vec<String> {
         let tokens = detail.state.iter().flat_map(|state| state.tokens.values());
         let waits = tokens.map(|token| match &token.waits {
             Waits::Timer { until } => format!("{} waits until {}", token.node, time(*until)),
-            Waits::Turn => format!("{} waits for the workflow to be resumed", token.node),
+            Waits::Turn => {
+                format!("{} is next: as soon as it is its turn, or the workflow is resumed", token.node)
+            }
             Waits::Action { tries } => {
                 format!("{} waits for the answer to attempt {}", token.node, tries.attempt)
             }

@@ -69,7 +69,9 @@ impl Walk<'_> {
             }
             Next::GiveUp => {
                 let tried = (verdict != Verdict::Refused).then_some(tries);
-                self.fail_step(asked.token, node, asked.visit, error, tried);
+                if let Onward::To(to) = self.fail_step(asked.token, node, asked.visit, error, tried) {
+                    self.go(asked.token, to);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::{Onward, Walk};
 use crate::duration;
 use crate::interpreter::{Command, StepError, StepOutcome, Token, Waits};
+use crate::json::excerpt;
 use crate::template::{RenderError, ValueTemplate};
 use crate::workflow::{Node, NodeIndex};
 use chrono::{SecondsFormat, TimeDelta};
@@ -28,18 +29,15 @@ impl Walk<'_> {
         });
         let rendered = match rendered {
             Ok(rendered) => rendered,
-            Err(error) => {
-                self.fail_step(token, node, visit, error, None);
-                return Onward::Stays;
-            }
+            Err(error) => return self.fail_step(token, node, visit, error, None),
         };
         let Some(length) = length(&rendered) else {
+            let rendered = excerpt(&rendered);
             let message = format!(
                 "{rendered} is not a duration: write 30s, 15m, 1h, 7d or a number of seconds, at most {MAX_DAYS} days"
             );
             let error = StepError { code: "invalid_duration".to_owned(), message };
-            self.fail_step(token, node, visit, error, None);
-            return Onward::Stays;
+            return self.fail_step(token, node, visit, error, None);
         };
         if length <= TimeDelta::zero() {
             self.log(&node.id, "delay", visit, StepOutcome::Completed, Value::Null);

@@ -57,9 +57,12 @@ impl Walk<'_> {
     }
 
     /// Moves a token from node to node until it waits, leaves the graph, or the run ends.
+    ///
+    /// Once the steps of the walk have spent what they may together, the token stands before the next node: what there
+    /// is so far is to be stored, and others are to have their turn.
     fn go(&mut self, token: u16, mut to: Option<NodeIndex>) {
         while let Some(index) = to {
-            if self.surroundings.is_paused {
+            if self.surroundings.is_paused || self.surroundings.facts.budget.is_worn_out() {
                 self.stand_before(token, index);
                 return;
             }
@@ -101,16 +104,11 @@ impl Walk<'_> {
             return Onward::Stays;
         }
         self.state.step_count += 1;
+        self.surroundings.facts.budget.begin_next();
         match &node.kind {
             NodeKind::Action { .. } => self.ask(token, index, node, visit),
             NodeKind::Delay { duration } => self.delay(token, index, node, visit, duration),
-            NodeKind::Branch { cases, otherwise } => match self.branch(node, visit, cases, *otherwise) {
-                Ok(onward) => onward,
-                Err(error) => {
-                    self.fail_step(token, node, visit, error, None);
-                    Onward::Stays
-                }
-            },
+            NodeKind::Branch { cases, otherwise } => self.branch(token, node, visit, (cases, *otherwise)),
             NodeKind::Stop => {
                 self.log(&node.id, "stop_workflow", visit, StepOutcome::Completed, Value::Null);
                 self.end(End::Completed);
@@ -143,14 +141,24 @@ impl Walk<'_> {
     /// A step that failed for good: its branch goes on where the node's `on_error` leads, else the run ends.
     ///
     /// `tried` is what a step used up whose request is stored.
-    fn fail_step(&mut self, token: u16, node: &Node, visit: u32, error: StepError, tried: Option<Tries>) {
+    fn fail_step(
+        &mut self,
+        token: u16,
+        node: &Node,
+        visit: u32,
+        error: StepError,
+        tried: Option<Tries>,
+    ) -> Onward {
         self.log_failure(node, visit, &error, tried);
         match node.on_error {
             Some(to) => {
                 self.state.tokens.remove(&token);
-                self.go(token, Some(to));
+                Onward::To(Some(to))
             }
-            None => self.end_failed_at(token, node, visit, error, tried.is_some()),
+            None => {
+                self.end_failed_at(token, node, visit, error, tried.is_some());
+                Onward::Stays
+            }
         }
     }
 

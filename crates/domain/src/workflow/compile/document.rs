@@ -2,8 +2,9 @@
 
 use super::reader::{Keys, Reader, Section};
 use super::{edges, enrolment, facts_read, no_contact, nodes, paths, triggers, wiring};
+use crate::json;
 use crate::priority::Priority;
-use crate::workflow::Workflow;
+use crate::workflow::{Node, Trigger, Workflow};
 use serde_json::Value;
 
 /// The version of the format that this compiler reads.
@@ -27,6 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
         reader.choice(section, "priority", &Priority::ALL.map(|priority| (priority.as_str(), priority)));
     let enrolment = enrolment::read(reader, section);
     let triggers = triggers::read(reader, section);
+    let entry_bytes = size_of::<Trigger>() * triggers.len() + reader.allowance.bytes();
     let nodes = nodes::read(reader, section);
     let edges = edges::read(reader, section);
 
@@ -39,6 +41,8 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
     let reads = |root| nodes.iter().any(|node| node.reads(root));
     let (reads_event, reads_contact) = (reads("event"), reads("contact"));
 
+    let graph = size_of::<Node>() * nodes.len() + size_of::<Trigger>() * triggers.len();
+    let memory_bytes = graph + reader.allowance.bytes() + json::memory_bytes(definition);
     Some(Workflow {
         key: key?.to_owned(),
         name: name?.to_owned(),
@@ -50,6 +54,8 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
         warnings: Vec::new(),
         reads_event,
         reads_contact,
+        memory_bytes,
+        entry_bytes,
     })
 }
 

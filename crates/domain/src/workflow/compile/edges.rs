@@ -16,7 +16,17 @@ pub(super) struct DraftEdge {
 /// The edges; `None` in place of one that could not be read.
 pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Vec<Option<DraftEdge>> {
     let items = reader.list(document, "edges").unwrap_or_default();
-    items.iter().enumerate().map(|(index, item)| edge(reader, item, format!("edges[{index}]"))).collect()
+    let most = reader.limits.edges;
+    if items.len() > most {
+        let message = format!("a workflow may have at most {most} edges; this has {}", items.len());
+        reader.problem::<()>("too_many_edges", "edges", message);
+    }
+    items
+        .iter()
+        .take(most)
+        .enumerate()
+        .map(|(index, item)| edge(reader, item, format!("edges[{index}]")))
+        .collect()
 }
 
 fn edge(reader: &mut Reader<'_>, item: &Value, at: String) -> Option<DraftEdge> {

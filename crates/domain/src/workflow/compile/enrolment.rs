@@ -41,6 +41,8 @@ fn key(reader: &mut Reader<'_>, value: &Value) -> Option<Template> {
     let Some(text) = value.as_str().filter(|text| !text.is_empty()) else {
         return reader.problem("wrong_type", at, "must be a text or a template");
     };
+    let counted = reader.allowance.value(value, at);
+    reader.keep(counted.map_err(|problem| problem.into_iter().collect()))?;
     let template = Template::parse(text, at, reader.limits).map_err(|problem| vec![problem]);
     reader.keep(template)
 }

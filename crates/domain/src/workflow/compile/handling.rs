@@ -3,7 +3,7 @@
 use super::reader::{Keys, Reader, Section};
 use crate::catalogue::{self, Effect};
 use crate::retry::{MOST_ATTEMPTS, RetryPolicy};
-use crate::workflow::flow::{BRANCH, STOP};
+use crate::workflow::flow::STOP;
 use crate::workflow::{Delivery, Sending};
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub(super) struct OnError {
 /// Whether a key makes sense on an action: what does not leave the engine is not sent, and some nodes cannot fail.
 pub(in crate::workflow) fn makes_sense(key: &str, action: &str) -> bool {
     if key == ON_ERROR {
-        return action != BRANCH && action != STOP;
+        return action != STOP;
     }
     catalogue::action(action).is_some_and(|entry| entry.effect == Effect::External)
 }

@@ -12,6 +12,7 @@ pub(super) fn check(
     nodes: &[DraftNode],
     wiring: &Wiring,
 ) {
+    let asks: Vec<bool> = nodes.iter().map(asks_for_contact).collect();
     for (index, trigger) in triggers.iter().enumerate() {
         let (Some(_), Some(id)) = (&trigger.schedule, &trigger.id) else { continue };
         if trigger
@@ -23,19 +24,25 @@ pub(super) fn check(
                 format!("the schedule \"{id}\" is about no contact: nothing of one can be asked for");
             reader.problem::<()>("no_contact", format!("{}.where", trigger.at), message);
         }
-        for node in reached(wiring.start(index), nodes.len(), wiring) {
+        for node in reached(wiring.start(index), nodes.len(), wiring).into_iter().filter(|node| asks[*node]) {
             check_node(reader, id, &nodes[node]);
         }
     }
 }
 
+fn asks_for_contact(node: &DraftNode) -> bool {
+    let Some(DraftKind::Action { config, needs_contact, .. }) = &node.kind else { return false };
+    *needs_contact || config.references().into_iter().any(|path| path.root() == "contact")
+}
+
+/// Says of a node that asks for a contact that there is none.
 fn check_node(reader: &mut Reader<'_>, schedule: &str, node: &DraftNode) {
-    let Some(DraftKind::Action { action, config, needs_contact, .. }) = &node.kind else { return };
+    let Some(DraftKind::Action { action, needs_contact, .. }) = &node.kind else { return };
     if *needs_contact {
         let message =
             format!("{action} needs a contact, and runs of the schedule \"{schedule}\" are about none");
         reader.problem::<()>("no_contact", &node.at, message);
-    } else if config.references().into_iter().any(|path| path.root() == "contact") {
+    } else {
         let message = format!(
             "runs of the schedule \"{schedule}\" are about no contact: every contact.… is empty there"
         );

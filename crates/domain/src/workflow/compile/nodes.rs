@@ -93,7 +93,7 @@ pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Vec<DraftN
     }
     let mut schemas = config::Schemas::default();
     let mut nodes = Vec::new();
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in items.iter().take(reader.limits.nodes).enumerate() {
         let at = format!("nodes[{index}]");
         let mut draft = DraftNode { at: at.clone(), id: None, kind: None, on_error: None };
         if let Some(section) = reader.section(item, &at, &NODE) {
@@ -121,8 +121,7 @@ fn kind(reader: &mut Reader<'_>, section: Section<'_>, schemas: &mut config::Sch
                 return unknown_action(reader, action, section.at("action"));
             };
             schemas.check(reader, contract, with, &at);
-            let config = ValueTemplate::parse(with, &at, reader.limits);
-            let config = reader.keep(config)?;
+            let config = reader.template(with, &at)?;
             Some(DraftKind::Action {
                 action: action.to_owned(),
                 config,
@@ -151,8 +150,7 @@ fn delay(reader: &mut Reader<'_>, with: &Value, at: &str) -> Option<DraftKind> {
         _ => reader.required(section, "for")?,
     };
     let at = section.at("for");
-    let duration = ValueTemplate::parse(value, &at, reader.limits);
-    let duration = reader.keep(duration)?;
+    let duration = reader.template(value, &at)?;
     if duration.is_literal() {
         reader.duration(value, &at)?;
     }

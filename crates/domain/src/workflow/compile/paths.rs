@@ -28,7 +28,7 @@ pub(super) fn check(reader: &mut Reader<'_>, nodes: &[DraftNode], wiring: &Wirin
         reader.problem::<()>("unreachable_node", &nodes[node].at, message);
         walk(node, wiring, &mut marks, &mut cycles);
     }
-    for cycle in cycles.into_iter().take(CYCLES_NAMED) {
+    for cycle in cycles {
         let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(|node| id(nodes, *node)).collect();
         let message = format!("the nodes form a cycle: {}", names.join(" -> "));
         reader.problem::<()>("cycle", &nodes[cycle[0]].at, message);
@@ -56,11 +56,11 @@ fn walk(start: NodeIndex, wiring: &Wiring, marks: &mut [Mark], cycles: &mut Vec<
                 path.push(next);
                 open.push(wiring.ways_out(next).collect());
             }
-            Mark::OnPath => {
+            Mark::OnPath if cycles.len() < CYCLES_NAMED => {
                 let begin = path.iter().position(|node| *node == next).unwrap_or(0);
                 cycles.push(path[begin..].to_vec());
             }
-            Mark::Done => {}
+            Mark::OnPath | Mark::Done => {}
         }
     }
 }

@@ -4,7 +4,9 @@ use super::Contracts;
 use crate::condition::Condition;
 use crate::duration;
 use crate::limits::Limits;
-use crate::problem::{Problem, nearest_hint};
+use crate::problem::{MOST_PROBLEMS, Problem, nearest_hint};
+use crate::template::ValueTemplate;
+use crate::workflow::Allowance;
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
@@ -12,6 +14,7 @@ use serde_json::{Map, Value};
 pub(super) struct Reader<'a> {
     pub(super) contracts: &'a Contracts,
     pub(super) limits: &'a Limits,
+    pub(super) allowance: Allowance<'a>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
 }
@@ -46,7 +49,13 @@ impl<'v> Section<'v> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(contracts: &'a Contracts, limits: &'a Limits) -> Self {
-        Self { contracts, limits, problems: Vec::new(), warnings: Vec::new() }
+        let allowance = Allowance::new(limits);
+        Self { contracts, limits, allowance, problems: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Whether there are as many problems as are told: looking for more is of no use.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() > MOST_PROBLEMS
     }
 
     /// Keeps a problem; `None`, so that a function can end with it.
@@ -56,17 +65,39 @@ impl<'a> Reader<'a> {
         at: impl Into<String>,
         message: impl Into<String>,
     ) -> Option<T> {
-        self.problems.push(Problem::new(code, at, message));
+        self.add(Problem::new(code, at, message));
         None
     }
 
+    /// Keeps a problem; one beyond the most that are told stands for all that follow.
+    fn add(&mut self, problem: Problem) {
+        match self.problems.len() {
+            0..MOST_PROBLEMS => self.problems.push(problem),
+            MOST_PROBLEMS => {
+                let message =
+                    format!("there are more than {MOST_PROBLEMS} problems; the others are not listed");
+                self.problems.push(Problem::new("too_many_problems", "", message));
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn warn(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) {
-        self.warnings.push(Problem::new(code, at, message));
+        if self.warnings.len() < MOST_PROBLEMS {
+            self.warnings.push(Problem::new(code, at, message));
+        }
     }
 
     /// Keeps the problems of a part that was read elsewhere.
     pub(super) fn keep<T>(&mut self, result: Result<T, Vec<Problem>>) -> Option<T> {
-        result.map_err(|problems| self.problems.extend(problems)).ok()
+        result.map_err(|problems| problems.into_iter().for_each(|problem| self.add(problem))).ok()
+    }
+
+    /// JSON whose strings may be templates.
+    pub(super) fn template(&mut self, value: &Value, at: &str) -> Option<ValueTemplate> {
+        let counted = self.allowance.value(value, at);
+        self.keep(counted.map_err(|problem| problem.into_iter().collect()))?;
+        self.keep(ValueTemplate::parse(value, at, self.limits))
     }
 
     pub(super) fn section<'v>(&mut self, value: &'v Value, at: &'v str, keys: &Keys) -> Option<Section<'v>> {
@@ -147,7 +178,7 @@ impl<'a> Reader<'a> {
 
     /// The condition at a key, or `None` if there is none.
     pub(super) fn condition(&mut self, section: Section<'_>, key: &str) -> Option<Condition> {
-        let condition = Condition::parse(section.get(key)?, &section.at(key), self.limits);
+        let condition = Condition::parse_within(section.get(key)?, &section.at(key), &mut self.allowance);
         self.keep(condition)
     }
 

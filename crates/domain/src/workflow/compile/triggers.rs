@@ -27,8 +27,13 @@ pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Vec<DraftT
     if items.is_empty() {
         reader.problem::<()>("no_triggers", "triggers", "a workflow needs at least one trigger");
     }
+    let most = reader.limits.triggers;
+    if items.len() > most {
+        let message = format!("a workflow may have at most {most} triggers; this has {}", items.len());
+        reader.problem::<()>("too_many_triggers", "triggers", message);
+    }
     let mut triggers = Vec::new();
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in items.iter().take(most).enumerate() {
         let at = format!("triggers[{index}]");
         let mut draft =
             DraftTrigger { at: at.clone(), id: None, event: None, schedule: None, condition: None };

@@ -46,6 +46,9 @@ pub(super) fn connect(
         is_complete: false,
     };
     for edge in edges.iter().flatten() {
+        if reader.is_full() {
+            break;
+        }
         let from = find(reader, &ends, &edge.from, &edge.at, "from");
         let to = find(reader, &ends, &edge.to, &edge.at, "to");
         match (from, to) {
