@@ -1,6 +1,6 @@
 //! The result, for people and for machines.
 
-use crate::scenarios::{Due, Evaluated, Figures, Latency, RawBroker, RawCycle, Requests};
+use crate::scenarios::{Due, Evaluated, Figures, Held, Latency, RawBroker, RawCycle, Requests};
 use automation_test_support::database::DATABASE_URL;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
@@ -24,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) latency: Vec<Latency>,
     pub(crate) requests: Option<Requests>,
     pub(crate) matching: Vec<Evaluated>,
+    /// How long definitions made to hurt hold a thread.
+    pub(crate) hostile: Vec<Held>,
     pub(crate) due: Vec<Due>,
 }
 
@@ -102,6 +104,7 @@ impl Report {
             latency: Vec::new(),
             requests: None,
             matching: Vec::new(),
+            hostile: Vec::new(),
             due: Vec::new(),
         }
     }
@@ -137,6 +140,7 @@ impl Report {
             ("Event to finished run", self.latency.iter().map(Latency::line).collect()),
             ("Requests", self.requests.iter().map(Requests::line).collect()),
             ("Finding an event's triggers", self.matching.iter().map(Evaluated::line).collect()),
+            ("Definitions made to hurt", self.hostile.iter().map(Held::line).collect()),
             ("Due in the same moment", self.due.iter().map(Due::line).collect()),
             ("Bytes and memory", self.engine.iter().map(Figures::storage_line).collect()),
             (

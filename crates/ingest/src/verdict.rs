@@ -32,7 +32,7 @@ pub fn entry(
     event: &Event,
     facts: &Facts<'_>,
 ) -> Result<Option<String>, Exceeded> {
-    matching::entry(enrolment, trigger, event, facts)
+    matching::entry(enrolment, trigger, event, facts, |_, _| ())
 }
 
 /// What a run of the workflow that the event starts is unique by.

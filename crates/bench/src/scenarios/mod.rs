@@ -1,6 +1,7 @@
 //! What is measured, in which order. What is compared is measured in turns, because a shared machine drifts.
 
 mod due;
+mod hostile;
 mod latency;
 mod matching;
 mod raw_broker;
@@ -9,6 +10,7 @@ mod requests;
 mod throughput;
 
 pub(crate) use due::Due;
+pub(crate) use hostile::Held;
 pub(crate) use latency::{Latency, percentile};
 pub(crate) use matching::Evaluated;
 pub(crate) use raw_broker::RawBroker;
@@ -52,6 +54,8 @@ pub(crate) enum Scenario {
     Requests,
     /// Finding an event's triggers among 100,000
     Matching,
+    /// Definitions made to hurt: how long each holds a thread
+    Hostile,
     /// 10,000 runs due at once, alone and beside 1,000,000 that wait
     Due,
 }
@@ -60,6 +64,14 @@ pub(crate) enum Scenario {
 pub(crate) async fn measure(effort: Effort, only: &[Scenario]) -> anyhow::Result<Report> {
     let wanted = |scenario| only.is_empty() || only.contains(&scenario);
     let mut report = Report::new(Machine::read().await?);
+    if wanted(Scenario::Hostile) {
+        eprintln!("==> Definitions made to hurt");
+        report.hostile = hostile::measure();
+        report.hostile.iter().for_each(|held| eprintln!("    {}", held.line()));
+        if only == [Scenario::Hostile] {
+            return Ok(report.complete());
+        }
+    }
     if wanted(Scenario::Broker) {
         eprintln!("==> RabbitMQ by itself");
         report.broker = raw_broker::measure(effort).await?;
