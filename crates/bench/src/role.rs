@@ -107,6 +107,7 @@ pub(crate) async fn run(arguments: RoleArguments) -> anyhow::Result<()> {
                 partitions_ahead: 3,
                 dedupe_days: 7,
                 dead_letter_days: 90,
+                parked_days: 30,
                 catch_up: automation_domain::schedule::plan::Policy::default(),
             };
             automation_scheduler::run(config, health, drain).await

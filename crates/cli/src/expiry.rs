@@ -1,9 +1,9 @@
 //! When something that is given ends: `--expires 90d`, `--expires 2027-01-31`.
 
-use crate::exit;
+use crate::{exit, moment};
 use automation_domain::duration;
 use automation_store::{Db, Scope, receipts};
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// An end, as people say it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,16 +20,9 @@ impl Expiry {
         if let Some(after) = duration::parse(text).filter(|after| *after > TimeDelta::zero()) {
             return Ok(Self::After(after));
         }
-        if let Ok(date) = text.parse::<NaiveDate>() {
-            return Ok(Self::At(date.and_time(NaiveTime::MIN).and_utc()));
-        }
-        match DateTime::parse_from_rfc3339(text) {
-            Ok(at) => Ok(Self::At(at.to_utc())),
-            Err(_) => {
-                Err("must be a duration (90d, 12h), a date (2027-01-31) or a time (2027-01-31T18:00:00Z)"
-                    .to_owned())
-            }
-        }
+        moment::named(text).map(Self::At).ok_or_else(|| {
+            "must be a duration (90d, 12h), a date (2027-01-31) or a time (2027-01-31T18:00:00Z)".to_owned()
+        })
     }
 
     /// The moment, seen from `now`, the database's clock. One that is over is refused.

@@ -5,6 +5,7 @@
 mod commands;
 mod exit;
 mod expiry;
+mod moment;
 mod output;
 mod session;
 mod terminal;

@@ -88,6 +88,7 @@ fn scheduler(database_url: String, amqp_url: String, amqp_user: &str) -> automat
         partitions_ahead: 3,
         dedupe_days: 7,
         dead_letter_days: 90,
+        parked_days: 30,
         catch_up: automation_domain::schedule::plan::Policy::default(),
     }
 }

@@ -7,6 +7,20 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+/// Why a text is no id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be an id as lists print it, such as 019aa5c3-8f2e-7c41-9d06-5b7e2f10c3a8")]
+pub struct BadId;
+
+/// Reads an id that has no type of its own.
+///
+/// # Errors
+///
+/// [`BadId`] for anything but a UUID.
+pub fn parse(text: &str) -> Result<Uuid, BadId> {
+    text.parse().map_err(|_| BadId)
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -21,9 +35,9 @@ macro_rules! id {
         }
 
         impl std::str::FromStr for $name {
-            type Err = uuid::Error;
+            type Err = BadId;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+                parse(text).map(Self)
             }
         }
     };

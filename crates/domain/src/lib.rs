@@ -32,6 +32,7 @@ pub mod record;
 pub mod retry;
 pub mod rungs;
 pub mod schedule;
+mod schema_words;
 pub mod signature;
 pub mod template;
 pub mod text;

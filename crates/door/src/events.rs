@@ -62,6 +62,7 @@ pub(crate) async fn receive(
         return Err(refused(mode, errors, &door.config.limits));
     }
     door.rates.take(&key, events.len().saturating_sub(1), Instant::now()).map_err(Problem::rate_limited)?;
+    door.check_quota(holder.tenant_id, peer).await?;
     door.publish(holder.tenant_id, &api_key_publisher(&holder.name), events).await
 }
 

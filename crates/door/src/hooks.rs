@@ -120,6 +120,7 @@ pub(crate) async fn receive(
     door.rates.take(hook_id.as_str(), 1, Instant::now()).map_err(Problem::rate_limited)?;
     coding::check(&parts.headers)?;
     let incoming = read(&door, called, &delivery, &parts, &bytes)?;
+    door.check_quota(called.tenant_id, peer).await?;
     let answer = door.publish(called.tenant_id, &hook_publisher(&called.hook.name), vec![incoming]).await?;
     if !remembered.noted.swap(true, Ordering::Relaxed)
         && let Err(error) = hooks::used(&door.db, hook_id).await

@@ -16,6 +16,7 @@ mod peer;
 mod pools;
 mod problem;
 mod publish;
+mod quotas;
 mod rate;
 mod reading;
 mod server;
@@ -103,6 +104,7 @@ struct Door {
     publisher: Publisher,
     keys: keys::Keys,
     hooks: memory::Memory<HookId, hooks::RememberedHook>,
+    quotas: memory::Memory<TenantId, Vec<String>>,
     secrets: Option<hooks::Secrets>,
     rates: rate::Rates,
     proxies: peer::Proxies,
@@ -168,6 +170,7 @@ impl Door {
             })?,
             keys: keys::Keys::default(),
             hooks: memory::Memory::default(),
+            quotas: memory::Memory::default(),
             secrets: config.keys.clone().map(hooks::Secrets::new).transpose()?,
             rates: rate::Rates::new(config.events_per_second, config.burst),
             proxies: peer::Proxies::new(config.trusted_proxies.clone()),

@@ -128,6 +128,12 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "The body does not come", detail)
     }
 
+    /// The tenant keeps more of these tables than it may: nothing is taken in until there is room.
+    pub(crate) fn over_quota(tables: &[&str]) -> Self {
+        let detail = format!("the tenant keeps more than its quota of {}", tables.join(", "));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", "Over quota", detail)
+    }
+
     /// Something that this needs is away; nothing is known to have been accepted.
     pub(crate) fn unavailable(code: &str, detail: impl Into<String>) -> Self {
         Self::new(

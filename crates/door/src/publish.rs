@@ -16,7 +16,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 impl Door {
-    /// Publishes events on behalf of `publisher`; returns when the broker has all of them on disk.
+    /// Publishes events of a tenant on behalf of `publisher`; returns when the broker has all of them on disk.
     pub(crate) async fn publish(
         &self,
         tenant: TenantId,

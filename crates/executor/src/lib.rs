@@ -15,6 +15,7 @@ mod checkpoint;
 mod claim;
 mod emit;
 mod inputs;
+mod kept;
 mod letters;
 mod look_ups;
 mod metrics;
@@ -40,6 +41,7 @@ use automation_domain::retry::Ladder;
 use automation_service_kit::config::Secret;
 use automation_service_kit::health::{Component, Health};
 use automation_service_kit::metrics::observe_connections;
+use automation_store::usage::Usage;
 use automation_store::{Db, DbRole, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) versions: versions::Versions,
     pub(crate) care: care::Care,
     pub(crate) metrics: metrics::ExecutorMetrics,
+    /// What tenants keep more of.
+    pub(crate) usage: Usage,
     /// Whether the last batch could be claimed and committed.
     pub(crate) database: Component,
     pub(crate) publisher: Publisher,
@@ -161,6 +165,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         db,
         versions: versions::Versions::new(),
         metrics: metrics::ExecutorMetrics::new(),
+        usage: Usage::default(),
         database: health.component("executor.work"),
         config,
     });
@@ -170,6 +175,8 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     beside.spawn(answers::take_in(shared.clone(), answers, closing.clone()));
     beside.spawn(under_way::renew(shared.clone(), closing.clone()));
     beside.spawn(care::Care::refresh(shared.clone(), closing.clone()));
+    let (counting, stop) = (shared.clone(), closing.clone());
+    beside.spawn(async move { counting.usage.hand_over(&counting.db, stop.cancelled()).await });
     let mut tasks = JoinSet::new();
     let (db, stop, database) = (shared.db.clone(), drain.clone(), health.component("executor.database"));
     tasks.spawn(async move { database.watch(stop, || db.ping()).await });

@@ -4,7 +4,7 @@ use crate::care;
 use crate::claim::{self, Claimed};
 use crate::plan::{self, Back, Settlement};
 use crate::traces::{self, Tries};
-use crate::{Shared, checkpoint, retries};
+use crate::{Shared, checkpoint, kept, retries};
 use automation_domain::budget::Spent;
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
@@ -159,15 +159,16 @@ pub(crate) fn committed(
     held: &Held,
     tries: &mut Tries,
 ) {
-    let (kept, lost): (Vec<_>, Vec<_>) = settlements
+    let (still_held, lost): (Vec<_>, Vec<_>) = settlements
         .into_iter()
         .partition(|settlement| held.contains(&(settlement.run.tenant_id, settlement.run.run_id)));
     shared.metrics.stale(lost.len());
     for settlement in lost {
         shared.under_way.forget((settlement.run.tenant_id, settlement.run.run_id));
     }
-    traces::end(claimed, &kept, tries);
-    follow_up(shared, claimed, kept);
+    shared.usage.add(kept::sums(&still_held));
+    traces::end(claimed, &still_held, tries);
+    follow_up(shared, claimed, still_held);
 }
 
 /// What the commit allows: requests leave, nudges of later tries go to their wait queues.

@@ -1,7 +1,7 @@
 //! One batch, one transaction: receipts, enrolments, runs, events, contacts, in the order in which locks are taken.
 
 use crate::care::Manner;
-use crate::directory::{Current, Known, Room};
+use crate::directory::{Current, Known, OverQuota, Room};
 use crate::matching::{Asked, Found};
 use crate::metrics::Tally;
 use crate::parking::Refused;
@@ -22,6 +22,7 @@ use automation_store::contacts::{self, Contacts};
 use automation_store::events::NewEvent;
 use automation_store::receipts::{self, Claim, Seen};
 use automation_store::runs::{self, NewRun};
+use automation_store::usage::{Metered, Sums};
 use automation_store::{Error, PgConnection, Scope, events};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,8 @@ pub(crate) struct Outcome {
     pub(crate) tally: Tally,
     /// The sampled ones among the new and the refused.
     pub(crate) spans: Vec<EventSpan>,
+    /// What tenants keep more of.
+    pub(crate) kept: Sums,
 }
 
 impl Outcome {
@@ -53,6 +56,9 @@ impl Outcome {
         self.repeated += other.repeated;
         self.tally.add(other.tally);
         self.spans.extend(other.spans);
+        for (key, bytes) in other.kept {
+            *self.kept.entry(key).or_default() += bytes;
+        }
     }
 }
 
@@ -114,11 +120,12 @@ async fn commit_part(
         let written = shared
             .db
             .tx(Scope::Tenants(&scope), async |connection| {
-                let (now, tenants) = match shared.directory.current(connection, &scope).await? {
-                    Current::All { now, tenants } => (now, tenants),
+                let (now, tenants, over_quota) = match shared.directory.current(connection, &scope).await? {
+                    Current::All { now, tenants, over_quota } => (now, tenants, over_quota),
                     Current::Stale(stale) => return Ok(Err(stale)),
                 };
-                let mut batch = Batch { shared, deliveries, manner, outcome: Outcome::default() };
+                let outcome = Outcome::default();
+                let mut batch = Batch { shared, deliveries, manner, over_quota: &over_quota, outcome };
                 batch.write(connection, now, arrivals, &ids, &tenants).await?;
                 Ok::<_, NotWritten>(Ok(batch.outcome))
             })
@@ -164,10 +171,27 @@ fn attribute(made: &mut [NewRun], new: &[NewEvent<'_>], tally: &mut Tally, spans
     }
 }
 
+/// What these events add to what their tenants keep. Those that say something of a contact may add as much to the contact.
+fn kept(new: &[Admitted<'_>]) -> Sums {
+    let mut sums = Sums::new();
+    for Admitted { tenant_id, arrival } in new {
+        let mut add = |table: Metered, bytes| {
+            *sums.entry((*tenant_id, table)).or_default() += table.row_bytes() + bytes;
+        };
+        add(Metered::EventReceipts, 0);
+        add(Metered::Events, arrival.size());
+        if arrival.event.event_type.starts_with("contact.") {
+            add(Metered::Contacts, arrival.size());
+        }
+    }
+    sums
+}
+
 struct Batch<'a> {
     shared: &'a Shared,
     deliveries: &'a [Delivery],
     manner: Manner<'a>,
+    over_quota: &'a OverQuota,
     outcome: Outcome,
 }
 
@@ -190,7 +214,10 @@ impl Batch<'_> {
                 continue;
             };
             let delivery = &self.deliveries[arrival.delivery];
-            match admission::check(&arrival.event, delivery, tenant, users, limits, now) {
+            let over = self.over_quota.get(&tenant.tenant_id);
+            let admitted_by = admission::check(&arrival.event, delivery, tenant, users, limits, now)
+                .and_then(|()| admission::check_quota(tenant, over));
+            match admitted_by {
                 Ok(()) => admitted.push(Admitted { tenant_id: tenant.tenant_id, arrival }),
                 Err((code, detail)) => self.refuse(arrival, Some(tenant.tenant_id), code, detail),
             }
@@ -199,6 +226,7 @@ impl Batch<'_> {
         if new.is_empty() {
             return Ok(());
         }
+        let kept = kept(&new);
         let mut spans = traces::begin(new.iter().map(|admitted| admitted.arrival), self.deliveries);
         let recorded: Vec<RecordedEvent> = new
             .iter()
@@ -301,6 +329,7 @@ impl Batch<'_> {
         self.update_contacts(connection, now, &new, &updates).await?;
 
         self.outcome.tally = tally;
+        self.outcome.kept = kept;
         self.outcome.spans.extend(spans.into_iter().flatten());
         self.outcome.recorded = new.len();
         self.outcome.runs = made.iter().map(|run| (run.priority, run.tenant_id, run.run_id)).collect();

@@ -54,6 +54,9 @@ impl KnownTenant {
 /// What is known of some tenants.
 pub(crate) type Known = BTreeMap<TenantId, Arc<KnownTenant>>;
 
+/// Tables over their quota, by tenant.
+pub(crate) type OverQuota = BTreeMap<TenantId, Vec<String>>;
+
 /// What is known of the tenants of a transaction.
 #[derive(Debug)]
 pub(crate) enum Current {
@@ -63,6 +66,8 @@ pub(crate) enum Current {
         now: DateTime<Utc>,
         /// What is known.
         tenants: Known,
+        /// The tables of which a tenant keeps more than it may; tenants within their quotas are left out.
+        over_quota: OverQuota,
     },
     /// These have to be loaded before.
     Stale(Vec<TenantId>),
@@ -129,11 +134,19 @@ impl Directory {
     ) -> Result<Current, Error> {
         let (now, versions) = catalogue::versions(connection, scope).await?;
         let known = self.loaded(scope);
-        let is_stale = |(id, version): &(&TenantId, &i64)| {
-            known.get(id).map(|tenant| tenant.catalogue_version) != Some(**version)
+        let is_stale = |(id, current): &(&TenantId, &catalogue::Current)| {
+            known.get(id).map(|tenant| tenant.catalogue_version) != Some(current.catalogue_version)
         };
         let stale: Vec<TenantId> = versions.iter().filter(is_stale).map(|(id, _)| *id).collect();
-        Ok(if stale.is_empty() { Current::All { now, tenants: known } } else { Current::Stale(stale) })
+        if !stale.is_empty() {
+            return Ok(Current::Stale(stale));
+        }
+        let over_quota = versions
+            .into_iter()
+            .filter(|(_, current)| !current.over_quota.is_empty())
+            .map(|(id, current)| (id, current.over_quota))
+            .collect();
+        Ok(Current::All { now, tenants: known, over_quota })
     }
 
     /// Loads these tenants, in transactions of their own that see nobody else's workflows. `keys` are those of all tenants of
@@ -159,12 +172,12 @@ impl Directory {
                     Ok::<_, Error>((versions, workflows, grants, suspended))
                 })
                 .await?;
-            for (id, version) in versions {
+            for (id, current) in versions {
                 let of = |workflow: &&ActiveWorkflow| workflow.tenant_id == id;
                 let tenant = KnownTenant::new(
                     id,
                     keys.get(&id).cloned().unwrap_or_default(),
-                    version,
+                    current.catalogue_version,
                     (compiled.of(workflows.iter().filter(of)), &suspended),
                     grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
                 );

@@ -32,6 +32,7 @@ use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::observe_connections;
+use automation_store::usage::Usage;
 use automation_store::{Db, DbRole, PoolSize};
 use intake::Intake;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) care: care::Care,
     pub(crate) metrics: metrics::IngestMetrics,
     pub(crate) over_budget: over_budget::OverBudget,
+    /// What tenants keep more of.
+    pub(crate) usage: Usage,
     /// Whether the last batch could be committed.
     pub(crate) work: automation_service_kit::health::Component,
 }
@@ -110,6 +113,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         directory: directory::Directory::new(),
         metrics: metrics::IngestMetrics::new(),
         over_budget: over_budget::OverBudget::default(),
+        usage: Usage::default(),
         work,
         config,
     });
@@ -120,9 +124,15 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     for _ in 0..workers {
         tasks.spawn(worker::work(shared.clone(), intake.clone(), drain.clone()));
     }
+    // Sums are handed over until the last worker has ended.
+    let (worked, counting) = (CancellationToken::new(), shared.clone());
+    let stop = worked.clone();
+    let summed = tokio::spawn(async move { counting.usage.hand_over(&counting.db, stop.cancelled()).await });
     while let Some(ended) = tasks.join_next().await {
         ended?;
     }
+    worked.cancel();
+    summed.await?;
     consumer.close().await;
     publisher.close().await;
     shared.db.close().await;

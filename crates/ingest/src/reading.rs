@@ -23,6 +23,11 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
+    /// How many bytes it came as.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Refuses it, with the bytes it came as.
     pub(crate) fn refused(&self, deliveries: &[Delivery], code: &str, detail: String) -> Refused {
         let delivery = &deliveries[self.delivery];

@@ -156,6 +156,7 @@ async fn take(
         total.add(outcome);
     }
     crash_point!("ingest.after_commit");
+    shared.usage.add(std::mem::take(&mut total.kept));
     let parked = total.refused.len();
     if !publish(shared, total.refused, &total.runs, drain).await {
         return false;

@@ -46,6 +46,8 @@ pub struct Config {
     pub dedupe_days: i32,
     /// Days for which dead letters are kept; 7 at least.
     pub dead_letter_days: i32,
+    /// Days for which parked messages are kept after they last came; 7 at least.
+    pub parked_days: i32,
     /// Which slots of schedules were missed, and how many of them are made up for.
     pub catch_up: Policy,
 }

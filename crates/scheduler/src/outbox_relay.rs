@@ -6,7 +6,7 @@ use automation_domain::event::encode::STRUCTURED;
 use automation_domain::id::{TenantId, digest};
 use automation_service_kit::crash_point;
 use automation_store::outbox::{self, Frontier, Leased};
-use automation_store::parked::{self, Parked, ParkedStatus};
+use automation_store::parked::{self, Parked, ParkedBody, ParkedStatus};
 use automation_store::{Error, PgConnection, Scope, receipts};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -156,7 +156,7 @@ impl SetAside {
             content_type: Some(STRUCTURED.to_owned()),
             amqp_user: None,
             headers: serde_json::Map::new(),
-            body: self.body.clone(),
+            body: ParkedBody::Kept(self.body.clone()),
             occurrences: 1,
             first_seen_at: now,
             last_seen_at: now,

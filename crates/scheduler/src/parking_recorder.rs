@@ -3,7 +3,7 @@
 use crate::Shared;
 use automation_broker::consumer::{Acker, Batch, Deliveries, Delivery};
 use automation_domain::id::TenantId;
-use automation_store::parked::{self, Parked, ParkedStatus};
+use automation_store::parked::{self, Parked, ParkedBody, ParkedStatus};
 use automation_store::{Error, Scope, receipts};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -102,7 +102,7 @@ pub(crate) fn row(delivery: &Delivery, why: Option<(&str, &str)>, now: DateTime<
             .map(|text| storable(&text)),
         amqp_user: user.map(|text| storable(&text)),
         headers,
-        body: delivery.body.clone(),
+        body: ParkedBody::Kept(delivery.body.clone()),
         occurrences: 1,
         first_seen_at: now,
         last_seen_at: now,

@@ -1,7 +1,8 @@
-//! Partitions made ahead, retention, receipts past the dedupe window, and dead letters past theirs.
+//! Partitions made ahead, retention, receipts past the dedupe window, dead letters and parked messages past theirs, and the
+//! daily count of what tenants keep.
 
 use crate::Shared;
-use automation_store::{Error, Scope, dead_letters, partitions, suspects};
+use automation_store::{Error, Scope, dead_letters, partitions, suspects, usage};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ const INTERVAL: Duration = Duration::from_secs(600);
 const SOON: Duration = Duration::from_secs(5);
 /// Receipts forgotten at once: tens of milliseconds.
 const RECEIPTS_AT_ONCE: i32 = 20_000;
+/// Parked messages forgotten at once: each may have 16 MiB.
+const PARKED_AT_ONCE: i32 = 500;
 /// Dead letters forgotten at once: each may have a request and a response.
 const DEAD_LETTERS_AT_ONCE: i32 = 2_000;
 
@@ -63,5 +66,21 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
         tracing::info!(forgotten, "forgot dead letters past their retention");
     }
     db.tx(Scope::Unscoped, suspects::expire).await?;
-    Ok(retired.is_some() || forgotten == DEAD_LETTERS_AT_ONCE)
+    let unparked = db
+        .tx(Scope::Unscoped, async |connection| {
+            usage::expire_parked(connection, config.parked_days, PARKED_AT_ONCE).await
+        })
+        .await?;
+    if unparked > 0 {
+        tracing::info!(unparked, "forgot parked messages past their retention");
+    }
+    // One table or day at a time: what is large takes a while, and others wait for nothing meanwhile.
+    let counted = db.tx(Scope::Unscoped, async |connection| usage::count(connection).await).await?;
+    if let Some(table) = &counted {
+        tracing::info!(table, "counted what tenants keep");
+    }
+    Ok(retired.is_some()
+        || counted.is_some()
+        || forgotten == DEAD_LETTERS_AT_ONCE
+        || unparked == PARKED_AT_ONCE)
 }

@@ -19,7 +19,16 @@ pub struct ActiveWorkflow {
     pub version_id: VersionId,
 }
 
-/// The moment of the transaction, in the database's clock, and the catalogue versions of these tenants; role worker.
+/// What a batch asks of a tenant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Current {
+    /// Moves with every change of its workflows and grants.
+    pub catalogue_version: i64,
+    /// The tables of which it keeps more than it may.
+    pub over_quota: Vec<String>,
+}
+
+/// The moment of the transaction, in the database's clock, and what these tenants are at; role worker.
 ///
 /// # Errors
 ///
@@ -27,16 +36,21 @@ pub struct ActiveWorkflow {
 pub async fn versions(
     connection: &mut PgConnection,
     tenants: &[TenantId],
-) -> Result<(DateTime<Utc>, BTreeMap<TenantId, i64>), Error> {
+) -> Result<(DateTime<Utc>, BTreeMap<TenantId, Current>), Error> {
     let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
-    let (now, found, versions): (DateTime<Utc>, Vec<Uuid>, Vec<i64>) = sqlx::query_as(
-        "SELECT now(), coalesce(array_agg(n.tenant_id), '{}'), coalesce(array_agg(n.catalogue_version), '{}')
+    let (now, found, versions, over): (DateTime<Utc>, Vec<Uuid>, Vec<i64>, Vec<String>) = sqlx::query_as(
+        "SELECT now(), coalesce(array_agg(n.tenant_id), '{}'), coalesce(array_agg(n.catalogue_version), '{}'),
+                coalesce(array_agg(array_to_string(n.over_quota, ',')), '{}')
            FROM unnest($1::uuid[]) AS u (t) JOIN tenants n ON n.tenant_id = u.t",
     )
     .bind(ids)
     .fetch_one(connection)
     .await?;
-    Ok((now, found.into_iter().map(TenantId).zip(versions).collect()))
+    let current = versions.into_iter().zip(over).map(|(catalogue_version, over)| Current {
+        catalogue_version,
+        over_quota: over.split(',').filter(|table| !table.is_empty()).map(str::to_owned).collect(),
+    });
+    Ok((now, found.into_iter().map(TenantId).zip(current).collect()))
 }
 
 /// Which workflows are active, without their definitions, and the grants of the tenants in the transaction's scope; role worker.

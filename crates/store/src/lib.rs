@@ -33,6 +33,7 @@ pub mod schedules;
 pub mod suspects;
 pub mod suspended_parts;
 pub mod tenants;
+pub mod usage;
 pub mod wakeups;
 pub mod workflows;
 

@@ -3,14 +3,17 @@
 use crate::Error;
 use crate::audit::{self, Deed};
 use crate::dead_letters::DeadLetterStatus;
-use automation_domain::id::TenantId;
+use crate::usage;
+use automation_domain::id::{TenantId, digest};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+
+const TABLE: &str = "parked_events";
 
 /// What became of a parked message; the words are those of dead letters.
 pub type ParkedStatus = DeadLetterStatus;
@@ -55,8 +58,8 @@ pub struct Parked {
     pub amqp_user: Option<String>,
     /// Its headers.
     pub headers: Map<String, Value>,
-    /// The bytes as received.
-    pub body: Vec<u8>,
+    /// The message itself.
+    pub body: ParkedBody,
     /// How often it was parked.
     pub occurrences: i32,
     /// When it was first parked.
@@ -71,6 +74,38 @@ pub struct Parked {
     pub changed_by: Option<String>,
     /// Why.
     pub note: Option<String>,
+}
+
+/// The body of a parked message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ParkedBody {
+    /// The bytes as received.
+    Kept(Vec<u8>),
+    /// What is known of bytes that found no room in the tenant's quota; without headers either.
+    Left {
+        /// How many there were; of the last such message, where several are counted as one.
+        bytes: usize,
+        /// Their SHA-256.
+        sha256: Vec<u8>,
+    },
+}
+
+impl ParkedBody {
+    /// The bytes, if they were kept.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Kept(bytes) => Some(bytes),
+            Self::Left { .. } => None,
+        }
+    }
+
+    /// How many bytes were received.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Kept(bytes) => bytes.len(),
+            Self::Left { bytes, .. } => *bytes,
+        }
+    }
 }
 
 /// A change of state by a person.
@@ -139,7 +174,9 @@ impl Parked {
 
 /// Records parked messages, each once however often it is among them; role scheduler.
 ///
-/// What was replayed and comes again is open again; what was discarded stays discarded, and counts.
+/// What was replayed and comes again is open again; what was discarded stays discarded, and counts. Of a tenant whose quota of
+/// parked bytes is used up, messages are kept without bytes and headers, and a tenth of the quota later only counted, together by
+/// reason and user.
 ///
 /// # Errors
 ///
@@ -151,22 +188,37 @@ pub async fn record(connection: &mut PgConnection, parked: &[Parked]) -> Result<
             .and_modify(|(_, occurrences)| *occurrences += one.occurrences)
             .or_insert((one, one.occurrences));
     }
+    let known = known(connection, once.keys().copied().collect()).await?;
+    let mut room = Room::of(connection, once.values().map(|(one, _)| one.audited_under())).await?;
+    let mut rows: BTreeMap<Uuid, (&Parked, i32, Keeping)> = BTreeMap::new();
+    for (id, (one, occurrences)) in once {
+        let keeping = if known.contains(&id) { Keeping::Known } else { room.take(one) };
+        let id = if keeping == Keeping::Counted { counted_under(one) } else { id };
+        rows.entry(id).and_modify(|(_, all, _)| *all += occurrences).or_insert((one, occurrences, keeping));
+    }
     macro_rules! column {
         ($parked:ident => $value:expr) => {
-            once.values().map(|($parked, _)| $value).collect::<Vec<_>>()
+            rows.values().map(|($parked, _, _)| $value).collect::<Vec<_>>()
         };
     }
+    let kept = |keeping: Keeping| matches!(keeping, Keeping::Whole | Keeping::Known);
+    let no_headers = Map::new();
     sqlx::query(
         "INSERT INTO parked_events AS p (parked_id, tenant_id, reason, detail, queue, routing_key, content_type,
-                                         amqp_user, headers, body, first_seen_at, last_seen_at, occurrences)
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                                         amqp_user, headers, first_seen_at, last_seen_at, occurrences, body, body_bytes,
+                                         body_sha256)
+         SELECT i, t, r, d, q, k, c, u, h, f, l, n, CASE WHEN keep THEN b END,
+                CASE WHEN NOT keep THEN octet_length(b) END, CASE WHEN NOT keep THEN sha256(b) END
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                               $8::text[], $9::jsonb[], $10::bytea[], $11::timestamptz[], $12::timestamptz[],
-                              $13::int4[])
+                              $13::int4[], $14::bool[]) AS x (i, t, r, d, q, k, c, u, h, b, f, l, n, keep)
          ON CONFLICT (parked_id) DO UPDATE
             SET occurrences = p.occurrences + excluded.occurrences, last_seen_at = excluded.last_seen_at,
+                body_bytes = CASE WHEN p.body_bytes IS NOT NULL THEN excluded.body_bytes END,
+                body_sha256 = CASE WHEN p.body_bytes IS NOT NULL THEN excluded.body_sha256 END,
                 status = CASE p.status WHEN 'replayed' THEN 'open' ELSE p.status END",
     )
-    .bind(column!(parked => parked.parked_id))
+    .bind(rows.keys().copied().collect::<Vec<_>>())
     .bind(column!(parked => parked.tenant_id.map(|id| id.0)))
     .bind(column!(parked => parked.reason.as_str()))
     .bind(column!(parked => parked.detail.as_str()))
@@ -174,14 +226,86 @@ pub async fn record(connection: &mut PgConnection, parked: &[Parked]) -> Result<
     .bind(column!(parked => parked.routing_key.as_str()))
     .bind(column!(parked => parked.content_type.as_deref()))
     .bind(column!(parked => parked.amqp_user.as_deref()))
-    .bind(column!(parked => Json(&parked.headers)))
-    .bind(column!(parked => parked.body.as_slice()))
+    .bind(rows.values().map(|(one, _, keeping)| Json(if kept(*keeping) { &one.headers } else { &no_headers })).collect::<Vec<_>>())
+    .bind(column!(parked => parked.body.bytes().unwrap_or_default()))
     .bind(column!(parked => parked.first_seen_at))
     .bind(column!(parked => parked.last_seen_at))
-    .bind(once.values().map(|(_, occurrences)| *occurrences).collect::<Vec<_>>())
-    .execute(connection)
+    .bind(rows.values().map(|(_, occurrences, _)| *occurrences).collect::<Vec<_>>())
+    .bind(rows.values().map(|(_, _, keeping)| kept(*keeping)).collect::<Vec<_>>())
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    usage::add(connection, &room.taken()).await
+}
+
+/// How a message is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Keeping {
+    /// It has its row already.
+    Known,
+    /// With its bytes.
+    Whole,
+    /// In a row of its own, without bytes and headers.
+    Hash,
+    /// In a row with others.
+    Counted,
+}
+
+/// Bytes of a row beside body and headers.
+const ROW_BYTES: usize = 500;
+
+/// What is left of the quotas, and what was taken of them.
+struct Room {
+    left: BTreeMap<TenantId, usage::Room>,
+    taken: BTreeMap<TenantId, i64>,
+}
+
+impl Room {
+    async fn of(
+        connection: &mut PgConnection,
+        tenants: impl Iterator<Item = TenantId>,
+    ) -> Result<Self, Error> {
+        let tenants: BTreeSet<TenantId> = tenants.collect();
+        let left = usage::room(connection, &tenants.into_iter().collect::<Vec<_>>(), TABLE).await?;
+        Ok(Self { left, taken: BTreeMap::new() })
+    }
+
+    fn take(&mut self, one: &Parked) -> Keeping {
+        let tenant = one.audited_under();
+        let Some(room) = self.left.get_mut(&tenant) else { return Keeping::Whole };
+        let size = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let whole = size(ROW_BYTES + one.body.size() + Value::Object(one.headers.clone()).to_string().len());
+        let (keeping, bytes) = if whole <= room.left {
+            (Keeping::Whole, whole)
+        } else if size(ROW_BYTES) <= room.left.saturating_add(room.max_bytes / 10) {
+            (Keeping::Hash, size(ROW_BYTES))
+        } else {
+            return Keeping::Counted;
+        };
+        room.left -= bytes;
+        *self.taken.entry(tenant).or_default() += bytes;
+        keeping
+    }
+
+    fn taken(&self) -> Vec<(TenantId, &'static str, i64)> {
+        self.taken.iter().map(|(tenant, bytes)| (*tenant, TABLE, *bytes)).collect()
+    }
+}
+
+/// Those of these ids that have a row.
+async fn known(connection: &mut PgConnection, ids: Vec<Uuid>) -> Result<BTreeSet<Uuid>, Error> {
+    let found: Vec<Uuid> =
+        sqlx::query_scalar("SELECT parked_id FROM parked_events WHERE parked_id = ANY($1)")
+            .bind(ids)
+            .fetch_all(connection)
+            .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// The row in which messages are counted that find no room: one for each reason and user of a tenant.
+fn counted_under(one: &Parked) -> Uuid {
+    let tenant = one.audited_under().0;
+    let user = one.amqp_user.as_deref().unwrap_or_default();
+    digest(&[b"parked beyond the quota", tenant.as_bytes(), one.reason.as_bytes(), user.as_bytes()])
 }
 
 /// Lists parked messages, the latest first, from before `cursor`; roles operator (all) and api (one tenant's).
@@ -296,7 +420,7 @@ fn parked(row: &PgRow) -> Result<Parked, Error> {
         content_type: row.try_get("content_type")?,
         amqp_user: row.try_get("amqp_user")?,
         headers: row.try_get::<Json<Map<String, Value>>, _>("headers")?.0,
-        body: row.try_get("body")?,
+        body: body(row)?,
         occurrences: row.try_get("occurrences")?,
         first_seen_at: row.try_get("first_seen_at")?,
         last_seen_at: row.try_get("last_seen_at")?,
@@ -305,4 +429,12 @@ fn parked(row: &PgRow) -> Result<Parked, Error> {
         changed_by: row.try_get("changed_by")?,
         note: row.try_get("note")?,
     })
+}
+
+fn body(row: &PgRow) -> Result<ParkedBody, Error> {
+    if let Some(bytes) = row.try_get("body")? {
+        return Ok(ParkedBody::Kept(bytes));
+    }
+    let bytes: i32 = row.try_get("body_bytes")?;
+    Ok(ParkedBody::Left { bytes: usize::try_from(bytes).unwrap_or(0), sha256: row.try_get("body_sha256")? })
 }

@@ -8,7 +8,8 @@ mod select;
 use crate::exit;
 use crate::output::{Output, bytes, time, yaml};
 use crate::session::DatabaseArgs;
-use automation_store::parked::{self, Parked};
+use automation_service_kit::config::rule;
+use automation_store::parked::{self, Parked, ParkedBody};
 use automation_store::{Db, DbRole, Scope};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
@@ -38,6 +39,7 @@ pub enum ParkedCommand {
     /// Show one parked event
     Show {
         /// Its id
+        #[arg(value_parser = rule(parse_id))]
         id: Uuid,
         /// Print the original bytes and nothing else
         #[arg(long)]
@@ -78,7 +80,13 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
         ParkedCommand::Show { id, body, database } => {
             let found = find(&database.db(DbRole::Operator)?, id).await?;
             if body {
-                return bytes(&found.body);
+                let Some(kept) = found.body.bytes() else {
+                    return Err(exit::wrong(
+                        "the bytes were not kept: the tenant's quota of parked bytes was used up",
+                        "automation tenant usage says what the quota is; ask the publisher to send it again",
+                    ));
+                };
+                return bytes(kept);
             }
             let mut value = summary(&found);
             value["queue"] = found.queue.clone().into();
@@ -89,7 +97,13 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
             value["changed_at"] = json!(found.changed_at.map(time));
             value["changed_by"] = found.changed_by.clone().into();
             value["note"] = found.note.clone().into();
-            value["body"] = String::from_utf8_lossy(&found.body).into();
+            match &found.body {
+                ParkedBody::Kept(bytes) => value["body"] = String::from_utf8_lossy(bytes).into(),
+                ParkedBody::Left { sha256, .. } => {
+                    value["body_sha256"] =
+                        sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+                }
+            }
             output.one(&value, || yaml(&value));
             Ok(())
         }
@@ -97,6 +111,10 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
         ParkedCommand::Discard(args) => handle::discard(*args, output).await,
         ParkedCommand::Restore(args) => handle::restore(*args, output).await,
     }
+}
+
+fn parse_id(text: &str) -> Result<Uuid, String> {
+    automation_domain::id::parse(text).map_err(|bad| bad.to_string())
 }
 
 async fn find(db: &Db, id: Uuid) -> anyhow::Result<Parked> {
@@ -109,7 +127,7 @@ async fn find(db: &Db, id: Uuid) -> anyhow::Result<Parked> {
 fn summary(parked: &Parked) -> Value {
     json!({
         "id": parked.parked_id, "reason": parked.reason, "detail": parked.detail, "type": parked.routing_key,
-        "user": parked.amqp_user, "bytes": parked.body.len(), "occurrences": parked.occurrences,
+        "user": parked.amqp_user, "bytes": parked.body.size(), "occurrences": parked.occurrences,
         "last_seen_at": time(parked.last_seen_at), "status": parked.status.as_str(),
     })
 }

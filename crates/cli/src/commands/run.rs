@@ -4,11 +4,12 @@ mod explain;
 mod stats;
 
 use crate::exit;
+use crate::moment;
 use crate::output::{Output, table, time};
 use crate::session::{Session, TenantArgs, actor};
 use crate::terminal::Lines;
 use automation_domain::id::{ContactId, RunId};
-use automation_service_kit::config::LimitsConfig;
+use automation_service_kit::config::{LimitsConfig, rule};
 use automation_store::run_cancel::{self, Cancelled};
 use automation_store::run_lists::{self, RunDetail, RunFilter, RunStatus, RunSummary};
 use automation_store::workflows;
@@ -67,7 +68,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "SUBJECT")]
     contact: Option<String>,
     /// Only of events received since
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = rule(moment::parse))]
     since: Option<DateTime<Utc>>,
     /// At most this many
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]

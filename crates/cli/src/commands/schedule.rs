@@ -1,11 +1,13 @@
 //! `automation schedule`: when workflows start by themselves.
 
 use crate::exit;
+use crate::moment;
 use crate::output::{Output, note, time};
 use crate::session::{OptionalTenant, Session, TenantArgs};
 use automation_domain::limits::Limits;
 use automation_domain::schedule::Schedule;
 use automation_domain::workflow::parse_schedule;
+use automation_service_kit::config::rule;
 use automation_service_kit::ids;
 use automation_store::schedules::{self, StoredSchedule};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -43,7 +45,7 @@ pub struct NextArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
     /// Slots after this; now without it
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = rule(moment::parse))]
     from: Option<DateTime<Utc>>,
     #[command(flatten)]
     tenant: OptionalTenant,

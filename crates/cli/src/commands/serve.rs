@@ -87,6 +87,10 @@ pub struct ServeArgs {
     #[arg(long, env = "AUTOMATION_DEAD_LETTER_DAYS", value_name = "DAYS", default_value_t = 90)]
     #[arg(value_parser = clap::value_parser!(i32).range(7..=3650))]
     dead_letter_days: i32,
+    /// Days for which parked messages are kept after they last came
+    #[arg(long, env = "AUTOMATION_PARKED_DAYS", value_name = "DAYS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(i32).range(7..=3650))]
+    parked_days: i32,
     /// Days of partitions made ahead
     #[arg(long, env = "AUTOMATION_PARTITIONS_AHEAD", value_name = "DAYS", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(i32).range(1..=28))]
@@ -237,6 +241,7 @@ fn scheduler(args: &ServeArgs) -> automation_scheduler::Config {
         partitions_ahead: args.partitions_ahead,
         dedupe_days: args.dedupe_days,
         dead_letter_days: args.dead_letter_days,
+        parked_days: args.parked_days,
         catch_up: Policy {
             grace: TimeDelta::seconds(args.schedule_grace_seconds.into()),
             most_caught_up: usize::try_from(args.catch_up_slots).unwrap_or(usize::MAX),

@@ -133,6 +133,7 @@ impl Engine {
             partitions_ahead: 3,
             dedupe_days: 7,
             dead_letter_days: 90,
+            parked_days: 30,
             catch_up: automation_domain::schedule::plan::Policy::default(),
         };
         let health = Health::new(self.drain.clone());

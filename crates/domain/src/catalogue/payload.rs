@@ -4,6 +4,7 @@
 //! describe; events that do not follow them are accepted all the same, and fields beyond them are kept.
 
 use super::{TriggerEntry, trigger, triggers};
+use crate::schema_words;
 use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -94,7 +95,10 @@ pub fn check(event_type: &str, data: &Value) -> Result<(), Vec<Mismatch>> {
         .validator
         .iter_errors(data)
         .take(MOST_MISMATCHES)
-        .map(|error| Mismatch { at: error.instance_path().to_string(), detail: error.masked().to_string() })
+        .map(|error| Mismatch {
+            at: error.instance_path().to_string(),
+            detail: schema_words::sentence(&error),
+        })
         .collect();
     if found.is_empty() { Ok(()) } else { Err(found) }
 }

@@ -12,6 +12,7 @@ mod dead_letters;
 mod effects;
 mod enrolling;
 mod http_publishers;
+mod keeping;
 mod lagging;
 mod listing;
 mod looking_up;

@@ -1,8 +1,8 @@
 //! Parked events are recorded many at once, counted, and handled by people.
 
 use crate::world::World;
-use automation_store::parked::{self, Change, Parked, ParkedFilter, ParkedStatus};
-use automation_store::{Error, Scope, audit};
+use automation_store::parked::{self, Change, Parked, ParkedBody, ParkedFilter, ParkedStatus};
+use automation_store::{Error, Scope, audit, usage};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ fn parked(number: u128, at: DateTime<Utc>) -> Parked {
         content_type: None,
         amqp_user: Some("crm".to_owned()),
         headers: json!({ "traceparent": "00-1" }).as_object().cloned().unwrap(),
-        body: vec![0, 159, 146, 150],
+        body: ParkedBody::Kept(vec![0, 159, 146, 150]),
         occurrences: 1,
         first_seen_at: at,
         last_seen_at: at,
@@ -64,7 +64,7 @@ async fn a_batch_is_recorded_once_each_and_counted_together_with_what_was_there(
     assert_eq!((one.occurrences, two.occurrences, three.occurrences), (2, 2, 1));
     assert_eq!((two.first_seen_at, two.last_seen_at), (at(0), at(5)));
     assert_eq!(
-        (one.body.as_slice(), one.headers["traceparent"].as_str()),
+        (one.body.bytes().unwrap(), one.headers["traceparent"].as_str()),
         ([0, 159, 146, 150].as_slice(), Some("00-1"))
     );
     let list = async |filter: ParkedFilter| {
@@ -104,5 +104,63 @@ async fn what_comes_again_after_its_replay_is_open_again_and_what_was_discarded_
         .tx(Scope::Tenant(nobody), async |connection| audit::verify(connection, nobody).await)
         .await?;
     assert_eq!(head.unwrap().seq, 2);
+    Ok(())
+}
+
+/// Lets the nil tenant keep so many bytes of parked messages.
+async fn let_keep(world: &World, bytes: usize) -> anyhow::Result<()> {
+    world
+        .database
+        .execute(&format!("UPDATE quotas SET max_bytes = {bytes} WHERE table_name = 'parked_events'"))
+        .await
+}
+
+#[tokio::test]
+async fn beyond_the_quota_a_message_leaves_its_hash_and_then_its_count_and_never_more() -> anyhow::Result<()>
+{
+    let world = World::new().await?;
+    // A whole message and its row, three rows without bytes, and then nothing more.
+    let_keep(&world, 15_000).await?;
+    let large = |number: u128| Parked { body: ParkedBody::Kept(vec![b'x'; 14_000]), ..parked(number, at(0)) };
+    let all: Vec<Parked> = (1..=7).map(large).collect();
+    record(&world, &all[..1]).await?;
+    record(&world, &all[1..]).await?;
+    assert_eq!(read(&world, 1).await?.body, ParkedBody::Kept(vec![b'x'; 14_000]));
+    for number in 2..=5 {
+        let left = read(&world, number).await?;
+        let ParkedBody::Left { bytes, sha256 } = &left.body else { panic!("{number} was kept: {left:?}") };
+        assert_eq!((*bytes, sha256.len(), left.headers.len()), (14_000, 32, 0));
+        assert_eq!((left.reason.as_str(), left.occurrences), ("not_granted", 1));
+    }
+    // The others are one row, whatever they were; each counts.
+    let rows = "SELECT count(*) FROM parked_events";
+    assert_eq!(world.database.count(rows).await?, 6);
+    record(&world, &(8..=200).map(large).collect::<Vec<_>>()).await?;
+    assert_eq!(world.database.count(rows).await?, 6);
+    assert_eq!(world.database.count("SELECT sum(occurrences) FROM parked_events").await?, 200);
+    // What came whole keeps its bytes when it comes again.
+    record(&world, &all[..2]).await?;
+    assert_eq!(read(&world, 1).await?.body.bytes().map(<[u8]>::len), Some(14_000));
+    assert_eq!((read(&world, 2).await?.occurrences, read(&world, 2).await?.body.bytes()), (2, None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn parked_messages_are_forgotten_after_their_days_and_make_room() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let_keep(&world, 15_000).await?;
+    let large =
+        |number: u128, at| Parked { body: ParkedBody::Kept(vec![b'x'; 14_000]), ..parked(number, at) };
+    record(&world, &[large(1, DateTime::UNIX_EPOCH)]).await?;
+    let expire = async || {
+        world
+            .scheduler
+            .tx(Scope::Unscoped, async |connection| usage::expire_parked(connection, 30, 10).await)
+            .await
+    };
+    assert_eq!(expire().await?, 1);
+    assert_eq!(expire().await?, 0);
+    record(&world, &[large(2, Utc::now())]).await?;
+    assert_eq!(read(&world, 2).await?.body.bytes().map(<[u8]>::len), Some(14_000));
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Which dead letters a command is about.
 
 use crate::exit;
+use crate::moment;
 use crate::session::Session;
 use automation_domain::id::{ContactId, DeadLetterId};
+use automation_service_kit::config::rule;
 use automation_store::dead_letters::{self, DeadLetterFilter, DeadLetterStatus};
 use automation_store::workflows;
 use chrono::{DateTime, Utc};
@@ -27,10 +29,10 @@ pub struct FilterArgs {
     #[arg(long)]
     signature: Option<String>,
     /// Only of runs that failed since
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = rule(moment::parse))]
     since: Option<DateTime<Utc>>,
     /// Only of runs that failed before
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = rule(moment::parse))]
     until: Option<DateTime<Utc>>,
 }
 

@@ -32,6 +32,9 @@ pub enum Refusal {
     /// A work message that nobody can read.
     #[error("it is no event")]
     NotAnEvent,
+    /// It came while the quota of parked bytes was used up.
+    #[error("its bytes were not kept, because the tenant's quota of parked bytes was used up")]
+    NotKept,
     /// Without a publisher there is no grant to check it against.
     #[error("nobody vouched for it: name the user on whose behalf it is to be published with --as")]
     NoPublisher,
@@ -46,6 +49,7 @@ impl Refusal {
         match self {
             Self::NotOpen(_) => "parked_not_open",
             Self::NotAnEvent => "parked_not_an_event",
+            Self::NotKept => "parked_not_kept",
             Self::NoPublisher => "parked_without_publisher",
             Self::Again => "parked_again",
         }
@@ -58,6 +62,7 @@ pub fn message(parked: &Parked, speakers: Speakers<'_>) -> Result<(Message, Opti
         ParkedStatus::Open => {}
         other @ (ParkedStatus::Replayed | ParkedStatus::Discarded) => return Err(Refusal::NotOpen(other)),
     }
+    let Some(body) = parked.body.bytes() else { return Err(Refusal::NotKept) };
     if parked.reason == "dead_letter" {
         return Err(Refusal::NotAnEvent);
     }
@@ -72,8 +77,8 @@ pub fn message(parked: &Parked, speakers: Speakers<'_>) -> Result<(Message, Opti
     let message = Message {
         exchange: EVENTS.to_owned(),
         routing_key: parked.routing_key.clone(),
-        body: parked.body.clone(),
-        content_type: content_type(parked),
+        body: body.to_vec(),
+        content_type: content_type(parked, body),
         headers,
         message_id: parked.parked_id.to_string(),
         timestamp: None,
@@ -96,9 +101,9 @@ fn publisher(parked: &Parked, speakers: Speakers<'_>) -> Result<Option<String>, 
 }
 
 /// A bad member of a batch was parked alone, under the batch's content type.
-fn content_type(parked: &Parked) -> String {
+fn content_type(parked: &Parked, body: &[u8]) -> String {
     let content_type = parked.content_type.clone().unwrap_or_else(|| ONE.to_owned());
-    let first = parked.body.iter().find(|byte| !byte.is_ascii_whitespace());
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     let is_batch = content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(BATCH));
     if is_batch && first != Some(&b'[') { ONE.to_owned() } else { content_type }
 }
@@ -110,6 +115,7 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use automation_store::parked::ParkedBody;
     use chrono::DateTime;
     use serde_json::json;
     use uuid::Uuid;
@@ -125,7 +131,7 @@ mod tests {
             content_type: Some(ONE.to_owned()),
             amqp_user: user.map(str::to_owned),
             headers: headers.as_object().cloned().unwrap_or_default(),
-            body: b"{}".to_vec(),
+            body: ParkedBody::Kept(b"{}".to_vec()),
             occurrences: 1,
             first_seen_at: DateTime::UNIX_EPOCH,
             last_seen_at: DateTime::UNIX_EPOCH,
@@ -181,8 +187,7 @@ mod tests {
         for (body, expected) in
             [(" {\"id\":1}", ONE), ("x", ONE), (" [{}]", "application/cloudevents-batch+json; charset=utf-8")]
         {
-            one.body = body.as_bytes().to_vec();
-            assert_eq!(content_type(&one), expected, "{body}");
+            assert_eq!(content_type(&one, body.as_bytes()), expected, "{body}");
         }
     }
 

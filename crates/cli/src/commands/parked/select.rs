@@ -1,6 +1,9 @@
 //! Which parked events a command is about.
 
+use super::parse_id;
 use crate::exit;
+use crate::moment;
+use automation_service_kit::config::rule;
 use automation_store::parked::{self, ParkedFilter, ParkedStatus};
 use automation_store::{Db, Scope};
 use chrono::{DateTime, Utc};
@@ -20,10 +23,10 @@ pub struct FilterArgs {
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// Only last parked since
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = rule(moment::parse))]
     since: Option<DateTime<Utc>>,
     /// Only last parked before
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = rule(moment::parse))]
     until: Option<DateTime<Utc>>,
 }
 
@@ -31,7 +34,7 @@ pub struct FilterArgs {
 #[derive(Args, Debug)]
 pub struct SelectArgs {
     /// Their ids
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = rule(parse_id))]
     ids: Vec<Uuid>,
     /// All of them
     #[arg(long)]

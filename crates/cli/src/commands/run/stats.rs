@@ -1,9 +1,11 @@
 //! `automation run stats`: what happened since a moment.
 
 use crate::exit;
+use crate::moment;
 use crate::output::{Output, table, time};
 use crate::session::TenantArgs;
 use crate::terminal::Lines;
+use automation_service_kit::config::rule;
 use automation_store::run_stats::{self, Latency, RunStats};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
@@ -19,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Args, Debug)]
 pub struct StatsArgs {
     /// Since when; an hour ago if it is left out
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = rule(moment::parse))]
     since: Option<DateTime<Utc>>,
     /// Wait until this many events are recorded and no run is about to move, a minute at most
     #[arg(long, value_name = "EVENTS", num_args = 0..=1, default_missing_value = "0")]

@@ -3,6 +3,7 @@
 mod broker_user;
 pub(super) mod grant;
 pub(super) mod password;
+mod quota;
 
 use crate::exit;
 use crate::output::{Output, time};
@@ -41,6 +42,10 @@ pub enum TenantCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// List what a tenant keeps of each table, and what it may keep
+    Usage(quota::UsageArgs),
+    /// Let a tenant keep more, or less, of a table
+    Quota(quota::QuotaArgs),
     /// List tenants and their grants
     List {
         #[command(flatten)]
@@ -79,6 +84,8 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
         TenantCommand::Grant(args) => grant::grant(*args, output).await,
         TenantCommand::Revoke(args) => grant::revoke(*args, output).await,
         TenantCommand::Grants { key, database } => grant::list(key.as_deref(), &database, output).await,
+        TenantCommand::Usage(args) => quota::usage(args, output).await,
+        TenantCommand::Quota(args) => quota::set(args, output).await,
         TenantCommand::List { database } => {
             let db = database.db(DbRole::Operator)?;
             let (all, grants) = db

@@ -3,6 +3,7 @@
 use super::ActionContract;
 use super::reader::Reader;
 use crate::problem::nearest_hint;
+use crate::schema_words;
 use crate::template::is_template;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
@@ -101,10 +102,10 @@ fn report(
             reader.problem::<()>("missing_key", place, message);
         }
         ValidationErrorKind::Type { .. } => {
-            reader.problem::<()>("wrong_type", place, error.masked_with("the value").to_string());
+            reader.problem::<()>("wrong_type", place, schema_words::sentence(error));
         }
         _ => {
-            reader.problem::<()>("bad_value", place, error.masked_with("the value").to_string());
+            reader.problem::<()>("bad_value", place, schema_words::sentence(error));
         }
     }
 }

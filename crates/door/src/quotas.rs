@@ -1,0 +1,30 @@
+//! Whether a tenant has room for more events: asked once somebody has proved who they are, and believed for some seconds.
+
+use crate::Door;
+use crate::peer::Peer;
+use crate::problem::Problem;
+use automation_domain::id::TenantId;
+use automation_store::usage::{self, stops_events};
+use std::time::Instant;
+
+impl Door {
+    /// Refuses events of a tenant that keeps more than it may of what events make. Ingest would park them.
+    pub(crate) async fn check_quota(&self, tenant: TenantId, peer: Peer) -> Result<(), Problem> {
+        let now = Instant::now();
+        let over = match self.quotas.believed(&tenant, now) {
+            Some(over) => over,
+            None => {
+                let asked = self.quotas.ask((&self.questions, peer), &tenant, now, async || {
+                    usage::over_quota_at_the_door(&self.db, tenant).await.map(Some)
+                });
+                asked.await.map(Option::unwrap_or_default).map_err(|error| {
+                    tracing::warn!(%error, "a tenant's quotas cannot be looked up");
+                    let detail = "the tenant's quotas cannot be looked up at the moment";
+                    Problem::unavailable("database_unavailable", detail)
+                })?
+            }
+        };
+        let tables: Vec<&str> = over.iter().map(String::as_str).filter(|table| stops_events(table)).collect();
+        if tables.is_empty() { Ok(()) } else { Err(Problem::over_quota(&tables)) }
+    }
+}

@@ -1,0 +1,71 @@
+//! What committed settlements add to what their tenants keep.
+
+use crate::plan::Settlement;
+use automation_domain::effect::{HttpRequest, Request, Response};
+use automation_domain::json;
+use automation_domain::record::{ContactChange, RecordChange};
+use automation_store::checkpoints::Next;
+use automation_store::effects::{EffectStatus, Tried};
+use automation_store::usage::{Metered, Sums};
+
+pub(crate) fn sums(committed: &[Settlement]) -> Sums {
+    let mut sums = Sums::new();
+    for settlement in committed {
+        let mut add = |table: Metered, bytes: usize| {
+            *sums.entry((settlement.run.tenant_id, table)).or_default() += table.row_bytes() + bytes;
+        };
+        let checkpoint = &settlement.checkpoint;
+        if !checkpoint.steps.is_empty() {
+            add(Metered::WorkflowRunLogs, checkpoint.steps.len());
+        }
+        if let Next::Finished { status } = checkpoint.next {
+            add(Metered::RunsFinished, checkpoint.state.len());
+            if status == "failed" {
+                // With the request and the last response of the step.
+                let tried = &settlement.effects.tried;
+                add(
+                    Metered::DeadLetters,
+                    tried.iter().map(|tried| response_bytes(tried.response.as_ref())).sum(),
+                );
+            }
+        }
+        for effect in &settlement.effects.new {
+            add(Metered::Effects, request_bytes(&effect.request));
+        }
+        for Tried { response, status, .. } in &settlement.effects.tried {
+            if *status != EffectStatus::Started {
+                add(Metered::Effects, response_bytes(response.as_ref()));
+            }
+        }
+        for change in &settlement.changes {
+            match change {
+                RecordChange::Contact { change, .. } => add(Metered::Contacts, change_bytes(change)),
+                RecordChange::CreateTask(task) => {
+                    add(Metered::Tasks, task.title.len() + task.description.as_ref().map_or(0, String::len));
+                }
+                RecordChange::AddNote(note) => add(Metered::Notes, note.text.len()),
+            }
+        }
+    }
+    sums
+}
+
+fn change_bytes(change: &ContactChange) -> usize {
+    match change {
+        ContactChange::AddTag { tag } | ContactChange::RemoveTag { tag } => tag.len(),
+        ContactChange::SetField { field, value } => field.len() + json::size_bytes(value),
+    }
+}
+
+fn request_bytes(request: &Request) -> usize {
+    let Request::Http(HttpRequest { url, headers, body, .. }) = request;
+    url.len() + headers_bytes(headers) + body.as_ref().map_or(0, String::len)
+}
+
+fn response_bytes(response: Option<&Response>) -> usize {
+    response.map_or(0, |response| headers_bytes(&response.headers) + response.body.len())
+}
+
+fn headers_bytes(headers: &[(String, String)]) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
