@@ -129,7 +129,10 @@ fn a_run_goes_to_its_delay_and_from_there_to_its_end() {
     assert_eq!(task.task_id, RecordId::derive(RunId(Uuid::from_u128(9)), "n2", 1));
 
     let after = walk(&workflow, last.state.clone(), [RunEvent::TimerFired], input(until, &limits));
-    assert_eq!(after, Walked { changes: vec![], log: vec![], finished: false, ..last });
+    assert_eq!(
+        after,
+        Walked { changes: vec![], log: vec![], finished: false, spent: Spent::default(), ..last }
+    );
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn circles(count: usize) -> Value {
 
 fn with_edges(extra: impl Iterator<Item = Value>) -> Value {
     let mut made = row(vec![note(0, "a"), note(1, "b")]);
-    made["edges"].as_array_mut().unwrap().extend(extra);
+    made["edges"].as_array_mut().expect("it is a list").extend(extra);
     made
 }
 
@@ -83,22 +83,22 @@ fn with_schedules(count: usize, nodes: usize) -> Value {
     let mut made = row((0..nodes).map(|number| note(number, "{{ contact.email }}")).collect());
     let triggers =
         (0..count).map(|number| json!({ "id": format!("t{number}"), "schedule": { "every": "1h" } }));
-    made["triggers"].as_array_mut().unwrap().extend(triggers);
+    made["triggers"].as_array_mut().expect("it is a list").extend(triggers);
     let edges = (0..count).map(|number| json!([format!("t{number}"), "n0"]));
-    made["edges"].as_array_mut().unwrap().extend(edges);
+    made["edges"].as_array_mut().expect("it is a list").extend(edges);
     made
 }
 
 /// A body of a request that is much larger in memory than as text.
 fn body(count: usize) -> Value {
     json!({ "id": "n0", "action": "http_request", "with": {
-        "url": "https://example.com/", "method": "POST", "json": vec![json!([]); count],
+        "url": "https://example.com/", "method": "POST", "body": { "json": vec![json!([]); count] },
     } })
 }
 
 fn with_nodes(extra: Vec<Value>) -> Value {
     let mut made = row(vec![note(0, "a")]);
-    made["nodes"].as_array_mut().unwrap().extend(extra);
+    made["nodes"].as_array_mut().expect("it is a list").extend(extra);
     made
 }
 
@@ -106,8 +106,8 @@ fn with_nodes(extra: Vec<Value>) -> Value {
 fn misspelt(count: usize) -> Value {
     let node = |number: usize| json!({ "id": format!("{number:0>40}"), "action": "stop_workflow" });
     let mut made = row((0..count).map(node).collect());
-    for edge in made["edges"].as_array_mut().unwrap() {
-        edge[1] = json!(format!("{}x", &edge[1].as_str().unwrap()[1..]));
+    for edge in made["edges"].as_array_mut().expect("it is a list") {
+        edge[1] = json!(format!("{}x", &edge[1].as_str().expect("it is a text")[1..]));
     }
     made
 }
@@ -162,7 +162,7 @@ fn families() -> Vec<Family> {
         ("templates in one definition", &[100, 1_000, 4_000, 4_001, 20_000], |n| {
             let lines: Vec<Value> = (0..n).map(|_| json!("{{ event.id }}")).collect();
             row(vec![json!({ "id": "n0", "action": "http_request", "with": {
-                "url": "https://example.com/", "method": "POST", "json": lines } })])
+                "url": "https://example.com/", "method": "POST", "body": { "json": lines } } })])
         }),
         ("long templates", &[1, 2, 4, 8], |n| {
             row((0..n).map(|i| note(i, &format!("{{{{ event.id }}}}{}", "x".repeat(60_000)))).collect())

@@ -43,8 +43,9 @@ impl Default for Subject {
         });
         let body = body.to_string().into_bytes();
         let envelope = Envelope { body: &body, ..Envelope::default() };
-        let event = envelope::read_unrouted(&envelope, &limits).unwrap().remove(0).outcome.unwrap();
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let mut members = envelope::read_unrouted(&envelope, &limits).expect("the subject is an event");
+        let event = members.remove(0).outcome.expect("the subject is an event");
+        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("it is in range");
         let event = RecordedEvent { event_id: EventId::derive(now, event.key), received_at: now, event };
         let mut contact = Contact::new(ContactId(Uuid::from_u128(7)), "c-1");
         contact.tags = vec!["vip".to_owned()];
