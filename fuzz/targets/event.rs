@@ -22,7 +22,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         2 => (Some("application/json"), headers),
         _ => (None, BTreeMap::new()),
     };
-    let envelope = Envelope { content_type, headers, routing_key: "order.created", body };
+    let envelope = Envelope { content_type, headers, routing_key: "order.created", body, ..Envelope::default() };
     for read in [envelope::read(&envelope, &limits), envelope::read_unrouted(&envelope, &limits)] {
         match read {
             Ok(members) => {

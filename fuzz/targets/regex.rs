@@ -16,6 +16,7 @@ fuzz_target!(|input: &str| {
     let facts = sample.facts();
     let mut contact = facts.contact.map_or_else(|| unreachable!("the sample has one"), Contact::clone);
     contact.fields.insert("text".into(), text.into());
-    condition.holds(&Facts { contact: Some(&contact), ..facts });
+    // Either way: what matters is what it was charged.
+    let _ = condition.holds(&Facts { contact: Some(&contact), ..facts });
     sample.check();
 });
