@@ -167,6 +167,27 @@ mod tests {
         .iter()
         .map(|(schema, value)| said(schema, value))
         .collect();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        must be a text
+        must be true or false, a number, a text or a list
+        0: must be true or false, a number or a text
+        must be at least 1
+        must be GET, POST or 3 (did you mean "GET"?)
+        must be true
+        must be at least 1; must be at most 0
+        must be more than 1
+        must not be empty
+        may have at most 2 characters
+        must have at least one entry
+        may have at most 1 entries
+        names something twice
+        must have the form ^[a-z]+$
+        must be a time by RFC 3339, such as 2027-01-31T08:00:00Z
+        needs "url"
+        is not allowed here
+        has a name that is not allowed: it may have at most 1 characters
+        is not allowed here
+        is not allowed here
+        "#);
     }
 }
