@@ -49,6 +49,7 @@ pub(crate) fn sentence(error: &ValidationError<'_>) -> String {
 }
 
 /// What the alternatives ask for: what is wrong with the value in the one that it comes nearest to, or all their types.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows with the standard")]
 fn alternatives(error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) -> String {
     let mut expected: Vec<&'static str> = Vec::new();
     for branch in context {
@@ -56,7 +57,6 @@ fn alternatives(error: &ValidationError<'_>, context: &[Vec<ValidationError<'sta
             ValidationErrorKind::Type { kind } if inner.instance_path() == error.instance_path() => {
                 Some(types(kind))
             }
-            #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows with the standard")]
             _ => None,
         });
         match (of_type, branch.first()) {

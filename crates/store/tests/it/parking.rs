@@ -160,7 +160,7 @@ async fn parked_messages_are_forgotten_after_their_days_and_make_room() -> anyho
     };
     assert_eq!(expire().await?, 1);
     assert_eq!(expire().await?, 0);
-    record(&world, &[large(2, Utc::now())]).await?;
+    record(&world, &[large(2, at(0))]).await?;
     assert_eq!(read(&world, 2).await?.body.bytes().map(<[u8]>::len), Some(14_000));
     Ok(())
 }
