@@ -375,7 +375,7 @@ async fn fail_in_every_way(site: &mut Site) -> anyhow::Result<()> {
         // Roles start without the management API.
         if variable != "AUTOMATION_AMQP_MANAGEMENT_URL" {
             for (number, value) in [&values[0], values.last().context("a value")?].into_iter().enumerate() {
-                site.start("ingest", &format!("{variable}-{number}"), &[(variable, value)])?;
+                site.start("executor", &format!("{variable}-{number}"), &[(variable, value)])?;
                 site.until_logged(&["\"error\"", "\"warn\""]).await?;
             }
         }
