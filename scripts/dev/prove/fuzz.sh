@@ -10,8 +10,6 @@ FUZZ_TARGETS=${FUZZ_TARGETS:-template condition regex workflow_file event}
 
 prove_fuzz_whole() { fuzz_all "${FUZZ_SECONDS:-3600}"; }
 
-prove_fuzz_hundredth() { fuzz_all "${FUZZ_SECONDS:-36}"; }
-
 fuzz_all() { # seconds
     local target failed=()
     require_cargo
