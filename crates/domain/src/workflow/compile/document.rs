@@ -29,7 +29,7 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
     let enrolment = enrolment::read(reader, section);
     let triggers = triggers::read(reader, section);
     let entry_bytes = size_of::<Trigger>() * triggers.len() + reader.allowance.bytes();
-    let nodes = nodes::read(reader, section);
+    let nodes = nodes::read(reader, section)?;
     let edges = edges::read(reader, section);
 
     let wiring = wiring::connect(reader, &triggers, &nodes, &edges);

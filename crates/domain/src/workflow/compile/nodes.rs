@@ -79,9 +79,10 @@ impl DraftNode {
     }
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Vec<DraftNode> {
+/// The nodes; `None` for more than there may be: of such a graph nothing else is worth saying.
+pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Option<Vec<DraftNode>> {
     let Some(items) = reader.list(document, "nodes") else {
-        return Vec::new();
+        return Some(Vec::new());
     };
     if items.is_empty() {
         reader.problem::<()>("no_nodes", "nodes", "a workflow needs at least one node");
@@ -89,11 +90,11 @@ pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Vec<DraftN
     if items.len() > reader.limits.nodes {
         let message =
             format!("a workflow may have at most {} nodes; this has {}", reader.limits.nodes, items.len());
-        reader.problem::<()>("too_many_nodes", "nodes", message);
+        return reader.problem("too_many_nodes", "nodes", message);
     }
     let mut schemas = config::Schemas::default();
     let mut nodes = Vec::new();
-    for (index, item) in items.iter().take(reader.limits.nodes).enumerate() {
+    for (index, item) in items.iter().enumerate() {
         let at = format!("nodes[{index}]");
         let mut draft = DraftNode { at: at.clone(), id: None, kind: None, on_error: None };
         if let Some(section) = reader.section(item, &at, &NODE) {
@@ -103,7 +104,7 @@ pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Vec<DraftN
         }
         nodes.push(draft);
     }
-    nodes
+    Some(nodes)
 }
 
 fn kind(reader: &mut Reader<'_>, section: Section<'_>, schemas: &mut config::Schemas) -> Option<DraftKind> {
