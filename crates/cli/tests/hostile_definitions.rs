@@ -93,7 +93,7 @@ fn hostile() -> Vec<Value> {
         workflow("dear-trigger", Some(looks(600)), vec![note(0, "x")]),
         workflow("dear-expression", Some(states()), vec![note(0, "x")]),
         workflow("dear-branch", None, vec![branch(0, looks(600))]),
-        workflow("dear-walk", None, (0..40).map(|number| branch(number, looks(450))).collect()),
+        workflow("dear-walk", None, (0..8).map(|number| branch(number, looks(490))).collect()),
         workflow("many-notes", None, (0..100).map(|number| note(number, "{{ event.data.text }}")).collect()),
     ]
 }

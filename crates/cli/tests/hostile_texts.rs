@@ -240,13 +240,13 @@ fn exact_for_programs(shell: &Shell, letter: &str) -> anyhow::Result<()> {
     assert_eq!((&contact["email"], &contact["fields"][HOSTILE]), (&json!(HOSTILE), &json!(HOSTILE)));
     let request = json(&["dead", "show", letter, "--request"])?;
     assert_eq!(request["url"], HOSTILE);
-    for arguments in [
-        &["workflow", "show", "hostile", "--json"][..],
-        &["workflow", "show", "hostile", "--format", "json"],
-        &["workflow", "show", "hostile"],
-    ] {
-        let definition: Value = yaml_serde::from_slice(&shell.call(arguments).stdout)?;
-        assert_eq!(definition["name"], HOSTILE, "{arguments:?}");
+    for arguments in
+        [&["workflow", "show", "hostile", "--json"][..], &["workflow", "show", "hostile", "--format", "json"]]
+    {
+        assert_eq!(json(arguments)?["name"], HOSTILE, "{arguments:?}");
     }
+    // JSON may hold what YAML has to escape.
+    let yaml: Value = yaml_serde::from_slice(&shell.call(&["workflow", "show", "hostile"]).stdout)?;
+    assert_eq!(yaml["name"], HOSTILE);
     Ok(())
 }
