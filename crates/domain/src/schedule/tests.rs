@@ -140,6 +140,7 @@ fn words_say_what_fires() {
         "15 30 2 * * *",
         "* 30 2 * * *",
         "0 0 * * SUN,6",
+        "0 0 * * FRI-SUN",
     ]
     .iter()
     .map(|text| format!("{text:24} {}", cron(text, "UTC").words()))
@@ -169,6 +170,7 @@ fn words_say_what_fires() {
     15 30 2 * * *            At 02:30:15.
     * 30 2 * * *             Every second of minute 30 of hour 2.
     0 0 * * SUN,6            At 00:00 on Sunday and Saturday.
+    0 0 * * FRI-SUN          At 00:00 on Sunday, Friday and Saturday.
     "##);
 }
 
@@ -181,7 +183,6 @@ fn what_would_fire_otherwise_than_it_reads_is_refused_with_what_to_write() {
         "50-10 * * * *",
         "0 22-6 * * *",
         "0 0 * * FRI-MON",
-        "0 0 * * SAT-SUN",
         "0 0 * NOV-FEB *",
         "0 0 L,LW * *",
         "0 0 * * L",
@@ -200,7 +201,6 @@ fn what_would_fire_otherwise_than_it_reads_is_refused_with_what_to_write() {
     the minute "50-10" is not valid: write 50-59,0-10
     the hour "22-6" is not valid: write 22-23,0-6
     the day of week "FRI-MON" is not valid: write 5-6,0-1
-    the day of week "SAT-SUN" is not valid: write 6,0
     the month "NOV-FEB" is not valid: write 11-12,1-2
     the day of month "L,LW" is not valid: write L or LW, in two schedules for both
     the day of week "L" is not valid: write 0-7 (0 and 7 are Sunday) or SUN-SAT, 5L for the last Friday, 5#2 for the second, *, a list (1,3), a range (1-3) or a step (*/2 or 1-9/2)

@@ -180,7 +180,12 @@ impl Kind {
         };
         let (first, last) = match (span, span.split_once('-')) {
             ("*", _) if step.is_some() => (*self.range.start(), self.last()),
-            (_, Some((first, last))) => (self.value(first).ok_or(None)?, self.value(last).ok_or(None)?),
+            (_, Some((first, last))) => {
+                // A week may end on Sunday: SAT-SUN.
+                let ends_on_sunday = self.days == Days::OfWeek && last == "SUN";
+                let last = if ends_on_sunday { 7 } else { self.value(last).ok_or(None)? };
+                (self.value(first).ok_or(None)?, last)
+            }
             (_, None) => {
                 let value = self.value(span).ok_or(None)?;
                 if let Some(step) = step {
