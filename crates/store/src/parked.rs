@@ -214,8 +214,8 @@ pub async fn record(connection: &mut PgConnection, parked: &[Parked]) -> Result<
                               $13::int4[], $14::bool[]) AS x (i, t, r, d, q, k, c, u, h, b, f, l, n, keep)
          ON CONFLICT (parked_id) DO UPDATE
             SET occurrences = p.occurrences + excluded.occurrences, last_seen_at = excluded.last_seen_at,
-                body_bytes = CASE WHEN p.body_bytes IS NOT NULL THEN excluded.body_bytes END,
-                body_sha256 = CASE WHEN p.body_bytes IS NOT NULL THEN excluded.body_sha256 END,
+                body_bytes = CASE WHEN p.body_bytes IS NOT NULL THEN coalesce(excluded.body_bytes, p.body_bytes) END,
+                body_sha256 = CASE WHEN p.body_bytes IS NOT NULL THEN coalesce(excluded.body_sha256, p.body_sha256) END,
                 status = CASE p.status WHEN 'replayed' THEN 'open' ELSE p.status END",
     )
     .bind(rows.keys().copied().collect::<Vec<_>>())
