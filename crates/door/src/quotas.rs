@@ -4,7 +4,7 @@ use crate::Door;
 use crate::peer::Peer;
 use crate::problem::Problem;
 use automation_domain::id::TenantId;
-use automation_store::usage::{self, stops_events};
+use automation_store::usage;
 use std::time::Instant;
 
 impl Door {
@@ -24,7 +24,7 @@ impl Door {
                 })?
             }
         };
-        let tables: Vec<&str> = over.iter().map(String::as_str).filter(|table| stops_events(table)).collect();
+        let tables = usage::stopping(&over);
         if tables.is_empty() { Ok(()) } else { Err(Problem::over_quota(&tables)) }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every walk says which node it evaluates, in memory, for the watchdog. The walk of a run whose worker vanished marks it in
 //! the database besides, before the node is evaluated: a mark that is found when the run is claimed again was left behind by
-//! a death. A node that processes died of [`MOST_DEATHS`] times with the same run is suspended; runs that come to it fail
+//! a death. A node that processes died of [`MOST_DEATHS`](suspects::MOST_DEATHS) times with the same run is suspended; runs that come to it fail
 //! that step as `part_suspended`. A run that kills with no node in hand is given up as `worker_lost` (docs/adr/0018).
 
 use crate::Shared;
@@ -24,8 +24,6 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
-/// So many processes die of a node with one run, and no more.
-const MOST_DEATHS: i32 = 3;
 /// How old what an executor knows of suspended nodes may be. One that is found out by this process is known at once.
 const REFRESH: Duration = Duration::from_secs(2);
 
@@ -104,13 +102,8 @@ pub(crate) async fn charge(shared: &Shared, runs: &[Subject], closing: &Cancella
 async fn charge_once(shared: &Shared, runs: &[Subject]) -> bool {
     let charged = scoped(shared, runs, async |connection: &mut PgConnection| {
         let mut blamed = suspects::charge(connection, runs).await?;
-        blamed.retain(|suspect| suspect.deaths >= MOST_DEATHS);
-        let mut fresh = Vec::new();
-        for suspect in &blamed {
-            if suspended_parts::suspend(connection, suspect).await? {
-                fresh.push(suspect.clone());
-            }
-        }
+        blamed.retain(Suspect::is_deadly);
+        let fresh = suspended_parts::suspend_deadly(connection, &blamed).await?;
         Ok((blamed, fresh))
     });
     let Some((blamed, fresh)) = told("charging deaths", charged.await) else { return false };

@@ -5,7 +5,7 @@
 //! that came back are marked and taken in many at once, and only what was among them when a process died is handled alone,
 //! with a mark before each part.
 //!
-//! A part of a workflow that processes died of [`MOST_DEATHS`] times with the same event is suspended, and the event goes on
+//! A part of a workflow that processes died of [`MOST_DEATHS`](suspects::MOST_DEATHS) times with the same event is suspended, and the event goes on
 //! without it. Only what kills with no part in hand is parked (docs/adr/0018).
 
 use crate::Shared;
@@ -22,9 +22,6 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-/// So many processes die of something, and no more.
-pub(crate) const MOST_DEATHS: i32 = 3;
 
 /// How an event is evaluated.
 #[derive(Clone, Copy)]
@@ -139,7 +136,7 @@ impl Care {
             notice(suspect);
             metrics.suspended();
         }
-        let is_deadly = |suspect: &Suspect| suspect.part.is_none() && suspect.deaths >= MOST_DEATHS;
+        let is_deadly = |suspect: &Suspect| suspect.part.is_none() && suspect.is_deadly();
         Some(if suspects.iter().any(is_deadly) { Standing::Deadly } else { Standing::Marked })
     }
 
@@ -151,12 +148,7 @@ impl Care {
     ) -> Result<(Vec<Suspect>, Vec<Suspect>), Error> {
         let begin = async |connection: &mut PgConnection| {
             let suspects = suspects::charge(connection, &[subject]).await?;
-            let mut blamed = Vec::new();
-            for suspect in suspects.iter().filter(|suspect| suspect.deaths >= MOST_DEATHS) {
-                if suspended_parts::suspend(connection, suspect).await? {
-                    blamed.push(suspect.clone());
-                }
-            }
+            let blamed = suspended_parts::suspend_deadly(connection, &suspects).await?;
             suspects::mark(connection, subject, in_hand).await?;
             Ok((suspects, blamed))
         };

@@ -3,7 +3,7 @@
 use crate::Shared;
 use crate::batch::{self, Outcome};
 use crate::bisect::{Failure, Part, bisect};
-use crate::care::{self, MOST_DEATHS, Manner, Standing};
+use crate::care::{self, Manner, Standing};
 use crate::intake::{self, Intake};
 use crate::parking::Refused;
 use crate::reading::{self, Arrival, Portion};
@@ -14,7 +14,7 @@ use automation_broker::publisher::Message;
 use automation_domain::priority::Priority;
 use automation_service_kit::{crash_point, ids};
 use automation_store::Error;
-use automation_store::suspects::{InHand, UNREAD};
+use automation_store::suspects::{InHand, MOST_DEATHS, UNREAD};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;

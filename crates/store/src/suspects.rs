@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// Whose a message is that has not been read.
 pub const UNREAD: TenantId = TenantId(Uuid::nil());
 
+/// So many processes die of something with one event or run, and no more.
+pub const MOST_DEATHS: i32 = 3;
+
 /// A message, event or run that came back.
 pub type Subject = (TenantId, Uuid);
 
@@ -33,6 +36,13 @@ pub struct Suspect {
     pub part: Option<Part>,
     /// How many processes died of the two together.
     pub deaths: i32,
+}
+
+impl Suspect {
+    /// Whether [`MOST_DEATHS`] processes died of it.
+    pub fn is_deadly(&self) -> bool {
+        self.deaths >= MOST_DEATHS
+    }
 }
 
 /// Subjects that nobody else handles with care as long as this is kept.

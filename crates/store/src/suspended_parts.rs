@@ -52,6 +52,25 @@ pub async fn suspend(connection: &mut PgConnection, suspect: &Suspect) -> Result
         .await?)
 }
 
+/// Suspends the parts that [`MOST_DEATHS`](crate::suspects::MOST_DEATHS) processes died of, and gives those suspects whose parts were not suspended before.
+/// Role worker, the tenants in scope.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn suspend_deadly(
+    connection: &mut PgConnection,
+    suspects: &[Suspect],
+) -> Result<Vec<Suspect>, Error> {
+    let mut fresh = Vec::new();
+    for suspect in suspects.iter().filter(|suspect| suspect.is_deadly()) {
+        if suspend(connection, suspect).await? {
+            fresh.push(suspect.clone());
+        }
+    }
+    Ok(fresh)
+}
+
 /// The suspended parts of the tenants in scope; roles api and worker.
 ///
 /// # Errors

@@ -133,6 +133,11 @@ pub fn stops_events(table: &str) -> bool {
         )
 }
 
+/// Those of the tables over quota for which a tenant takes in no more events.
+pub fn stopping(over_quota: &[String]) -> Vec<&str> {
+    over_quota.iter().map(String::as_str).filter(|table| stops_events(table)).collect()
+}
+
 /// What a process wrote and has not added yet.
 #[derive(Debug, Default)]
 pub struct Usage {
