@@ -44,6 +44,8 @@ const ROWS: &str = "
     INSERT INTO suspended_parts SELECT '$T', version_id, 'node', 'call', workflow_id, run_id, 3 FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO audit_log VALUES ('$T', 1, now(), 'ada', 'dead_letter.discard', 'x', '{}',
                                   decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'));
+    INSERT INTO tenant_quotas VALUES ('$T', 'contacts', 1000000);
+    INSERT INTO tenant_usage VALUES ('$T', 'contacts', '1970-01-01', 100);
 ";
 
 /// Two tenants with a row in every table: the first is in scope, the second is not.
@@ -348,11 +350,11 @@ async fn the_door_touches_no_table_and_calls_its_own_functions_alone() -> anyhow
     )
     .fetch_all(&mut connection)
     .await?;
-    assert_eq!(functions, ["door_hook", "door_hook_used", "door_key"]);
+    assert_eq!(functions, ["door_hook", "door_hook_used", "door_key", "door_over_quota"]);
     let sound = "SELECT count(*) FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
                   WHERE p.proname LIKE 'door_%' AND p.proacl IS NOT NULL AND r.rolname = 'automation_owner'
                     AND 'search_path=public, pg_temp' = ANY (p.proconfig)";
-    assert_eq!(world.database.count(sound).await?, 3);
+    assert_eq!(world.database.count(sound).await?, 4);
     let memberships = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
                         WHERE r.rolname = 'automation_door'";
     assert_eq!(world.database.count(memberships).await?, 0);
@@ -360,7 +362,7 @@ async fn the_door_touches_no_table_and_calls_its_own_functions_alone() -> anyhow
 }
 
 #[tokio::test]
-async fn an_operator_sees_tenants_grants_and_parked_events_of_all() -> anyhow::Result<()> {
+async fn an_operator_sees_tenants_grants_quotas_and_parked_events_of_all() -> anyhow::Result<()> {
     let (world, other) = two_tenants().await?;
     for table in tables(&world).await? {
         let theirs = try_sql(
@@ -369,7 +371,8 @@ async fn an_operator_sees_tenants_grants_and_parked_events_of_all() -> anyhow::R
             &format!("SELECT count(*) FROM {table} WHERE tenant_id = '{other}'"),
         )
         .await;
-        let expected = ["tenants", "publisher_grants", "parked_events"].contains(&table.as_str());
+        let expected = ["tenants", "publisher_grants", "parked_events", "tenant_quotas", "tenant_usage"]
+            .contains(&table.as_str());
         assert!(theirs == Ok(i64::from(expected)) || (!expected && refused(&theirs)), "{table}: {theirs:?}");
     }
     Ok(())
