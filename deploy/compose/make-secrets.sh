@@ -67,4 +67,7 @@ JSON
 key compose1 | make encryption_keys
 key door1 | make door_keys
 
-echo "$folder is complete; keep copies of encryption_keys and door_keys apart from the backups of the database" >&2
+# What the command line signs the audit log with.
+key compose1 | make audit_keys
+
+echo "$folder is complete; keep copies of encryption_keys, door_keys and audit_keys apart from the backups of the database" >&2

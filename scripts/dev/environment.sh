@@ -81,15 +81,16 @@ ENV
         *" migrate "*)
             echo "AUTOMATION_OWNER_DATABASE_URL=$(postgres_url automation_owner "$SECRET_PG_OWNER" automation)"
             ;;
-        # Only workers may read data keys. The later line counts.
+        # Only workers may read data keys, and only the API's role writes to the audit log. The later line counts.
         *" credential rekey "* | *" hook rekey "*)
-            echo "DATABASE_URL=$(postgres_url automation_worker "$SECRET_PG_WORKER" automation)"
+            echo "DATABASE_URL=$(postgres_url automation "$SECRET_PG_ALL" automation)"
             ;;
         esac
     fi
     echo "AUTOMATION_PROGRAM=${AUTOMATION_PROGRAM:-./dev cli}"
     echo "AUTOMATION_ENCRYPTION_KEYS=${AUTOMATION_ENCRYPTION_KEYS:-$SECRET_ENCRYPTION_KEYS}"
     echo "AUTOMATION_DOOR_KEYS=${AUTOMATION_DOOR_KEYS:-$SECRET_DOOR_KEYS}"
+    echo "AUTOMATION_AUDIT_KEYS=${AUTOMATION_AUDIT_KEYS:-$SECRET_AUDIT_KEYS}"
     echo "AUTOMATION_TENANT=${AUTOMATION_TENANT:-demo}"
 }
 

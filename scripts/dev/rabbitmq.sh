@@ -110,8 +110,9 @@ rabbitmq_answers() {
 
 # The first start was interrupted between creating the virtual host and the user, or secrets.env was lost.
 rabbitmq_restore_admin() {
-    rabbitmqctl -q add_user admin "$SECRET_AMQP_ADMIN" >/dev/null 2>&1 ||
-        rabbitmqctl -q change_password admin "$SECRET_AMQP_ADMIN" >/dev/null 2>&1 || return 1
+    # Asked for on standard input: arguments are visible to every user in `ps`.
+    rabbitmqctl -q add_user admin <<<"$SECRET_AMQP_ADMIN" >/dev/null 2>&1 ||
+        rabbitmqctl -q change_password admin <<<"$SECRET_AMQP_ADMIN" >/dev/null 2>&1 || return 1
     rabbitmqctl -q set_user_tags admin administrator >/dev/null 2>&1 || return 1
     return 1 # asked again in a moment
 }

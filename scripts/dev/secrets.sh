@@ -1,8 +1,8 @@
 # Generated passwords, in a file only its owner reads. Letters and digits, so they need no escaping in a URL.
 
-SECRET_NAMES="PG_SUPERUSER PG_OWNER PG_API PG_WORKER PG_DOOR PG_SCHEDULER PG_OPERATOR PG_ALL AMQP_ADMIN AMQP_ENGINE AMQP_DOOR AMQP_DEMO AMQP_COOKIE ENCRYPTION_KEYS DOOR_KEYS"
+SECRET_NAMES="PG_SUPERUSER PG_OWNER PG_API PG_WORKER PG_DOOR PG_SCHEDULER PG_OPERATOR PG_ALL AMQP_ADMIN AMQP_ENGINE AMQP_DOOR AMQP_DEMO AMQP_COOKIE ENCRYPTION_KEYS DOOR_KEYS AUDIT_KEYS"
 
-# What secrets in the database are encrypted with; it is not a password, so it has a form of its own.
+# What secrets in the database are encrypted with, and the audit log is signed; it is not a password, so it has a form of its own.
 encryption_keys() { echo "$1:$(head -c 32 /dev/urandom | base64 | tr -d '\n')"; }
 
 random_secret() { LC_ALL=C od -An -N20 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -15,7 +15,7 @@ load_secrets() {
         name="SECRET_$name"
         if [ -z "${!name:-}" ]; then
             case $name in
-            SECRET_ENCRYPTION_KEYS) value=$(encryption_keys dev1) ;;
+            SECRET_ENCRYPTION_KEYS | SECRET_AUDIT_KEYS) value=$(encryption_keys dev1) ;;
             SECRET_DOOR_KEYS) value=$(encryption_keys door1) ;;
             *) value=$(random_secret) ;;
             esac

@@ -133,6 +133,9 @@ fn database(error: &automation_store::Error) -> Verdict {
         Some(_) | None => match error {
             automation_store::Error::Transient(_) => UNREACHABLE,
             automation_store::Error::Unprepared(_) => (1, Some("automation doctor")),
+            automation_store::Error::Audit(_) => {
+                (1, Some("automation audit verify; docs/audit.md says more"))
+            }
             automation_store::Error::Refused(_) | automation_store::Error::Unreadable { .. } => (1, None),
         },
     }

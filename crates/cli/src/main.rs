@@ -2,6 +2,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "what is said goes through `output`")]
 
+mod arguments;
 mod commands;
 mod exit;
 mod expiry;
@@ -13,7 +14,7 @@ mod vhost;
 
 use automation_service_kit::terminal::visible;
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::{
     apikey, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, parked, record,
     run, schedule, serve, tenant, topology, workflow,
@@ -97,7 +98,7 @@ enum Command {
 
 fn main() -> ExitCode {
     automation_service_kit::bootstrap();
-    let cli = match Cli::try_parse() {
+    let cli = match read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return exit::of_arguments(&with_variable(as_shown(error))),
     };
@@ -117,8 +118,15 @@ fn main() -> ExitCode {
 
 /// The same error of the same arguments, with what is not shown written out: it quotes them among lines of its own.
 fn as_shown(error: clap::Error) -> clap::Error {
-    let shown = std::env::args_os().map(|argument| visible(&argument.to_string_lossy()).into_owned());
-    Cli::try_parse_from(shown).err().unwrap_or(error)
+    let shown = std::env::args_os().map(|argument| visible(&argument.to_string_lossy()).into_owned().into());
+    read(shown).err().unwrap_or(error)
+}
+
+fn read(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let command = Cli::command();
+    let matches = command.clone().try_get_matches_from(arguments)?;
+    arguments::refuse_secrets(&command, &matches)?;
+    Cli::from_arg_matches(&matches)
 }
 
 /// Names the variable that a refused value may have come from.

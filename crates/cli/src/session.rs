@@ -2,8 +2,10 @@
 
 use crate::exit;
 use automation_domain::id::TenantId;
-use automation_service_kit::config::DatabaseConfig;
+use automation_service_kit::config::{AuditConfig, DatabaseConfig};
+use automation_store::audit::Auditor;
 use automation_store::{Db, DbRole, PoolSize, Scope, tenants};
+use automation_vault::KeyRing;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::time::Duration;
 
@@ -23,6 +25,14 @@ pub struct TenantArgs {
     tenant: String,
     #[command(flatten)]
     database: DatabaseArgs,
+}
+
+/// What signs the audit log: for every command that changes something that a person answers for.
+#[derive(Args, Debug)]
+#[group(skip)] // The flattened configuration has a group of this name.
+pub struct AuditArgs {
+    #[command(flatten)]
+    audit: AuditConfig,
 }
 
 /// One tenant's data, as the API's role sees it.
@@ -109,8 +119,22 @@ impl TenantArgs {
     }
 }
 
-/// Who gives this command, for histories and the audit log.
-pub fn actor() -> String {
+impl AuditArgs {
+    /// Who gives this command, and the keys.
+    pub fn auditor(&self) -> anyhow::Result<Auditor> {
+        let next = "set AUTOMATION_AUDIT_KEYS or AUTOMATION_AUDIT_KEYS_FILE; docs/audit.md says how";
+        let Some(keys) = &self.audit.audit_keys else {
+            return Err(exit::usage("there is no key to sign the audit log with", next));
+        };
+        let ring = KeyRing::parse(keys.expose()).map_err(|error| {
+            exit::usage(format!("the keys of the audit log cannot be used: {error}"), next)
+        })?;
+        Ok(Auditor::new(actor(), ring.into_audit_keys()))
+    }
+}
+
+/// Who gives this command.
+fn actor() -> String {
     let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
     user.unwrap_or_else(|| "operator".to_owned())
 }

@@ -37,6 +37,7 @@ impl Shell {
         command.args(arguments).env_clear().env("DATABASE_URL", self.database.url());
         command.env("AUTOMATION_AMQP_MANAGEMENT_URL", self.vhost.management_url());
         command.env("AMQP_URL", self.vhost.amqp_url());
+        command.env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS);
         Called(command.output().unwrap())
     }
 

@@ -60,6 +60,7 @@ impl Shell {
         let output = Command::new(env!("CARGO_BIN_EXE_automation"))
             .args(arguments)
             .env_clear()
+            .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
             .envs(variables.iter().copied())
             .output()
             .unwrap();

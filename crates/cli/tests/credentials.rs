@@ -34,6 +34,7 @@ impl Shell {
         let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
         command.args(arguments).env_clear();
         command.env("DATABASE_URL", self.database.url()).env("AUTOMATION_TENANT", "shop");
+        command.env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS);
         if !keys.is_empty() {
             command.env("AUTOMATION_ENCRYPTION_KEYS", keys);
         }

@@ -23,6 +23,7 @@ fn call(engine: &Engine, arguments: &[&str]) -> Output {
         .args(arguments)
         .env_clear()
         .env("DATABASE_URL", engine.database.url())
+        .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
         .env("AMQP_URL", engine.vhost.amqp_url())
         .env("AUTOMATION_TENANT", "acme")
         .env("USER", "ada")

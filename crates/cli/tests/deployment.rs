@@ -124,7 +124,10 @@ fn every_service_gives_its_command_options_and_variables_that_it_reads() {
         for variable in service["environment"].as_object().unwrap().keys() {
             // The executor is what opens credentials, in every version that has an action which uses them.
             let of_credentials = name == "executor" && variable == "AUTOMATION_ENCRYPTION_KEYS_FILE";
-            assert!(read.contains(variable) || of_credentials, "{name} does not read {variable}");
+            // A variable without a flag, which every command reads that connects to anything.
+            let of_network = variable == "AUTOMATION_ALLOW_PLAINTEXT";
+            let is_read = read.contains(variable) || of_credentials || of_network;
+            assert!(is_read, "{name} does not read {variable}");
         }
         for probe in words(&service["healthcheck"]["test"]).get(1..).into_iter() {
             assert_eq!(probe, ["automation", "health"], "{name}");

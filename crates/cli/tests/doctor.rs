@@ -29,6 +29,7 @@ fn call(engine: &Engine, arguments: &[&str], rungs: &str) -> Output {
         .arg("--json")
         .env_clear()
         .env("DATABASE_URL", engine.database.url())
+        .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
         .env("AMQP_URL", engine.vhost.amqp_url())
         .env("AUTOMATION_AMQP_MANAGEMENT_URL", engine.vhost.management_url())
         .env("AUTOMATION_TENANT", "acme")
@@ -238,6 +239,7 @@ async fn a_broker_that_is_down_is_said_once() -> anyhow::Result<()> {
         .args(["doctor", "--json"])
         .env_clear()
         .env("DATABASE_URL", database.url())
+        .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
         .env("AMQP_URL", "amqp://u:p@127.0.0.1:1/x")
         .env("AUTOMATION_AMQP_MANAGEMENT_URL", "http://u:p@127.0.0.1:2")
         .output()?;

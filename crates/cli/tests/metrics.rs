@@ -27,6 +27,7 @@ fn serve(engine: &Engine, recorder: &Recorder, admin: SocketAddr, door: SocketAd
     command
         .arg("serve")
         .env("DATABASE_URL", engine.database.url())
+        .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
         .env("AMQP_URL", engine.vhost.amqp_url())
         .env("AUTOMATION_ENGINE_USERS", engine.engine_user())
         .env("AUTOMATION_ADMIN_ADDR", admin.to_string())

@@ -103,6 +103,7 @@ impl Secured {
             .args(arguments)
             .env_clear()
             .env("DATABASE_URL", format!("{database}?sslmode=verify-full&sslrootcert={authority}"))
+            .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
             .env("AMQP_URL", format!("amqps://{user}@{host}:{}/automation", self.amqps_port))
             .env("SSL_CERT_FILE", authority)
             .env("AUTOMATION_TENANT", "acme");

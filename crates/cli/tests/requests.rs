@@ -15,6 +15,7 @@ use automation_store::credentials::{self, Setting, StoredSecret};
 use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter, ReplayVersion, Replayed};
 use automation_store::effects::{self, EffectStatus};
 use automation_store::{Scope, workflows};
+use automation_test_support::builders;
 use automation_vault::{KeyRing, Place};
 use engine::{Engine, event};
 use recorder::{Arrival, Recorder, Reply};
@@ -483,7 +484,7 @@ async fn replay(engine: &Engine, letter: &DeadLetter, key: ReplayKey) -> anyhow:
         key,
         version: ReplayVersion::Pinned,
         edited: None,
-        who: "ada",
+        who: builders::ada(),
         note: None,
         look_again: Duration::from_millis(100),
     };
@@ -525,6 +526,7 @@ async fn an_edited_request_is_sent_under_a_new_key_and_both_are_kept() -> anyhow
             .args(arguments)
             .env_clear()
             .env("DATABASE_URL", engine.database.url())
+            .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
             .env("AMQP_URL", engine.vhost.amqp_url())
             .env("AUTOMATION_TENANT", "acme")
             .env("USER", "ada")

@@ -5,6 +5,7 @@ mod engine;
 use automation_store::run_cancel::{self, Cancelled};
 use automation_store::run_lists::{self, RunFilter};
 use automation_store::{Scope, workflows};
+use automation_test_support::builders;
 use engine::{Engine, event, note_forms};
 use serde_json::{Value, json};
 
@@ -136,8 +137,14 @@ async fn a_run_that_is_cancelled_while_it_waits_does_nothing_more() -> anyhow::R
         .tx(Scope::Tenant(engine.tenant), async |connection| {
             let runs = run_lists::list(connection, engine.tenant, &RunFilter::default(), 10).await?;
             let run = runs.iter().find(|run| run.run_key == "contact-1").map(|run| run.run_id);
-            run_cancel::cancel(connection, engine.tenant, run.expect("it waits"), "ada", "changed her mind")
-                .await
+            run_cancel::cancel(
+                connection,
+                engine.tenant,
+                run.expect("it waits"),
+                builders::ada(),
+                "changed her mind",
+            )
+            .await
         })
         .await?;
     assert_eq!(cancelled, Cancelled::Now);

@@ -1,7 +1,7 @@
 //! A secret with how and where it may be sent.
 
 use crate::guard::Target;
-use crate::mask::Form;
+use crate::mask::{Form, Number};
 use automation_domain::credential::{AllowedHost, Scheme};
 use automation_domain::effect::HttpRequest;
 use automation_domain::id;
@@ -81,6 +81,11 @@ impl Authorization {
             }
         }
         Ok(())
+    }
+
+    /// The number that the secret is, if it is one.
+    pub(crate) fn number(&self) -> Option<Number> {
+        Number::of(&self.secret)
     }
 
     /// Every form in which the secret could come back.

@@ -1,8 +1,12 @@
 //! Blanking a secret out of what comes back: some servers repeat what they were sent.
 
 mod form;
+mod number;
+#[cfg(test)]
+mod properties;
 
 pub(crate) use form::Form;
+pub(crate) use number::Number;
 
 use crate::Authorization;
 use serde_json::{Map, Value};
@@ -14,6 +18,7 @@ const BLANK: &str = "***";
 /// Knows every form of a request's secret.
 pub(crate) struct Mask {
     forms: Vec<Form>,
+    number: Option<Number>,
 }
 
 impl Mask {
@@ -21,7 +26,7 @@ impl Mask {
         let mut forms = authorization.map(Authorization::forms).unwrap_or_default();
         // The longest first: one form may be part of another.
         forms.sort_by_key(|form| std::cmp::Reverse(form.longest()));
-        Self { forms }
+        Self { forms, number: authorization.and_then(Authorization::number) }
     }
 
     /// Length of the longest form, in bytes: where a text was cut, so much of its end may be part of a secret.
@@ -36,16 +41,26 @@ impl Mask {
                 masked = Cow::Owned(blanked);
             }
         }
+        if let Some(number) = &self.number
+            && let Cow::Owned(blanked) = number.replace(&masked, BLANK)
+        {
+            masked = Cow::Owned(blanked);
+        }
         masked
     }
 
-    /// Blanks every string and key; says whether there was anything to blank.
+    /// Blanks every string, number and key; says whether there was anything to blank.
     pub(crate) fn json(&self, value: &mut Value) -> bool {
         if self.forms.is_empty() {
             return false;
         }
         match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+            Value::Null | Value::Bool(_) => false,
+            Value::Number(number) => {
+                let Cow::Owned(masked) = self.text(&number.to_string()) else { return false };
+                *value = masked.into();
+                true
+            }
             Value::String(text) => {
                 let Cow::Owned(masked) = self.text(text) else { return false };
                 *text = masked;

@@ -1,35 +1,28 @@
-//! The chain that makes tampering with the audit log visible: each entry's hash covers the entry and the hash before it.
+//! The audit log: what people did, in one chain for each tenant that nobody without its key can write, change or shorten
+//! unseen.
+//!
+//! A [`Link`] stays for ever: when, what, and a commitment to the [`Words`], which say who did it, to what, and how. The words
+//! stand apart and can be erased, after which the link still holds. The [`Head`] says where the chain ends, sealed with the key.
 
-use crate::id::TenantId;
-use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
+mod head;
+mod keys;
+pub mod legacy;
+mod link;
+mod walk;
+mod words;
 
-/// The hash of an entry.
+pub use head::{Head, Seal};
+pub use keys::{Key, Keys};
+pub use link::{Link, Proof};
+pub use walk::{Walk, Walked};
+pub use words::{SALT_BYTES, Words};
+
+use std::fmt::Write as _;
+
+/// A hash or MAC of the log.
 pub type Hash = [u8; 32];
 
-/// What the first entry of a chain has before it.
-pub const BEGINNING: Hash = [0; 32];
-
-/// One line of a tenant's audit log.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// Whose; the nil UUID for what concerns no tenant.
-    pub tenant_id: TenantId,
-    /// Its place, from 1 on, without gaps.
-    pub seq: i64,
-    /// When, by the database's clock, in whole microseconds.
-    pub at: DateTime<Utc>,
-    /// Who.
-    pub actor: String,
-    /// What was done: `dead_letter.replay`.
-    pub action: String,
-    /// To what: `dead_letter 0193…`.
-    pub subject: String,
-    /// More, as the text of a JSON object.
-    pub detail: String,
-}
-
-/// Where a chain breaks.
+/// Where a log is not as it was written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Broken {
     /// Entries are missing, or were put in between.
@@ -40,131 +33,52 @@ pub enum Broken {
         /// The number that stands there.
         found: i64,
     },
-    /// The entry does not follow the one before it.
-    #[error("entry {0} does not follow the entry before it")]
-    Link(i64),
-    /// The entry is not what was written.
+    /// The entry is not what was written, or does not follow the one before it.
     #[error("entry {0} was changed")]
-    Content(i64),
+    Changed(i64),
+    /// What the entry says of people is not what was written.
+    #[error("the words of entry {0} were changed")]
+    WordsChanged(i64),
+    /// What the entry said of people is gone, and no later entry says that it was erased.
+    #[error("the words of entry {0} are gone, and no entry says that they were erased")]
+    WordsGone(i64),
+    /// The end was cut off, or entries were added past the head.
+    #[error("the log ends with entry {last}, and its head says {head}")]
+    End {
+        /// The last entry; 0 when there is none.
+        last: i64,
+        /// The last entry by the head; 0 when there is none.
+        head: i64,
+    },
+    /// The head is not what was written.
+    #[error("the head of the log was changed")]
+    Head,
+    /// A MAC by a key that was not given.
+    #[error("entry {seq} is signed with the key \"{key_id}\", which is not among the keys that were given")]
+    UnknownKey {
+        /// The entry.
+        seq: i64,
+        /// The key's id.
+        key_id: String,
+    },
+    /// The log from before there was a key is not as it was when it was sealed.
+    #[error("the log from before there was a key is not the one that entry {0} sealed")]
+    Sealed(i64),
+    /// The log from before there was a key does not hold.
+    #[error("in the log from before there was a key, {0}")]
+    Legacy(#[from] legacy::Broken),
 }
 
-impl Entry {
-    /// The entry's hash after an entry with the hash `previous`.
-    pub fn hash(&self, previous: &Hash) -> Hash {
-        let mut hasher = Sha256::new();
-        hasher.update(previous);
-        let (seq, micros) = (self.seq.to_be_bytes(), self.at.timestamp_micros().to_be_bytes());
-        let texts = [&self.actor, &self.action, &self.subject, &self.detail].map(|text| text.as_bytes());
-        let fixed: [&[u8]; 3] = [self.tenant_id.0.as_bytes(), &seq, &micros];
-        // Each part is preceded by its length, so that no two entries have the same bytes.
-        for part in fixed.into_iter().chain(texts) {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        hasher.finalize().into()
-    }
+/// A hash as text.
+pub fn hex(hash: &Hash) -> String {
+    hash.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
-/// The end of a chain: to go on from, or to be kept elsewhere, since a chain does not show that its end was cut off.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
-    /// The number of the last entry; 0 before the first.
-    pub seq: i64,
-    /// Its hash.
-    pub hash: Hash,
-}
-
-impl Head {
-    /// The head of an empty chain.
-    pub const BEGINNING: Self = Self { seq: 0, hash: BEGINNING };
-
-    /// The head after `entry`, as stored with the hash before it and its own.
-    ///
-    /// # Errors
-    ///
-    /// [`Broken`] when the entry is not what was written after this head.
-    pub fn follow(self, entry: &Entry, previous: &Hash, stored: &Hash) -> Result<Self, Broken> {
-        if entry.seq != self.seq + 1 {
-            return Err(Broken::Gap { expected: self.seq + 1, found: entry.seq });
-        }
-        if *previous != self.hash {
-            return Err(Broken::Link(entry.seq));
-        }
-        if entry.hash(previous) != *stored {
-            return Err(Broken::Content(entry.seq));
-        }
-        Ok(Self { seq: entry.seq, hash: *stored })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    fn entry(seq: i64) -> Entry {
-        Entry {
-            tenant_id: TenantId(Uuid::from_u128(1)),
-            seq,
-            at: DateTime::from_timestamp(1_790_000_000 + seq, 5_000).unwrap(),
-            actor: "ada".to_owned(),
-            action: "dead_letter.replay".to_owned(),
-            subject: format!("dead_letter {seq}"),
-            detail: "{}".to_owned(),
-        }
-    }
-
-    /// Entries with the hash before them and their own.
-    fn chain(length: i64) -> Vec<(Entry, Hash, Hash)> {
-        let mut previous = BEGINNING;
-        (1..=length)
-            .map(|seq| {
-                let entry = entry(seq);
-                let hash = entry.hash(&previous);
-                (entry, std::mem::replace(&mut previous, hash), hash)
-            })
-            .collect()
-    }
-
-    fn verify(chain: &[(Entry, Hash, Hash)]) -> Result<Head, Broken> {
-        chain
-            .iter()
-            .try_fold(Head::BEGINNING, |head, (entry, previous, hash)| head.follow(entry, previous, hash))
-    }
-
-    #[test]
-    fn a_chain_that_nobody_touched_holds() {
-        let whole = chain(3);
-        assert_eq!(verify(&whole), Ok(Head { seq: 3, hash: whole[2].2 }));
-        assert_eq!(verify(&[]), Ok(Head::BEGINNING));
-    }
-
-    #[test]
-    fn every_change_breaks_it_where_it_was_made() {
-        let changed = |change: fn(&mut Vec<(Entry, Hash, Hash)>)| {
-            let mut chain = chain(4);
-            change(&mut chain);
-            verify(&chain).unwrap_err()
-        };
-        assert_eq!(changed(|c| c[1].0.actor = "eve".to_owned()), Broken::Content(2));
-        assert_eq!(changed(|c| c[1].0.detail = "{ }".to_owned()), Broken::Content(2));
-        assert_eq!(changed(|c| c[1].0.at += chrono::TimeDelta::microseconds(1)), Broken::Content(2));
-        assert_eq!(changed(|c| c[1].0.tenant_id = TenantId(Uuid::nil())), Broken::Content(2));
-        assert_eq!(changed(|c| drop(c.remove(1))), Broken::Gap { expected: 2, found: 3 });
-        assert_eq!(changed(|c| drop(c.remove(0))), Broken::Gap { expected: 1, found: 2 });
-        // Written anew with a right hash of its own: the entry after it tells.
-        let rewritten = changed(|c| {
-            c[1].0.actor = "eve".to_owned();
-            c[1].2 = c[1].0.hash(&c[1].1);
-        });
-        assert_eq!(rewritten, Broken::Link(3));
-    }
-
-    #[test]
-    fn text_cannot_move_from_one_member_to_the_next() {
-        let (mut one, mut other) = (entry(1), entry(1));
-        (one.actor, one.action) = ("ab".to_owned(), "c".to_owned());
-        (other.actor, other.action) = ("a".to_owned(), "bc".to_owned());
-        assert_ne!(one.hash(&BEGINNING), other.hash(&BEGINNING));
-    }
+/// The hash that [`hex`] wrote.
+pub fn from_hex(text: &str) -> Option<Hash> {
+    let bytes = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }

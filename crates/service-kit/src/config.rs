@@ -3,15 +3,18 @@
 //! A wrong value ends the process with code 2 and one line that names the flag, the variable, the value and the rule;
 //! a secret's value is never named.
 
+mod audit;
 mod encryption;
 mod http;
 mod ladder;
 mod limits;
 mod outbound;
+pub(crate) mod plaintext;
 mod rule;
 mod secret;
 mod url;
 
+pub use audit::AuditConfig;
 pub use encryption::{DoorKeysConfig, EncryptionConfig};
 pub use http::HttpConfig;
 pub use ladder::LadderConfig;
@@ -19,6 +22,7 @@ pub use limits::LimitsConfig;
 pub use outbound::OutboundConfig;
 pub use rule::{Rule, rule, secret_rule};
 pub use secret::Secret;
+pub use url::{postgres as postgres_url, postgres_in_file as postgres_url_in_file};
 
 use automation_domain::event::admission::BrokerUsers;
 use clap::{Args, ValueEnum};
@@ -88,7 +92,7 @@ pub enum LogFormat {
 struct DatabaseArgs {
     /// Postgres, as postgres://user:password@host:port/name
     ///
-    /// Better given by the variable or a file: a flag is visible in the list of processes.
+    /// By the variable or a file: as an argument, which a list of processes shows, it is refused.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", value_parser = secret_rule(url::postgres))]
     #[arg(required_unless_present = "database_url_file", conflicts_with = "database_url_file")]
     database_url: Option<Secret>,
@@ -102,7 +106,7 @@ struct DatabaseArgs {
 struct BrokerArgs {
     /// RabbitMQ, as amqp://user:password@host:port/vhost
     ///
-    /// Better given by the variable or a file: a flag is visible in the list of processes.
+    /// By the variable or a file: as an argument, which a list of processes shows, it is refused.
     #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL", value_parser = secret_rule(url::amqp))]
     #[arg(required_unless_present = "amqp_url_file", conflicts_with = "amqp_url_file")]
     amqp_url: Option<Secret>,

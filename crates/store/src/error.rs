@@ -14,6 +14,9 @@ pub enum Error {
     /// This statement will not succeed as it is: a value or a constraint.
     #[error("database refused: {0}")]
     Refused(#[source] sqlx::Error),
+    /// The audit log is not as it was written, or a key to check it with is missing.
+    #[error("the audit log cannot be gone on with [audit_broken]: {0}")]
+    Audit(#[from] automation_domain::audit::Broken),
     /// A stored row cannot be read back.
     #[error("unreadable row in {table}.{column} for {id}: {reason}")]
     Unreadable {
@@ -40,7 +43,7 @@ impl Error {
             Self::Transient(error) | Self::Unprepared(error) | Self::Refused(error) => {
                 error.as_database_error()?.code().map(|code| code.into_owned())
             }
-            Self::Unreadable { .. } => None,
+            Self::Unreadable { .. } | Self::Audit(_) => None,
         }
     }
 }

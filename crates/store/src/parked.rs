@@ -1,7 +1,7 @@
 //! Parked events: what ingest refused, with its original bytes.
 
 use crate::Error;
-use crate::audit::{self, Deed};
+use crate::audit::{self, Auditor, Deed};
 use crate::dead_letters::DeadLetterStatus;
 use crate::usage;
 use automation_domain::id::{TenantId, digest};
@@ -116,7 +116,7 @@ pub struct Change<'a> {
     /// The state after.
     pub to: ParkedStatus,
     /// Who.
-    pub who: &'a str,
+    pub who: &'a Auditor,
     /// Why.
     pub note: Option<&'a str>,
 }
@@ -142,7 +142,7 @@ pub async fn change(
     .bind(parked.occurrences)
     .bind(change.from.as_str())
     .bind(change.to.as_str())
-    .bind(change.who)
+    .bind(change.who.actor())
     .bind(change.note)
     .execute(&mut *connection)
     .await?
@@ -155,13 +155,8 @@ pub async fn change(
         ParkedStatus::Replayed => "parked_event.replay",
         ParkedStatus::Discarded => "parked_event.discard",
     };
-    let deed = Deed {
-        actor: change.who.to_owned(),
-        action,
-        subject: format!("parked_event {}", parked.parked_id),
-        detail,
-    };
-    audit::append(connection, parked.audited_under(), &[deed]).await?;
+    let deed = Deed { action, subject: format!("parked_event {}", parked.parked_id), detail };
+    audit::append(connection, parked.audited_under(), change.who, &[deed]).await?;
     Ok(true)
 }
 

@@ -1,6 +1,7 @@
 //! Ending a run by hand; role api.
 
 use crate::Error;
+use crate::audit::{self, Auditor, Deed};
 use crate::enrolments::{self, EnrolmentKey};
 use crate::run_lists::RunStatus;
 use automation_domain::id::{RunId, TenantId, WorkflowId};
@@ -32,7 +33,7 @@ pub async fn cancel(
     connection: &mut PgConnection,
     tenant: TenantId,
     run: RunId,
-    who: &str,
+    who: &Auditor,
     reason: &str,
 ) -> Result<Cancelled, Error> {
     let locked = sqlx::query(
@@ -90,11 +91,14 @@ pub async fn cancel(
     .bind(run.0)
     .bind(epoch)
     .bind(now)
-    .bind(who)
+    .bind(who.actor())
     .bind(encode(&[step], run)?)
     .execute(&mut *connection)
     .await?;
     enrolments::end(connection, now, &BTreeMap::from([(key, run)])).await?;
+    let deed =
+        Deed { action: "run.cancel", subject: format!("run {run}"), detail: json!({ "reason": reason }) };
+    audit::append(connection, tenant, who, &[deed]).await?;
     Ok(Cancelled::Now)
 }
 

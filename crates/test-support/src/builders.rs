@@ -1,10 +1,12 @@
 //! Rows that tests need, with everything filled in that a test does not care about.
 
+use automation_domain::audit::{Key, Keys};
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent, body_hash};
 use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::priority::Priority;
 use automation_domain::workflow::Workflow;
+use automation_store::audit::Auditor;
 use automation_store::events::NewEvent;
 use automation_store::receipts::{self, Claim};
 use automation_store::runs::{self, NewRun};
@@ -12,8 +14,23 @@ use automation_store::{Db, Error, Scope, contacts, events, tenants, workflows};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// The keys of [`auditor`], for a process.
+pub const AUDIT_KEYS: &str = "test:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+/// Somebody who acts, with a key to sign the audit log with.
+pub fn auditor(actor: &str) -> Auditor {
+    Auditor::new(actor, Keys::new(Key { id: "test".to_owned(), bytes: [1; 32] }, vec![]))
+}
+
+/// An [`auditor`] for what borrows one.
+pub fn ada() -> &'static Auditor {
+    static ADA: LazyLock<Auditor> = LazyLock::new(|| auditor("ada"));
+    &ADA
+}
 
 /// How soon the sweep looks after runs that [`run`] makes.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! The key-encryption keys of a deployment.
 
+use automation_domain::audit;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
@@ -75,6 +76,12 @@ impl KeyRing {
     /// Id of the key that wraps what is new.
     pub fn active_id(&self) -> &str {
         &self.active.id
+    }
+
+    /// The same keys, to sign the audit log with.
+    pub fn into_audit_keys(self) -> audit::Keys {
+        let signing = |key: Key| audit::Key { id: key.id, bytes: *key.bytes };
+        audit::Keys::new(signing(self.active), self.former.into_iter().map(signing).collect())
     }
 
     pub(crate) fn active(&self) -> &Key {

@@ -5,7 +5,7 @@ use crate::commands::tenant::password::PasswordFile;
 use crate::exit;
 use crate::expiry::{self, Expiry};
 use crate::output::{Output, time};
-use crate::session::{TenantArgs, actor};
+use crate::session::{AuditArgs, TenantArgs};
 use automation_domain::api_key::ApiKey;
 use automation_domain::grant::is_name;
 use automation_domain::id::ApiKeyId;
@@ -13,7 +13,7 @@ use automation_service_kit::config::rule;
 use automation_service_kit::ids;
 use automation_service_kit::random::random_bytes;
 use automation_store::api_keys::{self, NewApiKey, StoredApiKey};
-use automation_store::audit::{self, Deed};
+use automation_store::audit::{self, Auditor, Deed};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -36,12 +36,16 @@ pub enum ApikeyCommand {
         #[arg(long, value_name = "WHEN", value_parser = rule(Expiry::parse))]
         expires: Expiry,
         #[command(flatten)]
+        audit: AuditArgs,
+        #[command(flatten)]
         tenant: TenantArgs,
     },
     /// Revoke a key; it works for some seconds more
     Revoke {
         /// Its name
         name: String,
+        #[command(flatten)]
+        audit: AuditArgs,
         #[command(flatten)]
         tenant: TenantArgs,
     },
@@ -62,6 +66,8 @@ pub struct CreateArgs {
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     #[command(flatten)]
+    audit: AuditArgs,
+    #[command(flatten)]
     tenant: TenantArgs,
 }
 
@@ -79,8 +85,11 @@ pub async fn run(command: ApikeyCommand, output: &Output) -> anyhow::Result<()> 
             output.list(&columns, keys.iter().map(shown).collect(), None);
             Ok(())
         }
-        ApikeyCommand::Renew { name, expires, tenant } => renew(&name, expires, &tenant, output).await,
-        ApikeyCommand::Revoke { name, tenant } => {
+        ApikeyCommand::Renew { name, expires, audit, tenant } => {
+            renew(&name, expires, &audit.auditor()?, &tenant, output).await
+        }
+        ApikeyCommand::Revoke { name, audit, tenant } => {
+            let auditor = audit.auditor()?;
             let session = tenant.open().await?;
             let revoked = session
                 .db
@@ -88,7 +97,7 @@ pub async fn run(command: ApikeyCommand, output: &Output) -> anyhow::Result<()> 
                     let revoked = api_keys::revoke(connection, session.tenant, &name).await?;
                     if revoked {
                         let deed = deed("api_key.revoke", &name, json!({}));
-                        audit::append(connection, session.tenant, &[deed]).await?;
+                        audit::append(connection, session.tenant, &auditor, &[deed]).await?;
                     }
                     Ok::<_, automation_store::Error>(revoked)
                 })
@@ -105,7 +114,7 @@ pub async fn run(command: ApikeyCommand, output: &Output) -> anyhow::Result<()> 
 }
 
 async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
-    let CreateArgs { name, types, expires, key_file, tenant } = args;
+    let CreateArgs { name, types, expires, key_file, audit, tenant } = args;
     if !is_name(&name) {
         return Err(exit::usage(
             format!("\"{name}\" is no name of a key"),
@@ -113,6 +122,7 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
         ));
     }
     check_patterns(&types)?;
+    let auditor = audit.auditor()?;
     let session = tenant.open().await?;
     let expires_at = expiry::end(&session.db, session.scope(), expires).await?;
     let file = key_file.as_deref().map(PasswordFile::create).transpose()?;
@@ -133,7 +143,8 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
             if made.is_some() {
                 let detail =
                     json!({ "prefix": key.shown(), "types": types, "expires_at": expires_at.map(time) });
-                audit::append(connection, session.tenant, &[deed("api_key.create", &name, detail)]).await?;
+                let deed = deed("api_key.create", &name, detail);
+                audit::append(connection, session.tenant, &auditor, &[deed]).await?;
             }
             Ok::<_, automation_store::Error>(made)
         })
@@ -162,10 +173,16 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 fn deed(action: &'static str, name: &str, detail: Value) -> Deed {
-    Deed { actor: actor(), action, subject: format!("api_key {name}"), detail }
+    Deed { action, subject: format!("api_key {name}"), detail }
 }
 
-async fn renew(name: &str, expires: Expiry, tenant: &TenantArgs, output: &Output) -> anyhow::Result<()> {
+async fn renew(
+    name: &str,
+    expires: Expiry,
+    auditor: &Auditor,
+    tenant: &TenantArgs,
+    output: &Output,
+) -> anyhow::Result<()> {
     let session = tenant.open().await?;
     let expires_at = expiry::end(&session.db, session.scope(), Some(expires)).await?;
     let renewed = session
@@ -174,7 +191,8 @@ async fn renew(name: &str, expires: Expiry, tenant: &TenantArgs, output: &Output
             let renewed = api_keys::renew(connection, session.tenant, name, expires_at).await?;
             if renewed.is_some() {
                 let detail = json!({ "expires_at": expires_at.map(time) });
-                audit::append(connection, session.tenant, &[deed("api_key.renew", name, detail)]).await?;
+                let deed = deed("api_key.renew", name, detail);
+                audit::append(connection, session.tenant, auditor, &[deed]).await?;
             }
             Ok::<_, automation_store::Error>(renewed)
         })

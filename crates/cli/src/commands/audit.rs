@@ -1,14 +1,18 @@
 //! `automation audit`: what people did, and whether the log of it is as it was written.
 
-use crate::exit;
+mod erase;
+mod heads;
+mod verify;
+
 use crate::output::{Output, time};
-use crate::session::{DatabaseArgs, Session, TenantArgs};
-use automation_domain::audit::{Entry, Head};
+use crate::session::{AuditArgs, DatabaseArgs, Session, TenantArgs};
+use automation_domain::audit::legacy;
 use automation_domain::id::TenantId;
-use automation_store::{DbRole, audit};
+use automation_store::DbRole;
+use automation_store::audit::{self, Entry};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// What to do with the audit log.
@@ -16,6 +20,9 @@ use uuid::Uuid;
 pub enum AuditCommand {
     /// List what was done, the latest first
     List {
+        /// The log from before it had a key
+        #[arg(long)]
+        legacy: bool,
         /// At most this many
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
@@ -25,14 +32,23 @@ pub enum AuditCommand {
         #[command(flatten)]
         chain: ChainArgs,
     },
-    /// Recompute every hash, and say where the log was changed, if it was
+    /// Check every entry with the key, and say where the log was changed or cut, if it was
     Verify {
-        /// The head of an earlier verification, which has to be part of the log
-        #[arg(long, value_name = "NUMBER:HASH")]
-        expect: Option<String>,
+        /// File with heads of earlier times, which have to be part of the log: what audit head --json printed
+        #[arg(long, value_name = "FILE")]
+        heads: Option<PathBuf>,
+        #[command(flatten)]
+        audit: AuditArgs,
         #[command(flatten)]
         chain: ChainArgs,
     },
+    /// Print where the logs of all tenants end: to be kept where nobody who may change the database can
+    Head {
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Erase who, to what and how from entries; that they were written, and when, stays, and the log still holds
+    Erase(Box<erase::EraseArgs>),
 }
 
 /// Which log: each tenant has one, and one is for what concerns no tenant.
@@ -48,14 +64,18 @@ pub struct ChainArgs {
     database: DatabaseArgs,
 }
 
+/// The tenant of the log of what concerns none.
+pub const NOBODY: TenantId = TenantId(Uuid::nil());
+
 impl ChainArgs {
-    async fn open(self) -> anyhow::Result<Session> {
+    async fn open(self, role: DbRole) -> anyhow::Result<Session> {
         match self.tenant.filter(|_| !self.no_tenant) {
-            Some(tenant) => TenantArgs::new(tenant, self.database).open().await,
-            None => {
-                let db = self.database.db(DbRole::Api)?;
-                Ok(Session { db, tenant: TenantId(Uuid::nil()), key: String::new() })
+            Some(tenant) => {
+                let db = self.database.db(role)?;
+                let session = TenantArgs::new(tenant, self.database).open().await?;
+                Ok(Session { db, ..session })
             }
+            None => Ok(Session { db: self.database.db(role)?, tenant: NOBODY, key: String::new() }),
         }
     }
 }
@@ -63,81 +83,72 @@ impl ChainArgs {
 /// Runs the command.
 pub async fn run(command: AuditCommand, output: &Output) -> anyhow::Result<()> {
     match command {
-        AuditCommand::List { limit, cursor, chain } => {
-            let session = chain.open().await?;
-            let mut entries = session
-                .db
-                .tx(session.scope(), async |connection| {
-                    audit::list(connection, session.tenant, cursor, i64::from(limit) + 1).await
-                })
-                .await?;
-            let more = entries.len() > usize::from(limit);
-            entries.truncate(usize::from(limit));
-            let next = entries.last().filter(|_| more).map(|entry| entry.seq.to_string());
-            let columns = ["number", "at", "actor", "action", "subject", "detail"];
-            output.list(&columns, entries.iter().map(row).collect(), next);
-            Ok(())
+        AuditCommand::List { legacy, limit, cursor, chain } => {
+            let log = if legacy { Log::Legacy } else { Log::Signed };
+            list(&chain.open(DbRole::Api).await?, log, limit, cursor, output).await
         }
-        AuditCommand::Verify { expect, chain } => {
-            let expected = expect.as_deref().map(parse_head).transpose()?;
-            verify(&chain.open().await?, expected, output).await
+        AuditCommand::Verify { heads, audit, chain } => {
+            let keys = audit.auditor()?.keys().clone();
+            let kept = heads.as_deref().map(heads::read).transpose()?;
+            verify::run(&chain.open(DbRole::Api).await?, &keys, kept, output).await
         }
+        AuditCommand::Head { database } => heads::print(&database, output).await,
+        AuditCommand::Erase(args) => erase::run(*args, output).await,
     }
 }
 
-async fn verify(session: &Session, expected: Option<Head>, output: &Output) -> anyhow::Result<()> {
-    let (outcome, kept) = session
+/// Which of the two logs.
+#[derive(Clone, Copy)]
+enum Log {
+    Signed,
+    Legacy,
+}
+
+async fn list(
+    session: &Session,
+    log: Log,
+    limit: u16,
+    cursor: Option<i64>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (tenant, most) = (session.tenant, i64::from(limit) + 1);
+    let mut rows: Vec<Value> = session
         .db
         .tx(session.scope(), async |connection| {
-            let outcome = audit::verify(connection, session.tenant).await?;
-            let kept = match expected {
-                Some(head) => audit::hash_at(connection, session.tenant, head.seq).await?,
-                None => None,
-            };
-            Ok::<_, automation_store::Error>((outcome, kept))
+            Ok::<_, automation_store::Error>(match log {
+                Log::Signed => audit::list(connection, tenant, cursor, most).await?.iter().map(row).collect(),
+                Log::Legacy => audit::legacy::list(connection, tenant, cursor, most)
+                    .await?
+                    .iter()
+                    .map(legacy_row)
+                    .collect(),
+            })
         })
         .await?;
-    let next = "compare with a backup of the database; whoever changed it had the rights of its owner";
-    let head = outcome.map_err(|broken| exit::wrong(format!("the audit log was changed: {broken}"), next))?;
-    if let Some(expected) = expected.filter(|head| kept != Some(head.hash)) {
-        let what =
-            format!("the audit log was changed: entry {} is not the one that was expected", expected.seq);
-        return Err(exit::wrong(what, next));
-    }
-    let hash = hex(&head.hash);
-    output.one(&json!({ "entries": head.seq, "head": format!("{}:{hash}", head.seq) }), || {
-        vec![
-            format!("all {} entries are as they were written", head.seq),
-            format!("head {}:{hash}", head.seq),
-            "A log does not show that its end was cut off: keep the head elsewhere, and give it with --expect next time."
-                .to_owned(),
-        ]
-    });
+    let more = rows.len() > usize::from(limit);
+    rows.truncate(usize::from(limit));
+    let next = rows.last().filter(|_| more).map(|row| row["number"].to_string());
+    output.list(&["number", "at", "actor", "action", "subject", "detail"], rows, next);
     Ok(())
 }
 
+/// What was erased is null.
 fn row(entry: &Entry) -> Value {
-    let detail: Value = serde_json::from_str(&entry.detail).unwrap_or_else(|_| entry.detail.clone().into());
+    let (link, words) = (&entry.link, entry.words.as_ref());
+    json!({
+        "number": link.seq, "at": time(link.at), "action": link.action,
+        "actor": words.map(|words| &words.actor), "subject": words.map(|words| &words.subject),
+        "detail": words.map(|words| detail(&words.detail)), "erased": words.is_none(),
+    })
+}
+
+fn legacy_row(entry: &legacy::Entry) -> Value {
     json!({
         "number": entry.seq, "at": time(entry.at), "actor": entry.actor, "action": entry.action,
-        "subject": entry.subject, "detail": detail,
+        "subject": entry.subject, "detail": detail(&entry.detail), "erased": false,
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn parse_head(text: &str) -> anyhow::Result<Head> {
-    let parsed = text.split_once(':').and_then(|(seq, hash)| {
-        let bytes = (0..hash.len()).step_by(2).map(|at| u8::from_str_radix(hash.get(at..at + 2)?, 16).ok());
-        let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
-        Some(Head { seq: seq.parse().ok()?, hash: bytes.try_into().ok()? })
-    });
-    parsed.ok_or_else(|| {
-        exit::usage("that is no head of an audit log", "give what audit verify printed: 17:9f…")
-    })
+fn detail(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.to_owned().into())
 }

@@ -5,13 +5,14 @@ pub(super) mod secret;
 
 use crate::exit;
 use crate::output::{Output, time};
-use crate::session::{DatabaseArgs, Session, TenantArgs};
+use crate::session::{AuditArgs, DatabaseArgs, Session, TenantArgs};
 use automation_domain::credential::{AllowedHost, Scheme, Terms, is_key};
 use automation_domain::id::CredentialId;
 use automation_service_kit::config::EncryptionConfig;
 use automation_service_kit::ids;
+use automation_store::audit::{self, Auditor, Deed};
 use automation_store::credentials::{self, Credential, Setting};
-use automation_vault::Place;
+use automation_vault::{KeyRing, Place};
 use clap::{Args, Subcommand};
 use secret::SecretArgs;
 use serde_json::{Value, json};
@@ -44,6 +45,8 @@ pub enum CredentialCommand {
         #[command(flatten)]
         keys: KeysArgs,
         #[command(flatten)]
+        audit: AuditArgs,
+        #[command(flatten)]
         tenant: TenantArgs,
     },
     /// Delete a credential; requests that name it fail
@@ -51,14 +54,19 @@ pub enum CredentialCommand {
         /// Its key
         key: String,
         #[command(flatten)]
+        audit: AuditArgs,
+        #[command(flatten)]
         tenant: TenantArgs,
     },
     /// Wrap the data keys of all tenants' secrets with the active encryption key, and bind what older versions sealed
     ///
-    /// Repeat it after an interruption; what is done stays done. Needs a login that may act as automation_worker.
+    /// Repeat it after an interruption; what is done stays done. Needs a login that may act as automation_worker and, for the audit
+    /// log, automation_api: the login automation can.
     Rekey {
         #[command(flatten)]
         keys: KeysArgs,
+        #[command(flatten)]
+        audit: AuditArgs,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -85,6 +93,8 @@ pub struct SetArgs {
     secret: SecretArgs,
     #[command(flatten)]
     keys: KeysArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     #[command(flatten)]
     tenant: TenantArgs,
 }
@@ -117,15 +127,22 @@ pub async fn run(command: CredentialCommand, output: &Output) -> anyhow::Result<
             output.one(&value, || text(&value));
             Ok(())
         }
-        CredentialCommand::Rotate { key, secret, keys, tenant } => {
-            rotate(&key, &secret, &keys, &tenant.open().await?, output).await
+        CredentialCommand::Rotate { key, secret, keys, audit, tenant } => {
+            let (ring, auditor) = (keys.ring()?, audit.auditor()?);
+            rotate(&key, &secret, &ring, &auditor, &tenant.open().await?, output).await
         }
-        CredentialCommand::Delete { key, tenant } => {
+        CredentialCommand::Delete { key, audit, tenant } => {
+            let auditor = audit.auditor()?;
             let session = tenant.open().await?;
             let deleted = session
                 .db
                 .tx(session.scope(), async |connection| {
-                    credentials::delete(connection, session.tenant, &key).await
+                    let deleted = credentials::delete(connection, session.tenant, &key).await?;
+                    if deleted {
+                        let deed = deed("credential.delete", &key, json!({}));
+                        audit::append(connection, session.tenant, &auditor, &[deed]).await?;
+                    }
+                    Ok::<_, automation_store::Error>(deleted)
                 })
                 .await?;
             if !deleted {
@@ -134,12 +151,14 @@ pub async fn run(command: CredentialCommand, output: &Output) -> anyhow::Result<
             output.one(&json!({ "key": key, "deleted": true }), || format!("deleted credential {key}"));
             Ok(())
         }
-        CredentialCommand::Rekey { keys, database } => rekey::run(&keys, &database, output).await,
+        CredentialCommand::Rekey { keys, audit, database } => {
+            rekey::run(&keys, &audit, &database, output).await
+        }
     }
 }
 
 async fn set(args: SetArgs, output: &Output) -> anyhow::Result<()> {
-    let SetArgs { key, kind, username, name, hosts, secret, keys, tenant } = args;
+    let SetArgs { key, kind, username, name, hosts, secret, keys, audit, tenant } = args;
     if !is_key(&key) {
         return Err(exit::usage(
             format!("\"{key}\" is not a credential's key"),
@@ -153,7 +172,7 @@ async fn set(args: SetArgs, output: &Output) -> anyhow::Result<()> {
         .map(|host| host.parse())
         .collect::<Result<Vec<AllowedHost>, String>>()
         .map_err(|problem| exit::usage(problem, "name hosts as host or host:port"))?;
-    let ring = keys.ring()?;
+    let (ring, auditor) = (keys.ring()?, audit.auditor()?);
     let session = tenant.open().await?;
     let plain = secret.read(&scheme)?;
     let fresh = CredentialId(ids::new_id());
@@ -174,7 +193,13 @@ async fn set(args: SetArgs, output: &Output) -> anyhow::Result<()> {
                 allowed_hosts: &allowed_hosts,
                 secret: &secret,
             };
-            Ok::<_, anyhow::Error>(credentials::set(connection, &setting).await?)
+            let version = credentials::set(connection, &setting).await?;
+            let hosts: Vec<String> = allowed_hosts.iter().map(ToString::to_string).collect();
+            let detail = json!({
+                "kind": scheme.kind(), "fields": scheme.fields(), "hosts": hosts, "version": version,
+            });
+            audit::append(connection, tenant, &auditor, &[deed("credential.set", &key, detail)]).await?;
+            Ok::<_, anyhow::Error>(version)
         })
         .await?;
     let hosts: Vec<String> = allowed_hosts.iter().map(ToString::to_string).collect();
@@ -186,11 +211,11 @@ async fn set(args: SetArgs, output: &Output) -> anyhow::Result<()> {
 async fn rotate(
     key: &str,
     secret: &SecretArgs,
-    keys: &KeysArgs,
+    ring: &KeyRing,
+    auditor: &Auditor,
     session: &Session,
     output: &Output,
 ) -> anyhow::Result<()> {
-    let ring = keys.ring()?;
     let credential = find(session, key).await?;
     let plain = secret.read(&credential.scheme)?;
     let place = Place {
@@ -210,7 +235,13 @@ async fn rotate(
     let version = session
         .db
         .tx(session.scope(), async |connection| {
-            credentials::rotate(connection, session.tenant, credential.credential_id, &sealed).await
+            let tenant = session.tenant;
+            let version = credentials::rotate(connection, tenant, credential.credential_id, &sealed).await?;
+            if let Some(version) = version {
+                let deed = deed("credential.rotate", key, json!({ "version": version }));
+                audit::append(connection, tenant, auditor, &[deed]).await?;
+            }
+            Ok::<_, automation_store::Error>(version)
         })
         .await?
         .ok_or_else(|| missing(key))?;
@@ -226,6 +257,10 @@ async fn find(session: &Session, key: &str) -> anyhow::Result<Credential> {
         .tx(session.scope(), async |connection| credentials::by_key(connection, session.tenant, key).await)
         .await?
         .ok_or_else(|| missing(key))
+}
+
+fn deed(action: &'static str, key: &str, detail: Value) -> Deed {
+    Deed { action, subject: format!("credential {key}"), detail }
 }
 
 fn missing(key: &str) -> anyhow::Error {

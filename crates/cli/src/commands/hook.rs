@@ -6,7 +6,7 @@ mod secret;
 
 use crate::exit;
 use crate::output::{Output, time};
-use crate::session::{DatabaseArgs, Session, TenantArgs, actor};
+use crate::session::{AuditArgs, DatabaseArgs, Session, TenantArgs};
 use automation_domain::duration;
 use automation_domain::grant::is_name;
 use automation_domain::hook::{DEFAULT_HEADERS, HookId, Verification, allowed_headers};
@@ -35,14 +35,19 @@ pub enum HookCommand {
         /// Its name
         name: String,
         #[command(flatten)]
+        audit: AuditArgs,
+        #[command(flatten)]
         tenant: TenantArgs,
     },
     /// Wrap every secret of a webhook with the active key of the door, so that a former one can be taken away
     ///
-    /// The login has to be, or be a member of, automation_worker: only workers may read data keys.
+    /// The login has to be able to act as automation_worker, since only workers may read data keys, and as automation_api, for the
+    /// audit log: the login automation can.
     Rekey {
         #[command(flatten)]
         keys: KeysArgs,
+        #[command(flatten)]
+        audit: AuditArgs,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -67,6 +72,8 @@ pub struct CreateArgs {
     #[command(flatten)]
     keys: KeysArgs,
     #[command(flatten)]
+    audit: AuditArgs,
+    #[command(flatten)]
     tenant: TenantArgs,
 }
 
@@ -82,6 +89,8 @@ pub struct RotateArgs {
     secret: SecretArgs,
     #[command(flatten)]
     keys: KeysArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     #[command(flatten)]
     tenant: TenantArgs,
 }
@@ -101,8 +110,11 @@ pub async fn run(command: HookCommand, output: &Output) -> anyhow::Result<()> {
             Ok(())
         }
         HookCommand::Rotate(args) => rotate(*args, output).await,
-        HookCommand::Rekey { keys, database } => rekey::run(&keys, &database, output).await,
-        HookCommand::Delete { name, tenant } => {
+        HookCommand::Rekey { keys, audit, database } => {
+            rekey::run(&keys, &audit.auditor()?, &database, output).await
+        }
+        HookCommand::Delete { name, audit, tenant } => {
+            let auditor = audit.auditor()?;
             let session = tenant.open().await?;
             let deleted = session
                 .db
@@ -110,7 +122,7 @@ pub async fn run(command: HookCommand, output: &Output) -> anyhow::Result<()> {
                     let deleted = hooks::delete(connection, session.tenant, &name).await?;
                     if deleted {
                         let deed = deed("hook.delete", &name, json!({}));
-                        audit::append(connection, session.tenant, &[deed]).await?;
+                        audit::append(connection, session.tenant, &auditor, &[deed]).await?;
                     }
                     Ok::<_, automation_store::Error>(deleted)
                 })
@@ -125,7 +137,7 @@ pub async fn run(command: HookCommand, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
-    let CreateArgs { name, verification, headers, id_header, secret, keys, tenant } = args;
+    let CreateArgs { name, verification, headers, id_header, secret, keys, audit, tenant } = args;
     if !is_name(&name) {
         return Err(exit::usage(
             format!("\"{name}\" is no name of a webhook"),
@@ -148,7 +160,7 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
             "leave --id-header out, or choose --verification token",
         ));
     }
-    let ring = keys.ring()?;
+    let (ring, auditor) = (keys.ring()?, audit.auditor()?);
     let session = tenant.open().await?;
     let secret = secret.take(verification)?;
     let (secret_id, sealed) = secret.seal(&ring, session.tenant, &hook)?;
@@ -159,7 +171,7 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
             if made {
                 let detail = json!({ "verification": verification.as_str(), "headers": hook.headers });
                 let deed = deed("hook.create", &hook.name, detail);
-                audit::append(connection, session.tenant, &[deed]).await?;
+                audit::append(connection, session.tenant, &auditor, &[deed]).await?;
             }
             Ok::<_, automation_store::Error>(made)
         })
@@ -179,11 +191,11 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn rotate(args: RotateArgs, output: &Output) -> anyhow::Result<()> {
-    let RotateArgs { name, overlap, secret, keys, tenant } = args;
+    let RotateArgs { name, overlap, secret, keys, audit, tenant } = args;
     let overlap_seconds = duration::parse(&overlap)
         .map(|overlap| overlap.num_seconds())
         .ok_or_else(|| exit::usage(format!("\"{overlap}\" is no duration"), "write 24h, 7d or 0s"))?;
-    let ring = keys.ring()?;
+    let (ring, auditor) = (keys.ring()?, audit.auditor()?);
     let session = tenant.open().await?;
     let hook = find(&session, &name).await?;
     let keys = session
@@ -201,7 +213,7 @@ async fn rotate(args: RotateArgs, output: &Output) -> anyhow::Result<()> {
             let tenant = session.tenant;
             hooks::rotate(connection, tenant, &hook.hook_id, secret_id, &sealed, overlap_seconds).await?;
             let deed = deed("hook.rotate", &name, json!({ "overlap_seconds": overlap_seconds }));
-            audit::append(connection, tenant, &[deed]).await
+            audit::append(connection, tenant, &auditor, &[deed]).await
         })
         .await?;
     let mut value = shown(&hook);
@@ -228,7 +240,7 @@ fn missing(name: &str) -> anyhow::Error {
 }
 
 fn deed(action: &'static str, name: &str, detail: Value) -> Deed {
-    Deed { actor: actor(), action, subject: format!("hook {name}"), detail }
+    Deed { action, subject: format!("hook {name}"), detail }
 }
 
 fn path(hook: &Hook) -> String {

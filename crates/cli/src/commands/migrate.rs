@@ -3,6 +3,7 @@
 use crate::exit;
 use crate::output::{Output, note};
 use crate::session;
+use automation_service_kit::config::{Secret, postgres_url, postgres_url_in_file, rule, secret_rule};
 use automation_store::{Db, DbRole, Error, migrate, migration_status};
 use clap::Args;
 use serde_json::json;
@@ -18,22 +19,31 @@ pub struct MigrateArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     wait: u64,
     /// Postgres as automation_owner [default: DATABASE_URL]
-    #[arg(long, env = "AUTOMATION_OWNER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    owner_database_url: Option<String>,
+    ///
+    /// By the variable or a file: as an argument, which a list of processes shows, it is refused.
+    #[arg(long, env = "AUTOMATION_OWNER_DATABASE_URL", hide_env_values = true, value_name = "URL", value_parser = secret_rule(postgres_url))]
+    owner_database_url: Option<Secret>,
+    /// File that holds that URL
+    #[arg(long, env = "AUTOMATION_OWNER_DATABASE_URL_FILE", value_name = "FILE", value_parser = rule(postgres_url_in_file))]
+    owner_database_url_file: Option<Secret>,
     /// Postgres, where the owner has no URL of its own
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: Option<String>,
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", value_parser = secret_rule(postgres_url))]
+    database_url: Option<Secret>,
+    /// File that holds that URL
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = rule(postgres_url_in_file))]
+    database_url_file: Option<Secret>,
 }
 
 /// Applies what is missing. The login must be, or be a member of, `automation_owner`.
 pub async fn run(args: MigrateArgs, output: &Output) -> anyhow::Result<()> {
-    let Some(url) = args.owner_database_url.or(args.database_url) else {
+    let owner = args.owner_database_url.or(args.owner_database_url_file);
+    let Some(url) = owner.or(args.database_url).or(args.database_url_file) else {
         return Err(exit::usage(
             "no database is named",
             "set AUTOMATION_OWNER_DATABASE_URL to postgres://automation_owner:password@host:port/name",
         ));
     };
-    let db = session::open(&url, DbRole::Owner)?;
+    let db = session::open(url.expose(), DbRole::Owner)?;
     wait_for(&db, Duration::from_secs(args.wait)).await?;
     let status = migration_status(&db).await?;
     if args.check {

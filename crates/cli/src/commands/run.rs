@@ -6,10 +6,11 @@ mod stats;
 use crate::exit;
 use crate::moment;
 use crate::output::{Output, table, time};
-use crate::session::{Session, TenantArgs, actor};
+use crate::session::{AuditArgs, Session, TenantArgs};
 use crate::terminal::Lines;
 use automation_domain::id::{ContactId, RunId};
 use automation_service_kit::config::{LimitsConfig, rule};
+use automation_store::audit::Auditor;
 use automation_store::run_cancel::{self, Cancelled};
 use automation_store::run_lists::{self, RunDetail, RunFilter, RunStatus, RunSummary};
 use automation_store::workflows;
@@ -45,6 +46,8 @@ pub enum RunCommand {
         /// Why, for its history
         #[arg(long, default_value = "cancelled by an operator")]
         reason: String,
+        #[command(flatten)]
+        audit: AuditArgs,
         #[command(flatten)]
         tenant: TenantArgs,
     },
@@ -94,7 +97,9 @@ pub async fn run(command: RunCommand, output: &Output) -> anyhow::Result<()> {
             let detail = find(&session, id).await?;
             explain::explain(&session, &detail, &limits.limits, output).await
         }
-        RunCommand::Cancel { id, reason, tenant } => cancel(&tenant.open().await?, id, &reason, output).await,
+        RunCommand::Cancel { id, reason, audit, tenant } => {
+            cancel(&tenant.open().await?, &audit.auditor()?, id, &reason, output).await
+        }
         RunCommand::Stats(args) => stats::run(args, output).await,
     }
 }
@@ -184,12 +189,17 @@ async fn find(session: &Session, id: RunId) -> anyhow::Result<RunDetail> {
         .ok_or_else(|| exit::not_found(format!("there is no run {id}"), "automation run list"))
 }
 
-async fn cancel(session: &Session, id: RunId, reason: &str, output: &Output) -> anyhow::Result<()> {
-    let who = actor();
+async fn cancel(
+    session: &Session,
+    auditor: &Auditor,
+    id: RunId,
+    reason: &str,
+    output: &Output,
+) -> anyhow::Result<()> {
     let outcome = session
         .db
         .tx(session.scope(), async |connection| {
-            run_cancel::cancel(connection, session.tenant, id, &who, reason).await
+            run_cancel::cancel(connection, session.tenant, id, auditor, reason).await
         })
         .await?;
     match outcome {

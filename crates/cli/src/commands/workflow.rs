@@ -5,7 +5,7 @@ mod parts;
 
 use crate::exit;
 use crate::output::{Output, exact, note, say};
-use crate::session::{Session, TenantArgs};
+use crate::session::{AuditArgs, Session, TenantArgs};
 use crate::terminal::Lines;
 use automation_domain::encoding;
 use automation_domain::id::{VersionId, WorkflowId};
@@ -14,6 +14,7 @@ use automation_domain::problem::Problem;
 use automation_domain::workflow::{Workflow, json_schema, parse};
 use automation_service_kit::config::LimitsConfig;
 use automation_service_kit::ids;
+use automation_store::audit::{self, Auditor, Deed};
 use automation_store::workflows::{self, Applied, StoredWorkflow};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ pub enum WorkflowCommand {
         #[command(flatten)]
         limits: LimitsConfig,
         #[command(flatten)]
+        audit: AuditArgs,
+        #[command(flatten)]
         tenant: TenantArgs,
     },
     /// List a tenant's workflows
@@ -60,12 +63,16 @@ pub enum WorkflowCommand {
         /// The workflow's key
         key: String,
         #[command(flatten)]
+        audit: AuditArgs,
+        #[command(flatten)]
         tenant: TenantArgs,
     },
     /// Start runs again, and let held ones go on
     Resume {
         /// The workflow's key
         key: String,
+        #[command(flatten)]
+        audit: AuditArgs,
         #[command(flatten)]
         tenant: TenantArgs,
     },
@@ -104,8 +111,9 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
             });
             Ok(())
         }
-        WorkflowCommand::Apply { files, limits, tenant } => {
-            apply(check(&files, &limits.limits, output)?, &tenant.open().await?, output).await
+        WorkflowCommand::Apply { files, limits, audit, tenant } => {
+            let checked = check(&files, &limits.limits, output)?;
+            apply(checked, &audit.auditor()?, &tenant.open().await?, output).await
         }
         WorkflowCommand::List { tenant } => {
             let session = tenant.open().await?;
@@ -147,11 +155,11 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
             }
             Ok(())
         }
-        WorkflowCommand::Pause { key, tenant } => {
-            set_state(&tenant.open().await?, &key, "paused", output).await
+        WorkflowCommand::Pause { key, audit, tenant } => {
+            set_state(&tenant.open().await?, &audit.auditor()?, &key, "paused", output).await
         }
-        WorkflowCommand::Resume { key, tenant } => {
-            set_state(&tenant.open().await?, &key, "active", output).await
+        WorkflowCommand::Resume { key, audit, tenant } => {
+            set_state(&tenant.open().await?, &audit.auditor()?, &key, "active", output).await
         }
         WorkflowCommand::ResumePart { key, part, tenant } => {
             parts::resume(&tenant.open().await?, &key, &part, output).await
@@ -226,7 +234,12 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
     Err(exit::wrong(what, "mend what is listed; docs/errors.md explains each code"))
 }
 
-async fn apply(checked: Vec<Checked>, session: &Session, output: &Output) -> anyhow::Result<()> {
+async fn apply(
+    checked: Vec<Checked>,
+    auditor: &Auditor,
+    session: &Session,
+    output: &Output,
+) -> anyhow::Result<()> {
     credentials::warn_of_missing(&checked, session).await?;
     let mut rows = Vec::new();
     for Checked { workflow, .. } in &checked {
@@ -234,18 +247,34 @@ async fn apply(checked: Vec<Checked>, session: &Session, output: &Output) -> any
         let applied = session
             .db
             .tx(session.scope(), async |connection| {
-                workflows::apply(connection, session.tenant, workflow, workflow_id, version_id).await
+                let tenant = session.tenant;
+                let applied = workflows::apply(connection, tenant, workflow, workflow_id, version_id).await?;
+                if !matches!(applied, Applied::Unchanged { .. }) {
+                    let (result, version) = told(applied);
+                    let detail = json!({ "result": result, "version": version });
+                    let deed = deed("workflow.publish", &workflow.key, detail);
+                    audit::append(connection, tenant, auditor, &[deed]).await?;
+                }
+                Ok::<_, automation_store::Error>(applied)
             })
             .await?;
-        let (result, version) = match applied {
-            Applied::Created => ("created", 1),
-            Applied::Published { version } => ("published", version),
-            Applied::Unchanged { version } => ("unchanged", version),
-        };
+        let (result, version) = told(applied);
         rows.push(json!({ "key": workflow.key, "result": result, "version": version }));
     }
     output.list(&["key", "result", "version"], rows, None);
     Ok(())
+}
+
+fn told(applied: Applied) -> (&'static str, i32) {
+    match applied {
+        Applied::Created => ("created", 1),
+        Applied::Published { version } => ("published", version),
+        Applied::Unchanged { version } => ("unchanged", version),
+    }
+}
+
+fn deed(action: &'static str, key: &str, detail: Value) -> Deed {
+    Deed { action, subject: format!("workflow {key}"), detail }
 }
 
 /// The event that a trigger listens for, or when it fires by itself.
@@ -285,12 +314,24 @@ async fn release_held(session: &Session, workflow: WorkflowId) -> anyhow::Result
     }
 }
 
-async fn set_state(session: &Session, key: &str, state: &str, output: &Output) -> anyhow::Result<()> {
+async fn set_state(
+    session: &Session,
+    auditor: &Auditor,
+    key: &str,
+    state: &str,
+    output: &Output,
+) -> anyhow::Result<()> {
     let stored = find(session, key).await?;
     let changed = session
         .db
         .tx(session.scope(), async |connection| {
-            workflows::set_state(connection, session.tenant, stored.workflow_id, state).await
+            let tenant = session.tenant;
+            let changed = workflows::set_state(connection, tenant, stored.workflow_id, state).await?;
+            if changed {
+                let action = if state == "paused" { "workflow.pause" } else { "workflow.resume" };
+                audit::append(connection, tenant, auditor, &[deed(action, key, json!({}))]).await?;
+            }
+            Ok::<_, automation_store::Error>(changed)
         })
         .await?;
     // Also when it was active already: an earlier resume may have been interrupted here.

@@ -85,6 +85,7 @@ impl Site {
             ("AUTOMATION_AMQP_MANAGEMENT_URL", administration),
             ("AUTOMATION_ENCRYPTION_KEYS", format!("k1:{key}")),
             ("AUTOMATION_DOOR_KEYS", format!("d1:{door_key}")),
+            ("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS.to_owned()),
             ("AUTOMATION_TENANT", "acme".to_owned()),
             ("AUTOMATION_RETRY_RUNGS", "200ms,60s".to_owned()),
             ("AUTOMATION_OUTBOUND_ALLOW", format!("127.0.0.1:{},127.0.0.1:{}", echo.home, echo.abroad)),

@@ -57,7 +57,7 @@ impl Shop {
             key: ReplayKey::Same,
             version: ReplayVersion::Pinned,
             edited: None,
-            who: "ada",
+            who: automation_test_support::builders::ada(),
             note: None,
             look_again: Duration::from_millis(100),
         };

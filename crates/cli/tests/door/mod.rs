@@ -121,6 +121,7 @@ impl Door {
             .arg("--json")
             .env_clear()
             .env("DATABASE_URL", self.engine.database.url())
+            .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
             .env("AUTOMATION_TENANT", "acme")
             .envs(variables.iter().copied())
             .output()?;

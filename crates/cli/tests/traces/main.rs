@@ -40,6 +40,7 @@ fn role(name: &str, engine: &Engine, recorder: &Recorder, collector: &Collector)
     command
         .args(["serve", "--roles", name])
         .env("DATABASE_URL", engine.database.url())
+        .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
         .env("AMQP_URL", engine.vhost.amqp_url())
         .env("AUTOMATION_ENGINE_USERS", engine.engine_user())
         .env("AUTOMATION_ADMIN_ADDR", "127.0.0.1:0")
@@ -61,6 +62,7 @@ fn role(name: &str, engine: &Engine, recorder: &Recorder, collector: &Collector)
 async fn cli(engine: &Engine, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
     command.args(arguments).env("DATABASE_URL", engine.database.url()).env("AUTOMATION_TENANT", "acme");
+    command.env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS);
     let output = command.output().await?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)

@@ -5,8 +5,14 @@ use zeroize::Zeroizing;
 /// Most backslashes before an escaped byte: each time that a text is escaped once more doubles them.
 const MOST_BACKSLASHES: usize = 8;
 
-/// Longest way to write one byte: `\u002f` with all the backslashes.
-const LONGEST_ESCAPE: usize = MOST_BACKSLASHES + 5;
+/// Longest way to write one byte: `&amp;amp;#x0002F;`, or `\u005c\u005cu002f`.
+const LONGEST_ESCAPE: usize = 18;
+
+/// Longest character in UTF-8, in bytes.
+const LONGEST_CHARACTER: usize = 4;
+
+/// How often what begins an escape may be escaped itself.
+const MOST_NESTED: usize = 2;
 
 /// Most bytes of a line's end between two bytes.
 const MOST_BREAKS: usize = 2;
@@ -96,20 +102,32 @@ impl Form {
         if !self.may_begin(*first, *text.get(at)?) {
             return None;
         }
-        let (mut places, mut next) = (vec![at], Vec::new());
-        for byte in self.bytes.iter() {
+        // Places behind the next bytes of the secret: an escape may stand for as many as a character has.
+        let mut ahead: [Vec<usize>; LONGEST_CHARACTER + 1] = Default::default();
+        let mut places = vec![at];
+        for index in 0..self.bytes.len() {
             for place in places.drain(..) {
-                self.step(*byte, text, place, &mut next);
+                self.step(index, text, place, &mut ahead);
                 *steps_left = steps_left.saturating_sub(1);
             }
-            if next.is_empty() || *steps_left == 0 {
+            ahead.rotate_left(1);
+            if ahead.iter().all(Vec::is_empty) || *steps_left == 0 {
                 return None;
             }
-            next.sort_unstable();
-            next.dedup();
-            std::mem::swap(&mut places, &mut next);
+            std::mem::swap(&mut places, &mut ahead[0]);
+            places.sort_unstable();
+            places.dedup();
         }
         places.last().copied()
+    }
+
+    /// The character of several bytes that begins here.
+    fn character(&self, index: usize) -> Option<char> {
+        if self.bytes[index] < 0xc0 {
+            return None;
+        }
+        let end = self.bytes.len().min(index + LONGEST_CHARACTER);
+        self.bytes[index..end].utf8_chunks().next()?.valid().chars().next()
     }
 
     /// Whether the first byte of the secret may be written beginning with this one. Few are, so most of a text is passed
@@ -125,8 +143,15 @@ impl Form {
         }
     }
 
-    /// Adds every place behind one byte of the secret.
-    fn step(&self, byte: u8, text: &[u8], at: usize, next: &mut Vec<usize>) {
+    /// Adds every place behind one byte of the secret, or behind the character that it begins, to those so many bytes ahead.
+    fn step(&self, index: usize, text: &[u8], at: usize, ahead: &mut [Vec<usize>; LONGEST_CHARACTER + 1]) {
+        let byte = self.bytes[index];
+        if self.kind == Kind::Text
+            && let Some(character) = self.character(index)
+        {
+            numbered(character.into(), text, at, &mut ahead[character.len_utf8()]);
+        }
+        let next = &mut ahead[1];
         match self.kind {
             Kind::Text => {
                 if text.get(at).is_some_and(|read| *read == byte || (*read == b'+' && byte == b' ')) {
@@ -167,39 +192,113 @@ fn after_breaks(text: &[u8], at: usize) -> usize {
     at + rest.iter().take(MOST_BREAKS).take_while(|read| matches!(read, b'\r' | b'\n')).count()
 }
 
-/// Adds the place behind an escape of this byte.
+/// Adds the places behind escapes of this byte.
 fn escaped(byte: u8, text: &[u8], at: usize, next: &mut Vec<usize>) {
-    let value = Some(u32::from(byte));
-    match text.get(at) {
-        Some(b'%') if number(text, at + 1, 2, 16) == value => next.push(at + 3),
-        // What is escaped may be escaped once more.
-        Some(b'\\') => {
-            let run = text[at..].iter().take(MOST_BACKSLASHES).take_while(|read| **read == b'\\').count();
-            let behind = at + run;
-            match text.get(behind) {
-                _ if byte == b'\\' => next.extend(at + 1..=behind),
-                Some(b'u') if number(text, behind + 1, 4, 16) == value => next.push(behind + 5),
-                Some(b'x') if number(text, behind + 1, 2, 16) == value => next.push(behind + 3),
-                Some(read) if *read == byte && !byte.is_ascii_alphanumeric() => next.push(behind + 1),
-                Some(_) | None => {}
-            }
+    // Most of a text begins no escape.
+    let Some(b'%' | b'\\' | b'&') = text.get(at) else { return };
+    for behind in behind_introducer(b'%', text, at, MOST_NESTED) {
+        if number(text, behind, 2, 16) == Some(byte.into()) {
+            next.push(behind + 2);
         }
-        Some(b'&') => {
-            let rest = text.get(at + 1..).unwrap_or_default();
-            let named = NAMED.iter().find(|(name, named)| *named == byte && rest.starts_with(name));
-            next.extend(named.map(|(name, _)| at + 1 + name.len()));
-            let digits = rest.iter().take(8).position(|read| *read == b';').unwrap_or_default();
-            let numbered = match rest {
-                [b'#', b'x' | b'X', ..] if digits > 2 => number(rest, 2, digits - 2, 16),
-                [b'#', ..] if digits > 1 => number(rest, 1, digits - 1, 10),
-                _ => None,
-            };
-            if numbered == value {
-                next.push(at + 1 + digits + 1);
-            }
-        }
-        Some(_) | None => {}
     }
+    for behind in behind_backslashes(text, at) {
+        match text.get(behind) {
+            _ if byte == b'\\' => next.push(behind),
+            Some(read) if *read == byte && !byte.is_ascii_alphanumeric() => next.push(behind + 1),
+            Some(_) | None => {}
+        }
+    }
+    for behind in behind_introducer(b'&', text, at, MOST_NESTED) {
+        let rest = text.get(behind..).unwrap_or_default();
+        let named = NAMED.iter().find(|(name, named)| *named == byte && rest.starts_with(name));
+        next.extend(named.map(|(name, _)| behind + name.len()));
+    }
+    numbered(byte.into(), text, at, next);
+}
+
+/// Adds the places behind escapes of this character by its number: for JSON, for programs, or for HTML.
+fn numbered(character: u32, text: &[u8], at: usize, next: &mut Vec<usize>) {
+    let Some(b'%' | b'\\' | b'&') = text.get(at) else { return };
+    for behind in behind_backslashes(text, at) {
+        match text.get(behind) {
+            Some(b'u') => next.extend(behind_unicode(character, text, behind)),
+            Some(b'x') if number(text, behind + 1, 2, 16) == Some(character) => next.push(behind + 3),
+            Some(_) | None => {}
+        }
+    }
+    for behind in behind_introducer(b'&', text, at, MOST_NESTED) {
+        let rest = text.get(behind..).unwrap_or_default();
+        let digits = rest.iter().take(10).position(|read| *read == b';').unwrap_or_default();
+        let found = match rest {
+            [b'#', b'x' | b'X', ..] if digits > 2 => number(rest, 2, digits - 2, 16),
+            [b'#', ..] if digits > 1 => number(rest, 1, digits - 1, 10),
+            _ => None,
+        };
+        if found == Some(character) {
+            next.push(behind + digits + 1);
+        }
+    }
+}
+
+/// The place behind `u002f`, or behind both halves of a character beyond 16 bits, the second with its own backslashes.
+fn behind_unicode(character: u32, text: &[u8], at: usize) -> Option<usize> {
+    let mut halves = [0; 2];
+    let encoded = char::from_u32(character)?.encode_utf16(&mut halves);
+    let (first, rest) = encoded.split_first()?;
+    if number(text, at + 1, 4, 16) != Some((*first).into()) {
+        return None;
+    }
+    let Some(second) = rest.first() else { return Some(at + 5) };
+    let is_second = |behind: &usize| {
+        text.get(*behind) == Some(&b'u') && number(text, *behind + 1, 4, 16) == Some((*second).into())
+    };
+    behind_backslashes(text, at + 5).into_iter().find(is_second).map(|behind| behind + 5)
+}
+
+/// Places behind backslashes: what is escaped may be escaped once more, and each time doubles them.
+fn behind_backslashes(text: &[u8], at: usize) -> Vec<usize> {
+    let run = text.get(at..).unwrap_or_default().iter().take(MOST_BACKSLASHES);
+    let run = run.take_while(|read| **read == b'\\').count();
+    let mut places: Vec<usize> = (at + 1..=at + run).collect();
+    // Or they are escaped in another way, alone or doubled.
+    if run == 0 || text.get(at + 1) == Some(&b'u') {
+        let once = behind_introducer(b'\\', text, at, MOST_NESTED);
+        let twice = once.iter().flat_map(|behind| behind_introducer(b'\\', text, *behind, MOST_NESTED));
+        places.extend(once.iter().copied().chain(twice.collect::<Vec<_>>()));
+    }
+    places
+}
+
+/// Places behind what begins an escape, as it is or escaped up to `nested` times itself.
+fn behind_introducer(introducer: u8, text: &[u8], at: usize, nested: usize) -> Vec<usize> {
+    let mut places = Vec::new();
+    match text.get(at) {
+        Some(read) if *read == introducer => places.push(at + 1),
+        Some(b'%' | b'\\' | b'&') => {}
+        Some(_) | None => return places,
+    }
+    if nested == 0 {
+        return places;
+    }
+    for behind in behind_introducer(b'%', text, at, nested - 1) {
+        if number(text, behind, 2, 16) == Some(introducer.into()) {
+            places.push(behind + 2);
+        }
+    }
+    if text.get(at) == Some(&b'\\')
+        && text.get(at + 1) == Some(&b'u')
+        && number(text, at + 2, 4, 16) == Some(introducer.into())
+    {
+        places.push(at + 6);
+    }
+    if introducer == b'&' {
+        for behind in behind_introducer(b'&', text, at, nested - 1) {
+            if text.get(behind..).is_some_and(|rest| rest.starts_with(b"amp;")) {
+                places.push(behind + 4);
+            }
+        }
+    }
+    places
 }
 
 /// The number that so many digits make.

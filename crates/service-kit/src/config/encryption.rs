@@ -18,12 +18,12 @@ pub struct EncryptionConfig {
 struct EncryptionArgs {
     /// Keys that credentials are encrypted with, as id:base64 of 32 bytes, comma-separated, the active one first
     ///
-    /// Better given by the variable or a file: a flag is visible in the list of processes.
+    /// By the variable or a file: as an argument, which a list of processes shows, it is refused.
     #[arg(long, env = "AUTOMATION_ENCRYPTION_KEYS", hide_env_values = true, value_name = "KEYS", value_parser = secret_rule(keys))]
     #[arg(conflicts_with = "encryption_keys_file")]
     encryption_keys: Option<Secret>,
     /// File that holds the keys
-    #[arg(long, env = "AUTOMATION_ENCRYPTION_KEYS_FILE", value_name = "FILE", value_parser = rule(in_file))]
+    #[arg(long, env = "AUTOMATION_ENCRYPTION_KEYS_FILE", value_name = "FILE", value_parser = rule(keys_in_file))]
     encryption_keys_file: Option<Secret>,
 }
 
@@ -48,12 +48,12 @@ pub struct DoorKeysConfig {
 struct DoorKeysArgs {
     /// Keys that secrets of webhooks are encrypted with, as id:base64 of 32 bytes, comma-separated, the active one first
     ///
-    /// Better given by the variable or a file: a flag is visible in the list of processes.
+    /// By the variable or a file: as an argument, which a list of processes shows, it is refused.
     #[arg(long, env = "AUTOMATION_DOOR_KEYS", hide_env_values = true, value_name = "KEYS", value_parser = secret_rule(keys))]
     #[arg(conflicts_with = "door_keys_file")]
     door_keys: Option<Secret>,
     /// File that holds these keys
-    #[arg(long, env = "AUTOMATION_DOOR_KEYS_FILE", value_name = "FILE", value_parser = rule(in_file))]
+    #[arg(long, env = "AUTOMATION_DOOR_KEYS_FILE", value_name = "FILE", value_parser = rule(keys_in_file))]
     door_keys_file: Option<Secret>,
 }
 
@@ -66,7 +66,7 @@ impl From<DoorKeysArgs> for DoorKeysConfig {
 flattened!(DoorKeysConfig, DoorKeysArgs);
 
 /// Whether the keys themselves are right is the vault's to say.
-fn keys(text: &str) -> Result<Secret, String> {
+pub(super) fn keys(text: &str) -> Result<Secret, String> {
     let text = text.trim();
     if text.is_empty() || !text.split(',').all(|entry| entry.trim().contains(':')) {
         return Err("must be id:base64, several separated by commas".to_owned());
@@ -74,7 +74,7 @@ fn keys(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-fn in_file(file: &str) -> Result<Secret, String> {
+pub(super) fn keys_in_file(file: &str) -> Result<Secret, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot be read ({error})"))?;
     keys(text_without_mark(&text)).map_err(|rule| format!("the text in the file {rule}"))
 }

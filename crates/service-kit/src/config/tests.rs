@@ -22,8 +22,8 @@ struct Cli {
 
 const SERVERS: [&str; 3] = [
     "automation",
-    "--database-url=postgres://me:pw@db/engine",
-    "--amqp-url=amqp://shop%40eu:pw@mq/automation",
+    "--database-url=postgres://me:pw@localhost/engine",
+    "--amqp-url=amqp://shop%40eu:pw@localhost/automation",
 ];
 
 fn parse(more: &[&str]) -> Result<Cli, clap::Error> {
@@ -124,12 +124,36 @@ fn a_url_whose_port_is_no_number_is_refused_before_anything_connects() {
         assert!(message.contains("(DATABASE_URL): must have a number from 1 to 65535 as port"), "{message}");
         assert!(!message.contains("hunter"), "{message}");
     }
-    for url in
-        ["postgres://h", "postgres://u:p%40@h:5432/x", "postgres:///x?host=/run", "postgres://[::1]:5432/x"]
-    {
+    for url in [
+        "postgres://localhost",
+        "postgres://u:p%40@localhost:5432/x",
+        "postgres:///x?host=/run",
+        "postgres://[::1]:5432/x",
+    ] {
         assert!(
             parse_without_variables(&["automation", &format!("--database-url={url}"), SERVERS[2]]).is_ok()
         );
+    }
+}
+
+#[test]
+fn a_start_that_would_speak_without_tls_to_another_host_is_refused() {
+    for (argument, other, variable) in [
+        ("--database-url=postgres://me:hunter2@db/engine", SERVERS[2], "(DATABASE_URL): must speak TLS"),
+        ("--amqp-url=amqp://me:hunter2@mq/automation", SERVERS[1], "(AMQP_URL): must speak TLS"),
+        (
+            "--amqp-management-url=http://me:hunter2@mq:15672",
+            "--log-filter=info",
+            "(AUTOMATION_AMQP_MANAGEMENT_URL): must speak TLS",
+        ),
+    ] {
+        let mut arguments = vec!["automation", argument, other];
+        if other == "--log-filter=info" {
+            arguments.extend(&SERVERS[1..]);
+        }
+        let message = refusal(&arguments);
+        assert!(message.contains(variable) && message.contains("AUTOMATION_ALLOW_PLAINTEXT="), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
 }
 
@@ -153,10 +177,10 @@ fn a_missing_server_is_named() {
 #[test]
 fn a_url_may_come_from_a_file() {
     let file = std::env::temp_dir().join(format!("automation-config-{}", crate::ids::new_id()));
-    std::fs::write(&file, "postgresql://me:pw@db/engine\n").unwrap();
+    std::fs::write(&file, "postgresql://me:pw@localhost/engine\n").unwrap();
     let argument = format!("--database-url-file={}", file.display());
     let cli = parse_without_variables(&["automation", &argument, SERVERS[2]]).unwrap();
-    assert_eq!(cli.common.database_url.expose(), "postgresql://me:pw@db/engine");
+    assert_eq!(cli.common.database_url.expose(), "postgresql://me:pw@localhost/engine");
 
     let both = parse(&[&argument]).unwrap_err().to_string();
     assert!(both.contains("cannot be used with"), "{both}");

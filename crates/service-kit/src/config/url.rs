@@ -1,18 +1,33 @@
 //! The rules for URLs of servers. Whether a server answers there is found out by connecting.
 
 use super::Secret;
+use super::plaintext::{self, Server};
 use automation_domain::encoding::text_without_mark;
 
-pub(super) fn postgres(text: &str) -> Result<Secret, String> {
-    with_scheme(text, &["postgres", "postgresql"])
+/// A URL of Postgres.
+///
+/// # Errors
+///
+/// The rule that it breaks; nothing of the URL.
+pub fn postgres(text: &str) -> Result<Secret, String> {
+    with_scheme(text, &["postgres", "postgresql"], Server::Database)
 }
 
 pub(super) fn amqp(text: &str) -> Result<Secret, String> {
-    with_scheme(text, &["amqp", "amqps"])
+    with_scheme(text, &["amqp", "amqps"], Server::Broker)
 }
 
 pub(super) fn http(text: &str) -> Result<Secret, String> {
-    with_scheme(text, &["http", "https"])
+    with_scheme(text, &["http", "https"], Server::Broker)
+}
+
+/// A URL of Postgres in a file.
+///
+/// # Errors
+///
+/// As [`postgres`], or that the file cannot be read.
+pub fn postgres_in_file(file: &str) -> Result<Secret, String> {
+    in_file(file, postgres)
 }
 
 /// Reads the URL from a file, as mounted secrets come; space around it does not count.
@@ -31,12 +46,13 @@ pub(super) fn user(url: &str) -> String {
     }
 }
 
-fn with_scheme(text: &str, schemes: &[&str]) -> Result<Secret, String> {
+fn with_scheme(text: &str, schemes: &[&str], server: Server) -> Result<Secret, String> {
     let expected = || schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
     match text.split_once("://") {
         Some((scheme, rest)) if schemes.contains(&scheme) && !rest.is_empty() => {
             check_user(rest)?;
             check_port(rest)?;
+            plaintext::check(server, text, &plaintext::environment)?;
             Ok(Secret::new(text))
         }
         Some((scheme, _)) if !schemes.contains(&scheme) && is_scheme(scheme) => {

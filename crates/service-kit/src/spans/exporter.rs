@@ -1,5 +1,6 @@
 //! OTLP over HTTP, from a thread of its own: batches, retries and time-outs are the SDK's.
 
+use crate::config::plaintext::{self, Server};
 use anyhow::Context;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 /// The name of the process in traces unless a variable says otherwise.
 const SERVICE: &str = "automation";
+
+/// Where traces go, if anywhere.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// The longest that sending the last spans may hold up the end of the process, which has 30 s in all where 25 may be spent
 /// on draining.
@@ -25,8 +29,7 @@ pub(super) struct Exporter {
 pub(super) fn is_wanted(variable: &impl Fn(&str) -> Option<String>) -> bool {
     let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
         || variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
-    let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-    !is_off && endpoints.into_iter().any(|name| variable(name).is_some())
+    !is_off && ENDPOINTS.into_iter().any(|name| variable(name).is_some())
 }
 
 impl Exporter {
@@ -38,6 +41,12 @@ impl Exporter {
                     protocol == "http/protobuf",
                     "{name}={protocol}: traces are sent as http/protobuf"
                 );
+            }
+        }
+        for name in ENDPOINTS {
+            if let Some(endpoint) = variable(name) {
+                plaintext::check(Server::Otlp, &endpoint, variable)
+                    .map_err(|rule| anyhow::anyhow!("{name} {rule}"))?;
             }
         }
         if let Some(exporter) = variable("OTEL_TRACES_EXPORTER") {

@@ -3,7 +3,7 @@
 use super::DeadLetterFilter;
 use super::lists::push_filter;
 use crate::Error;
-use crate::audit::{self, Deed};
+use crate::audit::{self, Auditor, Deed};
 use automation_domain::id::{DeadLetterId, TenantId};
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -125,7 +125,7 @@ pub async fn look_after(
     tenant: TenantId,
     signature: &str,
     change: GroupChange<'_>,
-    who: &str,
+    who: &Auditor,
 ) -> Result<bool, Error> {
     let changed = sqlx::query(
         "INSERT INTO dead_letter_groups AS g (tenant_id, signature, owner, note, changed_by)
@@ -140,19 +140,18 @@ pub async fn look_after(
     .bind(signature)
     .bind(change.owner)
     .bind(change.note)
-    .bind(who)
+    .bind(who.actor())
     .execute(&mut *connection)
     .await?;
     if changed.rows_affected() == 0 {
         return Ok(false);
     }
     let deed = Deed {
-        actor: who.to_owned(),
         action: "dead_letter.look_after",
         subject: format!("dead_letter_group {signature}"),
         detail: json!({ "owner": change.owner, "note": change.note }),
     };
-    audit::append(connection, tenant, &[deed]).await?;
+    audit::append(connection, tenant, who, &[deed]).await?;
     Ok(true)
 }
 

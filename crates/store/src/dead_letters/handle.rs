@@ -2,7 +2,7 @@
 
 use super::DeadLetterStatus;
 use crate::Error;
-use crate::audit::{self, Deed};
+use crate::audit::{self, Auditor, Deed};
 use automation_domain::id::{DeadLetterId, TenantId};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -24,7 +24,7 @@ pub async fn discard(
     connection: &mut PgConnection,
     tenant: TenantId,
     ids: &[DeadLetterId],
-    who: &str,
+    who: &Auditor,
     note: Option<&str>,
 ) -> Result<Handled, Error> {
     let (from, to) = (DeadLetterStatus::Open, DeadLetterStatus::Discarded);
@@ -40,7 +40,7 @@ pub async fn restore(
     connection: &mut PgConnection,
     tenant: TenantId,
     ids: &[DeadLetterId],
-    who: &str,
+    who: &Auditor,
     note: Option<&str>,
 ) -> Result<Handled, Error> {
     let (from, to) = (DeadLetterStatus::Discarded, DeadLetterStatus::Open);
@@ -52,7 +52,7 @@ async fn change(
     tenant: TenantId,
     ids: &[DeadLetterId],
     (from, to): (DeadLetterStatus, DeadLetterStatus),
-    who: &str,
+    who: &Auditor,
     note: Option<&str>,
 ) -> Result<Handled, Error> {
     let mut sorted: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
@@ -70,7 +70,7 @@ async fn change(
     .bind(sorted)
     .bind(from.as_str())
     .bind(to.as_str())
-    .bind(who)
+    .bind(who.actor())
     .bind(note)
     .fetch_all(&mut *connection)
     .await?;
@@ -82,13 +82,8 @@ async fn change(
     };
     let deeds: Vec<Deed> = changed
         .iter()
-        .map(|id| Deed {
-            actor: who.to_owned(),
-            action,
-            subject: format!("dead_letter {id}"),
-            detail: json!({ "note": note }),
-        })
+        .map(|id| Deed { action, subject: format!("dead_letter {id}"), detail: json!({ "note": note }) })
         .collect();
-    audit::append(connection, tenant, &deeds).await?;
+    audit::append(connection, tenant, who, &deeds).await?;
     Ok(Handled { changed: changed.into_iter().map(DeadLetterId).collect() })
 }

@@ -3,7 +3,7 @@
 use super::DeadLetterStatus;
 use super::current::{Missing, missing_in};
 use crate::Error;
-use crate::audit::{self, Deed};
+use crate::audit::{self, Auditor, Deed};
 use crate::effects::{self, EffectKey, NewEffect};
 use crate::run_lists::RunStatus;
 use automation_domain::effect::Request;
@@ -38,7 +38,7 @@ pub struct Replay<'a> {
     /// What is sent in place of the stored request: only under a new key, since the bytes differ.
     pub edited: Option<&'a Request>,
     /// Who brings it back.
-    pub who: &'a str,
+    pub who: &'a Auditor,
     /// Why.
     pub note: Option<&'a str>,
     /// How long after the commit the sweep looks whether the nudge was lost.
@@ -483,7 +483,7 @@ async fn remember(
     .bind(tenant.0)
     .bind(id.0)
     .bind(now)
-    .bind(replay.who)
+    .bind(replay.who.actor())
     .bind(replay.note)
     .execute(&mut *connection)
     .await?;
@@ -508,15 +508,10 @@ async fn remember(
     .bind(ended.run_id.0)
     .bind(ended.epoch + 1)
     .bind(now)
-    .bind(replay.who)
+    .bind(replay.who.actor())
     .bind(super::encode(&[step], ended.run_id)?)
     .execute(&mut *connection)
     .await?;
-    let deed = Deed {
-        actor: replay.who.to_owned(),
-        action: "dead_letter.replay",
-        subject: format!("dead_letter {id}"),
-        detail,
-    };
-    audit::append(connection, tenant, &[deed]).await
+    let deed = Deed { action: "dead_letter.replay", subject: format!("dead_letter {id}"), detail };
+    audit::append(connection, tenant, replay.who, &[deed]).await
 }

@@ -12,7 +12,14 @@ async fn cancelled(world: &World, run: RunId) -> anyhow::Result<Cancelled> {
     let outcome = world
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
-            cancel(connection, world.tenant, run, "cli", "no longer needed").await
+            cancel(
+                connection,
+                world.tenant,
+                run,
+                &automation_test_support::builders::auditor("cli"),
+                "no longer needed",
+            )
+            .await
         })
         .await?;
     Ok(outcome)
@@ -84,7 +91,10 @@ async fn a_run_of_another_tenant_is_not_found() -> anyhow::Result<()> {
     let other = automation_test_support::builders::tenant(&world.operator, "rival").await?;
     let outcome = world
         .api
-        .tx(Scope::Tenant(other), async |connection| cancel(connection, world.tenant, run, "cli", "").await)
+        .tx(Scope::Tenant(other), async |connection| {
+            cancel(connection, world.tenant, run, &automation_test_support::builders::auditor("cli"), "")
+                .await
+        })
         .await?;
     assert_eq!(outcome, Cancelled::NotFound);
     assert_eq!(world.claim(&[run]).await?.len(), 1);

@@ -1,6 +1,7 @@
 //! Dead letters: written once per claim, found by what people look for, archived and taken out again.
 
 use crate::world::World;
+use automation_domain::audit::Words;
 use automation_domain::id::{ContactId, DeadLetterId};
 use automation_store::dead_letters::{
     self, DeadAttempt, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterStatus, FailedStep,
@@ -210,7 +211,7 @@ async fn a_group_has_an_owner_and_a_note_and_says_when_it_is_back() -> anyhow::R
         let changed = world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                dead_letters::look_after(connection, world.tenant, signature, change, "ada").await
+                dead_letters::look_after(connection, world.tenant, signature, change, builders::ada()).await
             })
             .await;
         changed.unwrap()
@@ -225,7 +226,7 @@ async fn a_group_has_an_owner_and_a_note_and_says_when_it_is_back() -> anyhow::R
         world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                dead_letters::discard(connection, world.tenant, &[id], "ada", None).await
+                dead_letters::discard(connection, world.tenant, &[id], builders::ada(), None).await
             })
             .await
     };
@@ -278,7 +279,7 @@ async fn discarded_letters_are_kept_can_be_restored_and_both_are_audited() -> an
         let handled = world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                dead_letters::discard(connection, world.tenant, &ids, "ada", note).await
+                dead_letters::discard(connection, world.tenant, &ids, builders::ada(), note).await
             })
             .await;
         handled.unwrap().changed
@@ -287,7 +288,7 @@ async fn discarded_letters_are_kept_can_be_restored_and_both_are_audited() -> an
         let handled = world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                dead_letters::restore(connection, world.tenant, ids, "bob", None).await
+                dead_letters::restore(connection, world.tenant, ids, &builders::auditor("bob"), None).await
             })
             .await;
         handled.unwrap().changed
@@ -307,15 +308,18 @@ async fn discarded_letters_are_kept_can_be_restored_and_both_are_audited() -> an
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
             let entries = audit::list(connection, world.tenant, None, 10).await?;
-            Ok::<_, Error>((entries, audit::verify(connection, world.tenant).await?))
+            Ok::<_, Error>((entries, audit::verify(connection, world.tenant, builders::ada().keys()).await?))
         })
         .await?;
-    let actions: Vec<_> = entries.iter().map(|entry| (entry.actor.as_str(), entry.action.as_str())).collect();
+    let actor = |words: &Option<Words>| words.as_ref().map(|words| words.actor.clone()).unwrap_or_default();
+    let actions: Vec<_> =
+        entries.iter().map(|entry| (actor(&entry.words), entry.link.action.as_str())).collect();
     assert_eq!(
         actions,
         [("bob", "dead_letter.restore"), ("ada", "dead_letter.discard"), ("ada", "dead_letter.discard")]
+            .map(|(actor, action)| (actor.to_owned(), action))
     );
-    assert_eq!(head.unwrap().seq, 3);
+    assert_eq!(head.unwrap().chain.head.seq, 3);
     Ok(())
 }
 
@@ -330,7 +334,11 @@ async fn letters_of_other_tenants_can_be_neither_seen_nor_handled() -> anyhow::R
         .api
         .tx(Scope::Tenant(other), async |connection| {
             let seen = dead_letters::by_id(connection, world.tenant, id).await?;
-            Ok::<_, Error>((seen, dead_letters::discard(connection, world.tenant, &[id], "eve", None).await?))
+            Ok::<_, Error>((
+                seen,
+                dead_letters::discard(connection, world.tenant, &[id], &builders::auditor("eve"), None)
+                    .await?,
+            ))
         })
         .await?;
     assert_eq!((seen, handled.changed), (None, Vec::new()));

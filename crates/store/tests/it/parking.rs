@@ -3,6 +3,7 @@
 use crate::world::World;
 use automation_store::parked::{self, Change, Parked, ParkedBody, ParkedFilter, ParkedStatus};
 use automation_store::{Error, Scope, audit, usage};
+use automation_test_support::builders;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -45,7 +46,7 @@ async fn read(world: &World, number: u128) -> anyhow::Result<Parked> {
 }
 
 async fn change(world: &World, found: &Parked, from: ParkedStatus, to: ParkedStatus) -> Result<bool, Error> {
-    let change = Change { from, to, who: "ada", note: Some("mended") };
+    let change = Change { from, to, who: builders::ada(), note: Some("mended") };
     world
         .operator
         .tx(Scope::Tenant(found.audited_under()), async |connection| {
@@ -101,9 +102,11 @@ async fn what_comes_again_after_its_replay_is_open_again_and_what_was_discarded_
     let nobody = one.audited_under();
     let head = world
         .api
-        .tx(Scope::Tenant(nobody), async |connection| audit::verify(connection, nobody).await)
+        .tx(Scope::Tenant(nobody), async |connection| {
+            audit::verify(connection, nobody, builders::ada().keys()).await
+        })
         .await?;
-    assert_eq!(head.unwrap().seq, 2);
+    assert_eq!(head.unwrap().chain.head.seq, 2);
     Ok(())
 }
 

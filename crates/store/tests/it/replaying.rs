@@ -75,7 +75,7 @@ pub fn like(key: ReplayKey) -> Replay<'static> {
         key,
         version: ReplayVersion::Pinned,
         edited: None,
-        who: "ada",
+        who: builders::ada(),
         note: Some("it is up again"),
         look_again: Duration::from_secs(5),
     }
@@ -236,7 +236,7 @@ async fn another_tenants_letter_is_not_there() -> anyhow::Result<()> {
     let world = World::new().await?;
     let (_, id) = failed(&world, "1").await?;
     let other = builders::tenant(&world.operator, "rival").await?;
-    let replay = Replay { who: "eve", ..like(ReplayKey::Same) };
+    let replay = Replay { who: &builders::auditor("eve"), ..like(ReplayKey::Same) };
     for tenant in [world.tenant, other] {
         let outcome = world
             .api

@@ -46,6 +46,9 @@ const ROWS: &str = "
                                   decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'));
     INSERT INTO tenant_quotas VALUES ('$T', 'contacts', 1000000);
     INSERT INTO tenant_usage VALUES ('$T', 'contacts', '1970-01-01', 100);
+    INSERT INTO audit_links SELECT '$T', 1, now(), 'dead_letter.discard', h, '{}', 'k1', h FROM decode(repeat('00', 32), 'hex') h;
+    INSERT INTO audit_words SELECT '$T', 1, h, 'ada', 'x', '{}' FROM decode(repeat('00', 32), 'hex') h;
+    INSERT INTO audit_heads SELECT '$T', 1, h, 0, h, 'k1', h FROM decode(repeat('00', 32), 'hex') h;
 ";
 
 /// Two tenants with a row in every table: the first is in scope, the second is not.
@@ -237,6 +240,33 @@ async fn the_api_stores_requests_that_wait_and_nothing_of_their_tries() -> anyho
         let worker = try_sql(&world.worker, Scope::Tenants(&[world.tenant]), &insert(columns, values)).await;
         assert_eq!(worker, Ok(1), "{columns}: {values}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_changes_who_a_tenant_is() -> anyhow::Result<()> {
+    let (world, _) = two_tenants().await?;
+    let scopes = [Scope::Tenant(world.tenant), Scope::Tenants(&[world.tenant]), Scope::Unscoped];
+    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+        for scope in scopes {
+            for column in ["tenant_id = gen_random_uuid()", "key = 'other'", "created_at = now()"] {
+                let sql = format!(
+                    "WITH done AS (UPDATE tenants SET {column} RETURNING 1) SELECT count(*) FROM done"
+                );
+                let outcome = try_sql(db, scope, &sql).await;
+                assert!(refused(&outcome), "{column}: {outcome:?}");
+            }
+        }
+    }
+    for sql in
+        ["UPDATE tenants SET key = 'other-' || key", "UPDATE tenants SET tenant_id = gen_random_uuid()"]
+    {
+        let told = format!("{:#}", world.database.execute(sql).await.unwrap_err());
+        assert!(told.contains("cannot be changed"), "even by a superuser: {told}");
+    }
+    let renamed = "WITH done AS (UPDATE tenants SET name = 'New' RETURNING 1) SELECT count(*) FROM done";
+    assert_eq!(try_sql(&world.operator, Scope::Unscoped, renamed).await, Ok(2));
+    assert!(refused(&try_sql(&world.api, Scope::Tenant(world.tenant), renamed).await));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::exit;
 use crate::output::{Output, time};
-use crate::session::{Session, TenantArgs, actor};
+use crate::session::{AuditArgs, Session, TenantArgs};
 use automation_store::dead_letters::{self, DeadLetterFilter, DeadLetterGroup, GroupChange};
 use clap::Args;
 use serde_json::{Value, json};
@@ -36,6 +36,8 @@ pub struct GroupArgs {
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     #[command(flatten)]
+    audit: AuditArgs,
+    #[command(flatten)]
     tenant: TenantArgs,
 }
 
@@ -52,7 +54,7 @@ pub async fn run(args: GroupArgs, output: &Output) -> anyhow::Result<()> {
     let session = args.tenant.open().await?;
     if args.owner.is_some() || args.note.is_some() {
         let change = GroupChange { owner: args.owner.as_deref(), note: args.note.as_deref() };
-        let who = actor();
+        let who = args.audit.auditor()?;
         let is_known = session
             .db
             .tx(session.scope(), async |connection| {

@@ -4,8 +4,9 @@ use super::select::SelectArgs;
 use crate::commands::bulk::BulkArgs;
 use crate::exit;
 use crate::output::Output;
-use crate::session::{Session, TenantArgs, actor};
+use crate::session::{AuditArgs, Session, TenantArgs};
 use automation_domain::id::DeadLetterId;
+use automation_store::audit::Auditor;
 use automation_store::dead_letters::{self, DeadLetterStatus};
 use clap::Args;
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ pub struct HandleArgs {
     reason: Option<String>,
     #[command(flatten)]
     bulk: BulkArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     #[command(flatten)]
     tenant: TenantArgs,
 }
@@ -73,7 +76,7 @@ async fn run(args: HandleArgs, way: Way, output: &Output) -> anyhow::Result<()> 
         return Ok(());
     }
     args.bulk.confirm(ids.len(), way.verb())?;
-    let who = actor();
+    let who = args.audit.auditor()?;
     let mut changed = BTreeSet::new();
     for chunk in ids.chunks(AT_ONCE) {
         changed.extend(change(&session, chunk, way, &who, args.reason.as_deref()).await?);
@@ -97,7 +100,7 @@ async fn change(
     session: &Session,
     ids: &[DeadLetterId],
     way: Way,
-    who: &str,
+    who: &Auditor,
     note: Option<&str>,
 ) -> anyhow::Result<Vec<DeadLetterId>> {
     let handled = session

@@ -5,7 +5,7 @@ use super::{canary, edit};
 use crate::commands::bulk::{BulkArgs, Pace};
 use crate::exit;
 use crate::output::{Output, note};
-use crate::session::{Session, TenantArgs, actor};
+use crate::session::{AuditArgs, Session, TenantArgs};
 use automation_broker::nudge;
 use automation_broker::publisher::Publisher;
 use automation_domain::id::{DeadLetterId, RunId, TenantId};
@@ -63,6 +63,8 @@ pub struct ReplayArgs {
     #[command(flatten)]
     bulk: BulkArgs,
     #[command(flatten)]
+    audit: AuditArgs,
+    #[command(flatten)]
     tenant: TenantArgs,
     #[command(flatten)]
     broker: BrokerConfig,
@@ -84,7 +86,7 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
     if edited.is_some() && ids.len() != 1 {
         return Err(exit::usage("a request is edited for one letter at a time", "name one id"));
     }
-    let who = actor();
+    let who = args.audit.auditor()?;
     let replay = Replay {
         key,
         version,

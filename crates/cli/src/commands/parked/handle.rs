@@ -4,7 +4,7 @@ use super::select::SelectArgs;
 use crate::commands::bulk::BulkArgs;
 use crate::exit;
 use crate::output::Output;
-use crate::session::{DatabaseArgs, actor};
+use crate::session::{AuditArgs, DatabaseArgs};
 use automation_store::parked::{self, Change, ParkedStatus};
 use automation_store::{DbRole, Scope};
 use clap::Args;
@@ -21,6 +21,8 @@ pub struct HandleArgs {
     note: Option<String>,
     #[command(flatten)]
     bulk: BulkArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -51,7 +53,7 @@ async fn run(
         return Ok(());
     }
     args.bulk.confirm(ids.len(), verb)?;
-    let who = actor();
+    let who = args.audit.auditor()?;
     let note = args.note.as_deref();
     let (mut rows, mut unchanged) = (Vec::new(), 0);
     for id in &ids {

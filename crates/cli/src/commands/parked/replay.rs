@@ -5,9 +5,10 @@ use super::select::SelectArgs;
 use crate::commands::bulk::{BulkArgs, Pace};
 use crate::exit;
 use crate::output::Output;
-use crate::session::{DatabaseArgs, actor};
+use crate::session::{AuditArgs, DatabaseArgs};
 use automation_broker::publisher::Publisher;
 use automation_service_kit::config::BrokerConfig;
+use automation_store::audit::Auditor;
 use automation_store::parked::{self, Change, Parked, ParkedStatus};
 use automation_store::{Db, DbRole, Scope};
 use clap::Args;
@@ -31,6 +32,8 @@ pub struct ReplayArgs {
     #[command(flatten)]
     bulk: BulkArgs,
     #[command(flatten)]
+    audit: AuditArgs,
+    #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
     broker: BrokerConfig,
@@ -43,6 +46,7 @@ pub struct ReplayArgs {
 pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
     let db = args.database.db(DbRole::Operator)?;
     let ids = args.select.snapshot(&db, ParkedStatus::Open, args.bulk.most()).await?;
+    let who = args.audit.auditor()?;
     let user = args.broker.amqp_user();
     let speakers = Speakers { user: &user, users: &args.broker.users, stand_in: args.stand_in.as_deref() };
     if !args.bulk.dry_run {
@@ -68,7 +72,7 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
                     show(output, rows);
                     return Err(error.into());
                 }
-                let marked = mark(&db, &found, behalf, args.note.as_deref()).await?;
+                let marked = mark(&db, &found, &who, behalf, args.note.as_deref()).await?;
                 marked.then_some("replayed").ok_or(Refusal::Again)
             }
         };
@@ -93,9 +97,14 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 /// Whether it was still as it had been when it was read: one that was refused again meanwhile stays open.
-async fn mark(db: &Db, found: &Parked, behalf: Option<String>, note: Option<&str>) -> anyhow::Result<bool> {
-    let who = actor();
-    let change = Change { from: ParkedStatus::Open, to: ParkedStatus::Replayed, who: &who, note };
+async fn mark(
+    db: &Db,
+    found: &Parked,
+    who: &Auditor,
+    behalf: Option<String>,
+    note: Option<&str>,
+) -> anyhow::Result<bool> {
+    let change = Change { from: ParkedStatus::Open, to: ParkedStatus::Replayed, who, note };
     let detail =
         json!({ "on_behalf_of": behalf, "type": found.routing_key, "reason": found.reason, "note": note });
     let marked = db

@@ -6,7 +6,7 @@ use super::password::PasswordFile;
 use crate::exit;
 use crate::expiry::{self, Expiry};
 use crate::output::{Output, time};
-use crate::session::{DatabaseArgs, actor};
+use crate::session::{AuditArgs, DatabaseArgs};
 use crate::vhost::VhostArgs;
 use automation_domain::event::is_type_pattern;
 use automation_domain::grant::is_engine_made;
@@ -45,6 +45,8 @@ pub struct GrantArgs {
     #[command(flatten)]
     broker: BrokerArgs,
     #[command(flatten)]
+    audit: AuditArgs,
+    #[command(flatten)]
     database: DatabaseArgs,
 }
 
@@ -58,6 +60,8 @@ pub struct RevokeArgs {
     user: String,
     #[command(flatten)]
     broker: BrokerArgs,
+    #[command(flatten)]
+    audit: AuditArgs,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -87,6 +91,7 @@ impl BrokerArgs {
 pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
     check(&args.user)?;
     check_patterns(&args.types)?;
+    let auditor = args.audit.auditor()?;
     let db = args.database.db(DbRole::Operator)?;
     let tenant = find(&db, &args.key).await?;
     let broker = match (args.create_user, args.broker.users()?) {
@@ -114,7 +119,7 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
         tenants::grant(connection, &grant).await?;
         let detail = json!({ "types": args.types, "expires_at": until });
         let deed = deed("grant.give", &args.user, detail);
-        audit::append(connection, tenant.tenant_id, &[deed]).await
+        audit::append(connection, tenant.tenant_id, &auditor, &[deed]).await
     })
     .await?;
     let made = match broker {
@@ -162,6 +167,7 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
 /// Takes a grant; on the broker, takes the permissions that went with it, and at last the user.
 pub async fn revoke(args: RevokeArgs, output: &Output) -> anyhow::Result<()> {
     check(&args.user)?;
+    let auditor = args.audit.auditor()?;
     let db = args.database.db(DbRole::Operator)?;
     let tenant = find(&db, &args.key).await?;
     let taken = db
@@ -169,7 +175,7 @@ pub async fn revoke(args: RevokeArgs, output: &Output) -> anyhow::Result<()> {
             let taken = tenants::revoke(connection, tenant.tenant_id, &args.user).await?;
             if taken {
                 let deed = deed("grant.take", &args.user, json!({}));
-                audit::append(connection, tenant.tenant_id, &[deed]).await?;
+                audit::append(connection, tenant.tenant_id, &auditor, &[deed]).await?;
             }
             Ok::<_, automation_store::Error>(taken)
         })
@@ -231,7 +237,7 @@ pub async fn list(key: Option<&str>, database: &DatabaseArgs, output: &Output) -
 }
 
 fn deed(action: &'static str, user: &str, detail: Value) -> Deed {
-    Deed { actor: actor(), action, subject: format!("publisher {user}"), detail }
+    Deed { action, subject: format!("publisher {user}"), detail }
 }
 
 /// Every type that a user may send, for whichever tenant.

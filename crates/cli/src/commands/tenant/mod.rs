@@ -7,9 +7,10 @@ mod quota;
 
 use crate::exit;
 use crate::output::{Output, time};
-use crate::session::DatabaseArgs;
+use crate::session::{AuditArgs, DatabaseArgs};
 use automation_domain::id::TenantId;
 use automation_service_kit::ids;
+use automation_store::audit::{self, Deed};
 use automation_store::tenants::{self, Grant, Tenant};
 use automation_store::{Db, DbRole, Scope};
 use clap::Subcommand;
@@ -28,6 +29,8 @@ pub enum TenantCommand {
         /// Succeed when the key is taken
         #[arg(long)]
         if_not_exists: bool,
+        #[command(flatten)]
+        audit: AuditArgs,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -56,18 +59,27 @@ pub enum TenantCommand {
 /// Runs the command.
 pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> {
     match command {
-        TenantCommand::Create { key, name, if_not_exists, database } => {
+        TenantCommand::Create { key, name, if_not_exists, audit, database } => {
             if !is_key(&key) {
                 return Err(exit::usage(
                     format!("\"{key}\" is not a tenant's key"),
                     "use lower-case letters, digits and hyphens, at most 63",
                 ));
             }
+            let auditor = audit.auditor()?;
             let db = database.db(DbRole::Operator)?;
             let name = name.unwrap_or_else(|| key.clone());
             let id = TenantId(ids::new_id());
             let made = db
-                .tx(Scope::Unscoped, async |connection| tenants::create(connection, id, &key, &name).await)
+                .tx(Scope::Tenant(id), async |connection| {
+                    let made = tenants::create(connection, id, &key, &name).await?;
+                    if made.is_some() {
+                        let (subject, detail) = (format!("tenant {key}"), json!({ "id": id, "name": name }));
+                        let deed = Deed { action: "tenant.create", subject, detail };
+                        audit::append(connection, id, &auditor, &[deed]).await?;
+                    }
+                    Ok::<_, automation_store::Error>(made)
+                })
                 .await?;
             if made.is_none() && !if_not_exists {
                 return Err(exit::wrong(

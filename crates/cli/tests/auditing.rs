@@ -1,0 +1,305 @@
+//! Whatever a person changes by the command line leaves an entry in the audit log, in the transaction that changes it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod engine;
+
+use automation_broker::topology::EVENTS;
+use automation_test_support::builders::AUDIT_KEYS;
+use engine::{Engine, event};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+const KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// What a command is to the audit log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// It changes nothing.
+    Reads,
+    /// It changes what a person answers for, with an entry of this action.
+    Audited(&'static str),
+    /// It changes something that is no deed of a person in a tenant's name: a process, the schema, the broker's topology,
+    /// or an event like any publisher's, which is recorded as one.
+    Machinery,
+}
+
+use Kind::{Audited, Machinery, Reads};
+
+/// Every command there is. A new one has to say what it is.
+const COMMANDS: &[(&str, Kind)] = &[
+    ("apikey create", Audited("api_key.create")),
+    ("apikey list", Reads),
+    ("apikey renew", Audited("api_key.renew")),
+    ("apikey revoke", Audited("api_key.revoke")),
+    ("audit erase", Audited("audit.erase")),
+    ("audit head", Reads),
+    ("audit list", Reads),
+    ("audit verify", Reads),
+    ("catalog", Reads),
+    ("contact show", Reads),
+    ("credential delete", Audited("credential.delete")),
+    ("credential list", Reads),
+    ("credential rekey", Audited("credential.rekey")),
+    ("credential rotate", Audited("credential.rotate")),
+    ("credential set", Audited("credential.set")),
+    ("credential show", Reads),
+    ("dead discard", Audited("dead_letter.discard")),
+    ("dead group", Audited("dead_letter.look_after")),
+    ("dead list", Reads),
+    ("dead replay", Audited("dead_letter.replay")),
+    ("dead restore", Audited("dead_letter.restore")),
+    ("dead show", Reads),
+    ("doctor", Reads),
+    ("event publish", Machinery),
+    ("event show", Reads),
+    ("health", Reads),
+    ("hook create", Audited("hook.create")),
+    ("hook delete", Audited("hook.delete")),
+    ("hook list", Reads),
+    ("hook rekey", Audited("hook.rekey")),
+    ("hook rotate", Audited("hook.rotate")),
+    ("migrate", Machinery),
+    ("note list", Reads),
+    ("parked discard", Audited("parked_event.discard")),
+    ("parked list", Reads),
+    ("parked replay", Audited("parked_event.replay")),
+    ("parked restore", Audited("parked_event.restore")),
+    ("parked show", Reads),
+    ("run cancel", Audited("run.cancel")),
+    ("run explain", Reads),
+    ("run list", Reads),
+    ("run show", Reads),
+    ("run stats", Reads),
+    ("schedule list", Reads),
+    ("schedule next", Reads),
+    ("serve", Machinery),
+    ("task list", Reads),
+    ("tenant create", Audited("tenant.create")),
+    ("tenant grant", Audited("grant.give")),
+    ("tenant grants", Reads),
+    ("tenant list", Reads),
+    ("tenant revoke", Audited("grant.take")),
+    ("topology apply", Machinery),
+    ("topology check", Reads),
+    ("topology export", Reads),
+    ("topology retire-rungs", Machinery),
+    ("workflow apply", Audited("workflow.publish")),
+    ("workflow list", Reads),
+    ("workflow pause", Audited("workflow.pause")),
+    ("workflow resume", Audited("workflow.resume")),
+    ("workflow schema", Reads),
+    ("workflow show", Reads),
+    ("workflow validate", Reads),
+];
+
+fn automation() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_automation"));
+    command.env_clear();
+    command
+}
+
+/// Names below a command, from its help; empty for one that does something itself.
+fn below(path: &[String]) -> BTreeSet<String> {
+    let help = automation().args(path).arg("--help").output().unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    let listed = text.split("\nCommands:\n").nth(1).map(|rest| rest.split("\n\n").next().unwrap_or_default());
+    let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    listed.into_iter().flat_map(str::lines).filter_map(name).filter(|name| name != "help").collect()
+}
+
+fn leaves(path: &[String], found: &mut BTreeSet<String>) {
+    let names = below(path);
+    if names.is_empty() {
+        found.insert(path.join(" "));
+    }
+    for name in names {
+        leaves(&[path, &[name]].concat(), found);
+    }
+}
+
+#[test]
+fn every_command_says_whether_it_changes_anything_and_what_it_changes_is_signed() {
+    let mut found = BTreeSet::new();
+    leaves(&[], &mut found);
+    let known: BTreeSet<String> = COMMANDS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(found, known);
+    for (path, kind) in COMMANDS {
+        let help = automation().args(path.split(' ')).arg("--help").output().unwrap();
+        let signs = String::from_utf8(help.stdout).unwrap().contains("--audit-keys-file");
+        assert_eq!(signs, matches!(kind, Audited(_)) || *path == "audit verify", "{path}");
+    }
+}
+
+/// The command line on an engine's servers.
+struct Desk {
+    engine: Engine,
+    /// How often each action was seen in the log.
+    seen: BTreeMap<String, i64>,
+    done: BTreeSet<&'static str>,
+}
+
+impl Desk {
+    fn call(&self, arguments: &[&str], stdin: &str, signs: bool) -> Output {
+        let mut command = automation();
+        command
+            .args(arguments)
+            .arg("--json")
+            .env("DATABASE_URL", self.engine.database.url())
+            .env("AMQP_URL", self.engine.vhost.amqp_url())
+            .env("AUTOMATION_TENANT", "acme")
+            .env("AUTOMATION_ENCRYPTION_KEYS", KEYS)
+            .env("AUTOMATION_DOOR_KEYS", KEYS)
+            .env("USER", "ada");
+        if signs {
+            command.env("AUTOMATION_AUDIT_KEYS", AUDIT_KEYS);
+        }
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that does not read closes the pipe.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.call(arguments, "", true);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Does it, first without the key: then nothing is done, and afterwards one more entry tells of it.
+    async fn does(&mut self, path: &'static str, arguments: &[&str], stdin: &str) -> anyhow::Result<Value> {
+        let all = [path.split(' ').collect::<Vec<_>>(), arguments.to_vec()].concat();
+        let refused = self.call(&all, stdin, false);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{path}: {said}");
+        assert!(said.contains("no key to sign the audit log"), "{path}: {said}");
+        let output = self.call(&all, stdin, true);
+        assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+        let Some((_, Audited(action))) = COMMANDS.iter().find(|(known, _)| *known == path) else {
+            panic!("{path} is not audited");
+        };
+        let sql = format!("SELECT count(*) FROM audit_links WHERE action = '{action}'");
+        let before = self.seen.entry((*action).to_owned()).or_default();
+        assert_eq!(self.engine.count(&sql).await?, *before + 1, "{path} leaves one entry");
+        *before += 1;
+        self.done.insert(path);
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
+    }
+}
+
+/// A workflow that fails at once: its request may not go where it leads.
+fn failing() -> Value {
+    json!({
+        "apiVersion": "automation/v1", "key": "failing", "name": "failing",
+        "triggers": [{ "id": "form", "event": "form.submitted" }],
+        "nodes": [{ "id": "call", "action": "http_request", "with": { "method": "GET", "url": "http://127.0.0.1:9/" } }],
+        "edges": [["form", "call"]],
+    })
+}
+
+const WAITING: &str = "
+apiVersion: automation/v1
+key: waiting
+triggers: [{ id: order, event: order.created }]
+nodes: [{ id: wait, action: delay, with: { for: 1h } }]
+edges: [[order, wait]]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
+    let engine = Engine::start(1).await?;
+    engine.apply(failing()).await?;
+    let mut desk = Desk { engine, seen: BTreeMap::new(), done: BTreeSet::new() };
+    let file = std::env::temp_dir().join(format!("{}.yaml", desk.engine.database.name()));
+    std::fs::write(&file, WAITING)?;
+    let file = file.to_str().unwrap().to_owned();
+
+    desk.does("tenant create", &["rival"], "").await?;
+    desk.does("tenant grant", &["rival", "--user", "crm", "--types", "*"], "").await?;
+    desk.does("tenant revoke", &["rival", "--user", "crm"], "").await?;
+    desk.does("apikey create", &["shop", "--types", "*"], "").await?;
+    desk.does("apikey renew", &["shop", "--expires", "30d"], "").await?;
+    desk.does("apikey revoke", &["shop"], "").await?;
+    desk.does("hook create", &["billing"], "").await?;
+    desk.does("hook rotate", &["billing"], "").await?;
+    desk.does("hook rekey", &[], "").await?;
+    desk.does("hook delete", &["billing"], "").await?;
+    let set = ["crm", "--kind", "bearer", "--host", "api.example.com"];
+    desk.does("credential set", &set, "a-secret-of-some-length").await?;
+    desk.does("credential rotate", &["crm"], "another-secret").await?;
+    desk.does("credential rekey", &[], "").await?;
+    desk.does("credential delete", &["crm"], "").await?;
+    desk.does("workflow apply", &[&file], "").await?;
+    desk.does("workflow pause", &["waiting"], "").await?;
+    desk.does("workflow resume", &["waiting"], "").await?;
+
+    desk.engine.publish(vec![event("order.created", "1", "ada", json!({}))]).await?;
+    desk.engine.until("SELECT count(*) FROM runs_open WHERE status = 'waiting'", 1).await?;
+    let open = desk.json(&["run", "list", "--status", "waiting"]);
+    desk.does("run cancel", &[open["data"][0]["id"].as_str().unwrap()], "").await?;
+
+    desk.engine.publish(vec![event("form.submitted", "2", "ada", json!({}))]).await?;
+    desk.engine.until("SELECT count(*) FROM dead_letters", 1).await?;
+    let dead = desk.json(&["dead", "list"])["data"][0].clone();
+    let letter = dead["id"].as_str().unwrap();
+    let signature = desk.json(&["dead", "list", "--group"])["data"][0]["signature"].clone();
+    desk.does("dead group", &[signature.as_str().unwrap(), "--owner", "bob"], "").await?;
+    desk.does("dead discard", &[letter], "").await?;
+    desk.does("dead restore", &[letter], "").await?;
+    desk.does("dead replay", &[letter], "").await?;
+
+    let refused = automation_broker::publisher::Message {
+        exchange: EVENTS.to_owned(),
+        ..desk.engine.message("form.submitted", b"no json".to_vec())
+    };
+    desk.engine.publisher.publish_all(vec![refused]).await?;
+    desk.engine.until("SELECT count(*) FROM parked_events", 1).await?;
+    let parked = desk.json(&["parked", "list"])["data"][0].clone();
+    let parked = parked["id"].as_str().unwrap();
+    desk.does("parked discard", &[parked], "").await?;
+    desk.does("parked restore", &[parked], "").await?;
+    desk.does("parked replay", &[parked], "").await?;
+    desk.does("audit erase", &["--actor", "ada", "--yes"], "").await?;
+
+    let audited = COMMANDS.iter().filter(|(_, kind)| matches!(kind, Audited(_))).map(|(path, _)| *path);
+    assert_eq!(desk.done, audited.collect::<BTreeSet<_>>(), "each of them was tried");
+    let verified = desk.json(&["audit", "verify"]);
+    assert!(verified["erased"].as_i64() > Some(10), "{verified}");
+    desk.json(&["audit", "verify", "--no-tenant"]);
+    std::fs::remove_file(&file)?;
+    desk.engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_was_kept_shows_that_the_log_was_put_back() -> anyhow::Result<()> {
+    let engine = Engine::start(0).await?;
+    let mut desk = Desk { engine, seen: BTreeMap::new(), done: BTreeSet::new() };
+    desk.does("apikey create", &["shop", "--types", "*"], "").await?;
+    let copies = "CREATE TABLE l AS TABLE audit_links; CREATE TABLE w AS TABLE audit_words; CREATE TABLE h AS TABLE audit_heads";
+    desk.engine.database.execute(copies).await?;
+    desk.does("apikey revoke", &["shop"], "").await?;
+    let file = std::env::temp_dir().join(format!("{}.heads", desk.engine.database.name()));
+    std::fs::write(&file, desk.json(&["audit", "head"]).to_string())?;
+    let verify = ["audit", "verify", "--heads", file.to_str().unwrap()];
+    assert_eq!(desk.json(&verify)["heads"], 1);
+    desk.engine
+        .database
+        .execute(
+            "SET session_replication_role = replica;
+             DELETE FROM audit_words; DELETE FROM audit_links; DELETE FROM audit_heads;
+             INSERT INTO audit_links TABLE l; INSERT INTO audit_words TABLE w; INSERT INTO audit_heads TABLE h;
+             SET session_replication_role = origin",
+        )
+        .await?;
+    desk.json(&["audit", "verify"]);
+    let found = desk.call(&verify, "", true);
+    let said = String::from_utf8_lossy(&found.stderr).into_owned();
+    assert_eq!(found.status.code(), Some(1), "{said}");
+    assert!(said.contains("[audit_broken]") && said.contains("entry 2"), "{said}");
+    std::fs::remove_file(&file)?;
+    desk.engine.stop().await
+}
