@@ -81,9 +81,9 @@ ENV
         *" migrate "*)
             echo "AUTOMATION_OWNER_DATABASE_URL=$(postgres_url automation_owner "$SECRET_PG_OWNER" automation)"
             ;;
-        # Only workers may read data keys, and only the API's role writes to the audit log. The later line counts.
+        # Only workers may read data keys. The later line counts.
         *" credential rekey "* | *" hook rekey "*)
-            echo "DATABASE_URL=$(postgres_url automation "$SECRET_PG_ALL" automation)"
+            echo "DATABASE_URL=$(postgres_url automation_worker "$SECRET_PG_WORKER" automation)"
             ;;
         esac
     fi

@@ -136,6 +136,12 @@ fn database(error: &automation_store::Error) -> Verdict {
             automation_store::Error::Audit(_) => {
                 (1, Some("automation audit verify; docs/audit.md says more"))
             }
+            automation_store::Error::OverQuota(_) => (
+                1,
+                Some(
+                    "delete what is not needed, or ask for a larger quota: automation tenant usage; tenant quota",
+                ),
+            ),
             automation_store::Error::Refused(_) | automation_store::Error::Unreadable { .. } => (1, None),
         },
     }

@@ -20,6 +20,7 @@ use commands::{
     run, schedule, serve, tenant, topology, workflow,
 };
 use output::Output;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// An event-driven workflow automation engine for marketing, CRM and commerce.

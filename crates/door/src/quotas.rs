@@ -4,7 +4,7 @@ use crate::Door;
 use crate::peer::Peer;
 use crate::problem::Problem;
 use automation_domain::id::TenantId;
-use automation_store::usage;
+use automation_store::usage::{self, Grows};
 use std::time::Instant;
 
 impl Door {
@@ -24,7 +24,7 @@ impl Door {
                 })?
             }
         };
-        let tables = usage::stopping(&over);
+        let tables = usage::growing(&over, Grows::ByEvents);
         if tables.is_empty() { Ok(()) } else { Err(Problem::over_quota(&tables)) }
     }
 }

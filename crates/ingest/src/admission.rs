@@ -5,7 +5,7 @@ use automation_broker::consumer::Delivery;
 use automation_domain::event::admission::{BrokerUsers, ON_BEHALF_OF, Reason, check_depth, check_type};
 use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::limits::Limits;
-use automation_store::usage::stopping;
+use automation_store::usage::{Grows, growing};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// Checks the publisher against the tenant's grants as of `now`, the database's clock, and the event's place in its chain
@@ -39,7 +39,7 @@ pub(crate) fn check(
 /// Refuses events of a tenant that keeps more than it may of what events make: nothing more is taken in until its days pass,
 /// records are deleted or its quota is raised.
 pub(crate) fn check_quota(tenant: &KnownTenant, over: Option<&Vec<String>>) -> Result<(), Reason> {
-    let tables = over.map(|over| stopping(over)).unwrap_or_default();
+    let tables = over.map(|over| growing(over, Grows::ByEvents)).unwrap_or_default();
     if tables.is_empty() {
         return Ok(());
     }

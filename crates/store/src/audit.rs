@@ -8,6 +8,7 @@ pub use erase::{Erase, erase};
 pub use read::{Entry, Verified, head, list, mac_at, verify};
 
 use crate::Error;
+use crate::usage::{self, Grows};
 use automation_domain::audit::legacy::Head as LegacyHead;
 use automation_domain::audit::{Broken, Hash, Head, Keys, Link, Proof, SALT_BYTES, Seal, Words};
 use automation_domain::id::TenantId;
@@ -26,6 +27,10 @@ pub struct Deed {
     /// More, as an object without secrets.
     pub detail: Value,
 }
+
+/// What sets up something that stays until somebody deletes it: a tenant over its quota of such things sets up none.
+const SETS_UP: [&str; 5] =
+    ["api_key.create", "credential.set", "grant.give", "hook.create", "workflow.publish"];
 
 /// Who acts, with the keys that sign what the audit log says of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,8 +76,9 @@ impl Auditor {
 ///
 /// # Errors
 ///
-/// [`Error::Audit`] when the log does not end as it was written: nothing is done that would hide that. [`Error`] of the
-/// database.
+/// [`Error::Audit`] when the log does not end as it was written: nothing is done that would hide that. [`Error::OverQuota`]
+/// for a deed that sets something up, of a tenant that keeps more than its quota of what people write; what frees room, mends
+/// or stops something is never refused for it. [`Error`] of the database.
 pub async fn append(
     connection: &mut PgConnection,
     tenant: TenantId,
@@ -81,6 +87,9 @@ pub async fn append(
 ) -> Result<(), Error> {
     if deeds.is_empty() {
         return Ok(());
+    }
+    if deeds.iter().any(|deed| SETS_UP.contains(&deed.action)) {
+        check_quota(connection, tenant).await?;
     }
     lock(connection, tenant).await?;
     write(connection, tenant, auditor, deeds.iter().map(|deed| auditor.draft(deed)).collect()).await
@@ -125,7 +134,33 @@ async fn write(
     }
     insert_links(connection, tenant, at, &links).await?;
     insert_words(connection, tenant, &all_words).await?;
+    meter(connection, tenant, &links, &all_words).await?;
     move_head(connection, tenant, &head, &head.seal(&auditor.keys, tenant)).await
+}
+
+async fn check_quota(connection: &mut PgConnection, tenant: TenantId) -> Result<(), Error> {
+    let over = usage::over_quota(connection, tenant).await?;
+    let tables: Vec<String> = usage::growing(&over, Grows::ByPeople).into_iter().map(str::to_owned).collect();
+    if tables.is_empty() { Ok(()) } else { Err(Error::OverQuota(tables)) }
+}
+
+/// Every deed leaves an entry: as these are summed at once, whoever sets things up without end is stopped before the night's count.
+async fn meter(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    links: &[(Link, Hash)],
+    words: &[(i64, Words)],
+) -> Result<(), Error> {
+    const LINK: usize = 200;
+    const WORDS: usize = 100;
+    let links: usize = links.iter().map(|(link, _)| LINK + link.action.len() + link.proof.len()).sum();
+    let words: usize = words
+        .iter()
+        .map(|(_, words)| WORDS + words.actor.len() + words.subject.len() + words.detail.len())
+        .sum();
+    let bytes = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+    usage::add(connection, &[(tenant, "audit_links", bytes(links)), (tenant, "audit_words", bytes(words))])
+        .await
 }
 
 fn seal_legacy(legacy: &LegacyHead) -> Draft {

@@ -17,6 +17,9 @@ pub enum Error {
     /// The audit log is not as it was written, or a key to check it with is missing.
     #[error("the audit log cannot be gone on with [audit_broken]: {0}")]
     Audit(#[from] automation_domain::audit::Broken),
+    /// The tenant keeps more than its quota of these tables, which grow by what people set up.
+    #[error("the tenant keeps more than its quota of {} [quota_exceeded]", .0.join(", "))]
+    OverQuota(Vec<String>),
     /// A stored row cannot be read back.
     #[error("unreadable row in {table}.{column} for {id}: {reason}")]
     Unreadable {
@@ -43,7 +46,7 @@ impl Error {
             Self::Transient(error) | Self::Unprepared(error) | Self::Refused(error) => {
                 error.as_database_error()?.code().map(|code| code.into_owned())
             }
-            Self::Unreadable { .. } | Self::Audit(_) => None,
+            Self::Unreadable { .. } | Self::Audit(_) | Self::OverQuota(_) => None,
         }
     }
 }

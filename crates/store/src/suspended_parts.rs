@@ -1,7 +1,7 @@
 //! Parts of workflows that are evaluated no more, because processes died or hung over them.
 
 use crate::Error;
-use crate::audit::{self, Deed};
+use crate::audit::{self, Auditor, Deed};
 use crate::suspects::Suspect;
 use crate::tenants::touch;
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
@@ -125,7 +125,7 @@ pub async fn lift(
     connection: &mut PgConnection,
     tenant: TenantId,
     part: &Part,
-    who: &str,
+    who: &Auditor,
 ) -> Result<bool, Error> {
     let lifted = sqlx::query(
         "DELETE FROM suspended_parts WHERE tenant_id = $1 AND version_id = $2 AND kind = $3 AND part_id = $4",
@@ -151,12 +151,11 @@ pub async fn lift(
     .await?;
     touch(connection, tenant).await?;
     let deed = Deed {
-        actor: who.to_owned(),
         action: "workflow.resume_part",
         subject: format!("workflow {}", part.workflow_id),
         detail: json!({ "version_id": part.version_id, "kind": part.kind.as_str(), "id": part.id }),
     };
-    audit::append(connection, tenant, &[deed]).await?;
+    audit::append(connection, tenant, who, &[deed]).await?;
     Ok(true)
 }
 

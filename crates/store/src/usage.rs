@@ -32,40 +32,54 @@ pub enum Ends {
     ByHand,
 }
 
-/// Every table with a tenant, and what ends its rows. All of them have a quota.
-pub const TABLES: &[(&str, Ends)] = &[
-    ("api_keys", Ends::ByHand),
-    ("audit_log", Ends::QuotaAlone),
-    ("contacts", Ends::QuotaAlone),
-    ("credentials", Ends::ByHand),
-    ("dead_letter_groups", Ends::With("dead_letters")),
-    ("dead_letters", Ends::AfterDays),
-    ("effects", Ends::AfterDays),
-    ("enrolments", Ends::QuotaAlone),
-    ("event_receipts", Ends::AfterDays),
-    ("events", Ends::AfterDays),
-    ("hook_secrets", Ends::ByHand),
-    ("hooks", Ends::ByHand),
-    ("notes", Ends::QuotaAlone),
-    ("outbox", Ends::OnceDone),
-    ("parked_events", Ends::AfterDays),
-    ("publisher_grants", Ends::ByHand),
-    ("runs_finished", Ends::AfterDays),
-    ("runs_open", Ends::OnceDone),
-    ("suspects", Ends::AfterDays),
-    ("suspended_parts", Ends::AfterDays),
-    ("tasks", Ends::QuotaAlone),
-    ("tenant_quotas", Ends::ByHand),
-    ("tenant_usage", Ends::With("the days it counts")),
-    ("tenants", Ends::ByHand),
-    ("wakeups", Ends::With("runs_open")),
-    ("workflow_edges", Ends::With("workflow_versions")),
-    ("workflow_nodes", Ends::With("workflow_versions")),
-    ("workflow_run_logs", Ends::AfterDays),
-    ("workflow_schedules", Ends::With("workflow_versions")),
-    ("workflow_triggers", Ends::With("workflow_versions")),
-    ("workflow_versions", Ends::ByHand),
-    ("workflows", Ends::ByHand),
+/// What makes a table grow, which is what stops when a tenant is over its quota of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Grows {
+    /// Events, and the runs they start: the tenant takes in no more of them.
+    ByEvents,
+    /// People: they set up nothing more ([`Error::OverQuota`]); what frees room or puts something right goes on.
+    ByPeople,
+    /// What goes wrong: parked messages lose their bytes, see [`crate::parked`]; the others are as many as there are parts.
+    ByFaults,
+}
+
+/// Every table with a tenant, what ends its rows, and what makes it grow. All of them have a quota.
+pub const TABLES: &[(&str, Ends, Grows)] = &[
+    ("api_keys", Ends::ByHand, Grows::ByPeople),
+    ("audit_heads", Ends::With("audit_links"), Grows::ByPeople),
+    ("audit_links", Ends::QuotaAlone, Grows::ByPeople),
+    ("audit_log", Ends::QuotaAlone, Grows::ByPeople),
+    ("audit_words", Ends::QuotaAlone, Grows::ByPeople),
+    ("contacts", Ends::QuotaAlone, Grows::ByEvents),
+    ("credentials", Ends::ByHand, Grows::ByPeople),
+    ("dead_letter_groups", Ends::With("dead_letters"), Grows::ByPeople),
+    ("dead_letters", Ends::AfterDays, Grows::ByEvents),
+    ("effects", Ends::AfterDays, Grows::ByEvents),
+    ("enrolments", Ends::QuotaAlone, Grows::ByEvents),
+    ("event_receipts", Ends::AfterDays, Grows::ByEvents),
+    ("events", Ends::AfterDays, Grows::ByEvents),
+    ("hook_secrets", Ends::ByHand, Grows::ByPeople),
+    ("hooks", Ends::ByHand, Grows::ByPeople),
+    ("notes", Ends::QuotaAlone, Grows::ByEvents),
+    ("outbox", Ends::OnceDone, Grows::ByEvents),
+    ("parked_events", Ends::AfterDays, Grows::ByFaults),
+    ("publisher_grants", Ends::ByHand, Grows::ByPeople),
+    ("runs_finished", Ends::AfterDays, Grows::ByEvents),
+    ("runs_open", Ends::OnceDone, Grows::ByEvents),
+    ("suspects", Ends::AfterDays, Grows::ByFaults),
+    ("suspended_parts", Ends::AfterDays, Grows::ByFaults),
+    ("tasks", Ends::QuotaAlone, Grows::ByEvents),
+    ("tenant_quotas", Ends::ByHand, Grows::ByPeople),
+    ("tenant_usage", Ends::With("the days it counts"), Grows::ByPeople),
+    ("tenants", Ends::ByHand, Grows::ByPeople),
+    ("wakeups", Ends::With("runs_open"), Grows::ByEvents),
+    ("workflow_edges", Ends::With("workflow_versions"), Grows::ByPeople),
+    ("workflow_nodes", Ends::With("workflow_versions"), Grows::ByPeople),
+    ("workflow_run_logs", Ends::AfterDays, Grows::ByEvents),
+    ("workflow_schedules", Ends::With("workflow_versions"), Grows::ByPeople),
+    ("workflow_triggers", Ends::With("workflow_versions"), Grows::ByPeople),
+    ("workflow_versions", Ends::ByHand, Grows::ByPeople),
+    ("workflows", Ends::ByHand, Grows::ByPeople),
 ];
 
 /// Tables whose rows events and runs make, summed as they are written; others are counted once a day.
@@ -122,20 +136,10 @@ impl Metered {
     }
 }
 
-/// Whether a tenant over its quota of this table takes in no more events: they are what makes it grow.
-pub fn stops_events(table: &str) -> bool {
-    const NOT_BY_EVENTS: [&str; 4] = ["parked_events", "audit_log", "suspects", "suspended_parts"];
-    let ends = TABLES.iter().find(|(name, _)| *name == table).map(|(_, ends)| *ends);
-    !NOT_BY_EVENTS.contains(&table)
-        && matches!(
-            ends,
-            Some(Ends::AfterDays | Ends::OnceDone | Ends::QuotaAlone) | Some(Ends::With("runs_open"))
-        )
-}
-
-/// Those of the tables over quota for which a tenant takes in no more events.
-pub fn stopping(over_quota: &[String]) -> Vec<&str> {
-    over_quota.iter().map(String::as_str).filter(|table| stops_events(table)).collect()
+/// Those of the tables over quota that grow so: by events, for which a tenant takes in none; by people, who set up nothing more.
+pub fn growing(over_quota: &[String], how: Grows) -> Vec<&str> {
+    let grows = |table: &&str| TABLES.iter().any(|(name, _, grows)| name == table && *grows == how);
+    over_quota.iter().map(String::as_str).filter(grows).collect()
 }
 
 /// What a process wrote and has not added yet.

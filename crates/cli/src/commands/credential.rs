@@ -60,13 +60,10 @@ pub enum CredentialCommand {
     },
     /// Wrap the data keys of all tenants' secrets with the active encryption key, and bind what older versions sealed
     ///
-    /// Repeat it after an interruption; what is done stays done. Needs a login that may act as automation_worker and, for the audit
-    /// log, automation_api: the login automation can.
+    /// Repeat it after an interruption; what is done stays done. Needs a login that may act as automation_worker.
     Rekey {
         #[command(flatten)]
         keys: KeysArgs,
-        #[command(flatten)]
-        audit: AuditArgs,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -151,9 +148,7 @@ pub async fn run(command: CredentialCommand, output: &Output) -> anyhow::Result<
             output.one(&json!({ "key": key, "deleted": true }), || format!("deleted credential {key}"));
             Ok(())
         }
-        CredentialCommand::Rekey { keys, audit, database } => {
-            rekey::run(&keys, &audit, &database, output).await
-        }
+        CredentialCommand::Rekey { keys, database } => rekey::run(&keys, &database, output).await,
     }
 }
 

@@ -41,13 +41,10 @@ pub enum HookCommand {
     },
     /// Wrap every secret of a webhook with the active key of the door, so that a former one can be taken away
     ///
-    /// The login has to be able to act as automation_worker, since only workers may read data keys, and as automation_api, for the
-    /// audit log: the login automation can.
+    /// The login has to be, or be a member of, automation_worker: only workers may read data keys.
     Rekey {
         #[command(flatten)]
         keys: KeysArgs,
-        #[command(flatten)]
-        audit: AuditArgs,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -110,9 +107,7 @@ pub async fn run(command: HookCommand, output: &Output) -> anyhow::Result<()> {
             Ok(())
         }
         HookCommand::Rotate(args) => rotate(*args, output).await,
-        HookCommand::Rekey { keys, audit, database } => {
-            rekey::run(&keys, &audit.auditor()?, &database, output).await
-        }
+        HookCommand::Rekey { keys, database } => rekey::run(&keys, &database, output).await,
         HookCommand::Delete { name, audit, tenant } => {
             let auditor = audit.auditor()?;
             let session = tenant.open().await?;

@@ -83,6 +83,8 @@ pub enum WorkflowCommand {
         /// trigger/<id>, node/<id> or enrolment
         part: String,
         #[command(flatten)]
+        audit: AuditArgs,
+        #[command(flatten)]
         tenant: TenantArgs,
     },
     /// Print the JSON Schema of workflow files
@@ -161,8 +163,8 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
         WorkflowCommand::Resume { key, audit, tenant } => {
             set_state(&tenant.open().await?, &audit.auditor()?, &key, "active", output).await
         }
-        WorkflowCommand::ResumePart { key, part, tenant } => {
-            parts::resume(&tenant.open().await?, &key, &part, output).await
+        WorkflowCommand::ResumePart { key, part, audit, tenant } => {
+            parts::resume(&tenant.open().await?, &audit.auditor()?, &key, &part, output).await
         }
         WorkflowCommand::Schema => {
             exact(&serde_json::to_string_pretty(&json_schema(automation_actions::contracts()))?);

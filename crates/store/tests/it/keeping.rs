@@ -3,8 +3,9 @@
 use crate::world::World;
 use automation_domain::id::{ContactId, RecordId, RunId, TenantId};
 use automation_domain::record::Note;
+use automation_store::audit::{self, Deed};
 use automation_store::records::{self, Made};
-use automation_store::usage::{self, Ends, Metered, Sums, TABLES, Usage, stops_events};
+use automation_store::usage::{self, Ends, Grows, Metered, Sums, TABLES, Usage, growing};
 use automation_store::{Error, Scope, catalogue};
 use automation_test_support::builders;
 use std::collections::BTreeSet;
@@ -35,7 +36,7 @@ async fn every_table_has_an_answer_to_what_bounds_it() -> anyhow::Result<()> {
         .into_iter()
         .collect();
     for table in tables.iter().filter(|table| !OF_NO_TENANT.contains(&table.as_str())) {
-        let ends = TABLES.iter().find(|(name, _)| name == table).map(|(_, ends)| *ends);
+        let ends = TABLES.iter().find(|(name, ..)| name == table).map(|(_, ends, _)| *ends);
         assert!(ends.is_some(), "{table}: nothing is said of what ends its rows (store::usage::TABLES)");
         assert!(quotas.contains(table), "{table} has no quota (table quotas)");
         if by_day.contains(table) {
@@ -43,7 +44,7 @@ async fn every_table_has_an_answer_to_what_bounds_it() -> anyhow::Result<()> {
         }
     }
     let known: BTreeSet<&str> = tables.iter().map(String::as_str).collect();
-    for (table, ends) in TABLES {
+    for (table, ends, _) in TABLES {
         assert!(known.contains(table), "{table} does not exist");
         if let Ends::With(other) = ends {
             assert!(
@@ -190,12 +191,45 @@ async fn workers_add_and_neither_read_nor_set() -> anyhow::Result<()> {
 
 #[test]
 fn what_events_make_grow_stops_them_and_nothing_else_does() {
+    let stops = |table: &str| !growing(&[table.to_owned()], Grows::ByEvents).is_empty();
     for table in
         ["events", "contacts", "enrolments", "workflow_run_logs", "effects", "outbox", "dead_letters"]
     {
-        assert!(stops_events(table), "{table}");
+        assert!(stops(table), "{table}");
     }
-    for table in ["parked_events", "audit_log", "workflow_versions", "credentials", "hooks", "nonsense"] {
-        assert!(!stops_events(table), "{table}");
+    for table in ["parked_events", "audit_links", "workflow_versions", "credentials", "hooks", "nonsense"] {
+        assert!(!stops(table), "{table}");
     }
+}
+
+#[tokio::test]
+async fn over_the_quota_of_what_people_write_nothing_is_set_up_and_all_else_goes_on() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let act = async |action: &'static str| {
+        let deed = Deed { action, subject: "credential crm".to_owned(), detail: serde_json::json!({}) };
+        world
+            .api
+            .tx(Scope::Tenant(world.tenant), async |connection| {
+                audit::append(connection, world.tenant, &builders::ada(), &[deed.clone()]).await
+            })
+            .await
+    };
+    act("credential.set").await?;
+    // What people wrote counts at once, without waiting for the night.
+    assert!(set_quota(&world, "audit_words", Some(100)).await?);
+    assert_eq!(over(&world).await?, ["audit_words"]);
+    let refused = act("credential.set").await.unwrap_err();
+    assert!(matches!(&refused, Error::OverQuota(tables) if tables == &["audit_words"]), "{refused}");
+    for action in ["credential.delete", "workflow.pause", "dead_letter.replay"] {
+        act(action).await?;
+    }
+    assert!(set_quota(&world, "audit_words", None).await?);
+    act("credential.set").await?;
+    // Events have quotas of their own.
+    assert!(set_quota(&world, "events", Some(1)).await?);
+    let written = Usage::default();
+    written.add(sums(world.tenant, Metered::Events, 600));
+    written.flush(&world.worker).await?;
+    act("credential.set").await?;
+    Ok(())
 }

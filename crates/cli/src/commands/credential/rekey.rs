@@ -3,15 +3,12 @@
 use super::{KeysArgs, secret};
 use crate::exit;
 use crate::output::{Output, note};
-use crate::session::{AuditArgs, DatabaseArgs};
-use automation_domain::id::TenantId;
-use automation_store::audit::{self, Auditor, Deed};
+use crate::session::DatabaseArgs;
 use automation_store::credentials::{self, SealedCredential};
 use automation_store::tenants::{self, Tenant};
 use automation_store::{Db, DbRole, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// Secrets read at once.
 pub(crate) const PAGE: i64 = 100;
@@ -25,16 +22,8 @@ pub(crate) struct Count {
 }
 
 /// Wraps every data key that another key than the active one wrapped, and seals anew what was sealed without its terms.
-///
-/// Workers cannot write to the audit log, so the entry comes first and by itself: nothing is sealed anew without it.
-pub async fn run(
-    keys: &KeysArgs,
-    signing: &AuditArgs,
-    database: &DatabaseArgs,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let (ring, auditor) = (keys.ring()?, signing.auditor()?);
-    note(&database.db(DbRole::Api)?, &auditor, "credential.rekey", &ring).await?;
+pub async fn run(keys: &KeysArgs, database: &DatabaseArgs, output: &Output) -> anyhow::Result<()> {
+    let ring = keys.ring()?;
     let db = database.db(DbRole::Worker)?;
     let all = db.tx(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
     let mut counts = Vec::with_capacity(all.len());
@@ -73,23 +62,6 @@ pub(crate) fn report(ring: &KeyRing, counts: &[(Tenant, Count)], output: &Output
             "give the keys that wrapped them too, or set them again",
         ));
     }
-    Ok(())
-}
-
-/// Notes that secrets are about to be sealed with the active key of a ring.
-pub(crate) async fn note(
-    db: &Db,
-    auditor: &Auditor,
-    action: &'static str,
-    ring: &KeyRing,
-) -> anyhow::Result<()> {
-    let nobody = TenantId(Uuid::nil());
-    let subject = format!("encryption_key {}", ring.active_id());
-    let deed = Deed { action, subject, detail: json!({}) };
-    db.tx(Scope::Tenant(nobody), async |connection| {
-        audit::append(connection, nobody, auditor, &[deed]).await
-    })
-    .await?;
     Ok(())
 }
 

@@ -1,28 +1,19 @@
 //! `automation hook rekey`: the secrets of webhooks, from one key of the door to the next.
 
 use super::keys::KeysArgs;
-use crate::commands::credential::rekey::{Count, PAGE, note, report};
+use crate::commands::credential::rekey::{Count, PAGE, report};
 use crate::output::Output;
 use crate::session::DatabaseArgs;
 use automation_domain::hook::SECRET_FIELD;
 use automation_domain::id::CredentialId;
-use automation_store::audit::Auditor;
 use automation_store::hooks::{self, HookSecret, SealedSecret};
 use automation_store::tenants::{self, Tenant};
 use automation_store::{Db, DbRole, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 
 /// Wraps every data key that another key than the active one wrapped, and seals anew what was sealed without its terms.
-///
-/// The entry of the audit log comes first, as for credentials.
-pub async fn run(
-    keys: &KeysArgs,
-    auditor: &Auditor,
-    database: &DatabaseArgs,
-    output: &Output,
-) -> anyhow::Result<()> {
+pub async fn run(keys: &KeysArgs, database: &DatabaseArgs, output: &Output) -> anyhow::Result<()> {
     let ring = keys.ring()?;
-    note(&database.db(DbRole::Api)?, auditor, "hook.rekey", &ring).await?;
     let db = database.db(DbRole::Worker)?;
     let all = db.tx(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
     let mut counts = Vec::with_capacity(all.len());

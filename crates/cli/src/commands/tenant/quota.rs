@@ -3,7 +3,7 @@
 use super::find;
 use crate::exit;
 use crate::output::Output;
-use crate::session::{DatabaseArgs, actor};
+use crate::session::{AuditArgs, DatabaseArgs};
 use automation_service_kit::config::rule;
 use automation_store::audit::{self, Deed};
 use automation_store::usage::{self, Kept};
@@ -32,6 +32,8 @@ pub struct QuotaArgs {
     /// Most bytes: 5000000, 512MiB, 100GiB; or `default`
     #[arg(value_parser = rule(Quota::parse))]
     bytes: Quota,
+    #[command(flatten)]
+    audit: AuditArgs,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -82,11 +84,11 @@ pub async fn usage(args: UsageArgs, output: &Output) -> anyhow::Result<()> {
 
 /// Gives a tenant a quota of its own.
 pub async fn set(args: QuotaArgs, output: &Output) -> anyhow::Result<()> {
+    let auditor = args.audit.auditor()?;
     let db = args.database.db(DbRole::Operator)?;
     let tenant = find(&db, &args.key).await?.tenant_id;
     let Quota(bytes) = args.bytes;
     let deed = Deed {
-        actor: actor(),
         action: "tenant.quota",
         subject: format!("tenant {}", args.key),
         detail: json!({ "table": args.table, "max_bytes": bytes }),
@@ -95,7 +97,7 @@ pub async fn set(args: QuotaArgs, output: &Output) -> anyhow::Result<()> {
         .tx(Scope::Tenant(tenant), async |connection| {
             let known = usage::set_quota(connection, tenant, &args.table, bytes).await?;
             if known {
-                audit::append(connection, tenant, std::slice::from_ref(&deed)).await?;
+                audit::append(connection, tenant, &auditor, std::slice::from_ref(&deed)).await?;
             }
             Ok::<_, automation_store::Error>(known)
         })

@@ -3,9 +3,10 @@
 use super::find;
 use crate::exit;
 use crate::output::{Output, note, time};
-use crate::session::{Session, actor};
+use crate::session::Session;
 use automation_domain::id::VersionId;
 use automation_domain::part::{Part, PartKind};
+use automation_store::audit::Auditor;
 use automation_store::suspended_parts::{self, Suspended};
 use automation_store::{Error, PgConnection};
 use serde_json::{Value, json};
@@ -41,7 +42,13 @@ pub(super) fn warn(all: &[Suspended], key: &str, version: VersionId) {
 }
 
 /// Lifts the suspension of a part of the published version.
-pub(super) async fn resume(session: &Session, key: &str, name: &str, output: &Output) -> anyhow::Result<()> {
+pub(super) async fn resume(
+    session: &Session,
+    auditor: &Auditor,
+    key: &str,
+    name: &str,
+    output: &Output,
+) -> anyhow::Result<()> {
     let stored = find(session, key).await?;
     let Some((kind, id)) = parse(name) else {
         return Err(exit::usage(
@@ -51,9 +58,8 @@ pub(super) async fn resume(session: &Session, key: &str, name: &str, output: &Ou
     };
     let part =
         Part { workflow_id: stored.workflow_id, version_id: stored.version_id, kind, id: id.to_owned() };
-    let who = actor();
     let lift = async |connection: &mut PgConnection| {
-        suspended_parts::lift(connection, session.tenant, &part, &who).await
+        suspended_parts::lift(connection, session.tenant, &part, auditor).await
     };
     let changed = session.db.tx::<_, Error>(session.scope(), lift).await?;
     let value: Value = json!({ "key": key, "part": name, "changed": changed });

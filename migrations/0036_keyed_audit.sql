@@ -65,3 +65,9 @@ GRANT SELECT, INSERT ON audit_links, audit_words TO automation_api;
 GRANT SELECT, INSERT, UPDATE ON audit_heads TO automation_api;
 -- Erasing is for a person at the command line.
 GRANT DELETE ON audit_words TO automation_operator;
+
+-- As large as what people look at: the log, what it says of people, and where it ends.
+INSERT INTO quotas
+SELECT name, 5 * 1073741824::bigint FROM unnest(ARRAY['audit_links', 'audit_words']) AS name
+UNION ALL
+SELECT 'audit_heads', 1073741824::bigint;
