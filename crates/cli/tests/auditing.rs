@@ -82,7 +82,9 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("tenant grant", Audited("grant.give")),
     ("tenant grants", Reads),
     ("tenant list", Reads),
+    ("tenant quota", Audited("tenant.quota")),
     ("tenant revoke", Audited("grant.take")),
+    ("tenant usage", Reads),
     ("topology apply", Machinery),
     ("topology check", Reads),
     ("topology export", Reads),
@@ -91,6 +93,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("workflow list", Reads),
     ("workflow pause", Audited("workflow.pause")),
     ("workflow resume", Audited("workflow.resume")),
+    ("workflow resume-part", Audited("workflow.resume_part")),
     ("workflow schema", Reads),
     ("workflow show", Reads),
     ("workflow validate", Reads),
@@ -107,7 +110,10 @@ fn below(path: &[String]) -> BTreeSet<String> {
     let help = automation().args(path).arg("--help").output().unwrap();
     let text = String::from_utf8(help.stdout).unwrap();
     let listed = text.split("\nCommands:\n").nth(1).map(|rest| rest.split("\n\n").next().unwrap_or_default());
-    let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    // What a name is about may go on in the next line, further to the right.
+    let name = |line: &str| {
+        line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty()).map(str::to_owned)
+    };
     listed.into_iter().flat_map(str::lines).filter_map(name).filter(|name| name != "help").collect()
 }
 
@@ -221,6 +227,7 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("tenant create", &["rival"], "").await?;
     desk.does("tenant grant", &["rival", "--user", "crm", "--types", "*"], "").await?;
     desk.does("tenant revoke", &["rival", "--user", "crm"], "").await?;
+    desk.does("tenant quota", &["acme", "events", "1GiB"], "").await?;
     desk.does("apikey create", &["shop", "--types", "*"], "").await?;
     desk.does("apikey renew", &["shop", "--expires", "30d"], "").await?;
     desk.does("apikey revoke", &["shop"], "").await?;
@@ -237,6 +244,10 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
 
     desk.engine.publish(vec![event("order.created", "1", "ada", json!({}))]).await?;
     desk.engine.until("SELECT count(*) FROM runs_open WHERE status = 'waiting'", 1).await?;
+    let suspend = "INSERT INTO suspended_parts
+                   SELECT tenant_id, version_id, 'node', 'wait', workflow_id, run_id, 3 FROM runs_open";
+    desk.engine.database.execute(suspend).await?;
+    desk.does("workflow resume-part", &["waiting", "node/wait"], "").await?;
     let open = desk.json(&["run", "list", "--status", "waiting"]);
     desk.does("run cancel", &[open["data"][0]["id"].as_str().unwrap()], "").await?;
 

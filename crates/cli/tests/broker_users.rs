@@ -125,8 +125,8 @@ async fn a_user_that_a_grant_makes_can_publish_its_types_and_nothing_else() -> a
     let listed = shell.call(&["tenant", "grants", "rival", "--json"]).succeeds();
     assert_eq!(listed["data"][0]["types"], json!(["form.submitted"]), "{listed}");
 
-    let deeds =
-        "SELECT count(*) FROM audit_log WHERE action = 'grant.give' AND subject LIKE 'publisher crm-%'";
+    let deeds = "SELECT count(*) FROM audit_links JOIN audit_words USING (tenant_id, seq)
+                  WHERE action = 'grant.give' AND subject LIKE 'publisher crm-%'";
     assert_eq!(shell.database.count(deeds).await?, 2);
 
     // What is taken is taken on both sides, and the user goes with its last grant.

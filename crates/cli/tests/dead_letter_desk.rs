@@ -201,7 +201,7 @@ async fn a_replay_runs_the_failed_step_and_those_after_it_and_no_other_and_happe
     learn_phone(&engine, "ada").await?;
     let dry = json_of(&call(&engine, &["dead", "replay", id, "--dry-run", "--json"]));
     assert_eq!(dry["data"][0]["result"], "would be replayed");
-    assert_eq!(engine.count("SELECT count(*) FROM audit_log").await?, 1, "who looks after the group");
+    assert_eq!(engine.count("SELECT count(*) FROM audit_links").await?, 1, "who looks after the group");
 
     // Of many at once one wins.
     let calls: Vec<Output> = std::thread::scope(|scope| {
@@ -224,7 +224,10 @@ async fn a_replay_runs_the_failed_step_and_those_after_it_and_no_other_and_happe
     assert_eq!((notes("before").await?, notes("555").await?, notes("after").await?), (1, 1, 1));
     let replayed = call(&engine, &["dead", "replay", id]);
     fails(&replayed, 1, "dead_letter_not_open");
-    assert_eq!(engine.count("SELECT count(*) FROM audit_log WHERE action = 'dead_letter.replay'").await?, 1);
+    assert_eq!(
+        engine.count("SELECT count(*) FROM audit_links WHERE action = 'dead_letter.replay'").await?,
+        1
+    );
     let story = String::from_utf8(call(&engine, &["run", "explain", run]).stdout)?;
     assert!(story.contains("replay") && story.contains("completed at"), "{story}");
     let shown = json_of(&call(&engine, &["dead", "show", id, "--json"]));
@@ -270,15 +273,12 @@ async fn a_new_key_has_to_be_confirmed_and_is_audited() -> anyhow::Result<()> {
         (&entry["detail"]["key"], &entry["detail"]["note"]),
         (&json!("new"), &json!("the first one got lost"))
     );
-    let head = json_of(&call(&engine, &["audit", "verify", "--json"]))["head"].as_str().unwrap().to_owned();
+    assert!(call(&engine, &["audit", "verify"]).status.success());
     engine
         .database
-        .execute("SET session_replication_role = replica; UPDATE audit_log SET detail = replace(detail, 'new', 'same')")
+        .execute("SET session_replication_role = replica; UPDATE audit_words SET detail = replace(detail, 'new', 'same')")
         .await?;
-    fails(&call(&engine, &["audit", "verify"]), 1, "entry 1 was changed");
-    engine.database.execute("SET session_replication_role = replica; DELETE FROM audit_log").await?;
-    assert!(call(&engine, &["audit", "verify"]).status.success());
-    fails(&call(&engine, &["audit", "verify", "--expect", &head]), 1, "not the one that was expected");
+    fails(&call(&engine, &["audit", "verify"]), 1, "the words of entry 1 were changed");
     engine.stop().await
 }
 

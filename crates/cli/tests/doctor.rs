@@ -146,7 +146,7 @@ async fn a_grant_that_ends_is_announced_then_keeps_events_out_and_is_renewed_by_
     let keys = done(&engine, &["apikey", "list"]);
     assert_eq!(keys["data"][0]["expires_at"], "2099-01-31T00:00:00.000Z");
     assert_eq!(of_user(listed())["state"], "good");
-    assert_eq!(engine.count("SELECT count(*) FROM audit_log WHERE action = 'api_key.renew'").await?, 1);
+    assert_eq!(engine.count("SELECT count(*) FROM audit_links WHERE action = 'api_key.renew'").await?, 1);
     engine.stop().await
 }
 

@@ -233,7 +233,7 @@ async fn only_a_key_that_is_good_opens_the_door() -> anyhow::Result<()> {
         ]
     );
     assert!(!listed.to_string().contains(&key));
-    let deeds = "SELECT count(*) FROM audit_log WHERE action IN ('api_key.create', 'api_key.revoke')";
+    let deeds = "SELECT count(*) FROM audit_links WHERE action IN ('api_key.create', 'api_key.revoke')";
     assert_eq!(door.engine.count(deeds).await?, 4);
     // Its name is free again, and another key has it.
     assert_ne!(door.key("site", "form.submitted", &[])?, key);

@@ -220,10 +220,10 @@ async fn while_a_secret_takes_the_place_of_another_both_are_good() -> anyhow::Re
         assert_eq!(door.engine.count(&stored).await?, 0);
         let told = format!("SELECT count(*) FROM events WHERE data::text LIKE '%{bare}%'");
         assert_eq!(door.engine.count(&told).await?, 0);
-        let logged = format!("SELECT count(*) FROM audit_log WHERE detail::text LIKE '%{bare}%'");
+        let logged = format!("SELECT count(*) FROM audit_words WHERE detail LIKE '%{bare}%'");
         assert_eq!(door.engine.count(&logged).await?, 0);
     }
-    let deeds = "SELECT count(*) FROM audit_log WHERE action IN ('hook.create', 'hook.rotate')";
+    let deeds = "SELECT count(*) FROM audit_links WHERE action IN ('hook.create', 'hook.rotate')";
     assert_eq!(door.engine.count(deeds).await?, 3);
     door.close().await
 }

@@ -569,7 +569,7 @@ async fn an_edited_request_is_sent_under_a_new_key_and_both_are_kept() -> anyhow
     let kept = "SELECT count(*) FROM effects WHERE (visit, status) IN ((1, 'failed'), (2, 'done'))";
     assert_eq!(engine.count(kept).await?, 2);
     let audited =
-        "SELECT count(*) FROM audit_log WHERE detail LIKE '%\"edited\":{%' AND detail LIKE '%\"visit\":2%'";
+        "SELECT count(*) FROM audit_words WHERE detail LIKE '%\"edited\":{%' AND detail LIKE '%\"visit\":2%'";
     assert_eq!(engine.count(audited).await?, 1);
     engine.stop().await
 }

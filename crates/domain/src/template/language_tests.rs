@@ -631,3 +631,48 @@ fn what_the_language_does_not_have_is_refused_with_what_to_write() {
         {"problem":"with.text: not a template: the filter upper takes nothing (line 2) [bad_template]"}
     "#);
 }
+
+/// What is not on the page is refused; what is refused is not on the page.
+#[test]
+fn every_filter_test_and_function_stands_in_the_documentation_and_no_other() {
+    let page = include_str!("../../../../docs/templates.md");
+    let section = |heading: &str| {
+        let section = page.split_once(&format!("## {heading}\n")).unwrap().1;
+        section.split("\n## ").next().unwrap()
+    };
+    let words = |text: &str| -> BTreeSet<String> {
+        let spans = text.split('`').skip(1).step_by(2);
+        let first = |span: &str| span.split(['(', ' ']).next().unwrap_or_default().to_owned();
+        spans
+            .map(first)
+            .filter(|word| word.chars().all(|c| c.is_ascii_lowercase()) && !word.is_empty())
+            .collect()
+    };
+    let first_cells: String = section("Filters")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| "))
+        .filter_map(|row| row.split('|').next())
+        .collect();
+    let known: BTreeSet<String> = filters::names()
+        .chain(["map", "reject", "rejectattr", "select", "selectattr"])
+        .map(str::to_owned)
+        .collect();
+    let named: BTreeSet<String> =
+        section("Filters").split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    for name in &known {
+        assert!(
+            named.iter().any(|span| span.split(['(', ' ']).next() == Some(name)),
+            "{name} is not described"
+        );
+    }
+    for name in words(&first_cells) {
+        let is_argument = ["reverse", "start", "attribute"].contains(&name.as_str()) || name.contains('_');
+        assert!(known.contains(&name) || is_argument, "there is no filter {name}");
+    }
+    let predicates: BTreeSet<String> = predicates::names().map(str::to_owned).collect();
+    let described = words(section("Tests"));
+    assert_eq!(predicates.difference(&described).collect::<Vec<_>>(), Vec::<&String>::new());
+    for name in described.difference(&predicates) {
+        assert!(["value"].contains(&name.as_str()), "there is no test {name}");
+    }
+}

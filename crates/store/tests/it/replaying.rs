@@ -111,7 +111,9 @@ async fn fingerprint(world: &World) -> anyhow::Result<i64> {
         "runs_finished",
         "wakeups",
         "dead_letters",
-        "audit_log",
+        "audit_links",
+        "audit_words",
+        "audit_heads",
         "enrolments",
         "workflow_run_logs",
     ];
@@ -143,7 +145,7 @@ async fn a_failed_run_is_open_again_with_its_next_epoch_and_wakeups_for_each_bra
             "letter",
             "SELECT count(*) FROM dead_letters WHERE status = 'replayed' AND changed_by = 'ada' AND note = 'it is up again'",
         ),
-        ("audit", "SELECT count(*) FROM audit_log WHERE action = 'dead_letter.replay'"),
+        ("audit", "SELECT count(*) FROM audit_links WHERE action = 'dead_letter.replay'"),
     ] {
         assert_eq!(world.database.count(sql).await?, 1, "{what}");
     }
@@ -177,7 +179,7 @@ async fn a_new_key_is_another_visit_of_the_step() -> anyhow::Result<()> {
     replay(&world, id, ReplayKey::New).await?;
     let claimed = world.claim(&[started.run_id]).await?.remove(0);
     assert_eq!(claimed.state.unwrap().tokens[&0].visit, 2);
-    let audited = "SELECT count(*) FROM audit_log WHERE detail::jsonb ->> 'key' = 'new'";
+    let audited = "SELECT count(*) FROM audit_words WHERE detail::jsonb ->> 'key' = 'new'";
     assert_eq!(world.database.count(audited).await?, 1);
     Ok(())
 }
@@ -193,7 +195,7 @@ async fn of_many_replays_at_once_one_wins() -> anyhow::Result<()> {
     let lost = Replayed::Refused(Refusal::NotOpen(DeadLetterStatus::Replayed));
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == lost).count(), 5, "{outcomes:?}");
     assert_eq!(world.database.count("SELECT count(*) FROM runs_open").await?, 1);
-    assert_eq!(world.database.count("SELECT count(*) FROM audit_log").await?, 1);
+    assert_eq!(world.database.count("SELECT count(*) FROM audit_links").await?, 1);
     Ok(())
 }
 
