@@ -70,11 +70,12 @@ CREATE FUNCTION usage_day(name text) RETURNS date LANGUAGE sql STABLE SET search
     RETURN CASE WHEN name = 'event_receipts' OR EXISTS (SELECT FROM retention r WHERE r.table_name = name)
                 THEN current_date ELSE date '1970-01-01' END;
 
--- Says of these tenants which quotas they exceed. A tenant's row is written only when that changes.
+-- Says of these tenants which quotas they exceed. A tenant's row is written only when that changes, and never waited for: whoever
+-- holds it may wait for what the caller holds. The next sum or count judges again.
 CREATE FUNCTION usage_judge(of_tenants uuid[]) RETURNS void LANGUAGE sql SECURITY DEFINER
     SET search_path = public, pg_temp AS $$
-    UPDATE tenants t SET over_quota = j.over
-      FROM (SELECT n.tenant_id,
+    WITH judged AS (
+            SELECT n.tenant_id,
                    coalesce(array_agg(u.table_name ORDER BY u.table_name)
                             FILTER (WHERE u.bytes > coalesce(o.max_bytes, q.max_bytes)), '{}') AS over
               FROM tenants n
@@ -82,8 +83,11 @@ CREATE FUNCTION usage_judge(of_tenants uuid[]) RETURNS void LANGUAGE sql SECURIT
                           WHERE tenant_id = ANY (of_tenants) GROUP BY tenant_id, table_name) u USING (tenant_id)
               LEFT JOIN quotas q USING (table_name)
               LEFT JOIN tenant_quotas o ON (o.tenant_id, o.table_name) = (n.tenant_id, u.table_name)
-             WHERE n.tenant_id = ANY (of_tenants) GROUP BY n.tenant_id) j
-     WHERE t.tenant_id = j.tenant_id AND t.over_quota <> j.over
+             WHERE n.tenant_id = ANY (of_tenants) GROUP BY n.tenant_id),
+    free AS (
+            SELECT t.tenant_id FROM tenants t JOIN judged j USING (tenant_id) WHERE t.over_quota <> j.over
+             ORDER BY t.tenant_id FOR NO KEY UPDATE OF t SKIP LOCKED)
+    UPDATE tenants t SET over_quota = j.over FROM judged j JOIN free USING (tenant_id) WHERE t.tenant_id = j.tenant_id
 $$;
 
 -- Adds what was written, or takes away what was deleted, of each tenant and table.
@@ -120,7 +124,7 @@ CREATE FUNCTION row_bytes(of_table regclass) RETURNS text LANGUAGE sql STABLE SE
 
 -- Counts one table, or one day of a table that is kept by day, that was not counted yet; returns what it counted, null when
 -- there is nothing left for today. Days are counted once, after their end; other tables once a day, after midnight (UTC).
-CREATE FUNCTION usage_count() RETURNS text LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION usage_count(keep_receipts_days int) RETURNS text LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     next record;
@@ -131,7 +135,7 @@ BEGIN
     END IF;
     DELETE FROM tenant_usage u USING retention r
      WHERE u.table_name = r.table_name AND u.day < current_date - r.keep_days;
-    DELETE FROM tenant_usage WHERE table_name = 'event_receipts' AND day < current_date - 8;
+    DELETE FROM tenant_usage WHERE table_name = 'event_receipts' AND day < current_date - keep_receipts_days - 1;
     DELETE FROM usage_counted WHERE day < current_date - 400;
     SELECT x.table_name, x.child, x.day, x.stored_day INTO next FROM (
         SELECT r.table_name, c.relname::text AS child, to_date(right(c.relname, 8), 'YYYYMMDD') AS day,

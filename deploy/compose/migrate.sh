@@ -2,7 +2,9 @@
 # The schema, and what the binary knows of the topology beyond what was imported; running it again changes nothing.
 set -eu
 
-export AUTOMATION_OWNER_DATABASE_URL_FILE=/run/secrets/automation_owner_url
+# Not as _FILE: going back, this runs with an older binary, which knows the variable alone.
+AUTOMATION_OWNER_DATABASE_URL=$(cat /run/secrets/automation_owner_url)
+export AUTOMATION_OWNER_DATABASE_URL
 
 # 1 says that some are missing, which is why we are here.
 status=$(automation migrate --check --json 2>&1) || [ $? -eq 1 ] || {

@@ -84,3 +84,12 @@ require_cargo() {
     if ! has cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH="$HOME/.cargo/bin:$PATH"; fi
     has cargo || die "Rust is missing: install it from https://rustup.rs and run this again."
 }
+
+# libFuzzer is C++.
+require_cpp_compiler() {
+    if ! has c++; then
+        install_packages "g++"
+        hash -r
+        has c++ || die "still missing after the installation: a C++ compiler"
+    fi
+}

@@ -142,6 +142,12 @@ fn database(error: &automation_store::Error) -> Verdict {
                     "delete what is not needed, or ask for a larger quota: automation tenant usage; tenant quota",
                 ),
             ),
+            automation_store::Error::EntryTooLarge { .. } => (
+                1,
+                Some(
+                    "make triggers smaller, or raise AUTOMATION_CACHE_BYTES for ingest and here; docs/configuration.md",
+                ),
+            ),
             automation_store::Error::Refused(_) | automation_store::Error::Unreadable { .. } => (1, None),
         },
     }

@@ -150,6 +150,10 @@ struct Desk {
 
 impl Desk {
     fn call(&self, arguments: &[&str], stdin: &str, signs: bool) -> Output {
+        self.call_with(arguments, stdin, signs.then_some(AUDIT_KEYS))
+    }
+
+    fn call_with(&self, arguments: &[&str], stdin: &str, keys: Option<&str>) -> Output {
         let mut command = automation();
         command
             .args(arguments)
@@ -160,8 +164,8 @@ impl Desk {
             .env("AUTOMATION_ENCRYPTION_KEYS", KEYS)
             .env("AUTOMATION_DOOR_KEYS", KEYS)
             .env("USER", "ada");
-        if signs {
-            command.env("AUTOMATION_AUDIT_KEYS", AUDIT_KEYS);
+        if let Some(keys) = keys {
+            command.env("AUTOMATION_AUDIT_KEYS", keys);
         }
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -274,6 +278,25 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("parked replay", &[parked], "").await?;
     desk.does("audit erase", &["--actor", "ada", "--yes"], "").await?;
 
+    // Over the quota of what people write, nothing more is set up.
+    desk.does("tenant quota", &["acme", "audit_words", "1"], "").await?;
+    let again = std::fs::read_to_string(&file)?.replace("1h", "2h");
+    std::fs::write(&file, again)?;
+    for arguments in [
+        &["workflow", "apply", &file][..],
+        &["apikey", "create", "another", "--types", "*"],
+        &["hook", "create", "another"],
+        &[&["credential", "set"][..], &set].concat(),
+        &["tenant", "grant", "acme", "--user", "crm", "--types", "*"],
+    ] {
+        let refused = desk.call(arguments, "a-secret-of-some-length", true);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("[quota_exceeded]") && said.contains("audit_words"), "{arguments:?}: {said}");
+    }
+    desk.does("workflow pause", &["waiting"], "").await?;
+    desk.does("tenant quota", &["acme", "audit_words", "default"], "").await?;
+
     let audited = COMMANDS.iter().filter(|(_, kind)| matches!(kind, Audited(_))).map(|(path, _)| *path);
     assert_eq!(desk.done, audited.collect::<BTreeSet<_>>(), "each of them was tried");
     let verified = desk.json(&["audit", "verify"]);
@@ -310,5 +333,48 @@ async fn a_head_that_was_kept_shows_that_the_log_was_put_back() -> anyhow::Resul
     assert_eq!(found.status.code(), Some(1), "{said}");
     assert!(said.contains("[audit_broken]") && said.contains("entry 2"), "{said}");
     std::fs::remove_file(&file)?;
+    desk.engine.stop().await
+}
+
+/// Another key would sign a log that nobody can verify; a log that was tampered with would hide what happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_done_that_cannot_be_noted_and_a_log_that_is_set_aside_begins_anew() -> anyhow::Result<()>
+{
+    const OTHER: &str = "other:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+    let engine = Engine::start(1).await?;
+    let mut desk = Desk { engine, seen: BTreeMap::new(), done: BTreeSet::new() };
+    let engine = &desk.engine;
+    let unreadable = |id: &str| automation_broker::publisher::Message {
+        exchange: EVENTS.to_owned(),
+        ..engine.message("form.submitted", format!("no json {id}").into_bytes())
+    };
+    engine.publisher.publish_all(vec![unreadable("1")]).await?;
+    engine.until("SELECT count(*) FROM parked_events", 1).await?;
+    let parked = desk.json(&["parked", "list"])["data"][0]["id"].as_str().unwrap().to_owned();
+    desk.json(&["parked", "discard", &parked]);
+    desk.json(&["parked", "restore", &parked]);
+    let refused = desk.call_with(&["parked", "replay", &parked], "", Some(OTHER));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("[audit_broken]"), "{said}");
+    // What would have been published came before this one.
+    desk.engine.publisher.publish_all(vec![unreadable("2")]).await?;
+    desk.engine.until("SELECT count(*) FROM parked_events", 2).await?;
+    assert_eq!(desk.engine.count("SELECT sum(occurrences)::int8 FROM parked_events").await?, 2);
+
+    desk.does("apikey create", &["shop", "--types", "*"], "").await?;
+    let forward = "UPDATE audit_heads SET seq = seq + 1 WHERE tenant_id = (SELECT tenant_id FROM tenants WHERE key = 'acme')";
+    desk.engine.database.execute(forward).await?;
+    let revoke = ["apikey", "revoke", "shop"];
+    let refused = desk.call(&revoke, "", true);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("docs/audit.md"), "{said}");
+    let page = include_str!("../../../docs/audit.md");
+    let statements = page.split_once("```sql").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let tenants = desk.json(&["tenant", "list"]);
+    let acme = tenants["data"].as_array().unwrap().iter().find(|tenant| tenant["key"] == "acme").unwrap();
+    let tenant = format!("'{}'", acme["id"].as_str().unwrap());
+    desk.engine.database.execute(&statements.replace(":'tenant'", &tenant)).await?;
+    desk.json(&revoke);
+    assert_eq!(desk.json(&["audit", "verify"])["entries"], 1);
     desk.engine.stop().await
 }

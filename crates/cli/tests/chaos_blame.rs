@@ -153,6 +153,7 @@ async fn cli(engine: &Engine, arguments: &[&str]) -> anyhow::Result<(Option<i32>
         .env("DATABASE_URL", engine.database.url())
         .env("AMQP_URL", engine.vhost.amqp_url())
         .env("AUTOMATION_TENANT", "acme")
+        .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
         .output()
         .await?;
     Ok((output.status.code(), String::from_utf8([output.stdout, output.stderr].concat())?))

@@ -235,6 +235,25 @@ async fn the_limits_of_the_roles_hold_for_files_too() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What ingest has no room for would start nothing: it is not published.
+#[tokio::test]
+async fn what_would_take_more_memory_than_ingest_has_for_a_tenant_is_not_published() -> anyhow::Result<()> {
+    let shell = Shell::with_a_workflow().await?;
+    let cache = |bytes| {
+        let url = ("DATABASE_URL", shell.database.url());
+        [url, ("AUTOMATION_TENANT", "shop"), ("AUTOMATION_CACHE_BYTES", bytes)]
+    };
+    let second = shell.file("second.yaml", &WORKFLOW.replace("key: welcome", "key: second"))?;
+    let bytes: i64 = shell.database.count("SELECT entry_bytes FROM workflow_versions").await?;
+    assert!((100..100_000).contains(&bytes), "{bytes}");
+    let (short, enough) = ((2 * bytes - 1).to_string(), (2 * bytes).to_string());
+    let called = shell.call_with(&["workflow", "apply", &second], &cache(&short));
+    called.fails(1, "entry_too_large");
+    assert_eq!(shell.database.count("SELECT count(*) FROM workflows").await?, 1);
+    assert_eq!(shell.call_with(&["workflow", "apply", &second], &cache(&enough)).code(), 0);
+    Ok(())
+}
+
 #[tokio::test]
 async fn workflows_are_applied_shown_paused_and_resumed() -> anyhow::Result<()> {
     let shell = Shell::with_a_workflow().await?;

@@ -29,6 +29,7 @@ impl Shell {
             .env("AMQP_URL", "amqp://guest:guest@127.0.0.1:1/x")
             .env("AUTOMATION_TENANT", "shop")
             .env("USER", HOSTILE)
+            .env("AUTOMATION_AUDIT_KEYS", automation_test_support::builders::AUDIT_KEYS)
             .output()
             .unwrap()
     }

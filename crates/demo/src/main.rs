@@ -20,13 +20,11 @@ const PIPELINE: usize = 1_000;
 
 /// Publishes the events of a small shop: contacts, forms, carts, orders, failed payments, page visits.
 ///
-/// The user of the URL needs permission to write to automation.events and a grant for the tenant.
+/// AMQP_URL names RabbitMQ, as amqp://user:password@host:port/vhost; its user needs permission to write to automation.events
+/// and a grant for the tenant.
 #[derive(Parser, Debug)]
 #[command(name = "demo-shop", version)]
 struct Args {
-    /// RabbitMQ, as amqp://user:password@host:port/vhost
-    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL")]
-    amqp_url: String,
     /// Key of the tenant whose events they are
     #[arg(long, env = "AUTOMATION_TENANT", value_name = "KEY", default_value = "demo")]
     tenant: String,
@@ -51,7 +49,10 @@ struct Args {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let config = Config { connection_name: SOURCE.to_owned(), ..Config::default() };
-    let publisher = Publisher::connect_with(&args.amqp_url, config).await.context("connecting (AMQP_URL)")?;
+    // No argument: whoever lists the processes of a machine reads those.
+    let url =
+        std::env::var("AMQP_URL").context("AMQP_URL is not set: amqp://user:password@host:port/vhost")?;
+    let publisher = Publisher::connect_with(&url, config).await.context("connecting (AMQP_URL)")?;
     let report = publish(&args, &publisher).await?;
     publisher.close().await;
     if args.json {

@@ -40,6 +40,7 @@ pub(crate) async fn receive(
     // One before anything is read: whoever sends too much is not read at all.
     let key = holder.api_key_id.to_string();
     door.rates.take(&key, 1, Instant::now()).map_err(Problem::rate_limited)?;
+    door.check_quota(holder.tenant_id, peer).await?;
     coding::check(headers)?;
     let mode = Mode::of(headers)?;
     let bytes =
@@ -62,7 +63,6 @@ pub(crate) async fn receive(
         return Err(refused(mode, errors, &door.config.limits));
     }
     door.rates.take(&key, events.len().saturating_sub(1), Instant::now()).map_err(Problem::rate_limited)?;
-    door.check_quota(holder.tenant_id, peer).await?;
     door.publish(holder.tenant_id, &api_key_publisher(&holder.name), events).await
 }
 

@@ -27,8 +27,7 @@ pub(crate) struct Published {
 impl Published {
     /// Keeps of a workflow what deciding about events takes: its nodes are the executors' business.
     pub(crate) fn new(workflow_id: WorkflowId, version_id: VersionId, workflow: Workflow) -> Self {
-        let Workflow { key, priority, enrolment, triggers, entry_bytes, .. } = workflow;
-        let bytes = size_of::<Self>() + entry_bytes;
+        let Workflow { key, priority, enrolment, triggers, entry_bytes: bytes, .. } = workflow;
         Self { workflow_id, version_id, key, priority, enrolment, triggers, bytes }
     }
 }

@@ -75,7 +75,8 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
         tracing::info!(unparked, "forgot parked messages past their retention");
     }
     // One table or day at a time: what is large takes a while, and others wait for nothing meanwhile.
-    let counted = db.tx(Scope::Unscoped, async |connection| usage::count(connection).await).await?;
+    let counted =
+        db.tx(Scope::Unscoped, async |connection| usage::count(connection, config.dedupe_days).await).await?;
     if let Some(table) = &counted {
         tracing::info!(table, "counted what tenants keep");
     }

@@ -95,6 +95,17 @@ pub async fn append(
     write(connection, tenant, auditor, deeds.iter().map(|deed| auditor.draft(deed)).collect()).await
 }
 
+/// Whether [`append`] would have a log to go on with: for deeds that reach further than the transaction that notes them, before
+/// they are done.
+///
+/// # Errors
+///
+/// As [`append`].
+pub async fn check(connection: &mut PgConnection, tenant: TenantId, auditor: &Auditor) -> Result<(), Error> {
+    lock(connection, tenant).await?;
+    end(connection, tenant, &auditor.keys).await.map(drop)
+}
+
 /// Taken before anything of a chain is read or written.
 async fn lock(connection: &mut PgConnection, tenant: TenantId) -> Result<(), Error> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('automation.audit ' || $1::uuid::text, 0))")

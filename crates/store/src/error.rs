@@ -20,6 +20,17 @@ pub enum Error {
     /// The tenant keeps more than its quota of these tables, which grow by what people set up.
     #[error("the tenant keeps more than its quota of {} [quota_exceeded]", .0.join(", "))]
     OverQuota(Vec<String>),
+    /// What decides about a tenant's events would take more memory than it may.
+    #[error(
+        "with this workflow, triggers and entry rules of the tenant's workflows take {bytes} bytes of memory; \
+         {most_bytes} at most [entry_too_large]"
+    )]
+    EntryTooLarge {
+        /// What they would take.
+        bytes: usize,
+        /// What they may take, `AUTOMATION_CACHE_BYTES`.
+        most_bytes: usize,
+    },
     /// A stored row cannot be read back.
     #[error("unreadable row in {table}.{column} for {id}: {reason}")]
     Unreadable {
@@ -46,7 +57,9 @@ impl Error {
             Self::Transient(error) | Self::Unprepared(error) | Self::Refused(error) => {
                 error.as_database_error()?.code().map(|code| code.into_owned())
             }
-            Self::Unreadable { .. } | Self::Audit(_) | Self::OverQuota(_) => None,
+            Self::Unreadable { .. } | Self::Audit(_) | Self::OverQuota(_) | Self::EntryTooLarge { .. } => {
+                None
+            }
         }
     }
 }

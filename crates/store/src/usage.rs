@@ -249,14 +249,14 @@ pub async fn room(
         .collect()
 }
 
-/// Counts one table, or one of its days, that is still to be counted today; returns its name, or `None` when all are. Role
-/// scheduler.
+/// Counts one table, or one of its days, that is still to be counted today; returns its name, or `None` when all are. Of
+/// receipts, which are kept for so many days, the sums are right and go with their days. Role scheduler.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn count(connection: &mut PgConnection) -> Result<Option<String>, Error> {
-    Ok(sqlx::query_scalar("SELECT usage_count()").fetch_one(connection).await?)
+pub async fn count(connection: &mut PgConnection, keep_receipts_days: i32) -> Result<Option<String>, Error> {
+    Ok(sqlx::query_scalar("SELECT usage_count($1)").bind(keep_receipts_days).fetch_one(connection).await?)
 }
 
 /// Forgets up to `most` parked messages that did not come again for `keep_days` days (7 at least); returns how many. Role

@@ -99,14 +99,15 @@ pub async fn apply(
             .await?;
     }
     sqlx::query(
-        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition)
-         VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition, entry_bytes)
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(tenant.0)
     .bind(new_version.0)
     .bind(workflow_id.0)
     .bind(number)
     .bind(&workflow.definition)
+    .bind(i64::try_from(workflow.entry_bytes).unwrap_or(i64::MAX))
     .execute(&mut *connection)
     .await?;
     insert_graph(connection, tenant, new_version, &workflow.definition).await?;
@@ -126,6 +127,28 @@ pub async fn apply(
     }
     touch(connection, tenant).await?;
     Ok(if known.is_none() { Applied::Created } else { Applied::Published { version: number } })
+}
+
+/// Checks that what ingest keeps in memory of all published workflows of a tenant stays within `most_bytes`: beyond them,
+/// ingest would leave workflows out. In the transaction that published one; role api.
+///
+/// # Errors
+///
+/// [`Error::EntryTooLarge`]; [`Error`] of the database.
+pub async fn check_entry_bytes(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    most_bytes: usize,
+) -> Result<(), Error> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(v.entry_bytes), 0)::int8
+           FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id) WHERE w.tenant_id = $1",
+    )
+    .bind(tenant.0)
+    .fetch_one(connection)
+    .await?;
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if bytes <= most_bytes { Ok(()) } else { Err(Error::EntryTooLarge { bytes, most_bytes }) }
 }
 
 /// Writes nodes, edges and triggers as rows of their own: what lists and searches read.

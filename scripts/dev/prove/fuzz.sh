@@ -10,9 +10,12 @@ FUZZ_TARGETS=${FUZZ_TARGETS:-template condition regex workflow_file event}
 
 prove_fuzz_whole() { fuzz_all "${FUZZ_SECONDS:-3600}"; }
 
+prove_fuzz_hundredth() { fuzz_all "${FUZZ_SECONDS:-36}"; }
+
 fuzz_all() { # seconds
     local target failed=()
     require_cargo
+    require_cpp_compiler
     FUZZ_HOST=$(rustc -vV | sed -n 's/^host: //p')
     fuzz_build
     for target in $FUZZ_TARGETS; do fuzz_one "$target" "$1" || failed+=("$target"); done

@@ -115,7 +115,8 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
         }
         WorkflowCommand::Apply { files, limits, audit, tenant } => {
             let checked = check(&files, &limits.limits, output)?;
-            apply(checked, &audit.auditor()?, &tenant.open().await?, output).await
+            let most_bytes = limits.limits.cache_bytes;
+            apply(checked, most_bytes, &audit.auditor()?, &tenant.open().await?, output).await
         }
         WorkflowCommand::List { tenant } => {
             let session = tenant.open().await?;
@@ -238,6 +239,7 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
 
 async fn apply(
     checked: Vec<Checked>,
+    most_entry_bytes: usize,
     auditor: &Auditor,
     session: &Session,
     output: &Output,
@@ -252,6 +254,7 @@ async fn apply(
                 let tenant = session.tenant;
                 let applied = workflows::apply(connection, tenant, workflow, workflow_id, version_id).await?;
                 if !matches!(applied, Applied::Unchanged { .. }) {
+                    workflows::check_entry_bytes(connection, tenant, most_entry_bytes).await?;
                     let (result, version) = told(applied);
                     let detail = json!({ "result": result, "version": version });
                     let deed = deed("workflow.publish", &workflow.key, detail);

@@ -71,15 +71,18 @@ impl Page {
     /// Its fenced blocks.
     pub(crate) fn blocks(&self) -> Vec<Block> {
         let (mut blocks, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
+        let mut indent = 0;
         for (number, line) in self.text.lines().enumerate() {
-            match (line.strip_prefix("```"), open.take()) {
+            // A block may stand in a list.
+            match (line.trim_start().strip_prefix("```"), open.take()) {
                 (Some(language), None) => {
+                    indent = line.len() - line.trim_start().len();
                     let place = format!("{}:{}", self.path, number + 1);
                     open = Some(Block { place, language: language.trim().to_owned(), text: String::new() });
                 }
                 (Some(_), Some(block)) => blocks.push(block),
                 (None, Some(mut block)) => {
-                    block.text.push_str(line);
+                    block.text.push_str(line.get(indent..).unwrap_or(line.trim_start()));
                     block.text.push('\n');
                     open = Some(block);
                 }
@@ -94,7 +97,7 @@ impl Page {
         let mut fenced = false;
         let mut prose = String::new();
         for line in self.text.lines() {
-            if line.starts_with("```") {
+            if line.trim_start().starts_with("```") {
                 fenced = !fenced;
             } else if !fenced {
                 prose.push_str(line);

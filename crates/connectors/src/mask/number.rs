@@ -47,21 +47,21 @@ impl Number {
         Self::of(text).is_some_and(|other| self.is(&other))
     }
 
-    /// The text with something else in place of each number that is this one.
+    /// The text with something else in place of each number that is this one, its sign included. Words and other numbers may
+    /// touch it, as in `code12345678` and `5-12345678`.
     pub(crate) fn replace<'t>(&self, text: &'t str, blank: &str) -> Cow<'t, str> {
-        let is_part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
         let (bytes, mut replaced, mut copied, mut at) = (text.as_bytes(), String::new(), 0, 0);
         while at < bytes.len() {
-            let length = bytes[at..].iter().take_while(|byte| is_part(**byte)).count();
-            let written = text.get(at..at + length).unwrap_or_default();
-            // A sentence may end behind a number.
-            let written = written.trim_end_matches(['.', 'e', 'E', '+', '-']);
-            if !written.is_empty() && self.is_written(written) {
-                replaced.push_str(&text[copied..at]);
+            let ends = ends_of_numbers(bytes, at);
+            if let Some(end) = ends.iter().rev().find(|end| self.is_written(&text[at..**end])) {
+                let signed = at > copied && matches!(bytes[at - 1], b'-' | b'+');
+                replaced.push_str(&text[copied..at - usize::from(signed)]);
                 replaced.push_str(blank);
-                copied = at + written.len();
+                (copied, at) = (*end, *end);
+            } else {
+                // What stands behind a point or an exponent may be a number of its own.
+                at += digits(bytes, at).max(1);
             }
-            at += length.max(1);
         }
         if copied == 0 {
             return Cow::Borrowed(text);
@@ -69,6 +69,32 @@ impl Number {
         replaced.push_str(&text[copied..]);
         Cow::Owned(replaced)
     }
+}
+
+/// How many digits stand here.
+fn digits(bytes: &[u8], at: usize) -> usize {
+    bytes.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// Where numbers may end that begin here, the nearest first: after the whole part, the fraction, the exponent.
+fn ends_of_numbers(bytes: &[u8], at: usize) -> Vec<usize> {
+    let (mut ends, mut end) = (Vec::new(), at + digits(bytes, at));
+    if end > at {
+        ends.push(end);
+    }
+    let fraction = if bytes.get(end) == Some(&b'.') { digits(bytes, end + 1) } else { 0 };
+    if fraction > 0 {
+        end += 1 + fraction;
+        ends.push(end);
+    }
+    if !ends.is_empty() && matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'-' | b'+')));
+        let exponent = digits(bytes, end + 1 + sign);
+        if exponent > 0 {
+            ends.push(end + 1 + sign + exponent);
+        }
+    }
+    ends
 }
 
 #[cfg(test)]
@@ -85,6 +111,16 @@ mod tests {
         for text in ["123456780", "12345679", "1.2345678", "", ".", "e7", "12.34.5678"] {
             assert!(!number.is_written(text), "{text}");
             assert!(matches!(number.replace(text, "***"), Cow::Borrowed(_)));
+        }
+        for (text, masked) in [
+            ("code12345678", "code***"),
+            ("e12345678e", "e***e"),
+            ("order-5-12345678-7", "order-5***-7"),
+            ("5.12345678", "5.***"),
+            ("v.12345678.", "v.***."),
+            ("12345678,1.2345678e7;-12345678.0", "***,***;***"),
+        ] {
+            assert_eq!(number.replace(text, "***"), masked);
         }
         // What a program with numbers of 53 bits says back.
         assert!(Number::of("12345678901234567890").unwrap().is_written("12345678901234567000"));

@@ -57,9 +57,12 @@ impl<'a> Walk<'a> {
             Proof::Erased(rows) => {
                 for (first, last) in rows {
                     // Nothing explains itself, or what comes after it.
-                    let before = self.gone.len();
-                    self.gone.retain(|seq| !(first..=last).contains(seq) || *seq >= link.seq);
-                    self.erased += before - self.gone.len();
+                    let last = last.min(link.seq - 1);
+                    while let Some(seq) = self.gone.range(first..).next().copied().filter(|seq| *seq <= last)
+                    {
+                        self.gone.remove(&seq);
+                        self.erased += 1;
+                    }
                 }
             }
             Proof::Legacy(head) => self.sealed.push((link.seq, head)),

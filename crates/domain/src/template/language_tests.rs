@@ -3,6 +3,7 @@
 use super::tests::{render, sample};
 use super::*;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 fn all_come_to(rows: &[(&str, Value)]) {
     for (text, expected) in rows {

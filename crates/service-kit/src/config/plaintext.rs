@@ -84,15 +84,18 @@ fn leaves_in_the_clear(server: Server, url: &str, variable: &impl Fn(&str) -> Op
         Server::Database => {
             let parameters = behind.split_once('?').map_or("", |(_, parameters)| parameters);
             let parameter = |names: &[&str]| {
-                let pairs = parameters.split('&').filter_map(|pair| pair.split_once('='));
-                pairs.filter(|(name, _)| names.contains(name)).last().map(|(_, value)| value.to_owned())
+                let mut pairs = parameters.split('&').filter_map(|pair| pair.split_once('='));
+                pairs.rfind(|(name, _)| names.contains(name)).map(|(_, value)| value.to_owned())
             };
             let mode = parameter(&["sslmode", "ssl-mode"]).or_else(|| variable("PGSSLMODE"));
             let is_encrypted = mode.is_some_and(|mode| {
                 matches!(mode.to_ascii_lowercase().as_str(), "require" | "verify-ca" | "verify-full")
             });
             let named = Some(host(place).to_owned()).filter(|host| !host.is_empty());
-            let host = parameter(&["host", "hostaddr"]).or(named).or_else(|| variable("PGHOST"));
+            let host = parameter(&["host", "hostaddr"])
+                .or(named)
+                .or_else(|| variable("PGHOSTADDR"))
+                .or_else(|| variable("PGHOST"));
             !is_encrypted && host.is_some_and(|host| !is_here(&host))
         }
     }
@@ -174,7 +177,9 @@ mod tests {
         }
         let remote = "postgres://u:p@db.example/x";
         assert!(!refused(Server::Database, remote, &[("PGSSLMODE", "verify-full")]));
-        assert!(refused(Server::Database, "postgres:///x", &[("PGHOST", "db.example")]));
+        for name in ["PGHOST", "PGHOSTADDR"] {
+            assert!(refused(Server::Database, "postgres:///x", &[(name, "10.0.0.7")]), "{name}");
+        }
     }
 
     #[test]

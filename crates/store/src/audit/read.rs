@@ -99,7 +99,7 @@ pub async fn verify(
     tenant: TenantId,
     keys: &Keys,
 ) -> Result<Result<Verified, Broken>, Error> {
-    let chain = match walk(connection, tenant, keys).await? {
+    let chain = match chain(connection, tenant, keys).await? {
         Ok(chain) => chain,
         Err(broken) => return Ok(Err(broken)),
     };
@@ -115,20 +115,50 @@ pub async fn verify(
     Ok(Ok(Verified { chain, legacy }))
 }
 
-async fn walk(
+/// Holds up nobody who writes meanwhile: where the head moved, what looked broken is looked at once more, since words may
+/// have been erased that an entry after the head explains.
+async fn chain(
     connection: &mut PgConnection,
     tenant: TenantId,
     keys: &Keys,
 ) -> Result<Result<Walked, Broken>, Error> {
-    // Nothing is appended meanwhile.
-    super::lock(connection, tenant).await?;
+    loop {
+        // In one statement, so that nothing comes in between.
+        let row = sqlx::query(
+            "SELECT h.*, (SELECT max(seq) FROM audit_links WHERE tenant_id = $1) AS last
+               FROM (SELECT $1::uuid AS of) t LEFT JOIN audit_heads h ON h.tenant_id = t.of",
+        )
+        .bind(tenant.0)
+        .fetch_one(&mut *connection)
+        .await?;
+        let (before, last) = (stored_head(&row)?, row.try_get::<Option<i64>, _>("last")?.unwrap_or_default());
+        let end = before.as_ref().map_or(0, |(head, _)| head.seq);
+        if last > end {
+            return Ok(Err(Broken::End { last, head: end }));
+        }
+        let walked = walk(connection, tenant, keys, before.as_ref()).await?;
+        if walked.is_ok() || head(connection, tenant).await? == before {
+            return Ok(walked);
+        }
+    }
+}
+
+/// From the first link to the head, which has to be the last.
+async fn walk(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    keys: &Keys,
+    end: Option<&(Head, Seal)>,
+) -> Result<Result<Walked, Broken>, Error> {
     let mut walk = Walk::new(keys, tenant);
     let mut after = i64::MIN;
-    let sql = format!("{ENTRIES} AND l.seq > $2 ORDER BY l.seq LIMIT $3");
+    let last = end.map_or(0, |(head, _)| head.seq);
+    let sql = format!("{ENTRIES} AND l.seq > $2 AND l.seq <= $3 ORDER BY l.seq LIMIT $4");
     loop {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
             .bind(tenant.0)
             .bind(after)
+            .bind(last)
             .bind(PAGE)
             .fetch_all(&mut *connection)
             .await?;
@@ -140,8 +170,7 @@ async fn walk(
             }
         }
         if rows.is_empty() {
-            let head = head(connection, tenant).await?;
-            return Ok(walk.end(head.as_ref()));
+            return Ok(walk.end(end));
         }
     }
 }

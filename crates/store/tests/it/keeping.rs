@@ -128,7 +128,7 @@ async fn the_rows_themselves_correct_the_sums_once_a_day() -> anyhow::Result<()>
     assert_eq!(over(&world).await?, ["notes"]);
     let mut counted = BTreeSet::new();
     while let Some(table) =
-        world.scheduler.tx(Scope::Unscoped, async |connection| usage::count(connection).await).await?
+        world.scheduler.tx(Scope::Unscoped, async |connection| usage::count(connection, 7).await).await?
     {
         assert!(counted.insert(table), "each once a day");
     }
@@ -152,7 +152,7 @@ async fn a_day_is_counted_after_its_end_and_its_sum_goes_with_it() -> anyhow::Re
                                              ('{tenant}', 'event_receipts', current_date - 9, 90)"
         ))
         .await?;
-    world.scheduler.tx(Scope::Unscoped, async |connection| usage::count(connection).await).await?;
+    world.scheduler.tx(Scope::Unscoped, async |connection| usage::count(connection, 7).await).await?;
     assert_eq!(
         world
             .database
@@ -175,7 +175,7 @@ async fn workers_add_and_neither_read_nor_set() -> anyhow::Result<()> {
         "UPDATE tenant_usage SET bytes = 0",
         "UPDATE tenants SET over_quota = '{}'",
         "INSERT INTO tenant_quotas SELECT tenant_id, 'events', 1 FROM tenants",
-        "SELECT usage_count()",
+        "SELECT usage_count(7)",
         "SELECT usage_judge('{}')",
     ] {
         let refused = world
@@ -210,7 +210,7 @@ async fn over_the_quota_of_what_people_write_nothing_is_set_up_and_all_else_goes
         world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                audit::append(connection, world.tenant, &builders::ada(), &[deed.clone()]).await
+                audit::append(connection, world.tenant, builders::ada(), std::slice::from_ref(&deed)).await
             })
             .await
     };

@@ -131,7 +131,7 @@ async fn a_part_is_suspended_once_by_the_deaths_held_against_it_until_it_is_lift
     let listed = world.api.tx(tenant, suspended_parts::list).await?;
     assert_eq!(listed.iter().map(|one| (&one.part, one.deaths)).collect::<Vec<_>>(), [(&part, 1)]);
     let lift = async |connection: &mut PgConnection| {
-        suspended_parts::lift(connection, world.tenant, &part, &builders::ada()).await
+        suspended_parts::lift(connection, world.tenant, &part, builders::ada()).await
     };
     assert!(world.api.tx(tenant, lift).await?);
     assert!(!world.api.tx(tenant, lift).await?);

@@ -50,28 +50,36 @@ pub async fn run(
 fn show(verified: &Verified, compared: usize, output: &Output) {
     let Verified { chain, legacy } = verified;
     let unsealed = legacy.seq - chain.head.legacy.seq;
+    // The first entry seals what was there before there was a key; what a later one seals came in beside it.
+    let before = chain.sealed.iter().find(|(number, _)| *number == 1).map_or(0, |(_, sealed)| sealed.seq);
+    let late = legacy.seq - before;
     let value = json!({
         "entries": chain.head.seq, "mac": hex(&chain.head.mac), "erased": chain.erased, "heads": compared,
-        "legacy_entries": legacy.seq, "unsealed_legacy_entries": unsealed,
+        "legacy_entries": legacy.seq, "unsealed_legacy_entries": unsealed, "late_legacy_entries": late,
     });
     output.one(&value, || {
-        let mut text = format!(
+        let mut lines = vec![format!(
             "all {} entries are as they were written; the words of {} were erased",
             chain.head.seq, chain.erased
-        );
+        )];
         if legacy.seq > 0 {
-            text.push_str(&format!(
-                "\n{} entries are from before the log had a key; {unsealed} of them are not sealed yet",
+            lines.push(format!(
+                "{} entries are from before the log had a key; {unsealed} of them are not sealed yet",
                 legacy.seq
             ));
         }
-        text.push_str(match compared {
-            0 => {
-                "\nA log that was put back as a whole does not show it: keep what automation audit head --json prints \
-                 elsewhere, and give it with --heads"
-            }
-            _ => "\nit has the heads that were kept",
+        if late > 0 {
+            lines.push(format!(
+                "{late} of them came in after it had one, from an older command line or from somebody without the key: \
+                 automation audit list --legacy"
+            ));
+        }
+        lines.push(match compared {
+            0 => "A log that was put back as a whole does not show it: keep what automation audit head --json prints \
+                  elsewhere, and give it with --heads"
+                .to_owned(),
+            _ => "it has the heads that were kept".to_owned(),
         });
-        text
+        lines
     });
 }

@@ -8,7 +8,7 @@ use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
 use automation_broker::publisher::Publisher;
 use automation_service_kit::config::BrokerConfig;
-use automation_store::audit::Auditor;
+use automation_store::audit::{self, Auditor};
 use automation_store::parked::{self, Change, Parked, ParkedStatus};
 use automation_store::{Db, DbRole, Scope};
 use clap::Args;
@@ -67,6 +67,10 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
             (Err(refusal), _) => Err(refusal),
             (Ok(_), None) => Ok("would be published"),
             (Ok((message, behalf)), Some(publisher)) => {
+                // What is published cannot be taken back, so that it can be noted is made sure of first.
+                let tenant = found.audited_under();
+                db.tx(Scope::Tenant(tenant), async |connection| audit::check(connection, tenant, &who).await)
+                    .await?;
                 if let Err(error) = publisher.publish_all(vec![message]).await {
                     // What was done is shown before the failure is.
                     show(output, rows);

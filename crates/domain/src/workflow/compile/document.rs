@@ -28,7 +28,8 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
         reader.choice(section, "priority", &Priority::ALL.map(|priority| (priority.as_str(), priority)));
     let enrolment = enrolment::read(reader, section);
     let triggers = triggers::read(reader, section);
-    let entry_bytes = size_of::<Trigger>() * triggers.len() + reader.allowance.bytes();
+    let entry_bytes =
+        size_of::<Workflow>() + size_of::<Trigger>() * triggers.len() + reader.allowance.bytes();
     let nodes = nodes::read(reader, section)?;
     let edges = edges::read(reader, section);
 
