@@ -88,7 +88,6 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("topology apply", Machinery),
     ("topology check", Reads),
     ("topology export", Reads),
-    ("topology retire-rungs", Machinery),
     ("workflow apply", Audited("workflow.publish")),
     ("workflow list", Reads),
     ("workflow pause", Audited("workflow.pause")),

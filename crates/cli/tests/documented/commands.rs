@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 /// Programs of others that the examples use.
-const OTHERS: [&str; 19] = [
+const OTHERS: [&str; 22] = [
     "cd",
+    "pg_ctl",
+    "chmod",
     "curl",
     "docker",
     "echo",
@@ -24,6 +26,7 @@ const OTHERS: [&str; 19] = [
     "sh",
     "sudo",
     "cargo",
+    "cp",
     "npm",
 ];
 
@@ -101,7 +104,9 @@ fn refused(arguments: &[String]) -> Option<String> {
         Command::new(env!("CARGO_BIN_EXE_automation")).args(&arguments).env_clear().output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let placeholder = arguments.iter().any(|word| {
-        said.contains(&format!("invalid value '{word}'"))
+        ["invalid value", "unrecognized subcommand"]
+            .iter()
+            .any(|what| said.contains(&format!("{what} '{word}'")))
             && word.chars().any(|c| "<$".contains(c) || c.is_ascii_uppercase())
     });
     let wrong = ["unexpected argument", "unrecognized subcommand", "invalid value", "cannot be used with"];
@@ -160,8 +165,8 @@ fn every_program_of_the_examples_is_known() {
 
 #[test]
 fn every_block_is_of_a_kind_that_is_tried() {
-    // text and ini show drawings, what is printed, and settings of other programs; promql is for tests of metrics.
-    let tried = ["sh", "yaml", "json", "sql", "python", "rust", "text", "ini", "promql"];
+    // text, ini and dockerfile show drawings, what is printed, and files of other programs; promql is for tests of metrics.
+    let tried = ["sh", "yaml", "json", "sql", "python", "rust", "text", "ini", "promql", "dockerfile"];
     for block in pages::all().into_iter().flat_map(|page| page.blocks()) {
         assert!(tried.contains(&block.language.as_str()), "{}: {:?}", block.place, block.language);
     }

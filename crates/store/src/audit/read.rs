@@ -132,27 +132,23 @@ async fn chain(
         .fetch_one(&mut *connection)
         .await?;
         let (before, last) = (stored_head(&row)?, row.try_get::<Option<i64>, _>("last")?.unwrap_or_default());
-        let end = before.as_ref().map_or(0, |(head, _)| head.seq);
-        if last > end {
-            return Ok(Err(Broken::End { last, head: end }));
-        }
-        let walked = walk(connection, tenant, keys, before.as_ref()).await?;
+        let walked = walk(connection, tenant, keys, last, before.as_ref()).await?;
         if walked.is_ok() || head(connection, tenant).await? == before {
             return Ok(walked);
         }
     }
 }
 
-/// From the first link to the head, which has to be the last.
+/// From the first link to the last, which the head has to name.
 async fn walk(
     connection: &mut PgConnection,
     tenant: TenantId,
     keys: &Keys,
+    last: i64,
     end: Option<&(Head, Seal)>,
 ) -> Result<Result<Walked, Broken>, Error> {
     let mut walk = Walk::new(keys, tenant);
     let mut after = i64::MIN;
-    let last = end.map_or(0, |(head, _)| head.seq);
     let sql = format!("{ENTRIES} AND l.seq > $2 AND l.seq <= $3 ORDER BY l.seq LIMIT $4");
     loop {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
