@@ -4,6 +4,7 @@ use crate::progress::{Progress, Told, scrape};
 use crate::role::{self, Role};
 use anyhow::Context;
 use automation_broker::topology::Topology;
+use automation_test_support::builders;
 use automation_test_support::ports::free_port;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -106,6 +107,8 @@ impl Engine {
 pub(crate) fn command(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("RUST_LOG", "error,lapin=off");
+    // What changes something is written down, by those versions that sign it.
+    command.env("AUTOMATION_AUDIT_KEYS", builders::AUDIT_KEYS);
     command
 }
 

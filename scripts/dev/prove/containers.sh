@@ -9,9 +9,7 @@ prove_containers_whole() {
     open_state
     # shellcheck source=/dev/null
     . "$ROOT/scripts/dev/prove/containers/lab.sh"
-    # A version with fewer migrations: the newest before the latest migration, or the commit that PROVE_OLDER names.
-    older=${PROVE_OLDER:-$(git -C "$ROOT" log -1 --format=%H -- migrations)^}
-    older=$(git -C "$ROOT" rev-parse --verify "$older^{commit}")
+    older=$(git -C "$ROOT" rev-parse --verify "${PROVE_OLDER:-$(newest_before_a_migration)}^{commit}")
     if has docker && docker info >/dev/null 2>&1 && docker compose version --short 2>/dev/null | grep -q '^v\{0,1\}2\.'; then
         LAB=$(mktemp -d)
         trap 'rm -rf "$LAB"' EXIT
@@ -31,6 +29,17 @@ prove_containers_whole() {
     fi
     containers_walk "$older" postgres:17-bookworm rabbitmq:4-management
     containers_walk "$older" postgres:15-bookworm rabbitmq:3.10-management
+}
+
+# The newest version with fewer migrations, all of which are still as they were.
+newest_before_a_migration() {
+    local commit
+    for commit in $(git -C "$ROOT" log --format=%H -- migrations); do
+        if [ -z "$(git -C "$ROOT" diff --name-only --diff-filter=a "$commit^" HEAD -- migrations)" ]; then
+            echo "$commit^"
+            return
+        fi
+    done
 }
 
 # What is committed, in a checkout of its own that is readable to its owner alone.
