@@ -20,7 +20,7 @@ const CACHE_BYTES: usize = 32 * 1024;
 /// Most states at once; beyond it, those made so far are forgotten.
 const WORKING_BYTES: usize = 128 * 1024;
 /// Places of an expression that are looked at for one step of the budget.
-const PLACES_PER_STEP: usize = 16;
+const PLACES_PER_STEP: usize = 8;
 /// Bytes between two charges.
 const PORTION: usize = 1024;
 
