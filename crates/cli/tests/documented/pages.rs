@@ -38,7 +38,8 @@ pub(crate) fn all() -> Vec<Page> {
         }
     }
     for folder in ["docs", "deploy", "examples"] {
-        collect(&root.join(folder), &mut files);
+        files
+            .extend(below(folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "md")));
     }
     files.sort();
     files
@@ -56,15 +57,26 @@ pub(crate) fn page(path: &str) -> Page {
     Page { path: path.to_owned(), text: fs::read_to_string(root().join(path)).unwrap() }
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        match path.is_dir() {
-            true if path.ends_with("node_modules") || path.ends_with("secrets") => {}
-            true => collect(&path, files),
-            false if path.extension().is_some_and(|extension| extension == "md") => files.push(path),
-            false => {}
+/// Every file below a folder of the repository, without what is installed or made for a trial.
+pub(crate) fn below(folder: &str) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true if path.ends_with("node_modules") || path.ends_with("secrets") => {}
+                true => folders.push(path),
+                false => files.push(path),
+            }
         }
     }
+    files
+}
+
+/// The Rust below a folder, one file after the other.
+pub(crate) fn rust_below(folder: &str, is_read: impl Fn(&str) -> bool) -> String {
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    let files = below(folder).into_iter().filter(is_rust).filter(|path| is_read(&path.to_string_lossy()));
+    files.map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 impl Page {

@@ -1,28 +1,17 @@
 //! Every invariant of `docs/ARCHITECTURE.md` names files and tests that there are.
 
 use crate::pages;
-use std::fs;
-use std::path::Path;
-
-/// All code of the crates, and the names of their files.
-fn sources(folder: &Path, into: &mut (String, Vec<String>)) {
-    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        into.1.push(path.to_string_lossy().into_owned());
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.0.push_str(&fs::read_to_string(&path).unwrap());
-        }
-    }
-}
+use std::collections::BTreeSet;
 
 #[test]
 fn every_invariant_names_a_place_and_a_test_that_there_are() {
-    let mut found = (String::new(), Vec::new());
-    for folder in ["crates", "migrations", "rabbitmq"] {
-        sources(&pages::root().join(folder), &mut found);
-    }
-    let (code, files) = found;
+    let code = pages::rust_below("crates", |_| true);
+    // Folders are named as well as files.
+    let files: BTreeSet<String> = ["crates", "migrations", "rabbitmq"]
+        .into_iter()
+        .flat_map(pages::below)
+        .flat_map(|path| path.ancestors().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>())
+        .collect();
     let rows = pages::page("docs/ARCHITECTURE.md").table("| what always holds |");
     assert!(rows.len() > 40, "only {} invariants were found", rows.len());
     for row in &rows {

@@ -266,8 +266,7 @@ fn texts_of_values_are_what_their_table_says() {
 #[test]
 fn every_code_of_an_error_is_one_that_there_is() {
     let page = pages::page("docs/errors.md");
-    let mut code = String::new();
-    sources(&pages::root().join("crates"), &mut code);
+    let code = pages::rust_below("crates", |path| !path.contains("/tests"));
     let mut seen = 0;
     let rows = page.prose();
     for row in rows.lines().filter(|line| line.starts_with("| `")) {
@@ -284,16 +283,4 @@ fn every_code_of_an_error_is_one_that_there_is() {
         }
     }
     assert!(seen > 100, "only {seen} codes were found");
-}
-
-fn sources(folder: &std::path::Path, into: &mut String) {
-    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !path.to_string_lossy().contains("/tests")
-        {
-            into.push_str(&std::fs::read_to_string(&path).unwrap());
-        }
-    }
 }

@@ -95,11 +95,8 @@ impl Bounds {
             Body::Json { text, mut value } => {
                 let masked = mask.json(&mut value);
                 // A secret may hide behind JSON's escapes: the text is built anew where the value had one.
-                let text = if masked {
-                    mask.text(&value.to_string()).into_owned()
-                } else {
-                    mask.text(&text).into_owned()
-                };
+                let text = if masked { value.to_string() } else { text };
+                let text = mask.text(&text).into_owned();
                 (text, Read::Json(value))
             }
             Body::Text(text) => {
