@@ -3,8 +3,9 @@
 use crate::publishing_user::PublishingUser;
 use anyhow::Context;
 use automation_domain::id::{ContactId, TenantId};
-use automation_store::tenants::{self, Grant};
-use automation_store::{Db, DbRole, Scope, contacts};
+use automation_store::access::tenants::{self, Grant};
+use automation_store::records::contacts;
+use automation_store::{Db, DbRole, Scope};
 use automation_test_support::builders;
 use automation_test_support::database::TestDatabase;
 use std::collections::BTreeMap;

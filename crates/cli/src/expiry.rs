@@ -2,7 +2,8 @@
 
 use crate::{exit, moment};
 use automation_domain::duration;
-use automation_store::{Db, Scope, receipts};
+use automation_store::events::receipts;
+use automation_store::{Db, Scope};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// An end, as people say it.

@@ -3,8 +3,9 @@
 use crate::exit;
 use automation_domain::id::TenantId;
 use automation_service_kit::config::{AuditConfig, DatabaseConfig};
+use automation_store::access::tenants;
 use automation_store::audit::Auditor;
-use automation_store::{Db, DbRole, PoolSize, Scope, tenants};
+use automation_store::{Db, DbRole, PoolSize, Scope};
 use automation_vault::KeyRing;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::time::Duration;

@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-use automation_store::checkpoints::{self, Checkpoint, Next};
-use automation_store::{DbRole, Scope, receipts};
+use automation_store::events::receipts;
+use automation_store::runs::checkpoints::{self, Checkpoint, Next};
+use automation_store::{DbRole, Scope};
 use automation_test_support::builders::{self, Started};
 use automation_test_support::database::TestDatabase;
 use serde_json::{Value, json};
@@ -74,7 +75,7 @@ impl Shell {
         let operator = self.database.store(DbRole::Operator);
         let tenants = operator
             .tx(Scope::Unscoped, async |connection| {
-                automation_store::tenants::by_keys(connection, &keys).await
+                automation_store::access::tenants::by_keys(connection, &keys).await
             })
             .await?;
         let tenant = tenants[0].tenant_id;

@@ -4,8 +4,9 @@
 
 use automation_domain::credential::{Scheme, Terms};
 use automation_domain::id::{CredentialId, TenantId};
-use automation_store::credentials::{self, Setting, StoredSecret};
-use automation_store::{DbRole, Scope, tenants};
+use automation_store::access::credentials::{self, Setting, StoredSecret};
+use automation_store::access::tenants;
+use automation_store::{DbRole, Scope};
 use automation_test_support::database::TestDatabase;
 use automation_vault::{KeyRing, Place, Sealed};
 use serde_json::Value;

@@ -10,7 +10,7 @@ use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::DLX;
 use automation_store::DbRole;
 use automation_store::Scope;
-use automation_store::tenants::{self, Grant};
+use automation_store::access::tenants::{self, Grant};
 use automation_test_support::builders;
 use engine::{Engine, event, note_forms};
 use serde_json::{Value, json};

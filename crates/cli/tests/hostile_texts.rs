@@ -4,9 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use automation_domain::event::body_hash;
-use automation_store::checkpoints::{self, Checkpoint, Next};
 use automation_store::dead_letters::{self, DeadAttempt, FailedStep, NewDeadLetter};
-use automation_store::{DbRole, Scope, receipts, runs};
+use automation_store::events::receipts;
+use automation_store::runs::checkpoints::{self, Checkpoint, Next};
+use automation_store::{DbRole, Scope, runs};
 use automation_test_support::builders::{self, Started};
 use automation_test_support::database::TestDatabase;
 use serde_json::{Value, json};

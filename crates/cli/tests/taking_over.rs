@@ -2,8 +2,8 @@
 
 mod engine;
 
-use automation_store::run_cancel::{self, Cancelled};
-use automation_store::run_lists::{self, RunFilter};
+use automation_store::runs::cancel::{self, Cancelled};
+use automation_store::runs::lists::{self, RunFilter};
 use automation_store::{Scope, workflows};
 use automation_test_support::builders;
 use engine::{Engine, event, note_forms};
@@ -135,9 +135,9 @@ async fn a_run_that_is_cancelled_while_it_waits_does_nothing_more() -> anyhow::R
     let cancelled = engine
         .api
         .tx(Scope::Tenant(engine.tenant), async |connection| {
-            let runs = run_lists::list(connection, engine.tenant, &RunFilter::default(), 10).await?;
+            let runs = lists::list(connection, engine.tenant, &RunFilter::default(), 10).await?;
             let run = runs.iter().find(|run| run.run_key == "contact-1").map(|run| run.run_id);
-            run_cancel::cancel(
+            cancel::cancel(
                 connection,
                 engine.tenant,
                 run.expect("it waits"),

@@ -6,7 +6,7 @@ use automation_domain::encoding;
 use automation_domain::event::envelope::{self, Refusal};
 use automation_domain::hook::EVENT_TYPE;
 use automation_domain::json;
-use automation_store::hooks::Hook;
+use automation_store::access::hooks::Hook;
 use axum::http::header;
 use axum::http::request::Parts;
 use chrono::{DateTime, SecondsFormat, Utc};

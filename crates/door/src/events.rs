@@ -13,7 +13,7 @@ use automation_domain::event::admission::{self, Reason};
 use automation_domain::event::envelope::Refusal;
 use automation_domain::grant::{allows, api_key_publisher};
 use automation_domain::limits::Limits;
-use automation_store::api_keys::KeyHolder;
+use automation_store::access::api_keys::KeyHolder;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};

@@ -14,7 +14,7 @@ use automation_domain::grant::hook_publisher;
 use automation_domain::hook::{HookId, SECRET_FIELD, Verification};
 use automation_domain::id::{CredentialId, HookSecretId, TenantId};
 use automation_service_kit::ids;
-use automation_store::hooks::{self, CalledHook, HookSecret};
+use automation_store::access::hooks::{self, CalledHook, HookSecret};
 use automation_vault::{KeyRing, Place, Sealed, Zeroizing};
 use axum::Extension;
 use axum::extract::rejection::PathRejection;

@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use automation_domain::api_key::ApiKey;
 use automation_service_kit::turns::Turns;
 use automation_store::Db;
-use automation_store::api_keys::{self, KeyHolder};
+use automation_store::access::api_keys::{self, KeyHolder};
 use axum::http::{HeaderMap, header};
 use std::sync::Arc;
 use std::time::Instant;

@@ -4,7 +4,7 @@ use crate::Door;
 use crate::peer::Peer;
 use crate::problem::Problem;
 use automation_domain::id::TenantId;
-use automation_store::usage::{self, Grows};
+use automation_store::upkeep::usage::{self, Grows};
 use std::time::Instant;
 
 impl Door {

@@ -12,7 +12,7 @@ use crate::settle::{committed, portion};
 use crate::traces::Tries;
 use automation_domain::id::{RunId, TenantId};
 use automation_service_kit::crash_point;
-use automation_store::checkpoints::Held;
+use automation_store::runs::checkpoints::Held;
 use automation_store::{Error, Scope, runs};
 use std::sync::Arc;
 

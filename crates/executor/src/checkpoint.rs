@@ -8,14 +8,17 @@ use crate::plan::Settlement;
 use automation_domain::id::{ContactId, RunId, TenantId};
 use automation_domain::record::stamps::{Applied, Stamp};
 use automation_domain::record::{Note, RecordChange, Task};
-use automation_store::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::dead_letters::{self, NewDeadLetter};
-use automation_store::effects::{self, EffectKey, NewEffect, Tried};
-use automation_store::enrolments::{self, EnrolmentKey};
-use automation_store::outbox::NewOutboxEvent;
-use automation_store::records::{self, Made};
+use automation_store::events::outbox::NewOutboxEvent;
+use automation_store::events::{outbox, receipts};
+use automation_store::records::contacts;
+use automation_store::records::{Made, notes, tasks};
+use automation_store::runs::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
+use automation_store::runs::effects::{self, EffectKey, NewEffect, Tried};
+use automation_store::runs::enrolments::{self, EnrolmentKey};
+use automation_store::runs::wakeups;
 use automation_store::runs::{self, Places};
-use automation_store::{Error, PgConnection, Scope, contacts, outbox, receipts, wakeups, workflows};
+use automation_store::{Error, PgConnection, Scope, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,8 +86,8 @@ pub(crate) async fn write(
     write_effects(connection, now, &valid).await?;
     let events = change_contacts(connection, now, claimed, &valid).await?;
     let (notes, tasks) = new_records(&valid);
-    records::insert_notes(connection, now, &notes).await?;
-    records::insert_tasks(connection, now, &tasks).await?;
+    notes::insert(connection, now, &notes).await?;
+    tasks::insert(connection, now, &tasks).await?;
     outbox::insert(connection, &events).await?;
     Ok(held.into_iter().chain(handed_back).collect())
 }

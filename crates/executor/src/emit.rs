@@ -5,7 +5,7 @@ use automation_domain::event::{ENGINE_SOURCE, Event, RecordedEvent};
 use automation_domain::id::{EventKey, RecordId, RunId, TenantId};
 use automation_domain::record::{EmittedEvent, Task};
 use automation_domain::trace::RunTrace;
-use automation_store::outbox::NewOutboxEvent;
+use automation_store::events::outbox::NewOutboxEvent;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 

@@ -6,8 +6,8 @@ use automation_domain::effect::{Attempt, Outcome, Response};
 use automation_domain::interpreter::{RunEvent, RunState, StepError, Tries, Waits};
 use automation_domain::retry::Verdict;
 use automation_domain::workflow::{Delivery, Node, NodeKind, Workflow};
-use automation_store::effects::{EffectKey, EffectStatus, Tried, Try};
 use automation_store::runs::ClaimedRun;
+use automation_store::runs::effects::{EffectKey, EffectStatus, Tried, Try};
 use std::time::Duration;
 
 /// A try that came to its end; what it means for the effect shows after the walk.

@@ -4,9 +4,9 @@ use crate::plan::Settlement;
 use automation_domain::effect::{HttpRequest, Request, Response};
 use automation_domain::json;
 use automation_domain::record::{ContactChange, RecordChange};
-use automation_store::checkpoints::Next;
-use automation_store::effects::{EffectStatus, Tried};
-use automation_store::usage::{Metered, Sums};
+use automation_store::runs::checkpoints::Next;
+use automation_store::runs::effects::{EffectStatus, Tried};
+use automation_store::upkeep::usage::{Metered, Sums};
 
 pub(crate) fn sums(committed: &[Settlement]) -> Sums {
     let mut sums = Sums::new();

@@ -2,9 +2,9 @@
 
 use crate::plan::Settlement;
 use automation_domain::interpreter::{End, StepError, StepOutcome, Token, Waits};
-use automation_store::checkpoints::Next;
 use automation_store::dead_letters::{DeadAttempt, FailedStep, NewDeadLetter};
-use automation_store::effects::{EffectKey, StoredEffect, Try};
+use automation_store::runs::checkpoints::Next;
+use automation_store::runs::effects::{EffectKey, StoredEffect, Try};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 

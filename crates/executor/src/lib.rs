@@ -41,7 +41,7 @@ use automation_domain::retry::Ladder;
 use automation_service_kit::config::Secret;
 use automation_service_kit::health::{Component, Health};
 use automation_service_kit::metrics::observe_connections;
-use automation_store::usage::Usage;
+use automation_store::upkeep::usage::Usage;
 use automation_store::{Db, DbRole, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;

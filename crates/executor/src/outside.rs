@@ -8,7 +8,7 @@ use automation_domain::id::TenantId;
 use automation_domain::interpreter::StepError;
 use automation_service_kit::ids;
 use automation_service_kit::turns::Turns;
-use automation_store::credentials::{self, UsableCredential};
+use automation_store::access::credentials::{self, UsableCredential};
 use automation_store::{Db, Error, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 use std::sync::Arc;

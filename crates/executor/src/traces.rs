@@ -11,9 +11,9 @@ use automation_domain::id::{RunId, TenantId};
 use automation_domain::interpreter::{End, Step, StepOutcome};
 use automation_domain::trace::{RunTrace, SpanContext};
 use automation_service_kit::spans::{KeyValue, Span, SpanKind, spans};
-use automation_store::checkpoints::Next;
-use automation_store::effects::EffectKey;
 use automation_store::runs::ClaimedRun;
+use automation_store::runs::checkpoints::Next;
+use automation_store::runs::effects::EffectKey;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 

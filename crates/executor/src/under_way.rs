@@ -10,7 +10,7 @@ use automation_domain::interpreter::StepError;
 use automation_domain::trace::RunTrace;
 use automation_domain::workflow::Delivery;
 use automation_service_kit::crash_point;
-use automation_store::effects::EffectKey;
+use automation_store::runs::effects::EffectKey;
 use automation_store::runs::{self, ClaimedRun};
 use automation_store::{Error, Scope};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,7 +5,7 @@ use automation_broker::consumer::Delivery;
 use automation_domain::event::admission::{BrokerUsers, ON_BEHALF_OF, Reason, check_depth, check_type};
 use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::limits::Limits;
-use automation_store::usage::{Grows, growing};
+use automation_store::upkeep::usage::{Grows, growing};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// Checks the publisher against the tenant's grants as of `now`, the database's clock, and the event's place in its chain

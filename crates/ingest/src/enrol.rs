@@ -2,8 +2,8 @@
 
 use crate::matching::Match;
 use automation_domain::workflow::{self, OnConflict, Reentry};
-use automation_store::enrolments::{self, Enrolment, EnrolmentKey};
 use automation_store::runs::NewRun;
+use automation_store::runs::enrolments::{self, Enrolment, EnrolmentKey};
 use automation_store::{Error, PgConnection};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;

@@ -32,7 +32,7 @@ use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::observe_connections;
-use automation_store::usage::Usage;
+use automation_store::upkeep::usage::Usage;
 use automation_store::{Db, DbRole, PoolSize};
 use intake::Intake;
 use std::sync::Arc;

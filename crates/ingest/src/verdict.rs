@@ -9,7 +9,7 @@ use automation_domain::event::Event;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ScheduleId, WorkflowId};
 use automation_domain::workflow::{Enrolment, Trigger};
-use automation_store::enrolments;
+use automation_store::runs::enrolments;
 use chrono::{DateTime, Utc};
 
 /// Whether a trigger listens for an event, its condition aside.

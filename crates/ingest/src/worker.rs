@@ -14,7 +14,7 @@ use automation_broker::publisher::Message;
 use automation_domain::priority::Priority;
 use automation_service_kit::{crash_point, ids};
 use automation_store::Error;
-use automation_store::suspects::{InHand, MOST_DEATHS, UNREAD};
+use automation_store::blame::suspects::{InHand, MOST_DEATHS, UNREAD};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;

@@ -5,8 +5,10 @@ use crate::parking_recorder::row;
 use automation_broker::consumer::{Acker, Batch, Deliveries, Delivery};
 use automation_broker::nudge;
 use automation_domain::id::{RunId, TenantId};
-use automation_store::parked::{self, Parked};
-use automation_store::{Error, Scope, receipts, wakeups};
+use automation_store::events::parked::{self, Parked};
+use automation_store::events::receipts;
+use automation_store::runs::wakeups;
+use automation_store::{Error, Scope};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use automation_broker::topology::EVENTS;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::id::TenantId;
 use automation_service_kit::ids;
-use automation_store::outbox::Leased;
+use automation_store::events::outbox::Leased;
 
 /// Most events in one message.
 const MOST_IN_MESSAGE: usize = 100;

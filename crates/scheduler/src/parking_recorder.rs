@@ -3,8 +3,9 @@
 use crate::Shared;
 use automation_broker::consumer::{Acker, Batch, Deliveries, Delivery};
 use automation_domain::id::TenantId;
-use automation_store::parked::{self, Parked, ParkedBody, ParkedStatus};
-use automation_store::{Error, Scope, receipts};
+use automation_store::events::parked::{self, Parked, ParkedBody, ParkedStatus};
+use automation_store::events::receipts;
+use automation_store::{Error, Scope};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::sync::Arc;

@@ -2,7 +2,9 @@
 //! daily count of what tenants keep.
 
 use crate::Shared;
-use automation_store::{Error, Scope, dead_letters, partitions, suspects, usage};
+use automation_store::blame::suspects;
+use automation_store::upkeep::{partitions, usage};
+use automation_store::{Error, Scope, dead_letters};
 use std::sync::Arc;
 use std::time::Duration;
 

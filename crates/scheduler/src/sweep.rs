@@ -4,7 +4,7 @@ use crate::Shared;
 use automation_broker::nudge;
 use automation_domain::priority::Priority;
 use automation_service_kit::{crash_point, ids};
-use automation_store::wakeups::{self, Due};
+use automation_store::runs::wakeups::{self, Due};
 use automation_store::{Error, Scope};
 use std::sync::Arc;
 use std::time::Duration;

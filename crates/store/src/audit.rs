@@ -8,7 +8,7 @@ pub use erase::{Erase, erase};
 pub use read::{Entry, Verified, head, list, mac_at, verify};
 
 use crate::Error;
-use crate::usage::{self, Grows};
+use crate::upkeep::usage::{self, Grows};
 use automation_domain::audit::legacy::Head as LegacyHead;
 use automation_domain::audit::{Broken, Hash, Head, Keys, Link, Proof, SALT_BYTES, Seal, Words};
 use automation_domain::id::TenantId;

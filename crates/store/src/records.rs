@@ -1,9 +1,14 @@
-//! Tasks and notes.
+//! The records that events and steps change: a module for each.
+
+pub mod contacts;
+mod lists;
+pub mod notes;
+pub mod tasks;
+
+pub use lists::{Listed, RecordFilter};
 
 use crate::Error;
 use automation_domain::id::{RecordId, RunId, TenantId};
-use automation_domain::record::{Note, Task};
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -19,80 +24,6 @@ pub struct Made<'a, T> {
     pub run_id: RunId,
     /// The record.
     pub record: &'a T,
-}
-
-/// Writes notes. A note of a step that was written already stays as it is: its id is derived from the step.
-///
-/// # Errors
-///
-/// [`Error`] of the database.
-pub async fn insert_notes(
-    connection: &mut PgConnection,
-    now: DateTime<Utc>,
-    notes: &[Made<'_, Note>],
-) -> Result<(), Error> {
-    if notes.is_empty() {
-        return Ok(());
-    }
-    macro_rules! column {
-        ($made:ident => $value:expr) => {
-            notes.iter().map(|$made| $value).collect::<Vec<_>>()
-        };
-    }
-    sqlx::query(
-        "INSERT INTO notes (tenant_id, note_id, contact_id, run_id, body, created_at)
-         SELECT t, n, c, r, b, $6 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[])
-                AS u (t, n, c, r, b)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(column!(made => made.tenant_id.0))
-    .bind(column!(made => made.record.note_id.0))
-    .bind(column!(made => made.record.contact_id.0))
-    .bind(column!(made => made.run_id.0))
-    .bind(column!(made => made.record.text.as_str()))
-    .bind(now)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Writes tasks, like [`insert_notes`].
-///
-/// # Errors
-///
-/// [`Error`] of the database.
-pub async fn insert_tasks(
-    connection: &mut PgConnection,
-    now: DateTime<Utc>,
-    tasks: &[Made<'_, Task>],
-) -> Result<(), Error> {
-    if tasks.is_empty() {
-        return Ok(());
-    }
-    macro_rules! column {
-        ($made:ident => $value:expr) => {
-            tasks.iter().map(|$made| $value).collect::<Vec<_>>()
-        };
-    }
-    sqlx::query(
-        "INSERT INTO tasks (tenant_id, task_id, contact_id, run_id, title, description, due_at, assignee, created_at)
-         SELECT t, k, c, r, i, d, a, s, $9
-           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[],
-                       $8::text[]) AS u (t, k, c, r, i, d, a, s)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(column!(made => made.tenant_id.0))
-    .bind(column!(made => made.record.task_id.0))
-    .bind(column!(made => made.record.contact_id.map(|id| id.0)))
-    .bind(column!(made => made.run_id.0))
-    .bind(column!(made => made.record.title.as_str()))
-    .bind(column!(made => made.record.description.as_deref()))
-    .bind(column!(made => made.record.due_at))
-    .bind(column!(made => made.record.assignee.as_deref()))
-    .bind(now)
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// What notes and tasks with these ids say, as JSON by id; role api. Of tasks also what was done with them since.

@@ -16,10 +16,11 @@ use automation_domain::priority::Priority;
 use automation_domain::record::Note;
 use automation_domain::retry::Ladder;
 use automation_service_kit::ids::{new_id, wall_clock};
-use automation_store::checkpoints::{self, Checkpoint, Next};
-use automation_store::records::{self, Made};
+use automation_store::events::receipts;
+use automation_store::records::{Made, notes};
+use automation_store::runs::checkpoints::{self, Checkpoint, Next};
 use automation_store::runs::{self, NewRun};
-use automation_store::{Db, DbRole, Scope, receipts};
+use automation_store::{Db, DbRole, Scope};
 use automation_test_support::builders;
 use automation_test_support::database::TestDatabase;
 use serde::Serialize;
@@ -163,7 +164,7 @@ async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
             .zip(&notes)
             .map(|(run, record)| Made { tenant_id: run.tenant_id, run_id: run.run_id, record })
             .collect();
-        records::insert_notes(connection, now, &notes).await?;
+        notes::insert(connection, now, &notes).await?;
         anyhow::Ok(())
     })
     .await

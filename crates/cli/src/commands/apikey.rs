@@ -12,7 +12,7 @@ use automation_domain::id::ApiKeyId;
 use automation_service_kit::config::rule;
 use automation_service_kit::ids;
 use automation_service_kit::random::random_bytes;
-use automation_store::api_keys::{self, NewApiKey, StoredApiKey};
+use automation_store::access::api_keys::{self, NewApiKey, StoredApiKey};
 use automation_store::audit::{self, Auditor, Deed};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};

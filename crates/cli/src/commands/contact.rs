@@ -4,7 +4,7 @@ use crate::exit;
 use crate::output::{Output, yaml};
 use crate::session::{Session, TenantArgs};
 use automation_domain::contact::Contact;
-use automation_store::contacts;
+use automation_store::records::contacts;
 use clap::Subcommand;
 
 /// What to do with contacts.

@@ -9,7 +9,7 @@ use crate::exit;
 use crate::output::{Output, bytes, time, yaml};
 use crate::session::DatabaseArgs;
 use automation_service_kit::config::rule;
-use automation_store::parked::{self, Parked, ParkedBody};
+use automation_store::events::parked::{self, Parked, ParkedBody};
 use automation_store::{Db, DbRole, Scope};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;

@@ -5,7 +5,7 @@ use crate::output::{Output, time};
 use crate::session::{Session, TenantArgs};
 use automation_domain::id::{RecordId, RunId};
 use automation_domain::record::{Note, Task};
-use automation_store::record_lists::{self, Listed, RecordFilter};
+use automation_store::records::{Listed, RecordFilter, notes, tasks};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -48,9 +48,7 @@ pub async fn run_task(TaskCommand::List(args): TaskCommand, output: &Output) -> 
     let (filter, limit) = (args.filter(&session).await?, i64::from(args.limit) + 1);
     let found = session
         .db
-        .tx(session.scope(), async |connection| {
-            record_lists::tasks(connection, session.tenant, &filter, limit).await
-        })
+        .tx(session.scope(), async |connection| tasks::list(connection, session.tenant, &filter, limit).await)
         .await?;
     let columns = ["id", "contact", "title", "assignee", "due_at", "status", "run", "created_at"];
     args.print(&columns, found.iter().map(task).collect(), output);
@@ -63,9 +61,7 @@ pub async fn run_note(NoteCommand::List(args): NoteCommand, output: &Output) -> 
     let (filter, limit) = (args.filter(&session).await?, i64::from(args.limit) + 1);
     let found = session
         .db
-        .tx(session.scope(), async |connection| {
-            record_lists::notes(connection, session.tenant, &filter, limit).await
-        })
+        .tx(session.scope(), async |connection| notes::list(connection, session.tenant, &filter, limit).await)
         .await?;
     args.print(&["id", "contact", "text", "run", "created_at"], found.iter().map(note).collect(), output);
     Ok(())

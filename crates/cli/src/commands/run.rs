@@ -11,8 +11,8 @@ use crate::terminal::Lines;
 use automation_domain::id::{ContactId, RunId};
 use automation_service_kit::config::{LimitsConfig, rule};
 use automation_store::audit::Auditor;
-use automation_store::run_cancel::{self, Cancelled};
-use automation_store::run_lists::{self, RunDetail, RunFilter, RunStatus, RunSummary};
+use automation_store::runs::cancel::{self, Cancelled};
+use automation_store::runs::lists::{self, RunDetail, RunFilter, RunStatus, RunSummary};
 use automation_store::workflows;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -145,7 +145,7 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
                 // Both parts may hold slashes; a source is more likely to, so the last one is tried first.
                 for (at, _) in event.rmatch_indices('/') {
                     let (source, id) = (&event[..at], &event[at + 1..]);
-                    filter.ids = run_lists::ids_of_event(connection, session.tenant, source, id).await?;
+                    filter.ids = lists::ids_of_event(connection, session.tenant, source, id).await?;
                     if filter.ids.is_some() {
                         break;
                     }
@@ -154,7 +154,7 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
                     return Ok(Err(format!("event {event} is not known, or was received too long ago")));
                 }
             }
-            run_lists::list(connection, session.tenant, &filter, i64::from(args.limit) + 1).await.map(Ok)
+            lists::list(connection, session.tenant, &filter, i64::from(args.limit) + 1).await.map(Ok)
         })
         .await?
         .map_err(|missing: String| {
@@ -184,7 +184,7 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
 async fn find(session: &Session, id: RunId) -> anyhow::Result<RunDetail> {
     session
         .db
-        .tx(session.scope(), async |connection| run_lists::by_id(connection, session.tenant, id).await)
+        .tx(session.scope(), async |connection| lists::by_id(connection, session.tenant, id).await)
         .await?
         .ok_or_else(|| exit::not_found(format!("there is no run {id}"), "automation run list"))
 }
@@ -199,7 +199,7 @@ async fn cancel(
     let outcome = session
         .db
         .tx(session.scope(), async |connection| {
-            run_cancel::cancel(connection, session.tenant, id, auditor, reason).await
+            cancel::cancel(connection, session.tenant, id, auditor, reason).await
         })
         .await?;
     match outcome {

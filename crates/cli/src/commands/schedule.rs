@@ -9,7 +9,7 @@ use automation_domain::schedule::Schedule;
 use automation_domain::workflow::parse_schedule;
 use automation_service_kit::config::rule;
 use automation_service_kit::ids;
-use automation_store::schedules::{self, StoredSchedule};
+use automation_store::workflows::schedules::{self, StoredSchedule};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Subcommand};

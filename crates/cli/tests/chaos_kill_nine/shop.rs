@@ -6,7 +6,7 @@ use automation_broker::topology::{EVENTS, Topology};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow;
-use automation_store::tenants::{self, Grant};
+use automation_store::access::tenants::{self, Grant};
 use automation_store::{Db, DbRole, PoolSize, Scope, migrate, workflows};
 use automation_test_support::builders;
 use serde_json::json;

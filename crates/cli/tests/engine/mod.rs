@@ -12,7 +12,7 @@ use automation_domain::retry::Ladder;
 use automation_domain::workflow;
 use automation_executor::Requests;
 use automation_service_kit::health::Health;
-use automation_store::tenants::{self, Grant};
+use automation_store::access::tenants::{self, Grant};
 use automation_store::{Db, DbRole, Scope, workflows};
 use automation_test_support::broker::TestVhost;
 use automation_test_support::builders;

@@ -1,7 +1,7 @@
 //! How replayed runs fare, for whoever tries a few before the rest; role api.
 
 use crate::Error;
-use crate::run_lists::RunStatus;
+use crate::runs::lists::RunStatus;
 use automation_domain::id::{DeadLetterId, RunId, TenantId};
 use automation_domain::interpreter::{End, RunState, Token, Waits};
 use sqlx::postgres::PgRow;

@@ -4,8 +4,8 @@ use super::DeadLetterStatus;
 use super::current::{Missing, missing_in};
 use crate::Error;
 use crate::audit::{self, Auditor, Deed};
-use crate::effects::{self, EffectKey, NewEffect};
-use crate::run_lists::RunStatus;
+use crate::runs::effects::{self, EffectKey, NewEffect};
+use crate::runs::lists::RunStatus;
 use automation_domain::effect::Request;
 use automation_domain::id::{DeadLetterId, IdempotencyKey, RunId, TenantId};
 use automation_domain::interpreter::{
@@ -146,7 +146,7 @@ pub async fn obstacle(
     id: DeadLetterId,
     replay: Replay<'_>,
 ) -> Result<Option<Refusal>, Error> {
-    let now = crate::receipts::now(connection).await?;
+    let now = crate::events::receipts::now(connection).await?;
     Ok(revived(connection, tenant, id, replay, now).await?.err())
 }
 
@@ -163,7 +163,7 @@ pub async fn replay(
     id: DeadLetterId,
     replay: Replay<'_>,
 ) -> Result<Replayed, Error> {
-    let now = crate::receipts::now(connection).await?;
+    let now = crate::events::receipts::now(connection).await?;
     // Whoever replays the same letter waits here, and finds it replayed. Nobody who holds another lock waits for it:
     // executors only add letters.
     sqlx::query("SELECT 1 FROM dead_letters WHERE tenant_id = $1 AND dead_letter_id = $2 FOR UPDATE")

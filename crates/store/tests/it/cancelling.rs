@@ -3,10 +3,11 @@
 use crate::world::World;
 use automation_domain::id::RunId;
 use automation_domain::interpreter::End;
-use automation_store::checkpoints::{self, Checkpoint, Next};
-use automation_store::run_cancel::{Cancelled, cancel};
-use automation_store::run_lists::{self, RunStatus};
-use automation_store::{Scope, receipts};
+use automation_store::Scope;
+use automation_store::events::receipts;
+use automation_store::runs::cancel::{Cancelled, cancel};
+use automation_store::runs::checkpoints::{self, Checkpoint, Next};
+use automation_store::runs::lists::{self, RunStatus};
 
 async fn cancelled(world: &World, run: RunId) -> anyhow::Result<Cancelled> {
     let outcome = world
@@ -39,9 +40,7 @@ async fn a_queued_run_ends_as_cancelled_with_a_line_in_its_history() -> anyhow::
     assert_eq!(cancelled(&world, run).await?, Cancelled::AlreadyEnded(RunStatus::Cancelled));
     let detail = world
         .api
-        .tx(Scope::Tenant(world.tenant), async |connection| {
-            run_lists::by_id(connection, world.tenant, run).await
-        })
+        .tx(Scope::Tenant(world.tenant), async |connection| lists::by_id(connection, world.tenant, run).await)
         .await?
         .unwrap();
     assert_eq!(detail.summary.status, RunStatus::Cancelled);

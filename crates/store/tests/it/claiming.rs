@@ -3,7 +3,7 @@
 use crate::world::World;
 use automation_domain::id::RunId;
 use automation_domain::priority::Priority;
-use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
+use automation_store::runs::checkpoints::{self, Checkpoint, Next, Wakeup};
 use automation_store::{Scope, runs};
 use automation_test_support::builders;
 use chrono::TimeDelta;

@@ -3,8 +3,9 @@
 use crate::world::World;
 use automation_domain::credential::{AllowedHost, Scheme};
 use automation_domain::id::{CredentialId, TenantId};
-use automation_store::credentials::{self, Setting, StoredSecret};
-use automation_store::{Db, Error, PgConnection, Scope, receipts};
+use automation_store::access::credentials::{self, Setting, StoredSecret};
+use automation_store::events::receipts;
+use automation_store::{Db, Error, PgConnection, Scope};
 use automation_test_support::builders;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, Executor};

@@ -7,7 +7,8 @@ use automation_store::dead_letters::{
     self, DeadAttempt, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterStatus, FailedStep,
     GroupChange, GroupState, NewDeadLetter,
 };
-use automation_store::{DbRole, Error, Scope, audit, receipts};
+use automation_store::events::receipts;
+use automation_store::{DbRole, Error, Scope, audit};
 use automation_test_support::builders::{self, Started};
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;

@@ -5,11 +5,12 @@ use automation_domain::effect::{HttpRequest, Request, Response};
 use automation_domain::id::{IdempotencyKey, RunId};
 use automation_domain::priority::Priority;
 use automation_domain::workflow::Delivery;
-use automation_store::checkpoints::{self, Checkpoint, Next, WakeReason, Wakeup};
-use automation_store::effects::{
+use automation_store::events::receipts;
+use automation_store::runs::checkpoints::{self, Checkpoint, Next, WakeReason, Wakeup};
+use automation_store::runs::effects::{
     self, EffectKey, EffectStatus, MOST_TRIES, NewEffect, StoredEffect, Tried, Try,
 };
-use automation_store::{Error, Scope, receipts, runs};
+use automation_store::{Error, Scope, runs};
 use chrono::DateTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -276,7 +277,7 @@ async fn a_batch_reads_its_own_effects_only() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn effects_of_open_runs_outlive_their_day() -> anyhow::Result<()> {
-    use automation_store::partitions;
+    use automation_store::upkeep::partitions;
     let world = World::new().await?;
     let run = world.run("1").await?.run_id;
     let at = |text: &str| automation_domain::id::lower_bound(text.parse().unwrap());

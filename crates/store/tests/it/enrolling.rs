@@ -2,8 +2,9 @@
 
 use crate::world::World;
 use automation_domain::id::RunId;
-use automation_store::enrolments::{self, Enrolment, EnrolmentKey};
-use automation_store::{Error, receipts};
+use automation_store::Error;
+use automation_store::events::receipts;
+use automation_store::runs::enrolments::{self, Enrolment, EnrolmentKey};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 

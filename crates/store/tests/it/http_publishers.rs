@@ -3,10 +3,11 @@
 use crate::world::{TenantId, World};
 use automation_domain::hook::{HookId, Verification};
 use automation_domain::id::{ApiKeyId, HookSecretId};
-use automation_store::api_keys::{self, NewApiKey};
-use automation_store::hooks::{self, Hook, HookSecret};
-use automation_store::tenants::{self, Grant};
-use automation_store::{DbRole, Error, Scope, receipts};
+use automation_store::access::api_keys::{self, NewApiKey};
+use automation_store::access::hooks::{self, Hook, HookSecret};
+use automation_store::access::tenants::{self, Grant};
+use automation_store::events::receipts;
+use automation_store::{DbRole, Error, Scope};
 use automation_test_support::builders;
 use sqlx::AssertSqlSafe;
 use std::time::Duration;

@@ -4,9 +4,10 @@ use crate::world::World;
 use automation_domain::id::{ContactId, RecordId, RunId, TenantId};
 use automation_domain::record::Note;
 use automation_store::audit::{self, Deed};
-use automation_store::records::{self, Made};
-use automation_store::usage::{self, Ends, Grows, Metered, Sums, TABLES, Usage, growing};
-use automation_store::{Error, Scope, catalogue};
+use automation_store::records::{Made, notes};
+use automation_store::upkeep::usage::{self, Ends, Grows, Metered, Sums, TABLES, Usage, growing};
+use automation_store::workflows::catalogue;
+use automation_store::{Error, Scope};
 use automation_test_support::builders;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -119,7 +120,7 @@ async fn the_rows_themselves_correct_the_sums_once_a_day() -> anyhow::Result<()>
     world
         .worker
         .tx(world.scope(), async |connection| {
-            records::insert_notes(connection, chrono::DateTime::UNIX_EPOCH, &made).await
+            notes::insert(connection, chrono::DateTime::UNIX_EPOCH, &made).await
         })
         .await?;
     let written = Usage::default();

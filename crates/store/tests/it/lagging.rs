@@ -1,7 +1,8 @@
 //! Operators see how far behind the fleet is, and nothing of what is behind.
 
 use crate::world::World;
-use automation_store::{Scope, lag};
+use automation_store::Scope;
+use automation_store::upkeep::lag;
 
 #[tokio::test]
 async fn what_is_overdue_is_counted_and_dated() -> anyhow::Result<()> {

@@ -3,11 +3,12 @@
 use crate::world::World;
 use automation_domain::id::{ContactId, RecordId, RunId};
 use automation_domain::record::Task;
-use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
-use automation_store::record_lists::{self, RecordFilter};
-use automation_store::records::{self, Made};
-use automation_store::run_lists::{self, RunFilter, RunStatus, RunSummary};
-use automation_store::{Scope, receipts, run_stats};
+use automation_store::Scope;
+use automation_store::events::receipts;
+use automation_store::records::{Made, RecordFilter, tasks};
+use automation_store::runs::checkpoints::{self, Checkpoint, Next, Wakeup};
+use automation_store::runs::lists::{self, RunFilter, RunStatus, RunSummary};
+use automation_store::runs::stats;
 use automation_test_support::builders;
 use chrono::TimeDelta;
 use std::time::Duration;
@@ -16,7 +17,7 @@ async fn list(world: &World, filter: &RunFilter, limit: i64) -> anyhow::Result<V
     let runs = world
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
-            run_lists::list(connection, world.tenant, filter, limit).await
+            lists::list(connection, world.tenant, filter, limit).await
         })
         .await?;
     Ok(runs)
@@ -131,7 +132,7 @@ async fn runs_of_an_event_are_found_by_what_its_publisher_called_it() -> anyhow:
         world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                run_lists::ids_of_event(connection, world.tenant, source, id).await
+                lists::ids_of_event(connection, world.tenant, source, id).await
             })
             .await
     };
@@ -189,10 +190,10 @@ async fn numbers_count_events_runs_and_steps_since_a_moment() -> anyhow::Result<
     let (all, later, open) = world
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
-            let all = run_stats::since(connection, world.tenant, early.received_at).await?;
-            let later = run_stats::since(connection, world.tenant, last + TimeDelta::seconds(1)).await?;
+            let all = stats::since(connection, world.tenant, early.received_at).await?;
+            let later = stats::since(connection, world.tenant, last + TimeDelta::seconds(1)).await?;
             let soon = Duration::from_secs(10);
-            let open = run_stats::unsettled(connection, world.tenant, early.received_at, soon).await?;
+            let open = stats::unsettled(connection, world.tenant, early.received_at, soon).await?;
             Ok::<_, automation_store::Error>((all, later, open))
         })
         .await?;
@@ -235,14 +236,14 @@ async fn tasks_are_found_by_contact_and_run_page_by_page() -> anyhow::Result<()>
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
-            records::insert_tasks(connection, now, &rows).await
+            tasks::insert(connection, now, &rows).await
         })
         .await?;
     let list = async |filter: RecordFilter, limit: i64| {
         let found = world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                record_lists::tasks(connection, world.tenant, &filter, limit).await
+                tasks::list(connection, world.tenant, &filter, limit).await
             })
             .await?;
         anyhow::Ok(found.into_iter().map(|one| (one.record.task_id, one.run_id)).collect::<Vec<_>>())

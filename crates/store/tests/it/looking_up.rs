@@ -4,9 +4,10 @@
 use crate::world::World;
 use automation_domain::id::{ContactId, RecordId, RunId};
 use automation_domain::priority::Priority;
-use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
-use automation_store::record_lists::{self, RecordFilter};
-use automation_store::{PgConnection, Scope, receipts, runs};
+use automation_store::events::receipts;
+use automation_store::records::{RecordFilter, notes, tasks};
+use automation_store::runs::checkpoints::{self, Checkpoint, Next, Wakeup};
+use automation_store::{PgConnection, Scope, runs};
 
 const OPEN: usize = 600;
 const BATCH: usize = 50;
@@ -91,8 +92,8 @@ async fn notes_and_tasks_of_a_contact_are_read_without_those_of_others() -> anyh
         world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                let notes = record_lists::notes(connection, world.tenant, &filter, limit).await?;
-                let tasks = record_lists::tasks(connection, world.tenant, &filter, limit).await?;
+                let notes = notes::list(connection, world.tenant, &filter, limit).await?;
+                let tasks = tasks::list(connection, world.tenant, &filter, limit).await?;
                 report(connection).await?;
                 let notes: Vec<_> = notes.into_iter().map(|listed| listed.record.note_id).collect();
                 anyhow::Ok((notes, tasks.len()))

@@ -3,7 +3,7 @@
 use crate::world::World;
 use automation_domain::id::RunId;
 use automation_store::Scope;
-use automation_store::outbox::{self, Frontier, Leased, NewOutboxEvent};
+use automation_store::events::outbox::{self, Frontier, Leased, NewOutboxEvent};
 use std::time::Duration;
 use uuid::Uuid;
 

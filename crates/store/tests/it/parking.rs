@@ -1,8 +1,9 @@
 //! Parked events are recorded many at once, counted, and handled by people.
 
 use crate::world::World;
-use automation_store::parked::{self, Change, Parked, ParkedBody, ParkedFilter, ParkedStatus};
-use automation_store::{Error, Scope, audit, usage};
+use automation_store::events::parked::{self, Change, Parked, ParkedBody, ParkedFilter, ParkedStatus};
+use automation_store::upkeep::usage;
+use automation_store::{Error, Scope, audit};
 use automation_test_support::builders;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};

@@ -1,7 +1,8 @@
 //! Days are made ahead, retired and dropped; what open runs need outlives its day.
 
 use crate::world::World;
-use automation_store::{Scope, partitions};
+use automation_store::Scope;
+use automation_store::upkeep::partitions;
 
 async fn ensure(world: &World, days: i32) -> anyhow::Result<i32> {
     Ok(world

@@ -3,7 +3,7 @@
 use crate::world::{TenantId, World};
 use automation_domain::id::EventKey;
 use automation_store::Scope;
-use automation_store::receipts::{self, Claim, Seen};
+use automation_store::events::receipts::{self, Claim, Seen};
 use std::collections::BTreeMap;
 
 type Verdicts = BTreeMap<(TenantId, EventKey), Seen>;
@@ -84,7 +84,7 @@ async fn of_many_transactions_with_the_same_events_each_event_is_new_in_one() ->
 
 #[tokio::test]
 async fn receipts_are_forgotten_after_their_window_and_not_before() -> anyhow::Result<()> {
-    use automation_store::partitions::expire_receipts;
+    use automation_store::upkeep::partitions::expire_receipts;
     let world = World::new().await?;
     accept(&world, &[claim(&world, "old", 7), claim(&world, "new", 7)]).await?;
     let key = EventKey::derive("test", "old");

@@ -6,11 +6,12 @@ use automation_domain::id::{DeadLetterId, RunId};
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::priority::Priority;
 use automation_domain::trace::RunTrace;
-use automation_store::checkpoints::{self, Checkpoint, Next};
 use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, ReplayVersion, Replayed};
-use automation_store::enrolments::{self, Enrolment, EnrolmentKey};
-use automation_store::run_lists::{self, RunStatus};
-use automation_store::{Error, Scope, receipts};
+use automation_store::events::receipts;
+use automation_store::runs::checkpoints::{self, Checkpoint, Next};
+use automation_store::runs::enrolments::{self, Enrolment, EnrolmentKey};
+use automation_store::runs::lists::{self, RunStatus};
+use automation_store::{Error, Scope};
 use automation_test_support::builders::{self, Published, Started};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -315,7 +316,7 @@ async fn where_runs_of_a_key_may_be_open_beside_each_other_a_later_one_is_no_obs
     let status = world
         .api
         .tx(Scope::Tenant(world.tenant), async |connection| {
-            run_lists::list(connection, world.tenant, &Default::default(), 10).await
+            lists::list(connection, world.tenant, &Default::default(), 10).await
         })
         .await?;
     assert!(status.iter().all(|run| run.status.is_open()));

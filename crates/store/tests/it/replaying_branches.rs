@@ -7,8 +7,9 @@ use automation_domain::effect::Request;
 use automation_domain::id::DeadLetterId;
 use automation_domain::interpreter::{ReplayKey, Waits};
 use automation_store::dead_letters::{self, Refusal, Replay, Replayed, Trial};
-use automation_store::effects::{self, EffectKey};
-use automation_store::{Error, Scope, receipts};
+use automation_store::events::receipts;
+use automation_store::runs::effects::{self, EffectKey};
+use automation_store::{Error, Scope};
 use serde_json::{Value, json};
 
 fn retrying(node: &str, visit: u32) -> Value {

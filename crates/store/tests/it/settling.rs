@@ -3,8 +3,9 @@
 use crate::world::{LEASE, World};
 use automation_domain::id::RunId;
 use automation_domain::priority::Priority;
-use automation_store::checkpoints::{self, Checkpoint, Next, Wakeup};
-use automation_store::{Scope, receipts, runs};
+use automation_store::events::receipts;
+use automation_store::runs::checkpoints::{self, Checkpoint, Next, Wakeup};
+use automation_store::{Scope, runs};
 use chrono::TimeDelta;
 
 fn checkpoint(world: &World, run_id: RunId, epoch: i32, next: Next) -> Checkpoint {

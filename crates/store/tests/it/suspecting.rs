@@ -3,8 +3,9 @@
 use crate::world::World;
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind, PartRef};
-use automation_store::suspects::{self, InHand, Suspect, UNREAD};
-use automation_store::{Error, PgConnection, Scope, suspended_parts};
+use automation_store::blame::suspects::{self, InHand, Suspect, UNREAD};
+use automation_store::blame::suspended_parts;
+use automation_store::{Error, PgConnection, Scope};
 use automation_test_support::builders;
 use std::time::{Duration, Instant};
 use uuid::Uuid;

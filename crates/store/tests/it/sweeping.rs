@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use automation_store::Scope;
-use automation_store::wakeups::{self, Due};
+use automation_store::runs::wakeups::{self, Due};
 use std::time::Duration;
 
 const FIRST_LOOK: Duration = Duration::from_secs(5);

@@ -6,7 +6,8 @@ use crate::output::Output;
 use crate::session::DatabaseArgs;
 use automation_domain::audit::{Hash, from_hex, hex};
 use automation_domain::id::TenantId;
-use automation_store::{DbRole, Scope, audit, tenants};
+use automation_store::access::tenants;
+use automation_store::{DbRole, Scope, audit};
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use super::KeysArgs;
 use crate::exit;
 use crate::output::note;
 use automation_domain::credential::{MAX_SECRET_BYTES, Scheme};
-use automation_store::credentials::StoredSecret;
+use automation_store::access::credentials::StoredSecret;
 use automation_vault::{KeyRing, Sealed, Zeroizing};
 use clap::Args;
 use std::fs::File;

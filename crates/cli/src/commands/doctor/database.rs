@@ -1,7 +1,9 @@
 //! The database: whether it answers, its schema, what the fleet owes.
 
 use super::{Finding, lag, publishers};
-use automation_store::{Db, Scope, migration_status, partitions, suspended_parts};
+use automation_store::blame::suspended_parts;
+use automation_store::upkeep::partitions;
+use automation_store::{Db, Scope, migration_status};
 use chrono::DateTime;
 use std::time::SystemTime;
 
@@ -15,7 +17,7 @@ pub(super) async fn findings(db: &Db) -> Vec<Finding> {
         )];
     }
     let mut findings = vec![Finding::well("database", "answers"), migrations(db).await, ahead(db).await];
-    match db.tx(Scope::Unscoped, automation_store::lag::read).await {
+    match db.tx(Scope::Unscoped, automation_store::upkeep::lag::read).await {
         Ok(lag) => findings.extend(lag::findings(&lag, DateTime::from(SystemTime::now()))),
         Err(error) => findings.push(Finding::wrong("wakeups", error.to_string(), "automation migrate")),
     }

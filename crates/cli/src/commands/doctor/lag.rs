@@ -1,7 +1,7 @@
 //! What the fleet owes: wakeups that are overdue, events that do not leave, events that were refused; and the clocks.
 
 use super::Finding;
-use automation_store::lag::{COUNTED_AT_MOST, Lag};
+use automation_store::upkeep::lag::{COUNTED_AT_MOST, Lag};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The sweep looks at what is due every second; beyond this nobody does.

@@ -1,8 +1,9 @@
 //! Publishers whose grant or key has ended, or ends soon.
 
 use super::Finding;
-use automation_store::tenants::{self, Ending};
-use automation_store::{Db, Error, Scope, receipts};
+use automation_store::access::tenants::{self, Ending};
+use automation_store::events::receipts;
+use automation_store::{Db, Error, Scope};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// Long enough to ask somebody and to act in working hours.

@@ -10,7 +10,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::id::EventId;
 use automation_domain::trace::TraceParent;
 use automation_service_kit::config::LimitsConfig;
-use automation_store::parked::{self, Parked};
+use automation_store::events::parked::{self, Parked};
 use automation_store::{Error, PgConnection, events};
 use clap::Args;
 use serde_json::{Value, json};

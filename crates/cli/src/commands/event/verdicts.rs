@@ -12,11 +12,12 @@ use automation_domain::limits::Limits;
 use automation_domain::part::PartKind;
 use automation_domain::workflow::{Trigger, Workflow, parse_value};
 use automation_ingest::verdict::{self, KeptOut};
-use automation_store::enrolments::{self, Enrolment, EnrolmentKey};
-use automation_store::run_lists::{self, RunFilter, RunSummary};
-use automation_store::suspended_parts::{self, Suspended};
+use automation_store::blame::suspended_parts::{self, Suspended};
+use automation_store::records::contacts;
+use automation_store::runs::enrolments::{self, Enrolment, EnrolmentKey};
+use automation_store::runs::lists::{self, RunFilter, RunSummary};
 use automation_store::workflows::{self, StoredWorkflow};
-use automation_store::{Error, PgConnection, contacts};
+use automation_store::{Error, PgConnection};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
@@ -150,11 +151,10 @@ pub async fn judge(
         }
         None => None,
     };
-    let ids =
-        run_lists::ids_of_event(connection, tenant, &event.source, &event.id).await?.unwrap_or_default();
+    let ids = lists::ids_of_event(connection, tenant, &event.source, &event.id).await?.unwrap_or_default();
     let most = i64::try_from(ids.len()).unwrap_or(i64::MAX);
     let filter = RunFilter { ids: Some(ids), ..RunFilter::default() };
-    let runs = run_lists::list(connection, tenant, &filter, most).await?;
+    let runs = lists::list(connection, tenant, &filter, most).await?;
     let published = workflows::list(connection, tenant).await?;
     let then = workflows::published_at(connection, tenant, recorded.received_at).await?;
 

@@ -6,8 +6,8 @@ use crate::output::Output;
 use crate::session::DatabaseArgs;
 use automation_domain::hook::SECRET_FIELD;
 use automation_domain::id::CredentialId;
-use automation_store::hooks::{self, HookSecret, SealedSecret};
-use automation_store::tenants::{self, Tenant};
+use automation_store::access::hooks::{self, HookSecret, SealedSecret};
+use automation_store::access::tenants::{self, Tenant};
 use automation_store::{Db, DbRole, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 

@@ -8,7 +8,7 @@ use automation_domain::hook::{SECRET_FIELD, Verification};
 use automation_domain::id::{CredentialId, HookSecretId, TenantId};
 use automation_service_kit::ids;
 use automation_service_kit::random::random_bytes;
-use automation_store::hooks::{Hook, HookSecret, WrappedKey};
+use automation_store::access::hooks::{Hook, HookSecret, WrappedKey};
 use automation_vault::{KeyRing, Place, Sealed, Zeroizing};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

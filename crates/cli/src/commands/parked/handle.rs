@@ -5,7 +5,7 @@ use crate::commands::bulk::BulkArgs;
 use crate::exit;
 use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
-use automation_store::parked::{self, Change, ParkedStatus};
+use automation_store::events::parked::{self, Change, ParkedStatus};
 use automation_store::{DbRole, Scope};
 use clap::Args;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use automation_broker::publisher::Message;
 use automation_broker::topology::EVENTS;
 use automation_domain::event::admission::{BrokerUsers, ON_BEHALF_OF};
-use automation_store::parked::{Parked, ParkedStatus};
+use automation_store::events::parked::{Parked, ParkedStatus};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -115,7 +115,7 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use automation_store::parked::ParkedBody;
+    use automation_store::events::parked::ParkedBody;
     use chrono::DateTime;
     use serde_json::json;
     use uuid::Uuid;

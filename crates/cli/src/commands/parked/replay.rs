@@ -9,7 +9,7 @@ use crate::session::{AuditArgs, DatabaseArgs};
 use automation_broker::publisher::Publisher;
 use automation_service_kit::config::BrokerConfig;
 use automation_store::audit::{self, Auditor};
-use automation_store::parked::{self, Change, Parked, ParkedStatus};
+use automation_store::events::parked::{self, Change, Parked, ParkedStatus};
 use automation_store::{Db, DbRole, Scope};
 use clap::Args;
 use serde_json::{Value, json};

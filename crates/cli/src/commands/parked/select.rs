@@ -4,7 +4,7 @@ use super::parse_id;
 use crate::exit;
 use crate::moment;
 use automation_service_kit::config::rule;
-use automation_store::parked::{self, ParkedFilter, ParkedStatus};
+use automation_store::events::parked::{self, ParkedFilter, ParkedStatus};
 use automation_store::{Db, Scope};
 use chrono::{DateTime, Utc};
 use clap::Args;

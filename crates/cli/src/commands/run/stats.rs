@@ -6,7 +6,7 @@ use crate::output::{Output, table, time};
 use crate::session::TenantArgs;
 use crate::terminal::Lines;
 use automation_service_kit::config::rule;
-use automation_store::run_stats::{self, Latency, RunStats};
+use automation_store::runs::stats::{self, Latency, RunStats};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub(super) async fn run(args: StatsArgs, output: &Output) -> anyhow::Result<()> 
             let unsettled = session
                 .db
                 .tx(session.scope(), async |connection| {
-                    run_stats::unsettled(connection, session.tenant, since, NEAR).await
+                    stats::unsettled(connection, session.tenant, since, NEAR).await
                 })
                 .await?;
             if unsettled.runs == 0 && unsettled.events >= events {
@@ -60,7 +60,7 @@ pub(super) async fn run(args: StatsArgs, output: &Output) -> anyhow::Result<()> 
     }
     let stats = session
         .db
-        .tx(session.scope(), async |connection| run_stats::since(connection, session.tenant, since).await)
+        .tx(session.scope(), async |connection| stats::since(connection, session.tenant, since).await)
         .await?;
     output.one(&to_json(since, &stats), || text(since, &stats));
     Ok(())

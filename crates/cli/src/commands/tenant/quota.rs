@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
 use automation_service_kit::config::rule;
 use automation_store::audit::{self, Deed};
-use automation_store::usage::{self, Kept};
+use automation_store::upkeep::usage::{self, Kept};
 use automation_store::{DbRole, Scope};
 use clap::Args;
 use serde_json::json;

@@ -5,7 +5,7 @@ use crate::output::note;
 use crate::session::Session;
 use automation_domain::problem::Problem;
 use automation_domain::template::is_template;
-use automation_store::credentials;
+use automation_store::access::credentials;
 use std::collections::BTreeSet;
 
 /// Says on standard error which are missing. It keeps no workflow from being published: they may be set afterwards.

@@ -7,7 +7,7 @@ use crate::session::Session;
 use automation_domain::id::VersionId;
 use automation_domain::part::{Part, PartKind};
 use automation_store::audit::Auditor;
-use automation_store::suspended_parts::{self, Suspended};
+use automation_store::blame::suspended_parts::{self, Suspended};
 use automation_store::{Error, PgConnection};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use super::{short, taken};
 use crate::output::time;
 use automation_domain::effect::{HttpRequest, Request, Response};
-use automation_store::effects::{StoredEffect, Try};
+use automation_store::runs::effects::{StoredEffect, Try};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 

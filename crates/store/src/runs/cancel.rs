@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::audit::{self, Auditor, Deed};
-use crate::enrolments::{self, EnrolmentKey};
-use crate::run_lists::RunStatus;
+use crate::runs::enrolments::{self, EnrolmentKey};
+use crate::runs::lists::RunStatus;
 use automation_domain::id::{RunId, TenantId, WorkflowId};
 use automation_domain::interpreter::{End, Step, StepOutcome};
 use serde_json::json;
@@ -54,7 +54,7 @@ pub async fn cancel(
         state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default();
     state.tokens.clear();
     state.end = Some(End::Cancelled { reason: reason.to_owned() });
-    let now = crate::receipts::now(connection).await?;
+    let now = crate::events::receipts::now(connection).await?;
     sqlx::query(
         "WITH ended AS (
              DELETE FROM runs_open WHERE tenant_id = $1 AND run_id = $2

@@ -5,7 +5,7 @@ mod secrets;
 
 pub use secrets::{HookSecret, SealedSecret, WrappedKey, rewrap, sealed, wrapped_keys};
 
-use crate::tenants::{self, Grant};
+use crate::access::tenants::{self, Grant};
 use crate::{Db, Error, Scope};
 use automation_domain::credential::Terms;
 use automation_domain::grant::hook_publisher;

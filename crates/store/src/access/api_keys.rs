@@ -1,6 +1,6 @@
 //! API keys: made and revoked by the API's role; looked up by their hash, before any tenant is known.
 
-use crate::tenants::{self, Grant};
+use crate::access::tenants::{self, Grant};
 use crate::{Db, Error, Scope};
 use automation_domain::grant::api_key_publisher;
 use automation_domain::id::{ApiKeyId, TenantId};

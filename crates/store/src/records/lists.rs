@@ -1,12 +1,10 @@
-//! Tasks and notes as people look for them: of a contact, of a run, page by page.
+//! Pages of records as people look for them: of a contact, of a run.
 
 use crate::Error;
 use automation_domain::id::{ContactId, RecordId, RunId, TenantId, id_bounds};
-use automation_domain::record::{Note, Task};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
-use uuid::Uuid;
+use sqlx::{Postgres, QueryBuilder, Row};
 
 /// Which records are listed. Every part that is given has to fit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -34,62 +32,8 @@ pub struct Listed<T> {
     pub status: Option<String>,
 }
 
-/// Lists tasks, those of the latest runs first; role api.
-///
-/// # Errors
-///
-/// [`Error`] of the database.
-pub async fn tasks(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    filter: &RecordFilter,
-    limit: i64,
-) -> Result<Vec<Listed<Task>>, Error> {
-    let mut query = QueryBuilder::<Postgres>::new("SELECT r.*, c.subject FROM (SELECT r.* FROM tasks r");
-    page(&mut query, "r.task_id", tenant, filter, limit);
-    let rows = query.build().fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let task = Task {
-                task_id: RecordId(row.try_get("task_id")?),
-                contact_id: row.try_get::<Option<Uuid>, _>("contact_id")?.map(ContactId),
-                title: row.try_get("title")?,
-                description: row.try_get("description")?,
-                due_at: row.try_get("due_at")?,
-                assignee: row.try_get("assignee")?,
-            };
-            listed(row, task, row.try_get("status")?)
-        })
-        .collect()
-}
-
-/// Lists notes, like [`tasks`].
-///
-/// # Errors
-///
-/// [`Error`] of the database.
-pub async fn notes(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    filter: &RecordFilter,
-    limit: i64,
-) -> Result<Vec<Listed<Note>>, Error> {
-    let mut query = QueryBuilder::<Postgres>::new("SELECT r.*, c.subject FROM (SELECT r.* FROM notes r");
-    page(&mut query, "r.note_id", tenant, filter, limit);
-    let rows = query.build().fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let note = Note {
-                note_id: RecordId(row.try_get("note_id")?),
-                contact_id: ContactId(row.try_get("contact_id")?),
-                text: row.try_get("body")?,
-            };
-            listed(row, note, None)
-        })
-        .collect()
-}
-
-fn page(
+/// Appends what a page is: the caller has selected `r` and the subject of `c`.
+pub(super) fn page(
     query: &mut QueryBuilder<Postgres>,
     id: &'static str,
     tenant: TenantId,
@@ -117,7 +61,8 @@ fn page(
     query.push(format_args!(" ORDER BY {id} DESC"));
 }
 
-fn listed<T>(row: &PgRow, record: T, status: Option<String>) -> Result<Listed<T>, Error> {
+/// A row of such a page.
+pub(super) fn listed<T>(row: &PgRow, record: T, status: Option<String>) -> Result<Listed<T>, Error> {
     Ok(Listed {
         record,
         contact: row.try_get("subject")?,

@@ -1,7 +1,7 @@
 //! What ingest keeps in memory of each tenant: its active workflows and who may publish for it.
 
 use crate::Error;
-use crate::tenants::{Grant, grants};
+use crate::access::tenants::{Grant, grants};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};

@@ -80,7 +80,7 @@ pub struct StoredSchedule {
 ///
 /// [`Error`] of the database.
 pub async fn take_due(connection: &mut PgConnection, limit: i64) -> Result<(DateTime<Utc>, Vec<Due>), Error> {
-    let now = crate::receipts::now(connection).await?;
+    let now = crate::events::receipts::now(connection).await?;
     let rows = sqlx::query(
         "SELECT tenant_id, tenant_key, schedule_id, definition, anchor_at, next_slot_at FROM workflow_schedules
           WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED",
@@ -210,7 +210,7 @@ pub(crate) async fn publish(
         .bind(version.0)
         .execute(&mut *connection)
         .await?;
-    let now = crate::receipts::now(connection).await?;
+    let now = crate::events::receipts::now(connection).await?;
     for (position, trigger) in workflow.triggers.iter().enumerate() {
         let Some(schedule) = trigger.schedule.clone().filter(|_| !kept.contains(&trigger.id.as_str())) else {
             continue;

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::audit::{self, Auditor, Deed};
 use crate::dead_letters::DeadLetterStatus;
-use crate::usage;
+use crate::upkeep::usage;
 use automation_domain::id::{TenantId, digest};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};

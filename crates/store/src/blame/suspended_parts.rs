@@ -1,9 +1,9 @@
 //! Parts of workflows that are evaluated no more, because processes died or hung over them.
 
 use crate::Error;
+use crate::access::tenants::touch;
 use crate::audit::{self, Auditor, Deed};
-use crate::suspects::Suspect;
-use crate::tenants::touch;
+use crate::blame::suspects::Suspect;
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind};
 use chrono::{DateTime, Utc};
@@ -52,7 +52,7 @@ pub async fn suspend(connection: &mut PgConnection, suspect: &Suspect) -> Result
         .await?)
 }
 
-/// Suspends the parts that [`MOST_DEATHS`](crate::suspects::MOST_DEATHS) processes died of, and gives those suspects whose parts were not suspended before.
+/// Suspends the parts that [`MOST_DEATHS`](crate::blame::suspects::MOST_DEATHS) processes died of, and gives those suspects whose parts were not suspended before.
 /// Role worker, the tenants in scope.
 ///
 /// # Errors

@@ -1,0 +1,5 @@
+//! What keeps tables within their bounds, and tells how they stand.
+
+pub mod lag;
+pub mod partitions;
+pub mod usage;
