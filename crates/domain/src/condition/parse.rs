@@ -173,7 +173,16 @@ impl Reader<'_, '_> {
         }
         let counted = self.allowance.pattern(&at);
         self.allowed(counted)?;
-        match Pattern::compile(text, self.limits.regex_bytes) {
+        let most_bytes = self.limits.regex_bytes;
+        let read = match Pattern::read(text, most_bytes) {
+            Ok(read) => {
+                let counted = self.allowance.translating(read.work, &at);
+                self.allowed(counted)?;
+                Ok(read)
+            }
+            Err(refused) => Err(refused),
+        };
+        match read.and_then(|read| Pattern::compile(read, most_bytes)) {
             Ok(pattern) => {
                 let counted = self.allowance.take(pattern.memory_bytes(), &at);
                 self.allowed(counted)?;

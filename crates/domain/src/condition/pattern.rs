@@ -5,6 +5,8 @@
 //! of budget instead of out of time. A word boundary (`\b`) beside anything but ASCII needs the slow way, whose whole
 //! work is charged before.
 
+mod work;
+
 use crate::budget::{Budget, Exceeded};
 use regex_automata::Input;
 use regex_automata::hybrid::LazyStateID;
@@ -21,6 +23,8 @@ const CACHE_BYTES: usize = 32 * 1024;
 const WORKING_BYTES: usize = 128 * 1024;
 /// Places of an expression that are looked at for one step of the budget.
 const PLACES_PER_STEP: usize = 8;
+/// Bytes that a byte of an expression comes to at least, once compiled.
+const BYTES_PER_BYTE: usize = 16;
 /// Bytes between two charges.
 const PORTION: usize = 1024;
 
@@ -46,9 +50,25 @@ pub(super) enum Refused {
     Syntax(String),
 }
 
+/// An expression that is known to be one, and what translating it takes.
+pub(super) struct Read<'t> {
+    text: &'t str,
+    /// Characters that are looked at.
+    pub(super) work: u64,
+}
+
 impl Pattern {
+    /// Reads a regular expression that is to take at most so many bytes; [`Pattern::compile`] is the dear part.
+    pub(super) fn read(text: &str, most_bytes: usize) -> Result<Read<'_>, Refused> {
+        if text.len() > most_bytes / BYTES_PER_BYTE {
+            return Err(Refused::TooLarge(most_bytes));
+        }
+        let work = work::of(text).map_err(|error| Refused::Syntax(error.kind().to_string()))?;
+        Ok(Read { text, work })
+    }
+
     /// Compiles a regular expression to at most so many bytes.
-    pub(super) fn compile(text: &str, most_bytes: usize) -> Result<Self, Refused> {
+    pub(super) fn compile(Read { text, .. }: Read<'_>, most_bytes: usize) -> Result<Self, Refused> {
         let config = Config::new().nfa_size_limit(Some(most_bytes)).which_captures(WhichCaptures::None);
         let nfa =
             Compiler::new().configure(config).build(text).map_err(|error| match error.size_limit() {
@@ -175,8 +195,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn compile(pattern: &str, most_bytes: usize) -> Result<Pattern, Refused> {
+        Pattern::compile(Pattern::read(pattern, most_bytes)?, most_bytes)
+    }
+
     fn matches(pattern: &str, text: &str) -> bool {
-        let pattern = Pattern::compile(pattern, 256 * 1024).unwrap();
+        let pattern = compile(pattern, 256 * 1024).unwrap();
         pattern.is_match(text, &Budget::default()).unwrap()
     }
 
@@ -207,7 +231,7 @@ mod tests {
     fn one_that_needs_a_state_for_every_byte_runs_out_of_budget() {
         let text: String =
             (0..200_000_u32).map(|n| if n.count_ones() % 2 == 0 { '0' } else { '1' }).collect();
-        let pattern = Pattern::compile("[01]*1[01]{300}2", 256 * 1024).unwrap();
+        let pattern = compile("[01]*1[01]{300}2", 256 * 1024).unwrap();
         let budget = Budget::default();
         assert!(pattern.is_match(&text, &budget).is_err());
         assert!(budget.refused().is_some());
@@ -216,7 +240,7 @@ mod tests {
     #[test]
     fn a_plain_search_of_a_large_text_costs_what_reading_it_does() {
         let text = "lorem ipsum ".repeat(20_000);
-        let pattern = Pattern::compile("(?i)refund|cancel", 256 * 1024).unwrap();
+        let pattern = compile("(?i)refund|cancel", 256 * 1024).unwrap();
         let budget = Budget::default();
         assert_eq!(pattern.is_match(&text, &budget), Ok(false));
         assert!(budget.spent_steps() < 5_000, "{}", budget.spent_steps());
@@ -225,7 +249,7 @@ mod tests {
     #[test]
     fn what_would_be_too_large_is_refused_before_it_is() {
         for pattern in [r"\w{1000}", "(a{100}){100}{100}", r"(?:\pL{50}){50}"] {
-            assert!(matches!(Pattern::compile(pattern, 64 * 1024), Err(Refused::TooLarge(_))), "{pattern}");
+            assert!(matches!(compile(pattern, 64 * 1024), Err(Refused::TooLarge(_))), "{pattern}");
         }
     }
 
@@ -237,7 +261,7 @@ mod tests {
             text in "[abé 01-]{0,24}",
         ) {
             let Ok(judge) = regex::Regex::new(&pattern) else { return Ok(()) };
-            let Ok(compiled) = Pattern::compile(&pattern, 1024 * 1024) else { return Ok(()) };
+            let Ok(compiled) = compile(&pattern, 1024 * 1024) else { return Ok(()) };
             for _ in 0..2 {
                 let found = compiled.is_match(&text, &Budget::default());
                 prop_assert_eq!(found, Ok(judge.is_match(&text)), "{} in {}", pattern, text);

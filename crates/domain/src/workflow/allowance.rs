@@ -16,6 +16,7 @@ pub struct Allowance<'a> {
     templates: usize,
     comparisons: usize,
     patterns: usize,
+    translated: u64,
     bytes: usize,
     said: bool,
 }
@@ -25,6 +26,8 @@ pub type Refused = Option<Problem>;
 
 /// Bytes that a byte of a template comes to once compiled: a part of an expression is at least two bytes of text.
 const TEMPLATE_BYTES_PER_BYTE: usize = 16;
+/// Characters that translating all regular expressions may look at: a tenth of a second.
+const TRANSLATED: u64 = 10_000_000;
 /// Bytes of a comparison, and of each name in its path, beside their texts.
 const COMPARISON_BYTES: usize = 128;
 const NAME_BYTES: usize = 40;
@@ -32,7 +35,7 @@ const NAME_BYTES: usize = 40;
 impl<'a> Allowance<'a> {
     /// The whole of it.
     pub fn new(limits: &'a Limits) -> Self {
-        Self { limits, templates: 0, comparisons: 0, patterns: 0, bytes: 0, said: false }
+        Self { limits, templates: 0, comparisons: 0, patterns: 0, translated: 0, bytes: 0, said: false }
     }
 
     /// The limits that all of it follows.
@@ -77,6 +80,21 @@ impl<'a> Allowance<'a> {
         self.patterns += 1;
         let most = self.limits.regexes;
         self.within("too_many_regexes", "regular expressions", self.patterns, most, at)
+    }
+
+    /// Counts the characters that are looked at to translate a regular expression.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]; nothing is to be compiled from here on.
+    pub fn translating(&mut self, characters: u64, at: &str) -> Result<(), Refused> {
+        self.translated = self.translated.saturating_add(characters);
+        if self.translated <= TRANSLATED {
+            return Ok(());
+        }
+        let message = "the sets of characters of the regular expressions take too long to compile together; write sets \
+                       within sets, and wide ones where case is ignored, in another way";
+        self.refuse(Problem::new("regexes_too_costly", at, message))
     }
 
     /// Counts what something compiled takes.
@@ -150,6 +168,10 @@ mod tests {
         let mut allowance = Allowance::new(&limits);
         assert_eq!(allowance.pattern("where"), Ok(()));
         assert_eq!(code(allowance.pattern("where")).as_deref(), Some("too_many_regexes"));
+
+        let mut allowance = Allowance::new(&limits);
+        assert_eq!(allowance.translating(6_000_000, "where"), Ok(()));
+        assert_eq!(code(allowance.translating(6_000_000, "where")).as_deref(), Some("regexes_too_costly"));
     }
 
     #[test]
