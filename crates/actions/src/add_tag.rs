@@ -1,41 +1,47 @@
 //! `add_tag`: Adds a tag to the contact.
 
 use crate::config::{self, Max, TAG_CHARS};
-use crate::{Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{ContactChange, RecordChange};
-use automation_domain::workflow::ActionContract;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-pub(crate) const KEY: &str = "add_tag";
+pub(crate) static ACTION: Action = Action {
+    entry: ActionEntry {
+        key: "add_tag",
+        group: "contact",
+        description: "Puts a tag on the contact.",
+        effect: Effect::Record,
+        emits: &["contact.tag_added"],
+    },
+    schema,
+    contact: ContactUse::Needed,
+    check,
+    prepare,
+};
 
-pub(crate) fn contract() -> ActionContract {
-    ActionContract {
-        key: KEY,
-        config_schema: json!({
-            "type": "object",
-            "description": "Adds a tag to the contact. Adding a tag that the contact has changes nothing.",
-            "properties": {
-                "tag": {
-                    "type": "string",
-                    "minLength": 1,
-                    "description": "The tag, at most 128 characters once rendered.",
-                },
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "Adds a tag to the contact. Adding a tag that the contact has changes nothing.",
+        "properties": {
+            "tag": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The tag, at most 128 characters once rendered.",
             },
-            "required": ["tag"],
-            "additionalProperties": false,
-        }),
-        needs_contact: true,
-        uses_contact: true,
-        check: |literal| {
-            config::check(literal, "tag", |config| {
-                config::text(config, "tag", Max::Chars(TAG_CHARS)).map(drop)
-            })
         },
-    }
+        "required": ["tag"],
+        "additionalProperties": false,
+    })
 }
 
-pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
+fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
+    config::check(literal, "tag", |config| config::text(config, "tag", Max::Chars(TAG_CHARS)).map(drop))
+}
+
+fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let contact_id = config::contact(step)?.contact_id;
     let tag = config::text(config, "tag", Max::Chars(TAG_CHARS))?.into_owned();
     let output = json!({ "tag": tag });

@@ -1,103 +1,70 @@
 //! The list of actions that have a handler: a new one is a file and a line here.
 
-use crate::{Prepared, StepContext, add_note, add_tag, create_task, http_request, remove_tag, update_field};
-use automation_domain::interpreter::StepError;
-use automation_domain::workflow::{ActionContract, Contracts, flow_contracts};
-use serde_json::Value;
+use crate::{add_note, add_tag, create_task, http_request, remove_tag, update_field};
+use automation_domain::action::Action;
+use automation_domain::workflow::NodeTypes;
 use std::sync::LazyLock;
 
-/// An action that has a handler.
-struct Handler {
-    contract: fn() -> ActionContract,
-    prepare: fn(&Value, &StepContext<'_>) -> Result<Prepared, StepError>,
+static ACTIONS: [&Action; 6] = [
+    &add_tag::ACTION,
+    &remove_tag::ACTION,
+    &update_field::ACTION,
+    &create_task::ACTION,
+    &add_note::ACTION,
+    &http_request::ACTION,
+];
+
+static NODE_TYPES: LazyLock<NodeTypes> = LazyLock::new(|| NodeTypes::new(ACTIONS));
+
+/// Everything that a node can be: the kinds of the interpreter, and every action that has a handler.
+pub fn node_types() -> &'static NodeTypes {
+    &NODE_TYPES
 }
 
-/// By key: looked up for every step.
-fn handler(action: &str) -> Option<Handler> {
-    let handler = match action {
-        add_note::KEY => Handler { contract: add_note::contract, prepare: add_note::prepare },
-        add_tag::KEY => Handler { contract: add_tag::contract, prepare: add_tag::prepare },
-        create_task::KEY => Handler { contract: create_task::contract, prepare: create_task::prepare },
-        http_request::KEY => Handler { contract: http_request::contract, prepare: http_request::prepare },
-        remove_tag::KEY => Handler { contract: remove_tag::contract, prepare: remove_tag::prepare },
-        update_field::KEY => Handler { contract: update_field::contract, prepare: update_field::prepare },
-        _ => return None,
-    };
-    Some(handler)
-}
-
-static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
-    let handled = automation_domain::catalogue::actions()
-        .iter()
-        .filter_map(|entry| handler(entry.key))
-        .map(|handler| (handler.contract)());
-    flow_contracts().into_iter().chain(handled).map(|contract| (contract.key, contract)).collect()
-});
-
-/// The contracts of every action that has a handler, the flow actions included.
-pub fn contracts() -> &'static Contracts {
-    &CONTRACTS
-}
-
-/// Prepares an action: pure, and final for this visit of the node. `config` is rendered.
-///
-/// # Errors
-///
-/// A [`StepError`] when the rendered configuration is not acceptable; trying again cannot help.
-pub fn prepare(action: &str, config: &Value, step: StepContext<'_>) -> Result<Prepared, StepError> {
-    match handler(action) {
-        Some(handler) => (handler.prepare)(config, &step),
-        None => Err(StepError {
-            code: "unknown_action".to_owned(),
-            message: format!("this version of the engine has no handler for the action \"{action}\""),
-        }),
-    }
+/// The action with this key.
+#[cfg(test)]
+pub(crate) fn find(key: &str) -> Option<&'static Action> {
+    ACTIONS.into_iter().find(|action| action.entry.key == key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use automation_domain::catalogue::{Effect, actions};
+    use automation_domain::catalogue::{Effect, action_groups, planned_actions, trigger};
+    use std::collections::BTreeSet;
 
     #[test]
-    fn every_contract_is_in_the_catalogue() {
-        for key in contracts().keys() {
-            assert!(actions().iter().any(|entry| entry.key == *key), "{key}");
-        }
+    fn every_action_of_the_catalogue_stands_once_handled_or_planned() {
+        let keys: Vec<&str> = node_types().entries().map(|entry| entry.key).collect();
+        assert_eq!(keys.len(), 50);
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{keys:?}");
+        assert_eq!(node_types().iter().count() + planned_actions().len(), keys.len());
     }
 
     #[test]
-    fn every_handler_is_listed_and_every_contract_but_those_of_flow_has_one() {
-        for entry in actions() {
-            let listed = contracts().contains_key(entry.key);
-            match entry.effect {
-                Effect::Record | Effect::External => {
-                    assert_eq!(listed, handler(entry.key).is_some(), "{}", entry.key);
-                }
-                Effect::Directive | Effect::Flow => assert!(handler(entry.key).is_none(), "{}", entry.key),
+    fn every_group_is_used_and_every_used_group_is_listed() {
+        let used: BTreeSet<_> = node_types().entries().map(|entry| entry.group).collect();
+        assert_eq!(used, action_groups().iter().map(|group| group.key).collect());
+    }
+
+    #[test]
+    fn what_actions_emit_can_be_listened_for_and_what_they_are_is_a_sentence() {
+        for entry in node_types().entries() {
+            for event in entry.emits {
+                assert!(trigger(event).is_some(), "{event}");
             }
-        }
-        for key in [
-            "add_tag",
-            "remove_tag",
-            "update_field",
-            "create_task",
-            "add_note",
-            "http_request",
-            "delay",
-            "branch",
-        ] {
-            assert!(contracts().contains_key(key), "{key}");
+            let about = entry.description;
+            assert!(about.ends_with('.') && about.starts_with(char::is_uppercase), "{about}");
         }
     }
 
     #[test]
     fn every_option_of_an_action_is_described() {
-        for contract in contracts().values().filter(|contract| handler(contract.key).is_some()) {
-            let schema = &contract.config_schema;
-            assert_eq!(schema["additionalProperties"], false, "{}", contract.key);
+        for known in node_types().iter().filter(|known| known.kind.entry().effect != Effect::Flow) {
+            let (key, schema) = (known.kind.entry().key, &known.schema);
+            assert_eq!(schema["additionalProperties"], false, "{key}");
             for (name, property) in schema["properties"].as_object().unwrap() {
-                assert!(property["description"].is_string(), "{}.{name}", contract.key);
+                assert!(property["description"].is_string(), "{key}.{name}");
             }
         }
     }

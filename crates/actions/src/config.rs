@@ -1,6 +1,6 @@
 //! Reading a rendered configuration.
 
-use crate::StepContext;
+use automation_domain::action::StepContext;
 use automation_domain::contact::Contact;
 use automation_domain::interpreter::StepError;
 use automation_domain::{json, text};

@@ -1,49 +1,55 @@
 //! `create_task`: makes a task for a person, about the run's contact if it has one.
 
 use crate::config::{self, Max, TEXT_BYTES, TITLE_CHARS};
-use crate::{Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::duration;
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{RecordChange, Task};
-use automation_domain::workflow::ActionContract;
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-pub(crate) const KEY: &str = "create_task";
+pub(crate) static ACTION: Action = Action {
+    entry: ActionEntry {
+        key: "create_task",
+        group: "crm",
+        description: "Makes a task for a person.",
+        effect: Effect::Record,
+        emits: &["task.created"],
+    },
+    schema,
+    contact: ContactUse::Optional,
+    check,
+    prepare,
+};
 
-pub(crate) fn contract() -> ActionContract {
-    ActionContract {
-        key: KEY,
-        config_schema: json!({
-            "type": "object",
-            "description": "Makes a task for a person, about the contact if the run has one.",
-            "properties": {
-                "title": {
-                    "type": "string",
-                    "minLength": 1,
-                    "description": "What to do, at most 512 characters once rendered.",
-                },
-                "description": {
-                    "type": "string",
-                    "description": "More words, at most 64 KiB once rendered.",
-                },
-                "due": {
-                    "type": "string",
-                    "description": "How long from now it may take: 30m, 4h, 1d. Without it the task is never due.",
-                },
-                "assignee": {
-                    "type": "string",
-                    "description": "Who is to do it, at most 512 characters once rendered.",
-                },
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "Makes a task for a person, about the contact if the run has one.",
+        "properties": {
+            "title": {
+                "type": "string",
+                "minLength": 1,
+                "description": "What to do, at most 512 characters once rendered.",
             },
-            "required": ["title"],
-            "additionalProperties": false,
-        }),
-        needs_contact: false,
-        uses_contact: true,
-        check,
-    }
+            "description": {
+                "type": "string",
+                "description": "More words, at most 64 KiB once rendered.",
+            },
+            "due": {
+                "type": "string",
+                "description": "How long from now it may take: 30m, 4h, 1d. Without it the task is never due.",
+            },
+            "assignee": {
+                "type": "string",
+                "description": "Who is to do it, at most 512 characters once rendered.",
+            },
+        },
+        "required": ["title"],
+        "additionalProperties": false,
+    })
 }
 
 fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
@@ -54,7 +60,7 @@ fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
     [title, description, due, assignee].concat()
 }
 
-pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
+fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let task = Task {
         task_id: step.record_id,
         contact_id: step.facts.contact.map(|contact| contact.contact_id),

@@ -4,10 +4,9 @@ mod body;
 mod contract;
 mod url;
 
-pub(crate) use contract::contract;
-
 use crate::config::{self, Max, invalid};
-use crate::{Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::credential;
 use automation_domain::effect::{HttpRequest, Request};
 use automation_domain::http::{check_header_name, check_header_value};
@@ -18,7 +17,19 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-pub(crate) const KEY: &str = "http_request";
+pub(crate) static ACTION: Action = Action {
+    entry: ActionEntry {
+        key: "http_request",
+        group: "integration",
+        description: "Makes an HTTP request and keeps the answer for later steps.",
+        effect: Effect::External,
+        emits: &[],
+    },
+    schema: contract::schema,
+    contact: ContactUse::None,
+    check,
+    prepare,
+};
 
 /// How long an exchange may take, in milliseconds, unless the node says otherwise.
 const TIMEOUT_MS: u32 = 30_000;
@@ -36,7 +47,7 @@ const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorizati
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const CONTENT_TYPE: &str = "Content-Type";
 
-pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
+fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let method = method(config)?;
     let body = body::read(config)?;
     body::check_method(&method, body.is_some())?;

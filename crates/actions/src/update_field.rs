@@ -1,42 +1,48 @@
 //! `update_field`: sets or clears one field of the contact.
 
 use crate::config::{self, Max};
-use crate::{Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::contact::field;
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{ContactChange, RecordChange};
 use automation_domain::text;
-use automation_domain::workflow::ActionContract;
 use serde_json::{Map, Value, json};
-
-pub(crate) const KEY: &str = "update_field";
 
 /// Longest field as it is written: a name of 64 characters in quotes, some of them escaped.
 const MOST_FIELD_CHARS: usize = 512;
 
-pub(crate) fn contract() -> ActionContract {
-    ActionContract {
-        key: KEY,
-        config_schema: json!({
-            "type": "object",
-            "description": "Sets one field of the contact; a value the field holds already changes nothing.",
-            "properties": {
-                "field": {
-                    "type": "string",
-                    "minLength": 1,
-                    "description": "email, phone, first_name, last_name, timezone, owner, score, or fields.<name> for a field of your own; fields[\"a.b\"] where the name holds dots or quotes.",
-                },
-                "value": {
-                    "description": "The new value; null clears the field. Own fields take any JSON up to 64 KiB, score takes a number, timezone an IANA name, all others text.",
-                },
+pub(crate) static ACTION: Action = Action {
+    entry: ActionEntry {
+        key: "update_field",
+        group: "contact",
+        description: "Sets or clears a field of the contact.",
+        effect: Effect::Record,
+        emits: &["contact.updated"],
+    },
+    schema,
+    contact: ContactUse::Needed,
+    check,
+    prepare,
+};
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "Sets one field of the contact; a value the field holds already changes nothing.",
+        "properties": {
+            "field": {
+                "type": "string",
+                "minLength": 1,
+                "description": "email, phone, first_name, last_name, timezone, owner, score, or fields.<name> for a field of your own; fields[\"a.b\"] where the name holds dots or quotes.",
             },
-            "required": ["field", "value"],
-            "additionalProperties": false,
-        }),
-        needs_contact: true,
-        uses_contact: true,
-        check,
-    }
+            "value": {
+                "description": "The new value; null clears the field. Own fields take any JSON up to 64 KiB, score takes a number, timezone an IANA name, all others text.",
+            },
+        },
+        "required": ["field", "value"],
+        "additionalProperties": false,
+    })
 }
 
 fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
@@ -53,7 +59,7 @@ fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
     })
 }
 
-pub(crate) fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
+fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let contact_id = config::contact(step)?.contact_id;
     let field = field(config)?;
     let value = value(config, &field)?;

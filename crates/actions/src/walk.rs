@@ -1,6 +1,6 @@
 //! Walking a run as far as it goes without waiting: what executor, dry run and simulator share.
 
-use crate::{Prepared, StepContext, prepare};
+use automation_domain::action::{Prepared, StepContext};
 use automation_domain::budget::{Budget, Spent};
 use automation_domain::contact::Contact;
 use automation_domain::effect::Request;
@@ -15,7 +15,8 @@ use automation_domain::limits::Limits;
 use automation_domain::record::RecordChange;
 use automation_domain::record::stamps::Stamp;
 use automation_domain::retry::{Ladder, Verdict};
-use automation_domain::workflow::{NodeIndex, NodeKind, Workflow};
+use automation_domain::workflow::kinds::ActionNode;
+use automation_domain::workflow::{NodeIndex, Workflow};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
@@ -231,11 +232,8 @@ impl Walker<'_> {
 
     fn prepare(&mut self, state: &RunState, index: NodeIndex, visit: u32) -> Result<Prepared, StepError> {
         let node = &self.workflow.nodes[index];
-        let (action, config, sending) = match &node.kind {
-            NodeKind::Action { action, config, sending } => (action, config, sending),
-            NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => {
-                unreachable!("the interpreter asks for the actions of action nodes only")
-            }
+        let Some(ActionNode { action, config, sending }) = node.behaviour.action() else {
+            unreachable!("the interpreter asks for the actions of action nodes only")
         };
         let facts = self.facts(state);
         let config =
@@ -245,7 +243,7 @@ impl Walker<'_> {
             record_id: RecordId::derive(self.run.run_id, &node.id, visit),
             idempotency_key: IdempotencyKey::derive(self.run.run_id, &node.id, visit),
         };
-        let mut prepared = prepare(action, &config, step)?;
+        let mut prepared = (action.prepare)(&config, &step)?;
         match &mut prepared {
             Prepared::Changes { output, .. } => self.count_output(state, &node.id, output, &Map::new())?,
             Prepared::Request(Request::Http(request)) => {

@@ -49,7 +49,7 @@ fn compile(nodes: Vec<Value>) -> Workflow {
         "apiVersion": "automation/v1", "key": "w", "triggers": [{ "id": "go", "event": "order.created" }],
         "nodes": nodes, "edges": edges,
     });
-    workflow::parse_value(&definition, crate::contracts(), &LIMITS).unwrap()
+    workflow::parse_value(&definition, crate::node_types(), &LIMITS).unwrap()
 }
 
 fn go(workflow: &Workflow, state: RunState, input: RunEvent, event: &RecordedEvent) -> Walked {

@@ -4,10 +4,11 @@ use super::*;
 use automation_domain::id::ContactId;
 use automation_domain::interpreter::{End, Unwatched};
 use automation_domain::template::ValueTemplate;
-use automation_domain::workflow::{Case, Enrolment, Node, Sending, Trigger};
+use automation_domain::workflow::kinds::{Behaviour, Branch, Case, Delay, Stop};
+use automation_domain::workflow::{Enrolment, Node, Sending, Trigger};
 use chrono::TimeDelta;
 use serde_json::json;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
 
 fn start() -> DateTime<Utc> {
@@ -18,20 +19,25 @@ fn template(value: Value) -> ValueTemplate {
     ValueTemplate::parse(&value, "with", &Limits::default()).unwrap()
 }
 
-fn action(key: &str, config: Value) -> NodeKind {
-    NodeKind::Action { action: key.to_owned(), config: template(config), sending: Sending::default() }
+fn action(key: &str, config: Value) -> Arc<dyn Behaviour> {
+    sent(key, config, Sending::default())
 }
 
-fn delay(duration: &str) -> NodeKind {
-    NodeKind::Delay { duration: template(json!(duration)) }
+fn sent(key: &str, config: Value, sending: Sending) -> Arc<dyn Behaviour> {
+    Arc::new(ActionNode { action: crate::catalogue::find(key).unwrap(), config: template(config), sending })
+}
+
+fn delay(duration: &str) -> Arc<dyn Behaviour> {
+    Arc::new(Delay { duration: template(json!(duration)) })
 }
 
 /// The nodes in a row, named `n0`, `n1`, … behind the trigger `t`.
-fn row(kinds: Vec<NodeKind>) -> Workflow {
-    let last = kinds.len() - 1;
-    let nodes = kinds.into_iter().enumerate().map(|(index, kind)| Node {
+fn row(behaviours: Vec<Arc<dyn Behaviour>>) -> Workflow {
+    let last = behaviours.len() - 1;
+    let nodes = behaviours.into_iter().enumerate().map(|(index, behaviour)| Node {
         id: format!("n{index}"),
-        kind,
+        behaviour,
+        ways: BTreeMap::new(),
         next: (index < last).then_some(index + 1),
         on_error: None,
     });
@@ -103,7 +109,7 @@ fn a_run_goes_to_its_delay_and_from_there_to_its_end() {
         action("add_tag", json!({"tag": "new"})),
         delay("1h"),
         action("create_task", json!({"title": "Call {{ contact.id }} about {{ steps.n0.output.tag }}"})),
-        NodeKind::Stop,
+        Arc::new(Stop),
     ]);
     let limits = Limits::default();
     let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
@@ -143,12 +149,10 @@ fn later_steps_see_what_earlier_ones_did_to_the_contact() {
     let mut workflow = row(vec![
         action("add_tag", json!({"tag": "new"})),
         action("update_field", json!({"field": "first_name", "value": "Ada"})),
-        NodeKind::Branch {
-            cases: vec![Case { name: "tagged".to_owned(), condition, to: Some(3) }],
-            otherwise: None,
-        },
+        Arc::new(Branch { cases: vec![Case { name: "tagged".to_owned(), condition }] }),
         action("add_note", json!({"text": "Hello {{ contact.first_name }}"})),
     ]);
+    workflow.nodes[2].ways.insert("tagged".to_owned(), 3);
     workflow.reads_contact = true;
     let limits = Limits::default();
     let walked = walk(&workflow, RunState::default(), started(), input(start(), &limits));
@@ -216,8 +220,10 @@ fn call(sending: Sending) -> Workflow {
     let config = json!({
         "method": "POST", "url": "https://crm.example.com/", "body": { "json": { "at": "{{ now.timestamp }}" } },
     });
-    let call = NodeKind::Action { action: "http_request".to_owned(), config: template(config), sending };
-    row(vec![call, action("add_note", json!({ "text": "{{ vars.answer }}" }))])
+    row(vec![
+        sent("http_request", config, sending),
+        action("add_note", json!({ "text": "{{ vars.answer }}" })),
+    ])
 }
 
 fn answer(number: u32, output: Value, vars: Value) -> [RunEvent; 1] {

@@ -1,7 +1,7 @@
 //! The example workflows, against the actions that exist.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-use automation_actions::contracts;
+use automation_actions::node_types;
 use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_domain::workflow::{self, Workflow};
@@ -16,7 +16,7 @@ fn examples() -> BTreeMap<String, Workflow> {
         .map(|file| {
             let text = std::fs::read_to_string(&file).unwrap();
             let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-            match workflow::parse(&text, contracts(), &Limits::default()) {
+            match workflow::parse(&text, node_types(), &Limits::default()) {
                 Ok(workflow) => (name, workflow),
                 Err(problems) => panic!("{name}: {problems:#?}"),
             }

@@ -39,7 +39,7 @@ pub(crate) struct Traces {
 impl Workload {
     /// The definition, compiled.
     pub(crate) fn compile(&self) -> anyhow::Result<Workflow> {
-        workflow::parse_value(&self.definition(), automation_actions::contracts(), &Limits::default())
+        workflow::parse_value(&self.definition(), automation_actions::node_types(), &Limits::default())
             .map_err(|problems| anyhow::anyhow!("the benchmark's workflow: {problems:?}"))
     }
 

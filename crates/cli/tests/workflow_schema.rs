@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Compares, or writes the file when `AUTOMATION_BLESS` is set.
 #[test]
 fn the_committed_schema_is_what_the_code_says() {
-    let schema = json_schema(automation_actions::contracts());
+    let schema = json_schema(automation_actions::node_types());
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/workflow.schema.json");
     if std::env::var_os("AUTOMATION_BLESS").is_some() {
         std::fs::write(&path, serde_json::to_string_pretty(&schema).unwrap() + "\n").unwrap();
@@ -24,12 +24,13 @@ fn the_committed_schema_is_what_the_code_says() {
 fn every_available_action_and_option_is_documented() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/workflows.md");
     let text = std::fs::read_to_string(path).unwrap();
-    for contract in automation_actions::contracts().values() {
-        let heading = format!("### {}\n", contract.key);
-        let section = text.split_once(&heading).unwrap_or_else(|| panic!("no heading {}", contract.key)).1;
+    for known in automation_actions::node_types().iter() {
+        let key = known.kind.entry().key;
+        let heading = format!("### {key}\n");
+        let section = text.split_once(&heading).unwrap_or_else(|| panic!("no heading {key}")).1;
         let section = section.split("\n##").next().unwrap();
-        for option in contract.config_schema["properties"].as_object().unwrap().keys() {
-            assert!(section.contains(&format!("`{option}`")), "{}.{option}", contract.key);
+        for option in known.schema["properties"].as_object().unwrap().keys() {
+            assert!(section.contains(&format!("`{option}`")), "{key}.{option}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, rolls dice or waits: every function of this crate gives the same answer
 //! for the same arguments, which is what lets the executor, a dry run and a simulator share it.
 
+pub mod action;
 pub mod api_key;
 pub mod audit;
 pub mod budget;

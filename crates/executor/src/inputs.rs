@@ -5,7 +5,7 @@ use crate::under_way::Answer;
 use automation_domain::effect::{Attempt, Outcome, Response};
 use automation_domain::interpreter::{RunEvent, RunState, StepError, Tries, Waits};
 use automation_domain::retry::Verdict;
-use automation_domain::workflow::{Delivery, Node, NodeKind, Workflow};
+use automation_domain::workflow::{Delivery, Node, Workflow};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::effects::{EffectKey, EffectStatus, Tried, Try};
 use std::time::Duration;
@@ -113,10 +113,7 @@ fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
 
 /// How often the request of a node may arrive.
 pub(crate) fn delivery(node: &Node) -> Delivery {
-    match &node.kind {
-        NodeKind::Action { sending, .. } => sending.delivery,
-        NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => Delivery::AtLeastOnce,
-    }
+    node.behaviour.action().map_or(Delivery::AtLeastOnce, |action| action.sending.delivery)
 }
 
 fn tried(

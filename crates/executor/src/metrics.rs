@@ -1,6 +1,5 @@
 //! What executors count.
 
-use automation_domain::catalogue;
 use automation_domain::effect::{Attempt, Outcome};
 use automation_domain::interpreter::{Step, StepOutcome};
 use automation_service_kit::metrics::{AGES, counter, counter_by, seconds};
@@ -143,7 +142,7 @@ pub(crate) fn step_outcome(outcome: StepOutcome) -> &'static str {
 
 /// The action of a step by its key in the catalogue: a label has no other values, whatever a state holds.
 pub(crate) fn action_of(step: &Step) -> &'static str {
-    match catalogue::action(&step.action) {
+    match automation_actions::node_types().entry(&step.action) {
         Some(entry) => entry.key,
         None if step.action == "trigger" => "trigger",
         None => "other",

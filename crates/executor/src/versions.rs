@@ -1,9 +1,8 @@
 //! Compiled workflow versions, kept as long as they are used: a version never changes.
 
-use automation_domain::catalogue;
 use automation_domain::id::{TenantId, VersionId};
 use automation_domain::limits::Limits;
-use automation_domain::workflow::{self, NodeKind, Workflow};
+use automation_domain::workflow::{self, Workflow};
 use automation_service_kit::metrics::observe_cache;
 use automation_store::{Error, PgConnection, workflows};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,7 +99,7 @@ impl Version {
 }
 
 fn compile(stored: workflows::PinnedVersion, limits: &Limits) -> Version {
-    let workflow = workflow::parse_value(&stored.definition, automation_actions::contracts(), limits)
+    let workflow = workflow::parse_value(&stored.definition, automation_actions::node_types(), limits)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
     let needs_event = workflow.as_ref().is_ok_and(|workflow| workflow.reads_event || emits(workflow));
     Version { tenant: stored.tenant, number: stored.number, workflow, needs_event }
@@ -108,12 +107,8 @@ fn compile(stored: workflows::PinnedVersion, limits: &Limits) -> Version {
 
 /// Whether a node's action publishes events, which name the run's event as their cause.
 fn emits(workflow: &Workflow) -> bool {
-    workflow.nodes.iter().any(|node| match &node.kind {
-        NodeKind::Action { action, .. } => {
-            catalogue::actions().iter().any(|entry| entry.key == action && !entry.emits.is_empty())
-        }
-        NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => false,
-    })
+    let mut actions = workflow.nodes.iter().filter_map(|node| node.behaviour.action());
+    actions.any(|node| !node.action.entry.emits.is_empty())
 }
 
 #[cfg(test)]

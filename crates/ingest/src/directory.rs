@@ -254,7 +254,7 @@ impl Compiled {
     /// A version that this binary cannot compile starts no runs, and says so: it was written by a newer one. So does one for
     /// which its tenant has no room.
     fn add(&mut self, one: &ActiveWorkflow, definition: &Value, limits: &Limits) {
-        let workflow = match workflow::parse_value(definition, automation_actions::contracts(), limits) {
+        let workflow = match workflow::parse_value(definition, automation_actions::node_types(), limits) {
             Ok(workflow) => workflow,
             Err(problems) => {
                 tracing::error!(

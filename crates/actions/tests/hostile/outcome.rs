@@ -1,7 +1,7 @@
 //! What an entry comes to, in a line.
 
 use crate::subject::{Subject, TEXTS};
-use automation_actions::{RunInput, Walked, contracts, walk};
+use automation_actions::{RunInput, Walked, node_types, walk};
 use automation_domain::budget::{BUDGETS_TOGETHER, Budget, LOG_BYTES};
 use automation_domain::condition::Condition;
 use automation_domain::facts::Facts;
@@ -80,7 +80,7 @@ pub fn of_pattern(subject: &Subject, pattern: &str) -> String {
 }
 
 pub fn of_definition(subject: &Subject, definition: &Value) -> String {
-    match workflow::parse_value(definition, contracts(), &subject.limits) {
+    match workflow::parse_value(definition, node_types(), &subject.limits) {
         Ok(workflow) => of_workflow(subject, &workflow),
         Err(problems) => {
             assert!(problems.len() <= 101, "{} problems", problems.len());

@@ -9,7 +9,7 @@ mod graphs;
 mod subject;
 
 use super::percentile;
-use automation_actions::{RunInput, contracts, walk};
+use automation_actions::{RunInput, node_types, walk};
 use automation_domain::budget::Budget;
 use automation_domain::condition::Condition;
 use automation_domain::facts::Facts;
@@ -105,7 +105,7 @@ fn graphs(subject: &Subject) -> (Held, Held) {
     let (mut reading, mut walking) = (Vec::new(), Vec::new());
     for (name, definition) in graphs::all() {
         let read =
-            timed(&mut reading, &name, || workflow::parse_value(&definition, contracts(), &subject.limits));
+            timed(&mut reading, &name, || workflow::parse_value(&definition, node_types(), &subject.limits));
         if let Ok(workflow) = read {
             turns(subject, &workflow, &name, &mut walking);
         }

@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 /// Version of the contract: the first number moves when a publisher has to change.
 const CONTRACT_VERSION: &str = "1.0.0";
 
-/// The document's parts, in the order they are read in.
-pub fn document() -> Vec<(&'static str, Value)> {
+/// The document's parts, in the order they are read in. `published` are the types of the events that actions publish.
+pub fn document(published: &[&str]) -> Vec<(&'static str, Value)> {
     let limits = Limits::default();
     vec![
         ("asyncapi", "3.0.0".into()),
@@ -26,7 +26,7 @@ pub fn document() -> Vec<(&'static str, Value)> {
         ("defaultContentType", messages::STRUCTURED.into()),
         ("servers", servers()),
         ("channels", channels()),
-        ("operations", operations()),
+        ("operations", operations(published)),
         ("components", messages::components(&limits)),
     ]
 }
@@ -107,7 +107,7 @@ fn bindings() -> Value {
     })
 }
 
-fn operations() -> Value {
+fn operations(published: &[&str]) -> Value {
     let from_others = |key: &&str| !key.starts_with(EVENT_PREFIX);
     let keys = catalogue::triggers().iter().map(|entry| entry.key).filter(from_others);
     let receive = keys.chain([CUSTOM]).map(|key| {
@@ -120,11 +120,11 @@ fn operations() -> Value {
         });
         (format!("receive.{key}"), operation)
     });
-    let send = catalogue::triggers().iter().filter(|entry| is_sent(entry.key)).map(|entry| {
+    let send = catalogue::triggers().iter().filter(|entry| is_sent(entry.key, published)).map(|entry| {
         let operation = json!({
             "action": "send",
             "title": format!("Send {}", entry.key),
-            "description": why_sent(entry.key),
+            "description": why_sent(entry.key, published),
             "channel": { "$ref": format!("#/channels/{}", entry.key) },
             "messages": messages::channel_references(entry.key, &messages::MODES[..1]),
             "bindings": { "amqp": { "deliveryMode": 2, "bindingVersion": "0.3.0" } },
@@ -135,19 +135,12 @@ fn operations() -> Value {
 }
 
 /// Whether the engine itself publishes events of this type.
-fn is_sent(event_type: &str) -> bool {
-    is_effect(event_type) || event_type == EVENT_TYPE || event_type.starts_with(EVENT_PREFIX)
+fn is_sent(event_type: &str, published: &[&str]) -> bool {
+    published.contains(&event_type) || event_type == EVENT_TYPE || event_type.starts_with(EVENT_PREFIX)
 }
 
-/// Whether an action that changes records says so with an event of this type.
-fn is_effect(event_type: &str) -> bool {
-    const SENDERS: [&str; 4] = ["add_tag", "remove_tag", "update_field", "create_task"];
-    let senders = SENDERS.iter().filter_map(|key| catalogue::action(key));
-    senders.flat_map(|action| action.emits).any(|emitted| *emitted == event_type)
-}
-
-fn why_sent(event_type: &str) -> &'static str {
-    if is_effect(event_type) {
+fn why_sent(event_type: &str, published: &[&str]) -> &'static str {
+    if published.contains(&event_type) {
         "What an action changed, after the change was committed: with source automation, and the chain of causes carried on."
     } else if event_type == EVENT_TYPE {
         "A call of a webhook, with source /v1/hooks/<hook_id> and the caller's own id."
@@ -161,8 +154,10 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    const PUBLISHED: [&str; 2] = ["contact.tag_added", "task.created"];
+
     fn parts() -> Map<String, Value> {
-        document().into_iter().map(|(name, part)| (name.to_owned(), part)).collect()
+        document(&PUBLISHED).into_iter().map(|(name, part)| (name.to_owned(), part)).collect()
     }
 
     #[test]
@@ -204,15 +199,8 @@ mod tests {
         let document = parts();
         let operations = document["operations"].as_object().unwrap().keys();
         let sent: Vec<_> = operations.filter(|name| name.starts_with("send.")).collect();
-        let mut expected = [
-            "contact.tag_added",
-            "contact.tag_removed",
-            "contact.updated",
-            "schedule.cron",
-            "schedule.interval",
-            "task.created",
-            "webhook.received",
-        ];
+        let mut expected =
+            ["contact.tag_added", "schedule.cron", "schedule.interval", "task.created", "webhook.received"];
         expected.sort_unstable();
         assert_eq!(sent, expected.map(|name| format!("send.{name}")).iter().collect::<Vec<_>>());
     }

@@ -2,11 +2,11 @@
 
 use crate::exit;
 use crate::output::{Output, exact};
-use automation_domain::catalogue::{self, Entry, payload};
+use automation_domain::catalogue::{self, ActionEntry, Entry, payload};
 use automation_domain::condition::Condition;
 use automation_domain::limits::Limits;
 use automation_domain::problem::nearest_hint;
-use automation_domain::workflow::parse_value;
+use automation_domain::workflow::{NodeTypes, parse_value};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
@@ -42,7 +42,7 @@ pub fn run(args: &CatalogArgs, output: &Output) -> anyhow::Result<()> {
         exact(&serde_json::to_string_pretty(&schemas(event_type)?)?);
         return Ok(());
     }
-    let contracts = automation_actions::contracts();
+    let types = automation_actions::node_types();
     let (columns, rows): (&[&str], Vec<Value>) = match args.part {
         Part::Triggers => (
             &["key", "priority", "available", "description"],
@@ -58,12 +58,12 @@ pub fn run(args: &CatalogArgs, output: &Output) -> anyhow::Result<()> {
         ),
         Part::Actions => (
             &["key", "effect", "available", "description"],
-            catalogue::actions()
-                .iter()
+            entries(types)
+                .into_iter()
                 .map(|entry| {
                     json!({
                         "key": entry.key, "group": entry.group, "effect": entry.effect.as_str(), "emits": entry.emits,
-                        "available": contracts.contains_key(entry.key), "description": entry.description,
+                        "available": types.get(entry.key).is_some(), "description": entry.description,
                     })
                 })
                 .collect(),
@@ -79,6 +79,14 @@ pub fn run(args: &CatalogArgs, output: &Output) -> anyhow::Result<()> {
     };
     output.list(columns, rows, None);
     Ok(())
+}
+
+/// All actions, group by group.
+fn entries(types: &NodeTypes) -> Vec<&ActionEntry> {
+    let groups = catalogue::action_groups();
+    let mut entries: Vec<&ActionEntry> = types.entries().collect();
+    entries.sort_by_key(|entry| groups.iter().position(|group| group.key == entry.group));
+    entries
 }
 
 fn conditions() -> Vec<Value> {
@@ -103,7 +111,7 @@ fn is_trigger(key: &str) -> bool {
         "apiVersion": "automation/v1", "key": "example", "triggers": [trigger],
         "nodes": [{ "id": "n", "action": "stop_workflow" }], "edges": [["t", "n"]],
     });
-    parse_value(&workflow, automation_actions::contracts(), &Limits::default()).is_ok()
+    parse_value(&workflow, automation_actions::node_types(), &Limits::default()).is_ok()
 }
 
 /// A condition with this operator.
@@ -155,7 +163,9 @@ fn asyncapi() -> anyhow::Result<String> {
     let mut text =
         "# Written by `automation catalog --asyncapi`; a test compares. AUTOMATION_BLESS=1 writes it anew.\n"
             .to_owned();
-    for (name, part) in automation_broker::asyncapi::document() {
+    let handled = automation_actions::node_types().iter().map(|known| known.kind.entry());
+    let published: Vec<&str> = handled.flat_map(|entry| entry.emits).copied().collect();
+    for (name, part) in automation_broker::asyncapi::document(&published) {
         text.push_str(&yaml_serde::to_string(&Map::from_iter([(name.to_owned(), sorted(part))]))?);
     }
     Ok(text)

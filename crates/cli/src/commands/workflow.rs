@@ -168,7 +168,7 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
             parts::resume(&tenant.open().await?, &audit.auditor()?, &key, &part, output).await
         }
         WorkflowCommand::Schema => {
-            exact(&serde_json::to_string_pretty(&json_schema(automation_actions::contracts()))?);
+            exact(&serde_json::to_string_pretty(&json_schema(automation_actions::node_types()))?);
             Ok(())
         }
     }
@@ -210,7 +210,7 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
         };
         let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
         let text = encoding::text_of(bytes).map_err(unreadable)?;
-        match parse(&text, automation_actions::contracts(), limits) {
+        match parse(&text, automation_actions::node_types(), limits) {
             Ok(workflow) => {
                 for warning in &workflow.warnings {
                     note(format!("{}: warning: {warning}", file.display()));

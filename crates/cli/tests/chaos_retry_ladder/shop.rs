@@ -111,7 +111,7 @@ async fn apply_workflow(api: &Db, tenant: TenantId, url: &str) -> anyhow::Result
         }],
         "edges": [["form", "call"]],
     });
-    let compiled = workflow::parse_value(&definition, automation_actions::contracts(), &Limits::default())
+    let compiled = workflow::parse_value(&definition, automation_actions::node_types(), &Limits::default())
         .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
     let (workflow, version) = (WorkflowId(Uuid::new_v4()), VersionId(Uuid::new_v4()));
     api.tx(Scope::Tenant(tenant), async |connection| {

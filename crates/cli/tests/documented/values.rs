@@ -23,7 +23,7 @@ fn blocks(language: &str) -> Vec<Block> {
 }
 
 fn compile(place: &str, text: &str) {
-    let compiled = workflow::parse(text, automation_actions::contracts(), &Limits::default());
+    let compiled = workflow::parse(text, automation_actions::node_types(), &Limits::default());
     assert!(compiled.is_ok(), "{place}: {:#?}\n{text}", compiled.err());
 }
 

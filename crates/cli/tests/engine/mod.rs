@@ -164,7 +164,7 @@ impl Engine {
     /// Publishes a workflow of another tenant.
     pub async fn apply_for(&self, tenant: TenantId, definition: Value) -> anyhow::Result<()> {
         let compiled =
-            workflow::parse_value(&definition, automation_actions::contracts(), &Limits::default())
+            workflow::parse_value(&definition, automation_actions::node_types(), &Limits::default())
                 .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         self.api
             .tx(Scope::Tenant(tenant), async |connection| {

@@ -63,7 +63,7 @@ impl Pattern {
         if text.len() > most_bytes / BYTES_PER_BYTE {
             return Err(Refused::TooLarge(most_bytes));
         }
-        let work = work::of(text).map_err(|error| Refused::Syntax(error.kind().to_string()))?;
+        let work = work::of(text).map_err(|error| Refused::Syntax(error.to_string()))?;
         Ok(Read { text, work })
     }
 

@@ -1,7 +1,7 @@
 //! Moving a run forward by one input.
 
-use super::nodes::{Asked, Walk};
-use super::{Command, RunEvent, RunState, Watch};
+use super::answers::Asked;
+use super::{Command, End, RunEvent, RunState, Walk, Watch};
 use crate::facts::Facts;
 use crate::retry::Ladder;
 use crate::workflow::Workflow;
@@ -49,7 +49,9 @@ pub fn advance(
             walk.postpone_action(Asked { token, node, visit, number }, until);
         }
         RunEvent::TimerFired => walk.wake(),
-        RunEvent::Cancelled { reason } => walk.cancel(reason),
+        RunEvent::Cancelled { reason } => {
+            walk.end(End::Cancelled { reason });
+        }
     }
     (walk.state, walk.commands)
 }

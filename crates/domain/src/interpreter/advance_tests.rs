@@ -1,7 +1,9 @@
 //! Runs as tables: a small graph, a list of inputs, and what each of them asked for.
 
 use super::*;
+use crate::action::{Action, ContactUse};
 use crate::budget::Budget;
+use crate::catalogue::{ActionEntry, Effect};
 use crate::condition::Condition;
 use crate::event::{Event, RecordedEvent};
 use crate::facts::RunFacts;
@@ -10,12 +12,14 @@ use crate::interpreter::{End, ReplayKey, Step, StepError, StepOutcome, Tries, Un
 use crate::limits::Limits;
 use crate::retry::{RetryPolicy, Verdict};
 use crate::template::ValueTemplate;
-use crate::workflow::{Case, Enrolment, Node, NodeIndex, NodeKind, Sending, Trigger};
+use crate::workflow::kinds::{ActionNode, Behaviour, Branch, Case, Delay, Stop, Ways};
+use crate::workflow::{Enrolment, Node, NodeIndex, Sending, Trigger};
 use chrono::TimeDelta;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -109,7 +113,7 @@ fn graph(text: &str) -> Workflow {
             }
             Some((from, case)) => {
                 let from = node(&mut workflow, from.trim());
-                add_case(&mut workflow.nodes[from].kind, case.trim_end_matches([']', '-']), to);
+                add_case(&mut workflow.nodes[from], case.trim_end_matches([']', '-']), to);
             }
         }
     }
@@ -121,32 +125,49 @@ fn node(workflow: &mut Workflow, text: &str) -> NodeIndex {
     if let Some(index) = workflow.node_index(id) {
         return index;
     }
-    let kind = match duration {
-        Some(duration) => NodeKind::Delay { duration: template(json!(duration)) },
-        None if id == "stop" => NodeKind::Stop,
+    let behaviour: Arc<dyn Behaviour> = match duration {
+        Some(duration) => Arc::new(Delay { duration: template(json!(duration)) }),
+        None if id == "stop" => Arc::new(Stop),
         None => action(Sending::default()),
     };
-    workflow.nodes.push(Node { id: id.to_owned(), kind, next: None, on_error: None });
+    let ways = BTreeMap::new();
+    workflow.nodes.push(Node { id: id.to_owned(), behaviour, next: None, ways, on_error: None });
     workflow.nodes.len() - 1
 }
 
-fn action(sending: Sending) -> NodeKind {
-    NodeKind::Action { action: "http_request".to_owned(), config: template(json!({})), sending }
+/// What the interpreter sees of any action; the tables answer for it.
+static ACTION: Action = Action {
+    entry: ActionEntry {
+        key: "http_request",
+        group: "integration",
+        description: "Makes an HTTP request.",
+        effect: Effect::External,
+        emits: &[],
+    },
+    schema: || json!({}),
+    contact: ContactUse::None,
+    check: |_| Vec::new(),
+    prepare: |_, _| unreachable!("the interpreter prepares nothing"),
+};
+
+fn action(sending: Sending) -> Arc<dyn Behaviour> {
+    Arc::new(ActionNode { action: &ACTION, config: template(json!({})), sending })
 }
 
-fn add_case(kind: &mut NodeKind, name: &str, to: NodeIndex) {
-    if !matches!(kind, NodeKind::Branch { .. }) {
-        *kind = NodeKind::Branch { cases: Vec::new(), otherwise: None };
-    }
-    let NodeKind::Branch { cases, otherwise } = kind else { unreachable!("made one above") };
-    match name {
-        "else" => *otherwise = Some(to),
-        limit => cases.push(Case {
-            name: limit.to_owned(),
-            condition: more_than(limit.parse().unwrap()),
-            to: Some(to),
-        }),
-    }
+fn branch(limits: impl IntoIterator<Item = String>) -> Arc<dyn Behaviour> {
+    let case = |name: String| Case { condition: more_than(name.parse().unwrap()), name };
+    Arc::new(Branch { cases: limits.into_iter().map(case).collect() })
+}
+
+fn add_case(node: &mut Node, name: &str, to: NodeIndex) {
+    let mut limits: Vec<String> = match node.behaviour.ways() {
+        Ways::Named(names) => names.into_iter().map(str::to_owned).collect(),
+        Ways::One | Ways::None => Vec::new(),
+    };
+    limits.retain(|limit| limit != "else");
+    limits.extend((name != "else").then(|| name.to_owned()));
+    node.behaviour = branch(limits);
+    node.ways.insert(name.to_owned(), to);
 }
 
 fn more_than(limit: i64) -> Condition {
@@ -589,21 +610,24 @@ fn any_graph() -> impl Strategy<Value = Workflow> {
         let count = boxes.len();
         for (index, (kind, a, b, number)) in boxes.into_iter().enumerate() {
             let later = |skip: usize| Some(index + 1 + skip).filter(|next| *next < count);
-            let kind = match kind {
+            let mut ways = BTreeMap::new();
+            let behaviour: Arc<dyn Behaviour> = match kind {
                 0 | 1 => action(Sending::default()),
                 5 => {
                     let delays = (0..number.unsigned_abs()).map(Duration::from_secs).collect();
                     action(Sending { retry: RetryPolicy::Delays(delays), ..Sending::default() })
                 }
-                2 => NodeKind::Delay { duration: template(json!(format!("{number}m"))) },
-                3 => NodeKind::Branch {
-                    cases: vec![Case { name: "more".to_owned(), condition: more_than(number), to: later(b) }],
-                    otherwise: later(a),
-                },
-                _ => NodeKind::Stop,
+                2 => Arc::new(Delay { duration: template(json!(format!("{number}m"))) }),
+                3 => {
+                    ways.extend(later(b).map(|to| (number.to_string(), to)));
+                    ways.extend(later(a).map(|to| ("else".to_owned(), to)));
+                    branch([number.to_string()])
+                }
+                _ => Arc::new(Stop),
             };
             let on_error = if number == 3 { later(b) } else { None };
-            workflow.nodes.push(Node { id: format!("n{index}"), kind, next: later(a), on_error });
+            let id = format!("n{index}");
+            workflow.nodes.push(Node { id, behaviour, next: later(a), ways, on_error });
         }
         workflow
     })
@@ -711,12 +735,10 @@ fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunS
 
 /// Most attempts of a node.
 fn most_attempts(node: &Node) -> usize {
-    match &node.kind {
-        NodeKind::Action { sending: Sending { retry: RetryPolicy::Delays(delays), .. }, .. } => {
-            delays.len().max(1)
-        }
-        NodeKind::Action { .. } => ladder().rungs.delays().len() + 1,
-        NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => 0,
+    match node.behaviour.action().map(|action| &action.sending.retry) {
+        Some(RetryPolicy::Delays(delays)) => delays.len().max(1),
+        Some(RetryPolicy::Ladder | RetryPolicy::None) => ladder().rungs.delays().len() + 1,
+        None => 0,
     }
 }
 

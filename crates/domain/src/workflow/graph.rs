@@ -1,13 +1,15 @@
 //! The compiled form of a workflow version: everything parsed, every reference resolved.
 
-use super::flow::{BRANCH, DELAY, STOP};
+use super::kinds::Behaviour;
 use crate::condition::Condition;
 use crate::priority::Priority;
 use crate::retry::RetryPolicy;
 use crate::schedule::Schedule;
-use crate::template::{Template, ValueTemplate};
+use crate::template::Template;
 use chrono::TimeDelta;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Index of a node in [`Workflow::nodes`].
@@ -108,51 +110,20 @@ pub struct Node {
     /// Stable within the workflow.
     pub id: String,
     /// What it does.
-    pub kind: NodeKind,
-    /// Where the plain edge leads; `None` ends the branch. Not used by [`NodeKind::Branch`].
+    pub behaviour: Arc<dyn Behaviour>,
+    /// Where the plain edge leads; `None` ends the branch.
     pub next: Option<NodeIndex>,
+    /// Where its named ways lead, of a node that has such; a way that is not here ends the branch.
+    pub ways: BTreeMap<String, NodeIndex>,
     /// Where the branch goes on when the node's step fails for good; `None`: the run fails.
     pub on_error: Option<NodeIndex>,
 }
 
 impl Node {
     /// The key of its action.
-    pub fn action_key(&self) -> &str {
-        match &self.kind {
-            NodeKind::Action { action, .. } => action,
-            NodeKind::Delay { .. } => DELAY,
-            NodeKind::Branch { .. } => BRANCH,
-            NodeKind::Stop => STOP,
-        }
+    pub fn action_key(&self) -> &'static str {
+        self.behaviour.key()
     }
-}
-
-/// What a node does.
-#[derive(Clone, Debug)]
-pub enum NodeKind {
-    /// Runs an action of the `actions` crate.
-    Action {
-        /// Catalogue key.
-        action: String,
-        /// `with`, strings compiled as templates.
-        config: ValueTemplate,
-        /// How it is sent; what actions on records do not do keeps its defaults.
-        sending: Sending,
-    },
-    /// Waits for a duration.
-    Delay {
-        /// `for`: a duration, or a template that gives one.
-        duration: ValueTemplate,
-    },
-    /// Takes the first case whose condition holds, else `else`.
-    Branch {
-        /// In the file's order.
-        cases: Vec<Case>,
-        /// Where `else` leads; `None` ends the branch.
-        otherwise: Option<NodeIndex>,
-    },
-    /// Ends the run here.
-    Stop,
 }
 
 /// How an action's request is sent.
@@ -187,17 +158,6 @@ impl Delivery {
             Self::AtMostOnce => "at_most_once",
         }
     }
-}
-
-/// One way out of a branch.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// Its name; `else` is taken.
-    pub name: String,
-    /// When it is taken.
-    pub condition: Condition,
-    /// Where it leads; `None` ends the branch.
-    pub to: Option<NodeIndex>,
 }
 
 impl Workflow {

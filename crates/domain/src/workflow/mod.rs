@@ -2,12 +2,12 @@
 
 mod allowance;
 mod compile;
-mod flow;
 mod graph;
+pub mod kinds;
 mod schema;
 
 pub use allowance::{Allowance, Refused};
-pub use compile::{ActionContract, Contracts, parse, parse_schedule, parse_value};
-pub use flow::flow_contracts;
+pub use compile::{Keys, Reader, Section, parse, parse_schedule, parse_value};
 pub use graph::*;
-pub use schema::json_schema;
+pub use kinds::{NodeType, NodeTypes};
+pub use schema::{definitions, json_schema};

@@ -4,8 +4,7 @@
 //! compiler checks more (references, paths, syntax of templates) and says it in better words.
 
 use super::compile::handling;
-use super::flow::{BRANCH, DELAY};
-use super::{Contracts, Delivery};
+use super::{Delivery, NodeTypes};
 use crate::catalogue;
 use crate::priority::Priority;
 use crate::retry::MOST_ATTEMPTS;
@@ -15,27 +14,27 @@ use serde_json::{Map, Value, json};
 const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
 
 /// The JSON Schema (2020-12) of a workflow file with the configuration of every available action.
-pub fn json_schema(contracts: &Contracts) -> Value {
-    let actions: Vec<&str> = contracts.keys().copied().collect();
-    let configurations: Vec<Value> = contracts
-        .values()
-        .map(|contract| {
-            let mut with = contract.config_schema.clone();
+pub fn json_schema(types: &NodeTypes) -> Value {
+    let actions: Vec<&str> = types.iter().map(|known| known.kind.entry().key).collect();
+    let configurations: Vec<Value> = types
+        .iter()
+        .map(|known| {
+            let mut with = known.schema.clone();
             // Definitions resolve against the root of this document, which has the same ones.
-            if let Some(members) = with.as_object_mut().filter(|_| [DELAY, BRANCH].contains(&contract.key)) {
+            if let Some(members) = with.as_object_mut() {
                 members.remove("$defs");
             }
-            if contract.key != BRANCH {
+            if known.kind.takes_templates() {
                 allow_templates(&mut with);
             }
             let needs_with =
                 with.get("required").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty());
             let required: &[&str] = if needs_with { &["with"] } else { &[] };
             let mut then = json!({ "properties": { "with": with }, "required": required });
-            for key in handling::KEYS.into_iter().filter(|key| !handling::makes_sense(key, contract.key)) {
+            for key in handling::KEYS.into_iter().filter(|key| !handling::makes_sense(key, known.kind)) {
                 then["properties"][key] = json!(false);
             }
-            json!({ "if": { "properties": { "action": { "const": contract.key } } }, "then": then })
+            json!({ "if": { "properties": { "action": { "const": known.kind.entry().key } } }, "then": then })
         })
         .collect();
     json!({
@@ -217,8 +216,8 @@ fn edge() -> Value {
     })
 }
 
-/// The definitions that other parts refer to as `#/$defs/…`.
-pub(super) fn definitions() -> Value {
+/// The definitions that other parts refer to as `#/$defs/…`, kinds among them.
+pub fn definitions() -> Value {
     let (without, with): (Vec<&str>, Vec<&str>) = catalogue::operators()
         .iter()
         .map(|entry| entry.key)

@@ -186,7 +186,7 @@ fn compile<'a>(
 ) -> (Vec<(&'a StoredWorkflow, Workflow)>, Vec<String>) {
     let (mut compiled, mut unreadable) = (Vec::new(), Vec::new());
     for stored in published {
-        match parse_value(&stored.definition, automation_actions::contracts(), limits) {
+        match parse_value(&stored.definition, automation_actions::node_types(), limits) {
             Ok(workflow) => compiled.push((stored, workflow)),
             Err(_problems) => unreadable.push(stored.key.clone()),
         }

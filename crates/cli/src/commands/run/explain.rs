@@ -87,7 +87,7 @@ async fn read(session: &Session, detail: &RunDetail, limits: &Limits) -> anyhow:
         })
         .await?;
     let workflow = definition
-        .and_then(|definition| parse_value(&definition, automation_actions::contracts(), limits).ok());
+        .and_then(|definition| parse_value(&definition, automation_actions::node_types(), limits).ok());
     Ok(Sources { event, contact, workflow, effects, letters, records })
 }
 

@@ -6,8 +6,8 @@
 
 use regex_syntax::ast::parse::ParserBuilder;
 use regex_syntax::ast::{
-    self, Ast, ClassBracketed, ClassPerl, ClassSet, ClassSetItem, ClassUnicode, Flag, Flags, FlagsItemKind,
-    Visitor,
+    self, Ast, ClassBracketed, ClassPerl, ClassSet, ClassSetItem, ClassUnicode, ErrorKind, Flag, Flags,
+    FlagsItemKind, Visitor,
 };
 
 /// Sets within sets, and groups within groups.
@@ -24,8 +24,9 @@ const LETTERS: u64 = 150_000;
 /// # Errors
 ///
 /// Why it is no regular expression.
-pub(super) fn of(text: &str) -> Result<u64, ast::Error> {
-    let ast = ParserBuilder::new().nest_limit(DEEPEST).build().parse(text)?;
+pub(super) fn of(text: &str) -> Result<u64, ErrorKind> {
+    let ast =
+        ParserBuilder::new().nest_limit(DEEPEST).build().parse(text).map_err(|error| error.kind().clone())?;
     let Ok(ignores_case) = ast::visit(&ast, CaseFinder(false));
     let Ok(work) = ast::visit(&ast, Counter { ignores_case, work: 0 });
     Ok(work)

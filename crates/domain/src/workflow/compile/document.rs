@@ -39,7 +39,8 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
         no_contact::check(reader, &triggers, &nodes, &wiring);
     }
     facts_read::check(reader, &enrolment, &triggers, &nodes);
-    let reads = |root| nodes.iter().any(|node| node.reads(root));
+    let behaviours = || nodes.iter().filter_map(|node| node.behaviour.as_deref());
+    let reads = |root| behaviours().any(|behaviour| behaviour.reads(root));
     let (reads_event, reads_contact) = (reads("event"), reads("contact"));
 
     let graph = size_of::<Node>() * nodes.len() + size_of::<Trigger>() * triggers.len();

@@ -1,12 +1,12 @@
 //! Whether what conditions and templates refer to can exist where they stand.
 
-use super::nodes::{DraftKind, DraftNode};
+use super::nodes::DraftNode;
 use super::reader::Reader;
 use super::triggers::DraftTrigger;
 use crate::facts::FieldPath;
 use crate::problem::nearest_hint;
 use crate::workflow::Enrolment;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Roots that exist only once there is a run.
 const OF_A_RUN: [&str; 4] = ["vars", "steps", "run", "workflow"];
@@ -34,16 +34,14 @@ pub(super) fn check(
     }
     let ids: BTreeSet<&str> = nodes.iter().filter_map(|node| node.id.as_deref()).collect();
     for node in nodes {
-        let at = format!("{}.with", node.at);
-        match &node.kind {
-            Some(DraftKind::Action { config, .. }) => known_steps(reader, config.references(), &ids, &at),
-            Some(DraftKind::Delay { duration }) => known_steps(reader, duration.references(), &ids, &at),
-            Some(DraftKind::Branch { cases }) => {
-                for case in cases {
-                    known_steps(reader, case.condition.references(), &ids, &case.at);
-                }
-            }
-            Some(DraftKind::Stop) | None => {}
+        let Some(behaviour) = &node.behaviour else { continue };
+        let mut by_place: BTreeMap<String, Vec<&FieldPath>> = BTreeMap::new();
+        for (path, below) in behaviour.references() {
+            by_place.entry(below).or_default().push(path);
+        }
+        for (below, paths) in by_place {
+            let dot = if below.is_empty() { "" } else { "." };
+            known_steps(reader, paths, &ids, &format!("{}.with{dot}{below}", node.at));
         }
     }
 }

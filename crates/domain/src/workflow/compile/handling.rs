@@ -1,9 +1,9 @@
 //! What happens when a node's step fails, and how its request is sent: `timeout`, `delivery`, `retry`, `on_error`.
 
 use super::reader::{Keys, Reader, Section};
-use crate::catalogue::{self, Effect};
+use crate::catalogue::Effect;
 use crate::retry::{MOST_ATTEMPTS, RetryPolicy};
-use crate::workflow::flow::STOP;
+use crate::workflow::kinds::Kind;
 use crate::workflow::{Delivery, Sending};
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -23,12 +23,9 @@ pub(super) struct OnError {
     pub(super) at: String,
 }
 
-/// Whether a key makes sense on an action: what does not leave the engine is not sent, and some nodes cannot fail.
-pub(in crate::workflow) fn makes_sense(key: &str, action: &str) -> bool {
-    if key == ON_ERROR {
-        return action != STOP;
-    }
-    catalogue::action(action).is_some_and(|entry| entry.effect == Effect::External)
+/// Whether a key makes sense on a kind: what does not leave the engine is not sent, and some nodes cannot fail.
+pub(in crate::workflow) fn makes_sense(key: &str, kind: &dyn Kind) -> bool {
+    if key == ON_ERROR { kind.can_fail() } else { kind.entry().effect == Effect::External }
 }
 
 pub(super) fn on_error(reader: &mut Reader<'_>, section: Section<'_>) -> Option<OnError> {
@@ -38,11 +35,10 @@ pub(super) fn on_error(reader: &mut Reader<'_>, section: Section<'_>) -> Option<
 }
 
 /// How the action is sent. Keys that make no sense on it are problems.
-pub(super) fn sending(reader: &mut Reader<'_>, section: Section<'_>, action: &str) -> Sending {
-    // An action that does not exist is the problem then.
-    let is_known = catalogue::action(action).is_some();
+pub(super) fn sending(reader: &mut Reader<'_>, section: Section<'_>, kind: &dyn Kind) -> Sending {
+    let action = kind.entry().key;
     for key in KEYS {
-        if is_known && section.get(key).is_some() && !makes_sense(key, action) {
+        if section.get(key).is_some() && !makes_sense(key, kind) {
             let why = if key == ON_ERROR { "cannot fail" } else { "sends nothing outside the engine" };
             let message = format!("\"{key}\" makes no sense here: {action} {why}");
             reader.problem::<()>("misplaced_key", section.at(key), message);

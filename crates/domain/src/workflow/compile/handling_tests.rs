@@ -1,7 +1,7 @@
-use super::tests::contracts;
+use super::tests::types;
 use super::*;
 use crate::retry::RetryPolicy;
-use crate::workflow::{Delivery, NodeKind, Sending, json_schema};
+use crate::workflow::{Delivery, Sending, json_schema};
 use serde_json::json;
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ fn text(keys: &str, rest: &str) -> String {
 
 fn compiled(text: &str) -> Result<Workflow, String> {
     let document = text::read(&format!("# yaml\n{text}"), &Limits::default()).map_err(|p| p.to_string())?;
-    let is_accepted = jsonschema::options().build(&json_schema(&contracts())).unwrap().is_valid(&document);
-    let compiled = parse_value(&document, &contracts(), &Limits::default());
+    let is_accepted = jsonschema::options().build(&json_schema(types())).unwrap().is_valid(&document);
+    let compiled = parse_value(&document, types(), &Limits::default());
     if compiled.is_ok() {
         assert!(is_accepted, "the schema accepts what compiles: {text}");
     }
@@ -28,10 +28,7 @@ fn compiled(text: &str) -> Result<Workflow, String> {
 fn sending(keys: &str) -> Sending {
     let workflow = compiled(&text(&format!(", on_error: task{keys}"), "")).unwrap();
     assert_eq!(workflow.nodes[0].on_error, Some(1));
-    match &workflow.nodes[0].kind {
-        NodeKind::Action { sending, .. } => sending.clone(),
-        NodeKind::Delay { .. } | NodeKind::Branch { .. } | NodeKind::Stop => panic!("an action"),
-    }
+    workflow.nodes[0].behaviour.action().unwrap().sending.clone()
 }
 
 #[test]
@@ -102,7 +99,7 @@ fn keys_are_refused_where_they_make_no_sense() {
     nodes[3]: no trigger leads to "stop" [unreachable_node]
     nodes[4]: no trigger leads to "tag" [unreachable_node]
     "#);
-    let schema = json_schema(&contracts());
+    let schema = json_schema(types());
     let validator = jsonschema::options().build(&schema).unwrap();
     let of = |node: Value| {
         json!({ "apiVersion": "automation/v1", "key": "a", "nodes": [node],

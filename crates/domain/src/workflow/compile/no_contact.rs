@@ -1,10 +1,12 @@
 //! Runs that a schedule starts are about no contact: what needs one cannot stand where such runs come.
 
-use super::nodes::{DraftKind, DraftNode};
+use super::nodes::DraftNode;
 use super::reader::Reader;
 use super::triggers::DraftTrigger;
 use super::wiring::Wiring;
+use crate::action::ContactUse;
 use crate::workflow::NodeIndex;
+use crate::workflow::kinds::ActionNode;
 
 pub(super) fn check(
     reader: &mut Reader<'_>,
@@ -31,16 +33,18 @@ pub(super) fn check(
 }
 
 fn asks_for_contact(node: &DraftNode) -> bool {
-    let Some(DraftKind::Action { config, needs_contact, .. }) = &node.kind else { return false };
-    *needs_contact || config.references().into_iter().any(|path| path.root() == "contact")
+    let Some(ActionNode { action, config, .. }) = action(node) else { return false };
+    action.contact == ContactUse::Needed
+        || config.references().into_iter().any(|path| path.root() == "contact")
 }
 
 /// Says of a node that asks for a contact that there is none.
 fn check_node(reader: &mut Reader<'_>, schedule: &str, node: &DraftNode) {
-    let Some(DraftKind::Action { action, needs_contact, .. }) = &node.kind else { return };
-    if *needs_contact {
+    let Some(ActionNode { action, .. }) = action(node) else { return };
+    if action.contact == ContactUse::Needed {
+        let key = action.entry.key;
         let message =
-            format!("{action} needs a contact, and runs of the schedule \"{schedule}\" are about none");
+            format!("{key} needs a contact, and runs of the schedule \"{schedule}\" are about none");
         reader.problem::<()>("no_contact", &node.at, message);
     } else {
         let message = format!(
@@ -48,6 +52,10 @@ fn check_node(reader: &mut Reader<'_>, schedule: &str, node: &DraftNode) {
         );
         reader.warn("no_contact", format!("{}.with", node.at), message);
     }
+}
+
+fn action(node: &DraftNode) -> Option<&ActionNode> {
+    node.behaviour.as_ref()?.action()
 }
 
 /// The nodes that runs come to from `start` on, in the file's order.

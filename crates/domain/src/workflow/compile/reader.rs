@@ -1,56 +1,68 @@
 //! Strict reading: every key is known, every value of the right type, every problem kept.
 
-use super::Contracts;
 use crate::condition::Condition;
 use crate::duration;
 use crate::limits::Limits;
 use crate::problem::{MOST_PROBLEMS, Problem, nearest_hint};
 use crate::template::ValueTemplate;
-use crate::workflow::Allowance;
+use crate::workflow::{Allowance, NodeTypes};
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
 /// What the parts of a definition are read with.
-pub(super) struct Reader<'a> {
-    pub(super) contracts: &'a Contracts,
+#[derive(Debug)]
+pub struct Reader<'a> {
+    pub(super) types: &'a NodeTypes,
     pub(super) limits: &'a Limits,
     pub(super) allowance: Allowance<'a>,
+    /// Options are checked against these: a definition may use one kind a hundred times.
+    pub(super) schemas: super::options::Schemas,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
 }
 
 /// The keys that an object may have.
-pub(super) struct Keys {
+#[derive(Debug)]
+pub struct Keys {
     /// What the object is, for people: `a node`.
-    pub(super) what: &'static str,
-    pub(super) known: &'static [&'static str],
+    pub what: &'static str,
+    /// Those that are read.
+    pub known: &'static [&'static str],
     /// Keys of the format that this version does not execute: refused, never ignored.
-    pub(super) later: &'static [&'static str],
+    pub later: &'static [&'static str],
 }
 
 /// An object whose keys were checked, and where it stands.
-#[derive(Clone, Copy)]
-pub(super) struct Section<'v> {
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'v> {
     members: &'v Map<String, Value>,
     pub(super) at: &'v str,
     what: &'static str,
 }
 
 impl<'v> Section<'v> {
-    pub(super) fn get(&self, key: &str) -> Option<&'v Value> {
+    /// A member.
+    pub fn get(&self, key: &str) -> Option<&'v Value> {
         self.members.get(key)
     }
 
     /// Where a member stands: `nodes[2].with`.
-    pub(super) fn at(&self, key: &str) -> String {
+    pub fn at(&self, key: &str) -> String {
         if self.at.is_empty() { key.to_owned() } else { format!("{}.{key}", self.at) }
     }
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(contracts: &'a Contracts, limits: &'a Limits) -> Self {
+    pub(super) fn new(types: &'a NodeTypes, limits: &'a Limits) -> Self {
         let allowance = Allowance::new(limits);
-        Self { contracts, limits, allowance, problems: Vec::new(), warnings: Vec::new() }
+        Self {
+            types,
+            limits,
+            allowance,
+            schemas: Default::default(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Whether there are as many problems as are told: looking for more is of no use.
@@ -59,12 +71,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Keeps a problem; `None`, so that a function can end with it.
-    pub(super) fn problem<T>(
-        &mut self,
-        code: &str,
-        at: impl Into<String>,
-        message: impl Into<String>,
-    ) -> Option<T> {
+    pub fn problem<T>(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) -> Option<T> {
         self.add(Problem::new(code, at, message));
         None
     }
@@ -82,7 +89,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn warn(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) {
+    /// Keeps something worth saying that does not prevent publishing.
+    pub fn warn(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) {
         if self.warnings.len() < MOST_PROBLEMS {
             self.warnings.push(Problem::new(code, at, message));
         }
@@ -94,13 +102,14 @@ impl<'a> Reader<'a> {
     }
 
     /// JSON whose strings may be templates.
-    pub(super) fn template(&mut self, value: &Value, at: &str) -> Option<ValueTemplate> {
+    pub fn template(&mut self, value: &Value, at: &str) -> Option<ValueTemplate> {
         let counted = self.allowance.value(value, at);
         self.keep(counted.map_err(|problem| problem.into_iter().collect()))?;
         self.keep(ValueTemplate::parse(value, at, self.limits))
     }
 
-    pub(super) fn section<'v>(&mut self, value: &'v Value, at: &'v str, keys: &Keys) -> Option<Section<'v>> {
+    /// An object; keys that it may not have are problems.
+    pub fn section<'v>(&mut self, value: &'v Value, at: &'v str, keys: &Keys) -> Option<Section<'v>> {
         let Value::Object(members) = value else {
             return self.problem("wrong_type", at, format!("{} is an object", keys.what));
         };
@@ -119,7 +128,8 @@ impl<'a> Reader<'a> {
         Some(section)
     }
 
-    pub(super) fn required<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v Value> {
+    /// A member that must be there.
+    pub fn required<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v Value> {
         let value = section.get(key);
         if value.is_none() {
             self.problem::<()>("missing_key", section.at, format!("{} needs \"{key}\"", section.what));
@@ -128,7 +138,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text that must be there.
-    pub(super) fn text<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v str> {
+    pub fn text<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v str> {
         match self.required(section, key)? {
             Value::String(text) if !text.trim().is_empty() => Some(text),
             Value::String(_) => self.problem("bad_value", section.at(key), "must not be empty"),
@@ -139,7 +149,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list that may be missing, which is an empty one.
-    pub(super) fn list<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v [Value]> {
+    pub fn list<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v [Value]> {
         match section.get(key) {
             None => Some(&[]),
             Some(Value::Array(items)) => Some(items),
@@ -148,7 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A name that other parts refer to: `[a-z0-9][a-z0-9_-]*`, at most 64 characters.
-    pub(super) fn name<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v str> {
+    pub fn name<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v str> {
         let name = self.text(section, key)?;
         if is_name(name) {
             return Some(name);
@@ -160,12 +170,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One of several words, or `None` if the key is missing.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        section: Section<'_>,
-        key: &str,
-        choices: &[(&str, T)],
-    ) -> Option<T> {
+    pub fn choice<T: Copy>(&mut self, section: Section<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let value = section.get(key)?;
         let word = value.as_str().unwrap_or_default();
         if let Some((_, chosen)) = choices.iter().find(|(choice, _)| *choice == word) {
@@ -177,12 +182,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The condition at a key, or `None` if there is none.
-    pub(super) fn condition(&mut self, section: Section<'_>, key: &str) -> Option<Condition> {
+    pub fn condition(&mut self, section: Section<'_>, key: &str) -> Option<Condition> {
         let condition = Condition::parse_within(section.get(key)?, &section.at(key), &mut self.allowance);
         self.keep(condition)
     }
 
-    pub(super) fn duration(&mut self, value: &Value, at: &str) -> Option<TimeDelta> {
+    /// A duration such as `1h30m`.
+    pub fn duration(&mut self, value: &Value, at: &str) -> Option<TimeDelta> {
         match value.as_str().and_then(duration::parse) {
             Some(length) => Some(length),
             None => {

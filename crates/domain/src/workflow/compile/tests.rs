@@ -1,11 +1,16 @@
 use super::*;
+use crate::action::{Action, ContactUse, StepContext};
+use crate::catalogue::{ActionEntry, Effect};
 use crate::facts::sample::Sample;
 use crate::priority::Priority;
 use crate::schedule::CatchUp;
-use crate::workflow::{NodeKind, OnConflict, Reentry, flow_contracts, json_schema};
+use crate::workflow::kinds::Ways;
+use crate::workflow::{NodeTypes, OnConflict, Reentry, json_schema};
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 pub(super) const WELCOME: &str = r#"
 apiVersion: automation/v1
@@ -45,31 +50,40 @@ edges:
   - [call, done]
 "#;
 
-pub(super) fn contracts() -> Contracts {
-    let schema = |properties: Value, required: &[&str]| json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
-    let text = json!({ "type": "string", "minLength": 1, "description": "A text." });
-    let lines = json!({ "type": "array", "items": schema(json!({ "sku": text }), &["sku"]) });
-    let actions = [
-        ("add_tag", schema(json!({ "tag": text }), &["tag"]), true),
-        (
-            "create_task",
-            schema(
-                json!({ "title": text, "rank": { "type": "integer", "minimum": 1 }, "lines": lines,
-            "due": { "anyOf": [{ "type": "integer" }, { "type": "boolean" }] } }),
-                &["title"],
-            ),
-            false,
-        ),
-        ("http_request", schema(json!({ "url": text }), &["url"]), false),
-    ];
-    let actions = actions.map(|(key, config_schema, needs_contact)| ActionContract {
-        key,
-        config_schema,
-        needs_contact,
-        uses_contact: true,
-        check: check_rank,
+pub(super) fn types() -> &'static NodeTypes {
+    static TYPES: LazyLock<NodeTypes> =
+        LazyLock::new(|| NodeTypes::new([&ADD_TAG, &CREATE_TASK, &HTTP_REQUEST]));
+    &TYPES
+}
+
+const fn action(key: &'static str, effect: Effect, contact: ContactUse, schema: fn() -> Value) -> Action {
+    let entry = ActionEntry { key, group: "crm", description: "Does something.", effect, emits: &[] };
+    let prepare = |_: &Value, _: &StepContext<'_>| unreachable!("the compiler prepares nothing");
+    Action { entry, schema, contact, check: check_rank, prepare }
+}
+
+static ADD_TAG: Action =
+    action("add_tag", Effect::Record, ContactUse::Needed, || schema(json!({ "tag": text() }), &["tag"]));
+
+static CREATE_TASK: Action = action("create_task", Effect::Record, ContactUse::Optional, || {
+    let lines = json!({ "type": "array", "items": schema(json!({ "sku": text() }), &["sku"]) });
+    let properties = json!({
+        "title": text(), "rank": { "type": "integer", "minimum": 1 }, "lines": lines,
+        "due": { "anyOf": [{ "type": "integer" }, { "type": "boolean" }] },
     });
-    flow_contracts().into_iter().chain(actions).map(|contract| (contract.key, contract)).collect()
+    schema(properties, &["title"])
+});
+
+static HTTP_REQUEST: Action = action("http_request", Effect::External, ContactUse::Optional, || {
+    schema(json!({ "url": text() }), &["url"])
+});
+
+fn schema(properties: Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+fn text() -> Value {
+    json!({ "type": "string", "minLength": 1, "description": "A text." })
 }
 
 /// A rule that the schema does not have.
@@ -79,7 +93,7 @@ fn check_rank(literal: &serde_json::Map<String, Value>) -> Vec<(&'static str, St
 }
 
 fn compile(text: &str) -> Result<Workflow, Vec<Problem>> {
-    parse(text, &contracts(), &Limits::default())
+    parse(text, types(), &Limits::default())
 }
 
 fn lines(problems: &[Problem]) -> String {
@@ -111,9 +125,10 @@ fn a_workflow_is_compiled_with_every_reference_resolved() {
     assert_eq!(starts, [("cart.abandoned", 0), ("com.example.cart", 1)]);
     let next: Vec<_> = workflow.nodes.iter().map(|node| node.next).collect();
     assert_eq!(next, [Some(1), None, Some(4), None, None]);
-    let NodeKind::Branch { cases, otherwise } = &workflow.nodes[1].kind else { panic!("a branch") };
-    assert_eq!((cases[0].name.as_str(), cases[0].to, *otherwise), ("vip", Some(2), Some(3)));
-    assert!(matches!(workflow.nodes[4].kind, NodeKind::Stop));
+    let branch = &workflow.nodes[1];
+    assert_eq!(branch.behaviour.ways(), Ways::Named(vec!["vip", "else"]));
+    assert_eq!(branch.ways, BTreeMap::from([("vip".to_owned(), 2), ("else".to_owned(), 3)]));
+    assert_eq!(workflow.nodes[4].action_key(), "stop_workflow");
     assert!(workflow.reads_contact && workflow.reads_event);
     assert_eq!(lines(&workflow.warnings), "");
 }
@@ -121,7 +136,7 @@ fn a_workflow_is_compiled_with_every_reference_resolved() {
 #[test]
 fn what_was_compiled_compiles_again_from_its_definition() {
     let workflow = compile(WELCOME).unwrap();
-    let again = parse_value(&workflow.definition, &contracts(), &Limits::default()).unwrap();
+    let again = parse_value(&workflow.definition, types(), &Limits::default()).unwrap();
     assert_eq!(again.definition, workflow.definition);
     assert_eq!(format!("{:?}", again.nodes), format!("{:?}", workflow.nodes));
     let json = compile(&workflow.definition.to_string()).unwrap();
@@ -131,7 +146,7 @@ fn what_was_compiled_compiles_again_from_its_definition() {
 #[test]
 fn configurations_are_rendered_with_their_types() {
     let workflow = compile(WELCOME).unwrap();
-    let NodeKind::Action { config, .. } = &workflow.nodes[2].kind else { panic!("an action") };
+    let config = &workflow.nodes[2].behaviour.action().unwrap().config;
     let mut sample = Sample::default();
     sample.event.event.data = json!({ "rank": 2 });
     assert_eq!(config.render(&sample.facts()).unwrap(), json!({ "title": "Call Ada", "rank": 2 }));
@@ -338,7 +353,7 @@ fn documents_are_bounded_and_strict() {
         String::new(),
     ];
     let problems: Vec<String> =
-        texts.iter().map(|text| lines(&parse(text, &contracts(), &small).unwrap_err())).collect();
+        texts.iter().map(|text| lines(&parse(text, types(), &small).unwrap_err())).collect();
     insta::assert_snapshot!(problems.join("\n"), @r#"
     nodes: a workflow may have at most 1 nodes; this has 2 [too_many_nodes]
     a definition may have at most 600 bytes; this has 601 [definition_too_large]
@@ -452,11 +467,8 @@ fn everything_wrong_with_schedules_is_said_at_once() {
     triggers[0]: a trigger needs "event" or "schedule" [missing_key]
     "#);
     let limits = Limits { schedule_seconds: 60, ..Limits::default() };
-    let often = parse(
-        &timed(&["{ every: 59s }", "{ cron: '*/59 * * * * *' }", "{ every: 1m }"]),
-        &contracts(),
-        &limits,
-    );
+    let often =
+        parse(&timed(&["{ every: 59s }", "{ cron: '*/59 * * * * *' }", "{ every: 1m }"]), types(), &limits);
     insta::assert_snapshot!(lines(&often.unwrap_err()), @r#"
     triggers[0].schedule.every: fires too often: at least 60 s must be between two slots (AUTOMATION_MIN_SCHEDULE_SECONDS) [too_frequent]
     triggers[1].schedule.cron: fires too often: at least 60 s must be between two slots (AUTOMATION_MIN_SCHEDULE_SECONDS) [too_frequent]
@@ -501,9 +513,9 @@ fn a_file_whose_json_is_too_large_is_refused_as_the_roles_would_refuse_it() {
     let json = compile(&text).unwrap().definition.to_string();
     assert!(text.len() < json.len());
     let limits = Limits { definition_bytes: json.len() - 1, ..Limits::default() };
-    assert_eq!(parse(&text, &contracts(), &limits).unwrap_err()[0].code, "definition_too_large");
+    assert_eq!(parse(&text, types(), &limits).unwrap_err()[0].code, "definition_too_large");
     let limits = Limits { definition_bytes: json.len(), ..Limits::default() };
-    assert!(parse(&text, &contracts(), &limits).is_ok());
+    assert!(parse(&text, types(), &limits).is_ok());
 }
 
 #[test]
@@ -517,13 +529,13 @@ fn a_chain_of_a_thousand_nodes_compiles() {
 
 /// What the published schema says of a definition.
 fn schema_accepts(definition: &Value) -> bool {
-    jsonschema::options().build(&json_schema(&contracts())).unwrap().is_valid(definition)
+    jsonschema::options().build(&json_schema(types())).unwrap().is_valid(definition)
 }
 
 #[test]
 fn the_published_schema_accepts_what_compiles() {
     let definition = compile(WELCOME).unwrap().definition;
-    let schema = json_schema(&contracts());
+    let schema = json_schema(types());
     let validator = jsonschema::options().build(&schema).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(&definition)
@@ -539,7 +551,7 @@ fn the_published_schema_refuses_what_is_not_available() {
         let mut definition = compile(WELCOME).unwrap().definition;
         definition.pointer_mut(pointer).unwrap()[key] = value;
         assert!(!schema_accepts(&definition), "{pointer} {key}");
-        let refused = parse_value(&definition, &contracts(), &Limits::default());
+        let refused = parse_value(&definition, types(), &Limits::default());
         assert!(refused.is_err(), "{pointer} {key}");
     };
     changed("", "exit", json!([]));
@@ -565,8 +577,8 @@ fn the_published_schema_refuses_what_is_not_available() {
 
 #[test]
 fn contracts_of_the_flow_have_valid_schemas() {
-    for contract in flow_contracts() {
-        assert!(jsonschema::options().build(&contract.config_schema).is_ok(), "{}", contract.key);
+    for known in NodeTypes::new([]).iter() {
+        assert!(jsonschema::options().build(&known.schema).is_ok(), "{:?}", known.kind);
     }
 }
 
@@ -614,9 +626,8 @@ fn chain(next: &[Option<usize>]) -> String {
 
 #[test]
 fn every_code_is_listed_for_people() {
-    const SOURCES: [&str; 17] = [
+    const SOURCES: [&str; 20] = [
         include_str!("../allowance.rs"),
-        include_str!("config.rs"),
         include_str!("document.rs"),
         include_str!("edges.rs"),
         include_str!("enrolment.rs"),
@@ -624,12 +635,16 @@ fn every_code_is_listed_for_people() {
         include_str!("handling.rs"),
         include_str!("no_contact.rs"),
         include_str!("nodes.rs"),
+        include_str!("options.rs"),
         include_str!("paths.rs"),
         include_str!("reader.rs"),
         include_str!("schedules.rs"),
         include_str!("text.rs"),
         include_str!("triggers.rs"),
         include_str!("wiring.rs"),
+        include_str!("../kinds/branch.rs"),
+        include_str!("../kinds/delay.rs"),
+        include_str!("../kinds/stop.rs"),
         include_str!("../../condition/parse.rs"),
         include_str!("../../facts/path.rs"),
     ];

@@ -2,12 +2,12 @@
 
 use super::edges::DraftEdge;
 use super::handling::OnError;
-use super::nodes::{DraftKind, DraftNode};
+use super::nodes::DraftNode;
 use super::reader::Reader;
 use super::triggers::DraftTrigger;
 use crate::problem::nearest_hint;
-use crate::workflow::flow::ELSE;
-use crate::workflow::{Case, Node, NodeIndex, NodeKind, Trigger};
+use crate::workflow::kinds::Ways;
+use crate::workflow::{Node, NodeIndex, Trigger};
 use std::collections::BTreeMap;
 
 /// Where edges lead.
@@ -61,7 +61,7 @@ pub(super) fn connect(
         }
     }
     let whole = edges.iter().all(Option::is_some)
-        && nodes.iter().all(|node| node.id.is_some() && node.kind.is_some())
+        && nodes.iter().all(|node| node.id.is_some() && node.behaviour.is_some())
         && triggers.iter().all(|trigger| trigger.id.is_some());
     if edges.iter().all(Option::is_some) {
         for (trigger, start) in triggers.iter().zip(&wiring.starts) {
@@ -165,8 +165,9 @@ impl Wiring {
     /// A case that leads nowhere ends its branch, which is allowed and seldom meant.
     fn warn_of_open_cases(&self, reader: &mut Reader<'_>, nodes: &[DraftNode]) {
         for (node, edges) in nodes.iter().zip(&self.cases) {
-            let (Some(DraftKind::Branch { cases }), Some(id)) = (&node.kind, &node.id) else { continue };
-            for name in cases.iter().map(|case| case.name.as_str()).chain([ELSE]) {
+            let (Some(behaviour), Some(id)) = (&node.behaviour, &node.id) else { continue };
+            let Ways::Named(names) = behaviour.ways() else { continue };
+            for name in names {
                 if !edges.contains_key(name) {
                     let message =
                         format!("the case {name} of \"{id}\" has no edge: runs that take it end there");
@@ -214,54 +215,29 @@ impl Wiring {
         drafts
             .into_iter()
             .zip(edges)
-            .map(|(draft, ((next, cases), on_error))| {
-                let kind = kind(draft.kind?, cases);
-                Some(Node { id: draft.id?, kind, next: *next, on_error: *on_error })
+            .map(|(draft, ((next, ways), on_error))| {
+                let (id, behaviour) = (draft.id?, draft.behaviour?);
+                Some(Node { id, behaviour, next: *next, ways: ways.clone(), on_error: *on_error })
             })
             .collect()
     }
 }
 
-fn kind(draft: DraftKind, edges: &BTreeMap<String, NodeIndex>) -> NodeKind {
-    match draft {
-        DraftKind::Action { action, config, sending, .. } => NodeKind::Action { action, config, sending },
-        DraftKind::Delay { duration } => NodeKind::Delay { duration },
-        DraftKind::Stop => NodeKind::Stop,
-        DraftKind::Branch { cases } => NodeKind::Branch {
-            cases: cases
-                .into_iter()
-                .map(|case| Case {
-                    to: edges.get(&case.name).copied(),
-                    name: case.name,
-                    condition: case.condition,
-                })
-                .collect(),
-            otherwise: edges.get(ELSE).copied(),
-        },
-    }
-}
-
 /// Whether a node has the way out that an edge names; a node that could not be read has any.
 fn is_way_out(reader: &mut Reader<'_>, node: &DraftNode, edge: &DraftEdge) -> bool {
-    let from = &edge.from;
-    let (code, message) = match (&node.kind, &edge.case) {
-        (None, _) | (Some(DraftKind::Action { .. } | DraftKind::Delay { .. }), None) => return true,
-        (Some(DraftKind::Branch { cases }), Some(case)) => {
-            let names = || cases.iter().map(|case| case.name.as_str()).chain([ELSE]);
-            if names().any(|name| name == case) {
-                return true;
-            }
-            ("unknown_case", format!("\"{from}\" has no case \"{case}\"{}", nearest_hint(case, names())))
+    let (from, Some(behaviour)) = (&edge.from, &node.behaviour) else { return true };
+    let (code, message) = match (behaviour.ways(), &edge.case) {
+        (Ways::One, None) => return true,
+        (Ways::Named(names), Some(case)) if names.contains(&case.as_str()) => return true,
+        (Ways::Named(names), Some(case)) => {
+            ("unknown_case", format!("\"{from}\" has no case \"{case}\"{}", nearest_hint(case, names)))
         }
-        (Some(DraftKind::Branch { .. }), None) => {
-            ("missing_case", format!("\"{from}\" is a branch: the edge has to say which case it is"))
+        (Ways::Named(_), None) => {
+            let key = behaviour.key();
+            ("missing_case", format!("\"{from}\" is a {key}: the edge has to say which case it is"))
         }
-        (Some(DraftKind::Action { .. } | DraftKind::Delay { .. }), Some(_)) => {
-            ("unknown_case", format!("\"{from}\" has one way out: leave case away"))
-        }
-        (Some(DraftKind::Stop), _) => {
-            ("bad_edge", format!("\"{from}\" ends the run: nothing comes after it"))
-        }
+        (Ways::One, Some(_)) => ("unknown_case", format!("\"{from}\" has one way out: leave case away")),
+        (Ways::None, _) => ("bad_edge", format!("\"{from}\" ends the run: nothing comes after it")),
     };
     reader.problem::<()>(code, &edge.at, message);
     false

@@ -1,23 +1,19 @@
-//! What each kind of node does when a token reaches it, and how tokens get from node to node.
+//! A run on its way: how tokens get from node to node, and what nodes may ask for.
 
-mod action;
-mod branch;
-mod delay;
-mod wake;
-
-pub(super) use action::Asked;
-
-use super::{Command, End, RunState, Step, StepError, StepOutcome, Surroundings, Token, Tries, Waits};
+use super::{
+    Command, End, RunState, Step, StepError, StepOutcome, StepResult, Surroundings, Token, Tries, Waits,
+};
 use crate::facts::{Facts, RunFacts};
-use crate::workflow::{Node, NodeIndex, NodeKind, Workflow};
-use chrono::{DateTime, Utc};
+use crate::workflow::{Node, NodeIndex, Workflow};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 /// The token that a run starts with.
 const FIRST_TOKEN: u16 = 0;
 
 /// A run on its way from one input to the next: state and commands grow together.
-pub(super) struct Walk<'a> {
+#[derive(Debug)]
+pub struct Walk<'a> {
     pub(super) workflow: &'a Workflow,
     pub(super) state: RunState,
     pub(super) surroundings: Surroundings<'a>,
@@ -25,15 +21,95 @@ pub(super) struct Walk<'a> {
     pub(super) commands: Vec<Command>,
 }
 
+/// A token in a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit<'a> {
+    /// Which token.
+    pub token: u16,
+    /// The node.
+    pub node: &'a Node,
+    /// Its index.
+    pub index: NodeIndex,
+    /// How many times the node has been entered, this time included: part of every derived id and idempotency key.
+    pub number: u32,
+}
+
 /// Where a token goes after a node did its part.
-enum Onward {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Onward {
     /// To the next node, or, with `None`, out of the graph.
     To(Option<NodeIndex>),
     /// Nowhere: it waits, or the run has ended.
     Stays,
 }
 
+/// For what nodes do.
 impl Walk<'_> {
+    /// The database's clock, read once per batch.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// Evaluates what the node's author wrote over the facts as they are at this moment of the walk, where whoever watches
+    /// lets it.
+    ///
+    /// # Errors
+    ///
+    /// What `evaluate` returns, or why the node is not evaluated: for [`Walk::fail`].
+    pub fn evaluate<T>(
+        &self,
+        visit: Visit<'_>,
+        evaluate: impl FnOnce(&Facts<'_>) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        let watch = self.surroundings.watch;
+        watch.take(&visit.node.id)?;
+        let evaluated = evaluate(&self.facts());
+        watch.put_down();
+        evaluated
+    }
+
+    /// What the run keeps of the node's latest step.
+    pub fn result(&mut self, visit: Visit<'_>) -> &mut StepResult {
+        self.state.steps.entry(visit.node.id.clone()).or_default()
+    }
+
+    /// The step is done.
+    pub fn complete(&mut self, visit: Visit<'_>, detail: Value) {
+        self.log_step(visit, StepOutcome::Completed, detail);
+    }
+
+    /// The token waits on the node until this time.
+    pub fn wait_until(&mut self, visit: Visit<'_>, until: DateTime<Utc>) -> Onward {
+        self.stand(visit, Waits::Timer { until });
+        let detail = json!({ "until": until.to_rfc3339_opts(SecondsFormat::AutoSi, true) });
+        self.log_step(visit, StepOutcome::Waiting, detail);
+        self.commands.push(Command::WaitUntil { token: visit.token, node: visit.index, until });
+        Onward::Stays
+    }
+
+    /// The token waits on the node for the outcome of the node's action.
+    pub fn ask(&mut self, visit: Visit<'_>) -> Onward {
+        self.stand(visit, Waits::Action { tries: Tries::FIRST });
+        self.commands.push(Command::RunAction { token: visit.token, node: visit.index, visit: visit.number });
+        Onward::Stays
+    }
+
+    /// The step failed for good, before anything was sent: its branch goes on where the node's `on_error` leads, else the
+    /// run ends.
+    pub fn fail(&mut self, visit: Visit<'_>, error: StepError) -> Onward {
+        self.fail_step(visit, error, None)
+    }
+
+    /// Ends the run.
+    pub fn end(&mut self, end: End) -> Onward {
+        self.state.tokens.clear();
+        self.state.end = Some(end);
+        self.commands.push(Command::Finish);
+        Onward::Stays
+    }
+}
+
+impl<'a> Walk<'a> {
     /// A run that has a token was started before.
     pub(super) fn start(&mut self, trigger: &str) {
         if !self.state.tokens.is_empty() {
@@ -52,15 +128,11 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn cancel(&mut self, reason: String) {
-        self.end(End::Cancelled { reason });
-    }
-
     /// Moves a token from node to node until it waits, leaves the graph, or the run ends.
     ///
     /// Once the steps of the walk have spent what they may together, the token stands before the next node: what there
     /// is so far is to be stored, and others are to have their turn.
-    fn go(&mut self, token: u16, mut to: Option<NodeIndex>) {
+    pub(super) fn go(&mut self, token: u16, mut to: Option<NodeIndex>) {
         while let Some(index) = to {
             if self.surroundings.is_paused || self.surroundings.facts.budget.is_worn_out() {
                 self.stand_before(token, index);
@@ -90,31 +162,22 @@ impl Walk<'_> {
             self.fail_unknown(format!("node {index}"));
             return Onward::Stays;
         };
-        let visit = self.count_visit(&node.id);
-        self.begin(token, index, node, visit)
+        let number = self.count_visit(&node.id);
+        self.begin(Visit { token, node, index, number })
     }
 
     /// Begins a visit that is counted already.
-    fn begin(&mut self, token: u16, index: NodeIndex, node: &Node, visit: u32) -> Onward {
+    pub(super) fn begin(&mut self, visit: Visit<'a>) -> Onward {
         if self.state.step_count >= self.surroundings.max_steps {
             let message = format!("the run took all of its {} steps", self.surroundings.max_steps);
             let error = StepError { code: "too_many_steps".to_owned(), message };
-            self.log_failure(node, visit, &error, None);
-            self.end_failed_at(token, node, visit, error, false);
+            self.log_failure(visit, &error, None);
+            self.end_failed_at(visit, error, false);
             return Onward::Stays;
         }
         self.state.step_count += 1;
         self.surroundings.facts.budget.begin_next();
-        match &node.kind {
-            NodeKind::Action { .. } => self.ask(token, index, node, visit),
-            NodeKind::Delay { duration } => self.delay(token, index, node, visit, duration),
-            NodeKind::Branch { cases, otherwise } => self.branch(token, node, visit, (cases, *otherwise)),
-            NodeKind::Stop => {
-                self.log(&node.id, "stop_workflow", visit, StepOutcome::Completed, Value::Null);
-                self.end(End::Completed);
-                Onward::Stays
-            }
-        }
+        visit.node.behaviour.enter(self, visit)
     }
 
     fn count_visit(&mut self, node: &str) -> u32 {
@@ -127,10 +190,19 @@ impl Walk<'_> {
     }
 
     /// The facts as they are at this moment of the walk.
-    fn facts(&self) -> Facts<'_> {
+    pub(super) fn facts(&self) -> Facts<'_> {
         let given = self.surroundings.facts;
         let run = given.run.map(|run| RunFacts { state: &self.state, ..run });
         Facts { run, now: self.now, ..given }
+    }
+
+    pub(super) fn stand(&mut self, visit: Visit<'_>, waits: Waits) {
+        let token = Token { node: visit.node.id.clone(), visit: visit.number, waits };
+        self.state.tokens.insert(visit.token, token);
+    }
+
+    pub(super) fn log_step(&mut self, visit: Visit<'_>, outcome: StepOutcome, detail: Value) {
+        self.log(&visit.node.id, visit.node.action_key(), visit.number, outcome, detail);
     }
 
     fn log(&mut self, node: &str, action: &str, visit: u32, outcome: StepOutcome, detail: Value) {
@@ -141,61 +213,47 @@ impl Walk<'_> {
     /// A step that failed for good: its branch goes on where the node's `on_error` leads, else the run ends.
     ///
     /// `tried` is what a step used up whose request is stored.
-    fn fail_step(
-        &mut self,
-        token: u16,
-        node: &Node,
-        visit: u32,
-        error: StepError,
-        tried: Option<Tries>,
-    ) -> Onward {
-        self.log_failure(node, visit, &error, tried);
-        match node.on_error {
+    pub(super) fn fail_step(&mut self, visit: Visit<'_>, error: StepError, tried: Option<Tries>) -> Onward {
+        self.log_failure(visit, &error, tried);
+        match visit.node.on_error {
             Some(to) => {
-                self.state.tokens.remove(&token);
+                self.state.tokens.remove(&visit.token);
                 Onward::To(Some(to))
             }
             None => {
-                self.end_failed_at(token, node, visit, error, tried.is_some());
+                self.end_failed_at(visit, error, tried.is_some());
                 Onward::Stays
             }
         }
     }
 
     /// Keeps why a step failed, in the log and in the step's result.
-    fn log_failure(&mut self, node: &Node, visit: u32, error: &StepError, tried: Option<Tries>) {
+    fn log_failure(&mut self, visit: Visit<'_>, error: &StepError, tried: Option<Tries>) {
         let mut detail = json!({ "code": error.code, "message": error.message });
         if let Some(tries) = tried {
             detail["attempt"] = tries.attempt.into();
         }
-        if let Some(to) = node.on_error.and_then(|to| self.workflow.nodes.get(to)) {
+        if let Some(to) = visit.node.on_error.and_then(|to| self.workflow.nodes.get(to)) {
             detail["on_error"] = to.id.as_str().into();
         }
-        self.log(&node.id, node.action_key(), visit, StepOutcome::Failed, detail);
-        self.state.steps.entry(node.id.clone()).or_default().error = Some(error.clone());
+        self.log_step(visit, StepOutcome::Failed, detail);
+        self.result(visit).error = Some(error.clone());
     }
 
     /// A pinned version never loses a node, so only a damaged state comes here.
-    fn fail_unknown(&mut self, node: String) {
+    pub(super) fn fail_unknown(&mut self, node: String) {
         let message = format!("the run stands on \"{node}\", which its version does not have");
         self.end_failed(Some(node), StepError { code: "unknown_node".to_owned(), message });
     }
 
     /// Ends the run because of a step, with a token on it for a replay.
-    fn end_failed_at(&mut self, token: u16, node: &Node, visit: u32, error: StepError, stored: bool) {
-        let waits = Waits::Retry { until: self.now, tries: Tries::FIRST, stored };
-        self.state.tokens.insert(token, Token { node: node.id.clone(), visit, waits });
-        self.end_failed(Some(node.id.clone()), error);
+    fn end_failed_at(&mut self, visit: Visit<'_>, error: StepError, stored: bool) {
+        self.stand(visit, Waits::Retry { until: self.now, tries: Tries::FIRST, stored });
+        self.end_failed(Some(visit.node.id.clone()), error);
     }
 
     fn end_failed(&mut self, node: Option<String>, error: StepError) {
         let tokens = std::mem::take(&mut self.state.tokens);
         self.end(End::Failed { node, error, tokens });
-    }
-
-    fn end(&mut self, end: End) {
-        self.state.tokens.clear();
-        self.state.end = Some(end);
-        self.commands.push(Command::Finish);
     }
 }

@@ -1,12 +1,9 @@
-//! What workflows can do.
+//! What workflows will be able to do.
 
 use super::ActionEntry;
 use super::Effect::{self, Directive, External, Flow, Record};
 
 pub(super) static ACTIONS: &[ActionEntry] = &[
-    action("add_tag", "contact", Record, "Puts a tag on the contact.", &["contact.tag_added"]),
-    action("remove_tag", "contact", Record, "Takes a tag off the contact.", &["contact.tag_removed"]),
-    action("update_field", "contact", Record, "Sets or clears a field of the contact.", &["contact.updated"]),
     action(
         "add_to_segment",
         "contact",
@@ -67,10 +64,8 @@ pub(super) static ACTIONS: &[ActionEntry] = &[
         "Moves a deal to another stage; the last ones win or lose it.",
         &["deal.stage_changed", "deal.won", "deal.lost"],
     ),
-    action("create_task", "crm", Record, "Makes a task for a person.", &["task.created"]),
     action("update_task", "crm", Record, "Changes a task.", &[]),
     action("complete_task", "crm", Record, "Marks a task as done.", &["task.completed"]),
-    action("add_note", "crm", Record, "Writes a note on the contact.", &[]),
     action(
         "assign_owner",
         "crm",
@@ -126,13 +121,6 @@ pub(super) static ACTIONS: &[ActionEntry] = &[
     action("apply_coupon", "subscription", Record, "Applies a coupon to a subscription.", &[]),
     action("change_plan", "subscription", Record, "Moves a subscription to another plan.", &[]),
     action(
-        "http_request",
-        "integration",
-        External,
-        "Makes an HTTP request and keeps the answer for later steps.",
-        &[],
-    ),
-    action(
         "webhook_call",
         "integration",
         External,
@@ -146,7 +134,6 @@ pub(super) static ACTIONS: &[ActionEntry] = &[
         "Calls an operation of a connector that the tenant defined.",
         &[],
     ),
-    action("delay", "flow", Flow, "Waits for a duration before going on.", &[]),
     action(
         "wait_until",
         "flow",
@@ -154,15 +141,7 @@ pub(super) static ACTIONS: &[ActionEntry] = &[
         "Waits for an event or a condition, with a way out when time runs out.",
         &[],
     ),
-    action(
-        "branch",
-        "flow",
-        Flow,
-        "Goes the way of the first case whose condition holds, else the way called else.",
-        &[],
-    ),
     action("parallel", "flow", Flow, "Goes several ways at the same time and joins them again.", &[]),
-    action("stop_workflow", "flow", Flow, "Ends the run.", &[]),
     action(
         "pause_workflow",
         "flow",

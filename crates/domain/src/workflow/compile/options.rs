@@ -1,7 +1,7 @@
 //! Checking `with` against the schema of an action, before its templates are rendered.
 
-use super::ActionContract;
 use super::reader::Reader;
+use crate::action::Action;
 use crate::problem::nearest_hint;
 use crate::schema_words;
 use crate::template::is_template;
@@ -9,48 +9,43 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// The schemas compiled so far: a definition may use one action a hundred times.
-#[derive(Default)]
-pub(super) struct Schemas {
-    by_action: BTreeMap<&'static str, Option<Validator>>,
-}
+/// The schemas compiled so far, by the key of the action.
+pub(super) type Schemas = BTreeMap<&'static str, Option<Arc<Validator>>>;
 
-impl Schemas {
-    pub(super) fn check(
-        &mut self,
-        reader: &mut Reader<'_>,
-        contract: &ActionContract,
-        with: &Value,
-        at: &str,
-    ) {
+impl Reader<'_> {
+    /// Checks the options of an action against its schema, and what it can tell of them before templates are rendered.
+    pub fn check_options(&mut self, action: &'static Action, with: &Value, at: &str) {
         let Some(members) = with.as_object() else {
             let message = "must be an object: a template can stand for its values, not for all of it";
-            reader.problem::<()>("wrong_type", at, message);
+            self.problem::<()>("wrong_type", at, message);
             return;
         };
+        let key = action.entry.key;
+        let Some(schema) = self.types.get(key).map(|known| &known.schema) else { return };
         let validator = self
-            .by_action
-            .entry(contract.key)
-            .or_insert_with(|| jsonschema::options().build(&contract.config_schema).ok());
+            .schemas
+            .entry(key)
+            .or_insert_with(|| jsonschema::options().build(schema).ok().map(Arc::new))
+            .clone();
         let Some(validator) = validator else {
-            let message = format!("the schema of the action {} is not valid", contract.key);
-            reader.problem::<()>("bad_schema", at, message);
+            self.problem::<()>("bad_schema", at, format!("the schema of the action {key} is not valid"));
             return;
         };
-        let before = reader.problems.len();
+        let before = self.problems.len();
         for error in validator.iter_errors(with) {
             if !is_excused(&error) {
-                report(reader, &error, contract, with, at);
+                report(self, &error, (key, schema), with, at);
             }
         }
-        if reader.problems.len() > before {
+        if self.problems.len() > before {
             return;
         }
         let literal = members.iter().filter(|(_, value)| !has_template(value));
         let literal = literal.map(|(key, value)| (key.clone(), value.clone())).collect();
-        for (key, message) in (contract.check)(&literal) {
-            reader.problem::<()>("bad_value", format!("{at}.{key}"), message);
+        for (key, message) in (action.check)(&literal) {
+            self.problem::<()>("bad_value", format!("{at}.{key}"), message);
         }
     }
 }
@@ -82,7 +77,7 @@ fn is_excused(error: &ValidationError<'_>) -> bool {
 fn report(
     reader: &mut Reader<'_>,
     error: &ValidationError<'_>,
-    contract: &ActionContract,
+    (key, schema): (&str, &Value),
     with: &Value,
     at: &str,
 ) {
@@ -90,15 +85,15 @@ fn report(
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let known = known_keys(error, contract);
-            for key in unexpected {
-                let hint = nearest_hint(key, known.iter().copied());
-                let message = format!("{} has no key \"{key}\"{hint}", contract.key);
-                reader.problem::<()>("unknown_key", format!("{place}.{key}"), message);
+            let known = known_keys(error, schema);
+            for name in unexpected {
+                let hint = nearest_hint(name, known.iter().copied());
+                let message = format!("{key} has no key \"{name}\"{hint}");
+                reader.problem::<()>("unknown_key", format!("{place}.{name}"), message);
             }
         }
         ValidationErrorKind::Required { property } => {
-            let message = format!("{} needs {property}", contract.key);
+            let message = format!("{key} needs {property}");
             reader.problem::<()>("missing_key", place, message);
         }
         ValidationErrorKind::Type { .. } => {
@@ -111,11 +106,10 @@ fn report(
 }
 
 /// The properties beside the `additionalProperties` that refused a key.
-fn known_keys<'c>(error: &ValidationError<'_>, contract: &'c ActionContract) -> Vec<&'c str> {
+fn known_keys<'c>(error: &ValidationError<'_>, schema: &'c Value) -> Vec<&'c str> {
     let keyword = error.schema_path().as_str();
     let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
-    let properties =
-        contract.config_schema.pointer(&format!("{parent}/properties")).and_then(Value::as_object);
+    let properties = schema.pointer(&format!("{parent}/properties")).and_then(Value::as_object);
     properties.map(|properties| properties.keys().map(String::as_str).collect()).unwrap_or_default()
 }
 

@@ -1,8 +1,6 @@
 //! Tokens whose time has come: delays that are over, and steps that are tried again.
 
-use super::{Onward, Walk};
-use crate::interpreter::{StepOutcome, Waits};
-use serde_json::Value;
+use super::{Onward, Visit, Waits, Walk};
 
 /// What a token whose time has come does.
 #[derive(Clone, Copy)]
@@ -17,7 +15,7 @@ enum Due {
 
 impl Walk<'_> {
     /// Lets every token go on whose time has come.
-    pub(in crate::interpreter) fn wake(&mut self) {
+    pub(super) fn wake(&mut self) {
         let now = self.now;
         let due: Vec<(u16, Due)> = self
             .state
@@ -41,25 +39,27 @@ impl Walk<'_> {
                 self.fail_unknown(node);
                 return;
             };
-            let node = &workflow.nodes[index];
-            match due {
+            let visit = Visit { token: number, node: &workflow.nodes[index], index, number: visit };
+            let onward = match due {
                 Due::GoesOn => {
                     self.state.tokens.remove(&number);
-                    self.log(&node.id, node.action_key(), visit, StepOutcome::Completed, Value::Null);
-                    self.go(number, node.next);
+                    visit.node.behaviour.wake(self, visit)
                 }
                 Due::Enters => {
                     self.state.tokens.remove(&number);
-                    self.go(number, Some(index));
+                    Onward::To(Some(index))
                 }
-                Due::TriesAgain { stored: true } => self.send_again(number, index, visit),
+                Due::TriesAgain { stored: true } => {
+                    self.send_again(visit);
+                    Onward::Stays
+                }
                 Due::TriesAgain { stored: false } => {
                     self.state.tokens.remove(&number);
-                    match self.begin(number, index, node, visit) {
-                        Onward::To(next) => self.go(number, next),
-                        Onward::Stays => {}
-                    }
+                    self.begin(visit)
                 }
+            };
+            if let Onward::To(next) = onward {
+                self.go(number, next);
             }
         }
     }

@@ -1,0 +1,202 @@
+//! `branch`: the first case that holds is taken.
+
+use super::{Behaviour, Kind, NodeText, Ways};
+use crate::budget::Exceeded;
+use crate::catalogue::{ActionEntry, Effect};
+use crate::condition::{Condition, Verdict};
+use crate::facts::{Facts, FieldPath};
+use crate::interpreter::{Onward, Visit, Walk};
+use crate::workflow::compile::{Keys, Reader};
+use crate::workflow::schema::definitions;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub(super) static KIND: BranchKind = BranchKind;
+
+static ENTRY: ActionEntry = ActionEntry {
+    key: "branch",
+    group: "flow",
+    description: "Goes the way of the first case whose condition holds, else the way called else.",
+    effect: Effect::Flow,
+    emits: &[],
+};
+
+/// The case that is taken when no other holds.
+const ELSE: &str = "else";
+
+const WITH: Keys = Keys { what: "a branch", known: &["cases"], later: &["split", "salt"] };
+
+const CASE: Keys = Keys { what: "a case", known: &["name", "where"], later: &["percent"] };
+
+/// What a case takes in the log, beside its name and its comparisons.
+const CASE_BYTES: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct BranchKind;
+
+impl Kind for BranchKind {
+    fn entry(&self) -> &ActionEntry {
+        &ENTRY
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "object",
+            "properties": {
+                "cases": {
+                    "type": "array",
+                    "minItems": 1,
+                    "description": "Ways out, tried in this order; the way called else is taken when none holds.",
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "name": { "$ref": "#/$defs/name", "not": { "const": ELSE } },
+                            "where": { "$ref": "#/$defs/condition" },
+                        },
+                        "required": ["name", "where"],
+                        "additionalProperties": false,
+                    },
+                },
+            },
+            "required": ["cases"],
+            "additionalProperties": false,
+            "$defs": definitions(),
+        })
+    }
+
+    fn takes_templates(&self) -> bool {
+        false
+    }
+
+    fn read(&'static self, node: NodeText<'_>, reader: &mut Reader<'_>) -> Option<Arc<dyn Behaviour>> {
+        let section = reader.section(node.with, node.at, &WITH)?;
+        if section.get("cases").is_none() && section.get("split").is_some() {
+            return None;
+        }
+        reader.required(section, "cases")?;
+        let items = reader.list(section, "cases")?;
+        if items.is_empty() {
+            return reader.problem("bad_value", section.at("cases"), "a branch needs at least one case");
+        }
+        let mut names = BTreeSet::new();
+        let mut cases = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let at = format!("{}[{index}]", section.at("cases"));
+            cases.extend(case(reader, item, &at, &mut names));
+        }
+        // A case that could not be read would make its edge look wrong too.
+        (cases.len() == items.len()).then(|| Arc::new(Branch { cases }) as _)
+    }
+}
+
+fn case(reader: &mut Reader<'_>, item: &Value, at: &str, names: &mut BTreeSet<String>) -> Option<Case> {
+    let section = reader.section(item, at, &CASE)?;
+    let name = reader.name(section, "name");
+    if name == Some(ELSE) {
+        let message = "else is the way taken when no case holds; give the case another name";
+        reader.problem::<()>("bad_name", section.at("name"), message);
+    }
+    if let Some(name) = name.filter(|name| !names.insert((*name).to_owned())) {
+        let message = format!("two cases of the branch are called \"{name}\"");
+        reader.problem::<()>("duplicate_id", section.at("name"), message);
+    }
+    reader.required(section, "where");
+    let condition = reader.condition(section, "where");
+    Some(Case { name: name?.to_owned(), condition: condition? })
+}
+
+/// A node that takes the first case whose condition holds.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    /// In the file's order.
+    pub cases: Vec<Case>,
+}
+
+/// One way out of a branch.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name; `else` is taken.
+    pub name: String,
+    /// When it is taken.
+    pub condition: Condition,
+}
+
+/// How a branch was decided.
+struct Decided<'c> {
+    /// The first case that holds.
+    taken: Option<&'c Case>,
+    /// What is told of those that were looked at.
+    looked_at: Vec<Value>,
+    /// Those for which there was no room in the log.
+    left_out: usize,
+}
+
+impl Behaviour for Branch {
+    fn key(&self) -> &'static str {
+        ENTRY.key
+    }
+
+    fn references(&self) -> Vec<(&FieldPath, String)> {
+        let mut references = Vec::new();
+        for (index, case) in self.cases.iter().enumerate() {
+            let paths = case.condition.references().into_iter();
+            references.extend(paths.map(|path| (path, format!("cases[{index}].where"))));
+        }
+        references
+    }
+
+    fn ways(&self) -> Ways<'_> {
+        Ways::Named(self.cases.iter().map(|case| case.name.as_str()).chain([ELSE]).collect())
+    }
+
+    /// The log tells the case taken and, for every case that was looked at, each comparison with both its values.
+    fn enter(&self, walk: &mut Walk<'_>, visit: Visit<'_>) -> Onward {
+        let decided = walk.evaluate(visit, |facts| Ok(self.decide(facts)?));
+        let Decided { taken, looked_at, left_out } = match decided {
+            Ok(decided) => decided,
+            Err(error) => return walk.fail(visit, error),
+        };
+        let name = taken.map_or(ELSE, |case| case.name.as_str());
+        let mut detail = json!({ "case": name, "cases": looked_at });
+        if left_out > 0 {
+            detail["left_out"] = left_out.into();
+        }
+        walk.result(visit).case = Some(name.to_owned());
+        walk.complete(visit, detail);
+        Onward::To(visit.node.ways.get(name).copied())
+    }
+}
+
+impl Branch {
+    /// The first case that holds, and what is told of those that were looked at.
+    fn decide(&self, facts: &Facts<'_>) -> Result<Decided<'_>, Exceeded> {
+        let mut decided = Decided { taken: None, looked_at: Vec::new(), left_out: 0 };
+        for case in &self.cases {
+            let verdict = case.condition.explain(facts)?;
+            decided.taken = verdict.holds.then_some(case);
+            if facts.budget.log(CASE_BYTES + case.name.len())? {
+                decided.looked_at.push(told(case, verdict));
+            } else {
+                decided.left_out += 1;
+            }
+            if decided.taken.is_some() {
+                break;
+            }
+        }
+        Ok(decided)
+    }
+}
+
+/// A case in the log, with its comparisons.
+fn told(case: &Case, verdict: Verdict) -> Value {
+    let mut told = json!({
+        "case": case.name,
+        "holds": verdict.holds,
+        "comparisons": verdict.comparisons,
+    });
+    if verdict.left_out > 0 {
+        told["left_out"] = verdict.left_out.into();
+    }
+    told
+}
