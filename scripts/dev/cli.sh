@@ -5,9 +5,13 @@ cli() { # arguments...
     local status=0
     attach_cli
     if [ ! -x "$AUTOMATION" ]; then build; fi
-    automation "$@" || status=$?
-    # 4: a server cannot be reached.
-    case $status:$1 in 4:* | 1:doctor) cli_say_what_is_away ;; esac
+    case " $* " in
+    *" --admin-addr"* | *" --help "* | *" -h "*) automation "$@" || status=$? ;;
+    " health "* | " --json health "*) cli_health "$@" || status=$? ;;
+    *) automation "$@" || status=$? ;;
+    esac
+    # 4: a server cannot be reached. The other two look for what does not run.
+    case $status:$1 in 4:* | 1:doctor | 1:health) cli_say_what_is_away ;; esac
     return "$status"
 }
 
@@ -27,6 +31,22 @@ attach_cli() {
         rm -rf "$STATE"
         STATE=$state
     fi
+}
+
+# Each role is a process with an admin port of its own; elsewhere one is asked that runs beside the command line.
+cli_health() { # arguments...
+    local role status=0
+    if [ -n "${AUTOMATION_ADMIN_ADDR:-}" ]; then
+        automation "$@"
+        return
+    fi
+    for role in $ROLES; do
+        step "$role"
+        AUTOMATION_ADMIN_ADDR="127.0.0.1:$(role_port "$role")" automation "$@" || status=$?
+        # What is typed wrong is wrong for all.
+        if [ "$status" = 2 ]; then break; fi
+    done
+    return "$status"
 }
 
 cli_say_what_is_away() {
