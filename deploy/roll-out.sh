@@ -86,13 +86,13 @@ await_ready() { # service containers
 direction=forward
 # What an event meets first is new first: it understands what older ones wrote. Back, the other way round.
 order="door ingest executor scheduler"
-case ${1:-} in
+case $* in
 '') ;;
 back)
     direction=back
     order="scheduler executor ingest door"
     ;;
-*) die "'$1' is not known: nothing, or back" ;;
+*) die "'$*' is not known: nothing, or back" ;;
 esac
 
 docker compose version --short | grep -q '^v\{0,1\}2\.' || die "Compose 2 is needed (docker compose version)"

@@ -5,11 +5,20 @@ case $TARGET in /*) ;; *) TARGET="$ROOT/$TARGET" ;; esac
 AUTOMATION="$TARGET/release/automation"
 DEMO_SHOP="$TARGET/release/demo-shop"
 
-build() {
+build() { build_release automation -p automation-cli -p automation-demo; }
+
+# Says what is built and what that takes; Cargo names each library when it comes to it.
+build_release() { # program cargo's-arguments...
+    local program=$1
+    shift
     require_cargo
     require_compiler
-    if [ ! -x "$AUTOMATION" ]; then step "Building; the first time takes some minutes"; fi
-    (cd "$ROOT" && unset CARGO_BUILD_TARGET && cargo build --release --locked --target-dir "$TARGET" -p automation-cli -p automation-demo >&2 9>&-)
+    if [ -x "$TARGET/release/$program" ]; then
+        step "Building $program, if anything has changed"
+    else
+        step "Building $program and all its libraries; this first time takes minutes, up to twenty on two busy cores"
+    fi
+    (cd "$ROOT" && unset CARGO_BUILD_TARGET && cargo build --release --locked --target-dir "$TARGET" "$@" >&2 9>&-)
 }
 
 # Changes whenever the binary is built anew.

@@ -121,7 +121,7 @@ as_exports() { sed "s/'/'\\\\''/g; s/^\([A-Z_]*\)=\(.*\)\$/export \1='\2'/"; }
 with_env() { # function-and-arguments, as one word; command...
     local exports printer
     read -ra printer <<<"${1//$'\n'/ }"
-    exports=$("${printer[@]}" | as_exports)
+    exports=$("${printer[@]}" | as_exports) || return
     shift
     (
         eval "$exports"

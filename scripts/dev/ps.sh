@@ -16,18 +16,24 @@ ps_all() {
 }
 
 ps_command() {
+    case $* in
+    '' | --json) ;;
+    *) die "ps does not know '$*'; it takes --json." ;;
+    esac
     # `ps` on a fresh clone is no reason to create anything.
     if [ ! -f "$STATE/ports.env" ]; then
         if [ "${1:-}" = --json ]; then echo '[]'; else echo "Nothing runs; ./dev up starts everything."; fi
         return
     fi
     load_ports
+    # Before there is a table: what goes wrong here is said alone.
+    local rows
+    rows=$(ps_all)
     case ${1:-} in
-    --json) ps_all | awk 'BEGIN { printf "[" }
+    --json) awk 'BEGIN { printf "[" }
         $2 != "-" { printf "%s{\"role\":\"%s\",\"pid\":%s,\"port\":%s}", sep, $1, $2, $3; sep = "," }
-        END { print "]" }' ;;
-    '') ps_all | awk 'BEGIN { printf "%-10s %8s %6s\n", "ROLE", "PID", "PORT" }
-        { printf "%-10s %8s %6s\n", $1, $2 == "-" ? "stopped" : $2, $3 }' ;;
-    *) die "ps does not know '$1'; it takes --json." ;;
+        END { print "]" }' <<<"$rows" ;;
+    '') awk 'BEGIN { printf "%-10s %8s %6s\n", "ROLE", "PID", "PORT" }
+        { printf "%-10s %8s %6s\n", $1, $2 == "-" ? "stopped" : $2, $3 }' <<<"$rows" ;;
     esac
 }

@@ -25,7 +25,7 @@ servers_launch() {
 # Without the files that name ports and passwords, nobody can talk to what runs; with new ones it is started again.
 stop_what_cannot_be_reached() {
     local name
-    if [ -f "$STATE/ports.env" ] && [ -f "$STATE/secrets.env" ]; then return; fi
+    if access_known; then return; fi
     for name in $ROLES postgres rabbitmq epmd; do
         if process_lives "$name"; then
             say "ports.env or secrets.env is gone, so everything that runs is started again."
@@ -66,15 +66,7 @@ servers_live() { process_lives postgres && process_lives rabbitmq; }
 
 # For commands that only talk to what runs.
 require_running() {
-    if ! servers_live; then die "no servers run here; start them with ./dev up."; fi
-    require_state
-}
-
-# For commands that need one of them, and say themselves when it is away.
-require_state() {
-    if [ ! -f "$STATE/ports.env" ] || [ ! -f "$STATE/secrets.env" ] || ! { process_lives postgres || process_lives rabbitmq; }; then
-        die "no servers run here; start them with ./dev up."
-    fi
+    if ! servers_live || ! access_known; then die "no servers run here; start them with ./dev up."; fi
     load_ports
     load_secrets
 }

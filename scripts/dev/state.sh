@@ -22,6 +22,9 @@ open_state() {
     if [ "$(id -u)" = 0 ]; then chmod 711 "$STATE"; fi
 }
 
+# Whether it is written down where everything listens and what it asks for.
+access_known() { [ -f "$STATE/ports.env" ] && [ -f "$STATE/secrets.env" ]; }
+
 # Held on descriptor 9, so the kernel drops it with the process however that ends: there is no stale lock.
 # Whatever outlives this script must be started with `9>&-`, or it would hold the lock for ever.
 lock() {

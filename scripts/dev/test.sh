@@ -89,5 +89,8 @@ check_scripts() {
     local script scripts=(dev .ci/run scripts/dev/*.sh scripts/dev/prove/*.sh scripts/dev/prove/containers/lab.sh)
     for script in "${scripts[@]}"; do bash -n "$script"; done
     if has shellcheck; then shellcheck -x -S warning "${scripts[@]}"; fi
+    # Names that `bench` reads in Rust.
+    bench_check_names latency,tenth-single ''
+    bench_check_names tenth-single against
     for script in deploy/*.sh deploy/compose/*.sh scripts/dev/prove/containers/walk.sh; do sh -n "$script"; done
 }

@@ -24,10 +24,11 @@ fuzz_all() { # seconds
 
 # libFuzzer is C++; rustc puts coverage into the crates that read (fuzz/rustc.sh), with nothing but the stable compiler.
 fuzz_build() {
+    step "Building the fuzz targets; the first time takes some minutes"
     (
         cd "$ROOT/fuzz" || exit
         export RUSTC_WRAPPER="$ROOT/fuzz/rustc.sh" CARGO_TARGET_DIR="$FUZZ_DIR/build"
-        cargo build --release --locked --quiet --target "$FUZZ_HOST" --bins
+        cargo build --release --locked --target "$FUZZ_HOST" --bins
     )
 }
 
