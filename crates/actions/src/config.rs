@@ -1,10 +1,10 @@
 //! Reading a rendered configuration.
 
-use automation_domain::action::StepContext;
+use automation_domain::action::{Literals, StepContext};
 use automation_domain::contact::Contact;
 use automation_domain::interpreter::StepError;
 use automation_domain::{json, text};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// Longest tag, in characters.
@@ -52,15 +52,14 @@ pub(crate) fn optional_text<'a>(
 
 /// What `read` says against a member that holds no template; nothing where it is missing or a template.
 pub(crate) fn check(
-    literal: &Map<String, Value>,
+    literals: &Literals,
     key: &'static str,
     read: impl FnOnce(&Value) -> Result<(), StepError>,
 ) -> Vec<(&'static str, String)> {
-    if !literal.contains_key(key) {
+    if !literals.knows(key) {
         return Vec::new();
     }
-    let config = Value::Object(literal.clone());
-    read(&config).err().map(|error| (key, error.message)).into_iter().collect()
+    read(&literals.known).err().map(|error| (key, error.message)).into_iter().collect()
 }
 
 /// The contact that the step is about.

@@ -1,13 +1,13 @@
 //! `create_task`: makes a task for a person, about the run's contact if it has one.
 
 use crate::config::{self, Max, TEXT_BYTES, TITLE_CHARS};
-use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::duration;
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{RecordChange, Task};
 use chrono::TimeDelta;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 
 pub(crate) static ACTION: Action = Action {
@@ -52,11 +52,11 @@ fn schema() -> Value {
     })
 }
 
-fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
-    let title = config::check(literal, "title", |config| title(config).map(drop));
-    let description = config::check(literal, "description", |config| description(config).map(drop));
-    let due = config::check(literal, "due", |config| due(config).map(drop));
-    let assignee = config::check(literal, "assignee", |config| assignee(config).map(drop));
+fn check(literals: &Literals) -> Vec<(&'static str, String)> {
+    let title = config::check(literals, "title", |config| title(config).map(drop));
+    let description = config::check(literals, "description", |config| description(config).map(drop));
+    let due = config::check(literals, "due", |config| due(config).map(drop));
+    let assignee = config::check(literals, "assignee", |config| assignee(config).map(drop));
     [title, description, due, assignee].concat()
 }
 

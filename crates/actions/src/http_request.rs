@@ -5,7 +5,7 @@ mod contract;
 mod url;
 
 use crate::config::{self, Max, invalid};
-use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::credential;
 use automation_domain::effect::{HttpRequest, Request};
@@ -109,15 +109,21 @@ pub fn check_edited(request: &HttpRequest) -> Result<(), StepError> {
 }
 
 /// What will fail every run whatever its templates come to.
-fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
+fn check(literals: &Literals) -> Vec<(&'static str, String)> {
     [
-        config::check(literal, "method", |config| method(config).map(drop)),
-        config::check(literal, "url", |config| url::read(config).map(drop)),
-        config::check(literal, "headers", |config| headers(config).map(drop)),
-        config::check(literal, "body", |config| body::read(config).map(drop)),
-        config::check(literal, "credential", |config| credential(config).map(drop)),
-        config::check(literal, "redirects", |config| redirects(config).map(drop)),
-        config::check(literal, "save", |config| save(config).map(drop)),
+        config::check(literals, "method", |config| method(config).map(drop)),
+        config::check(literals, "url", |config| url::read(config).map(drop)),
+        config::check(literals, "headers", |config| headers(config).map(drop)),
+        config::check(literals, "body", |config| {
+            let has_body = body::read(config)?.is_some();
+            match method(config) {
+                Ok(method) if !literals.is_templated("method") => body::check_method(&method, has_body),
+                Ok(_) | Err(_) => Ok(()),
+            }
+        }),
+        config::check(literals, "credential", |config| credential(config).map(drop)),
+        config::check(literals, "redirects", |config| redirects(config).map(drop)),
+        config::check(literals, "save", |config| save(config).map(drop)),
     ]
     .concat()
 }

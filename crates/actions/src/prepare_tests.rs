@@ -1,7 +1,7 @@
 //! Tables of rendered configurations and what comes of them.
 
 use crate::catalogue::find;
-use automation_domain::action::{ContactUse, Prepared, StepContext};
+use automation_domain::action::{ContactUse, Literals, Prepared, StepContext};
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::facts::Facts;
@@ -171,7 +171,7 @@ fn what_would_fail_every_run_is_known_before_the_first() {
         ("add_note", json!({"text": "t".repeat(70_000)}), vec!["text"]),
         ("add_note", json!({}), vec![]),
     ] {
-        let found = (find(action).unwrap().check)(config.as_object().unwrap());
+        let found = (find(action).unwrap().check)(&Literals::of(config.as_object().unwrap()));
         let keys: Vec<&str> = found.iter().map(|(key, _)| *key).collect();
         assert_eq!(keys, wrong, "{action} {config}: {found:?}");
     }

@@ -1,11 +1,11 @@
 //! `remove_tag`: Removes a tag from the contact.
 
 use crate::config::{self, Max, TAG_CHARS};
-use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{ContactChange, RecordChange};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub(crate) static ACTION: Action = Action {
     entry: ActionEntry {
@@ -37,8 +37,8 @@ fn schema() -> Value {
     })
 }
 
-fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
-    config::check(literal, "tag", |config| config::text(config, "tag", Max::Chars(TAG_CHARS)).map(drop))
+fn check(literals: &Literals) -> Vec<(&'static str, String)> {
+    config::check(literals, "tag", |config| config::text(config, "tag", Max::Chars(TAG_CHARS)).map(drop))
 }
 
 fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError> {

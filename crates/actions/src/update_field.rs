@@ -1,13 +1,13 @@
 //! `update_field`: sets or clears one field of the contact.
 
 use crate::config::{self, Max};
-use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::contact::field;
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{ContactChange, RecordChange};
 use automation_domain::text;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Longest field as it is written: a name of 64 characters in quotes, some of them escaped.
 const MOST_FIELD_CHARS: usize = 512;
@@ -45,14 +45,14 @@ fn schema() -> Value {
     })
 }
 
-fn check(literal: &Map<String, Value>) -> Vec<(&'static str, String)> {
-    let problems = config::check(literal, "field", |config| {
+fn check(literals: &Literals) -> Vec<(&'static str, String)> {
+    let problems = config::check(literals, "field", |config| {
         field::check(&field(config)?, &Value::Null).map_err(config::invalid)
     });
     if !problems.is_empty() {
         return problems;
     }
-    config::check(literal, "value", |config| match config.get("field") {
+    config::check(literals, "value", |config| match config.get("field") {
         Some(_) => value(config, &field(config)?).map(drop),
         // Which field it is for is known when the template is rendered.
         None => config::check_value(&config["value"], "value"),

@@ -112,7 +112,7 @@ static SHOUT: Action = Action {
         })
     },
     contact: ContactUse::None,
-    check: |literal| match literal.get("words").and_then(Value::as_str) {
+    check: |literals| match literals.known.get("words").and_then(Value::as_str) {
         Some("") => vec![("words", "say something".to_owned())],
         Some(_) | None => Vec::new(),
     },

@@ -6,7 +6,9 @@ use crate::facts::Facts;
 use crate::id::{IdempotencyKey, RecordId};
 use crate::interpreter::StepError;
 use crate::record::RecordChange;
+use crate::template::is_template;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// An action: its place in the catalogue, what the compiler has to know, and what it does.
@@ -17,15 +19,54 @@ pub struct Action {
     pub schema: fn() -> Value,
     /// What it does with the run's contact.
     pub contact: ContactUse,
-    /// What the schema cannot say. It gets those members of `with` that hold no template, and answers with the key and
-    /// a sentence for each that will fail every run.
+    /// What the schema cannot say, or says in words of its own: the key and a sentence for each option that will fail every
+    /// run.
     pub check: Check,
     /// From the rendered `with` to what the step comes to: pure, and final for this visit of the node.
     pub prepare: Prepare,
 }
 
-/// Finds faults in literal options: each with its key and a sentence.
-pub type Check = fn(&Map<String, Value>) -> Vec<(&'static str, String)>;
+/// Finds faults in options that hold no template: each with its key and a sentence.
+pub type Check = fn(&Literals) -> Vec<(&'static str, String)>;
+
+/// The options of a node as far as they are known before templates are rendered.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Literals {
+    /// Those that hold no template, as an object.
+    pub known: Value,
+    /// The keys of the others.
+    templated: BTreeSet<String>,
+}
+
+impl Literals {
+    /// Those of a node's `with`.
+    pub fn of(with: &Map<String, Value>) -> Self {
+        let (templated, known): (Vec<_>, Vec<_>) = with.iter().partition(|(_, value)| has_template(value));
+        Self {
+            known: known.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            templated: templated.into_iter().map(|(key, _)| key.clone()).collect(),
+        }
+    }
+
+    /// Whether an option is there and known.
+    pub fn knows(&self, key: &str) -> bool {
+        self.known.get(key).is_some()
+    }
+
+    /// Whether an option is what a template will come to.
+    pub fn is_templated(&self, key: &str) -> bool {
+        self.templated.contains(key)
+    }
+}
+
+fn has_template(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_template(text),
+        Value::Array(items) => items.iter().any(has_template),
+        Value::Object(members) => members.values().any(has_template),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
 
 /// Prepares a step. The error says why the rendered configuration is not acceptable; trying again cannot help.
 pub type Prepare = fn(&Value, &StepContext<'_>) -> Result<Prepared, StepError>;

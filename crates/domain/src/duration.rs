@@ -7,7 +7,7 @@ pub const LONGEST: TimeDelta = TimeDelta::days(3_660);
 
 /// Reads `30s`, `15m`, `1h`, `7d`, or several in a row from the longest unit to the shortest (`1h30m`).
 ///
-/// `None` if it is none of these, or longer than ten years.
+/// `None` if it is none of these, or longer than 3,660 days.
 pub fn parse(text: &str) -> Option<TimeDelta> {
     let mut total = TimeDelta::zero();
     let mut units = ["d", "h", "m", "s"].iter().zip([86_400_i64, 3_600, 60, 1]);

@@ -50,7 +50,7 @@ pub(super) fn check_text(text: &str) -> Result<(), StepError> {
 /// Checks that a request of this method may have the body that it has.
 pub(super) fn check_method(method: &str, has_body: bool) -> Result<(), StepError> {
     if has_body && matches!(method, "GET" | "HEAD") {
-        return Err(invalid(format!("a {method} request has no body")));
+        return Err(invalid(format!("a {method} request has no body; set method to POST, PUT or PATCH")));
     }
     Ok(())
 }

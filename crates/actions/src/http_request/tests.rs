@@ -2,6 +2,8 @@ use super::*;
 use automation_domain::budget::Budget;
 use automation_domain::facts::Facts;
 use automation_domain::id::{IdempotencyKey, RecordId};
+use automation_domain::limits::Limits;
+use automation_domain::workflow;
 use chrono::DateTime;
 use serde_json::json;
 use uuid::Uuid;
@@ -192,5 +194,57 @@ fn a_request_written_by_hand_keeps_the_rules_of_workflows() {
         edit(&mut edited);
         let error = check_edited(&edited).expect_err(reason);
         assert!(error.message.contains(reason), "{reason}: {}", error.message);
+    }
+}
+
+/// What publishing says of a call with these options.
+fn told(with: Value) -> Vec<String> {
+    let definition = json!({
+        "apiVersion": "automation/v1", "key": "w", "triggers": [{ "id": "go", "event": "form.submitted" }],
+        "nodes": [{ "id": "call", "action": "http_request", "with": with }], "edges": [["go", "call"]],
+    });
+    let compiled = workflow::parse_value(&definition, crate::node_types(), &Limits::default());
+    compiled.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_can_never_be_sent_is_refused_with_the_workflow_in_words() {
+    let url = "https://a.example/";
+    for (with, expected) in [
+        (
+            json!({ "url": "https://a.example:99999/x" }),
+            "with.url: url has the port 99999; a port is a number from 1 to 65535",
+        ),
+        (json!({ "url": "https://[::1]:0/" }), "with.url: url has the port 0"),
+        (
+            json!({ "url": "https://ada:pw@a.example/" }),
+            "with.url: url has a user before its host; name a credential",
+        ),
+        (json!({ "url": "https:///x" }), "with.url: url has no host"),
+        (
+            json!({ "url": url, "body": { "json": {} } }),
+            "with.body: a GET request has no body; set method to POST",
+        ),
+        (json!({ "url": url, "method": "HEAD", "body": { "text": "x" } }), "a HEAD request has no body"),
+        (
+            json!({ "url": url, "method": "POST", "body": { "json": {}, "text": "x" } }),
+            "exactly one of json, text and form",
+        ),
+        (
+            json!({ "url": url, "headers": { "Authorization": "Bearer x" } }),
+            "the header \"Authorization\" carries a secret; name a credential",
+        ),
+        (json!({ "url": url, "save": { "b": "bdy.x" } }), "with.save: save.b is not a path in the response"),
+    ] {
+        let problems = told(with.clone());
+        assert!(matches!(problems.as_slice(), [one] if one.contains(expected)), "{with}: {problems:?}");
+    }
+    for with in [
+        json!({ "url": "https://[2001:db8::1]:8443/x?y=a@b:c#z" }),
+        json!({ "url": "https://{{ event.data.host }}:99999/" }),
+        json!({ "url": url, "method": "{{ event.data.method }}", "body": { "json": {} } }),
+        json!({ "url": url, "method": "POST", "body": { "json": {} } }),
+    ] {
+        assert_eq!(told(with.clone()), Vec::<String>::new(), "{with}");
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn read(config: &Value) -> Result<String, StepError> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(invalid("url contains white space; give values in query, which encodes them".to_owned()));
     }
+    check_authority(&text)?;
     // What stands behind # is for browsers, and is not sent.
     let mut url = text.split('#').next().unwrap_or_default().to_owned();
     let query = match config.get("query") {
@@ -35,6 +36,30 @@ pub(super) fn read(config: &Value) -> Result<String, StepError> {
         )));
     }
     Ok(url)
+}
+
+/// Checks host and port as they are written (RFC 3986, section 3.2).
+fn check_authority(url: &str) -> Result<(), StepError> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(invalid("url has a user before its host; name a credential instead".to_owned()));
+    }
+    // The colons of an IPv6 address stand in brackets.
+    let port = match authority.rsplit_once(':') {
+        Some((_, port)) if !port.contains(']') => Some(port),
+        Some(_) | None => None,
+    };
+    let host = authority.len() - port.map_or(0, |port| port.len() + 1);
+    if host == 0 {
+        return Err(invalid("url has no host".to_owned()));
+    }
+    match port {
+        Some(port) if !port.parse::<u16>().is_ok_and(|port| port > 0) && !port.is_empty() => {
+            Err(invalid(format!("url has the port {port}; a port is a number from 1 to 65535")))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// `a=1&b=x%20y`: no value can end its parameter or begin another.

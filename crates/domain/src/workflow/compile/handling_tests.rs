@@ -68,7 +68,7 @@ fn what_cannot_be_done_is_a_problem() {
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
-    nodes[0].timeout: 500 is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most ten years [bad_duration]
+    nodes[0].timeout: 500 is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most 3660 days [bad_duration]
     nodes[0].timeout: a timeout is from 1s to 10m [bad_value]
     nodes[0].timeout: a timeout is from 1s to 10m [bad_value]
     nodes[0].delivery: "exactly_once" is none of at_least_once, at_most_once [bad_value]
@@ -79,7 +79,7 @@ fn what_cannot_be_done_is_a_problem() {
     nodes[0].retry.delays: delays has one entry per attempt, from 1 to 20; this has 0 [bad_value]
     nodes[0].retry.delays: delays has one entry per attempt, from 1 to 20; this has 21 [bad_value]
     nodes[0].retry.delays[0]: the first attempt is made at once: its entry is 0s; to wait before it, use a delay [bad_value]
-    nodes[0].retry.delays[1]: "soon" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most ten years [bad_duration]
+    nodes[0].retry.delays[1]: "soon" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most 3660 days [bad_duration]
     nodes[0].on_error: there is no node "tsak" (did you mean "task"?) [unknown_node]
     "#);
 }

@@ -1,14 +1,14 @@
 //! Checking `with` against the schema of an action, before its templates are rendered.
 
 use super::reader::Reader;
-use crate::action::Action;
+use crate::action::{Action, Literals};
 use crate::problem::nearest_hint;
 use crate::schema_words;
 use crate::template::is_template;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The schemas compiled so far, by the key of the action.
@@ -33,29 +33,39 @@ impl Reader<'_> {
             self.problem::<()>("bad_schema", at, format!("the schema of the action {key} is not valid"));
             return;
         };
-        let before = self.problems.len();
-        for error in validator.iter_errors(with) {
-            if !is_excused(&error) {
-                report(self, &error, (key, schema), with, at);
+        let told: BTreeMap<&str, String> = (action.check)(&Literals::of(members)).into_iter().collect();
+        let (before, mut said) = (self.problems.len(), BTreeSet::new());
+        for error in validator.iter_errors(with).filter(|error| !is_excused(error)) {
+            let option = error.instance_path().as_str().split('/').nth(1).unwrap_or_default();
+            match told.get_key_value(option) {
+                Some((option, message)) if lacks_words(&error) => {
+                    if said.insert(*option) {
+                        self.problem::<()>("bad_value", format!("{at}.{option}"), message);
+                    }
+                }
+                Some(_) | None => report(self, &error, (key, schema), with, at),
             }
         }
-        if self.problems.len() > before {
-            return;
-        }
-        let literal = members.iter().filter(|(_, value)| !has_template(value));
-        let literal = literal.map(|(key, value)| (key.clone(), value.clone())).collect();
-        for (key, message) in (action.check)(&literal) {
-            self.problem::<()>("bad_value", format!("{at}.{key}"), message);
+        if self.problems.len() == before {
+            for (option, message) in told {
+                self.problem::<()>("bad_value", format!("{at}.{option}"), message);
+            }
         }
     }
 }
 
-fn has_template(value: &Value) -> bool {
-    match value {
-        Value::String(text) => is_template(text),
-        Value::Array(items) => items.iter().any(has_template),
-        Value::Object(members) => members.values().any(has_template),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+/// Whether the schema says this in a way that only its author reads, so that the action's own words are better.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows with the standard")]
+fn lacks_words(error: &ValidationError<'_>) -> bool {
+    match error.kind() {
+        ValidationErrorKind::Pattern { .. }
+        | ValidationErrorKind::PropertyNames { .. }
+        | ValidationErrorKind::MinProperties { .. }
+        | ValidationErrorKind::MaxProperties { .. }
+        | ValidationErrorKind::AnyOf { .. }
+        | ValidationErrorKind::OneOfNotValid { .. }
+        | ValidationErrorKind::Not { .. } => true,
+        _ => false,
     }
 }
 

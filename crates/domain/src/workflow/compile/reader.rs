@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
             Some(length) => Some(length),
             None => {
                 let message =
-                    format!("{value} is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most ten years");
+                    format!("{value} is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most 3660 days");
                 self.problem("bad_duration", at, message)
             }
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::action::{Action, ContactUse, StepContext};
+use crate::action::{Action, ContactUse, Literals, StepContext};
 use crate::catalogue::{ActionEntry, Effect};
 use crate::facts::sample::Sample;
 use crate::priority::Priority;
@@ -87,8 +87,8 @@ fn text() -> Value {
 }
 
 /// A rule that the schema does not have.
-fn check_rank(literal: &serde_json::Map<String, Value>) -> Vec<(&'static str, String)> {
-    let is_unlucky = literal.get("rank") == Some(&json!(13));
+fn check_rank(literals: &Literals) -> Vec<(&'static str, String)> {
+    let is_unlucky = literals.known.get("rank") == Some(&json!(13));
     if is_unlucky { vec![("rank", "13 is bad luck".to_owned())] } else { Vec::new() }
 }
 
@@ -229,7 +229,7 @@ edges:
     nodes[3].with.lines[1]: create_task needs "sku" [missing_key]
     nodes[3].with.rank: must be at least 1 [bad_value]
     nodes[3].with.title: "contact.frist_name" is not a field: contact has no frist_name (did you mean "first_name"?) [unknown_field]
-    nodes[4].with.for: "soon" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most ten years [bad_duration]
+    nodes[4].with.for: "soon" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most 3660 days [bad_duration]
     nodes[5].with.until: "until" is not available yet [not_available]
     nodes[6].with: a delay needs "for" [missing_key]
     nodes[7].with.cases[0].name: else is the way taken when no case holds; give the case another name [bad_name]
@@ -365,7 +365,7 @@ fn documents_are_bounded_and_strict() {
     not valid YAML: a: invalid type: enum, expected a value without a tag at line 1 column 4 [bad_document]
     not valid YAML: a: a number must be finite at line 1 column 4 [bad_document]
     not valid YAML: a: a text contains the character U+0000, which cannot be stored at line 1 column 4 [bad_document]
-    not valid YAML: did not find expected ',' or ']' at line 2 column 1, while parsing a flow sequence at line 1 column 4 [bad_document]
+    not valid YAML: did not find expected ',' or ']' at line 2 column 1, while parsing a flow sequence at line 1 column 4; inside { } and [ ], a text that has brackets, braces or commas in it needs quotes: "items[0].price" [bad_document]
     the key "a" stands twice in one object [bad_document]
     a workflow is an object [wrong_type]
     a workflow is an object [wrong_type]
@@ -444,7 +444,7 @@ fn everything_wrong_with_schedules_is_said_at_once() {
     triggers[3].schedule.anchor: anchor belongs to a schedule with "every" [bad_value]
     triggers[3].schedule.timezone: "new york" is not a time zone (did you mean "America/New_York"?); write an IANA name [unknown_timezone]
     triggers[4].schedule.timezone: timezone belongs to a schedule with "cron" [bad_value]
-    triggers[4].schedule.every: "15 minutes" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most ten years [bad_duration]
+    triggers[4].schedule.every: "15 minutes" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most 3660 days [bad_duration]
     triggers[5].schedule.every: fires too often: at least 1 s must be between two slots (AUTOMATION_MIN_SCHEDULE_SECONDS) [too_frequent]
     triggers[6].schedule.cron: "0 0 30 2 *" names no date that exists, so it would never fire [never_fires]
     triggers[7].schedule.cron: write @daily as "0 0 * * *" [bad_cron]

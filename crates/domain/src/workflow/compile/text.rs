@@ -19,9 +19,19 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Value, Problem> {
     let mut budget = limits.definition_bytes;
     let value = Node { budget: &mut budget, depth: limits.json_depth }
         .deserialize(yaml_serde::Deserializer::from_str(text))
-        .map_err(|error| Problem::new("bad_document", "", format!("not valid YAML: {error}")))?;
+        .map_err(|error| Problem::new("bad_document", "", not_yaml(&error.to_string())))?;
     numbers::check(text, &value)?;
     Ok(value)
+}
+
+/// Inside `{ … }` and `[ … ]`, a text without quotes ends at a bracket, and the parser says what it missed behind it.
+fn not_yaml(error: &str) -> String {
+    let hint = if error.contains("flow mapping") || error.contains("flow sequence") {
+        "; inside { } and [ ], a text that has brackets, braces or commas in it needs quotes: \"items[0].price\""
+    } else {
+        ""
+    };
+    format!("not valid YAML: {error}{hint}")
 }
 
 fn unreadable(error: JsonError) -> Problem {
