@@ -55,18 +55,17 @@ impl Reader<'_> {
 }
 
 /// Whether the schema says this in a way that only its author reads, so that the action's own words are better.
-#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows with the standard")]
 fn lacks_words(error: &ValidationError<'_>) -> bool {
-    match error.kind() {
+    matches!(
+        error.kind(),
         ValidationErrorKind::Pattern { .. }
-        | ValidationErrorKind::PropertyNames { .. }
-        | ValidationErrorKind::MinProperties { .. }
-        | ValidationErrorKind::MaxProperties { .. }
-        | ValidationErrorKind::AnyOf { .. }
-        | ValidationErrorKind::OneOfNotValid { .. }
-        | ValidationErrorKind::Not { .. } => true,
-        _ => false,
-    }
+            | ValidationErrorKind::PropertyNames { .. }
+            | ValidationErrorKind::MinProperties { .. }
+            | ValidationErrorKind::MaxProperties { .. }
+            | ValidationErrorKind::AnyOf { .. }
+            | ValidationErrorKind::OneOfNotValid { .. }
+            | ValidationErrorKind::Not { .. }
+    )
 }
 
 /// Whether a template stands where the schema wants something else: only its result can be checked.
