@@ -64,6 +64,7 @@ fn prepare(config: &Value, step: &StepContext<'_>) -> Result<Prepared, StepError
     let task = Task {
         task_id: step.record_id,
         contact_id: step.facts.contact.map(|contact| contact.contact_id),
+        subject: step.facts.contact.map(|contact| contact.subject.clone()),
         title: title(config)?.into_owned(),
         description: description(config)?.map(Cow::into_owned),
         due_at: due(config)?.map(|due| step.facts.now + due),

@@ -213,7 +213,7 @@ impl Walker<'_> {
             Ok(Prepared::Changes { changes, output }) => {
                 let stamp = Stamp::of_run(self.run.run_id, self.run.now);
                 if let Some(contact) = &mut self.run.contact {
-                    fold(&changes, contact, stamp);
+                    changes.iter().for_each(|change| change.fold(contact, stamp));
                 }
                 self.changes.extend(changes);
                 let vars = Map::new();
@@ -319,18 +319,6 @@ impl Walker<'_> {
         }
         self.used_bytes = Some(total);
         Ok(())
-    }
-}
-
-/// Lets later steps see what a step did to the contact; the events that follow are the checkpoint's business.
-fn fold(changes: &[RecordChange], contact: &mut Contact, stamp: Stamp) {
-    for change in changes {
-        match change {
-            RecordChange::Contact { contact_id, change } if *contact_id == contact.contact_id => {
-                change.apply(contact, stamp);
-            }
-            RecordChange::Contact { .. } | RecordChange::CreateTask(_) | RecordChange::AddNote(_) => {}
-        }
     }
 }
 

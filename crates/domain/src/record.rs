@@ -1,15 +1,20 @@
-//! Changes to our own records, which a checkpoint applies exactly once.
+//! Changes to our own records, which a checkpoint applies exactly once: a module for each record, and what of them is alike
+//! here.
 
+mod contact;
+mod note;
 pub mod stamps;
+mod task;
 
-mod apply;
+pub use contact::ContactChange;
+pub use note::Note;
+pub use task::Task;
 
 use crate::contact::Contact;
-use crate::id::{ContactId, RecordId};
-use chrono::{DateTime, Utc};
+use crate::id::ContactId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stamps::{Applied, Stamp};
+use stamps::Stamp;
 
 /// One change that a step makes to the engine's own records.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -28,55 +33,45 @@ pub enum RecordChange {
     AddNote(Note),
 }
 
-/// One change to a contact.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum ContactChange {
-    /// Adds a tag.
-    AddTag {
-        /// The tag.
-        tag: String,
-    },
-    /// Removes a tag.
-    RemoveTag {
-        /// The tag.
-        tag: String,
-    },
-    /// Sets a built-in field (`first_name`) or one of the tenant's own (`fields.plan`); null clears it.
-    SetField {
-        /// Path below `contact.`
-        field: String,
-        /// New value.
-        value: Value,
-    },
+/// Kinds of records.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Record {
+    /// Contacts.
+    Contact,
+    /// Tasks.
+    Task,
+    /// Notes.
+    Note,
 }
 
-/// A task for a person.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Task {
-    /// Derived from run and step.
-    pub task_id: RecordId,
-    /// Whom it is about.
-    pub contact_id: Option<ContactId>,
-    /// What to do.
-    pub title: String,
-    /// More words.
-    pub description: Option<String>,
-    /// Until when.
-    pub due_at: Option<DateTime<Utc>>,
-    /// Who is to do it.
-    pub assignee: Option<String>,
-}
+impl RecordChange {
+    /// What kind of record it changes.
+    pub fn record(&self) -> Record {
+        match self {
+            Self::Contact { .. } => Record::Contact,
+            Self::CreateTask(_) => Record::Task,
+            Self::AddNote(_) => Record::Note,
+        }
+    }
 
-/// A note on a contact.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Note {
-    /// Derived from run and step.
-    pub note_id: RecordId,
-    /// Whom it is about.
-    pub contact_id: ContactId,
-    /// The text.
-    pub text: String,
+    /// Bytes that it adds at most to what is kept of its kind.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Contact { change, .. } => change.bytes(),
+            Self::CreateTask(task) => task.bytes(),
+            Self::AddNote(note) => note.bytes(),
+        }
+    }
+
+    /// Lets later steps of a walk see what it does to the run's contact; the events that follow are the checkpoint's business.
+    pub fn fold(&self, contact: &mut Contact, stamp: Stamp) {
+        match self {
+            Self::Contact { contact_id, change } if *contact_id == contact.contact_id => {
+                change.apply(contact, stamp);
+            }
+            Self::Contact { .. } | Self::CreateTask(_) | Self::AddNote(_) => {}
+        }
+    }
 }
 
 /// An event that follows from a change: it leaves through the outbox with the run's causation.
@@ -88,11 +83,4 @@ pub struct EmittedEvent {
     pub subject: Option<String>,
     /// Payload.
     pub data: Value,
-}
-
-impl ContactChange {
-    /// Applies the change, unless newer news is known of what it changes, and gives the event that it causes.
-    pub fn apply(&self, contact: &mut Contact, stamp: Stamp) -> Applied<EmittedEvent> {
-        apply::apply(self, contact, stamp)
-    }
 }

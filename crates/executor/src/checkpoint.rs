@@ -2,17 +2,15 @@
 
 use crate::Shared;
 use crate::claim::Claimed;
-use crate::emit::{Cause, outbox_event, task_created};
+use crate::emit::{Cause, outbox_event};
 use crate::letters;
 use crate::plan::Settlement;
-use automation_domain::id::{ContactId, RunId, TenantId};
-use automation_domain::record::stamps::{Applied, Stamp};
-use automation_domain::record::{Note, RecordChange, Task};
+use automation_domain::id::{RunId, TenantId};
+use automation_domain::record::RecordChange;
 use automation_store::dead_letters::{self, NewDeadLetter};
 use automation_store::events::outbox::NewOutboxEvent;
 use automation_store::events::{outbox, receipts};
-use automation_store::records::contacts;
-use automation_store::records::{Made, notes, tasks};
+use automation_store::records::{self, Made};
 use automation_store::runs::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::runs::effects::{self, EffectKey, NewEffect, Tried};
 use automation_store::runs::enrolments::{self, EnrolmentKey};
@@ -84,10 +82,7 @@ pub(crate) async fn write(
     enrolments::end(connection, now, &ended).await?;
 
     write_effects(connection, now, &valid).await?;
-    let events = change_contacts(connection, now, claimed, &valid).await?;
-    let (notes, tasks) = new_records(&valid);
-    notes::insert(connection, now, &notes).await?;
-    tasks::insert(connection, now, &tasks).await?;
+    let events = change_records(connection, now, claimed, &valid).await?;
     outbox::insert(connection, &events).await?;
     Ok(held.into_iter().chain(handed_back).collect())
 }
@@ -176,27 +171,31 @@ fn ended_enrolments(settlements: &[&Settlement]) -> BTreeMap<EnrolmentKey, RunId
         .collect()
 }
 
-/// Folds all changes to each contact, in order, into its locked row, and gives the events that all changes cause.
-async fn change_contacts(
+/// Writes all changes of records, and gives the events that they cause, numbered within each run.
+async fn change_records(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     claimed: &Claimed,
     valid: &[&Settlement],
 ) -> Result<Vec<NewOutboxEvent>, Error> {
-    let touched: BTreeSet<(TenantId, ContactId)> = valid
-        .iter()
-        .flat_map(|settlement| settlement.changes.iter().map(|change| (settlement.run.tenant_id, change)))
-        .filter_map(|(tenant, change)| match change {
-            RecordChange::Contact { contact_id, .. } => Some((tenant, *contact_id)),
-            RecordChange::CreateTask(_) | RecordChange::AddNote(_) => None,
-        })
-        .collect();
-    let mut locked = contacts::lock(connection, &touched.into_iter().collect::<Vec<_>>()).await?;
-    let mut changed = BTreeSet::new();
-    let mut events = Vec::new();
-    for settlement in valid {
+    let of: Vec<&Settlement> =
+        valid.iter().flat_map(|settlement| settlement.changes.iter().map(|_| *settlement)).collect();
+    let changes = valid.iter().flat_map(|settlement| {
         let run = &settlement.run;
+        settlement.changes.iter().map(|change| Made {
+            tenant_id: run.tenant_id,
+            run_id: run.run_id,
+            record: change,
+        })
+    });
+    let changes: Vec<Made<'_, RecordChange>> = changes.collect();
+    let emitted = records::write(connection, now, &changes).await?;
+    let mut events = Vec::with_capacity(emitted.len());
+    let (mut last, mut number) = (None, 0);
+    for (change, event) in emitted {
+        let run = &of[change].run;
         let Some(version) = claimed.versions.get(&run.version_id) else { continue };
+        number = if last.replace(run.run_id) == Some(run.run_id) { number + 1 } else { 0 };
         let cause = Cause {
             tenant_id: run.tenant_id,
             tenant: &version.tenant,
@@ -205,50 +204,7 @@ async fn change_contacts(
             event: claimed.events.get(&(run.tenant_id, run.event_id)),
             trace: run.trace,
         };
-        let mut number = 0;
-        for change in &settlement.changes {
-            let emitted = match change {
-                RecordChange::Contact { contact_id, change } => {
-                    let key = (run.tenant_id, *contact_id);
-                    let stamp = Stamp::of_run(run.run_id, now);
-                    let applied =
-                        locked.get_mut(&key).map_or(Applied::Nothing, |contact| change.apply(contact, stamp));
-                    if applied.is_to_be_written() {
-                        changed.insert(key);
-                    }
-                    match applied {
-                        Applied::Changed(event) => Some(event),
-                        Applied::Confirmed | Applied::Nothing => None,
-                    }
-                }
-                RecordChange::CreateTask(task) => {
-                    let contact = task.contact_id.and_then(|id| claimed.contacts.get(&(run.tenant_id, id)));
-                    Some(task_created(task, contact.map(|contact| contact.subject.as_str())))
-                }
-                RecordChange::AddNote(_) => None,
-            };
-            if let Some(emitted) = emitted {
-                events.push(outbox_event(cause, number, emitted, now));
-                number += 1;
-            }
-        }
+        events.push(outbox_event(cause, number, event, now));
     }
-    locked.retain(|key, _| changed.contains(key));
-    contacts::update(connection, now, &locked).await?;
     Ok(events)
-}
-
-fn new_records<'a>(valid: &[&'a Settlement]) -> (Vec<Made<'a, Note>>, Vec<Made<'a, Task>>) {
-    let (mut notes, mut tasks) = (Vec::new(), Vec::new());
-    for settlement in valid {
-        let (tenant_id, run_id) = (settlement.run.tenant_id, settlement.run.run_id);
-        for change in &settlement.changes {
-            match change {
-                RecordChange::AddNote(record) => notes.push(Made { tenant_id, run_id, record }),
-                RecordChange::CreateTask(record) => tasks.push(Made { tenant_id, run_id, record }),
-                RecordChange::Contact { .. } => {}
-            }
-        }
-    }
-    (notes, tasks)
 }

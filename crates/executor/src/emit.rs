@@ -3,11 +3,10 @@
 use automation_domain::event::encode::to_cloudevent;
 use automation_domain::event::{ENGINE_SOURCE, Event, RecordedEvent};
 use automation_domain::id::{EventKey, RecordId, RunId, TenantId};
-use automation_domain::record::{EmittedEvent, Task};
+use automation_domain::record::EmittedEvent;
 use automation_domain::trace::RunTrace;
 use automation_store::events::outbox::NewOutboxEvent;
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
 /// The run that causes events, and the event that caused the run.
 #[derive(Clone, Copy, Debug)]
@@ -54,16 +53,5 @@ pub(crate) fn outbox_event(
         run_id: cause.run_id,
         body: to_cloudevent(&event).to_string().into_bytes(),
         event_type: event.event_type,
-    }
-}
-
-/// What a new task causes.
-pub(crate) fn task_created(task: &Task, subject: Option<&str>) -> EmittedEvent {
-    EmittedEvent {
-        event_type: "task.created".to_owned(),
-        subject: subject.map(str::to_owned),
-        data: json!({
-            "task_id": task.task_id, "title": task.title, "due_at": task.due_at, "assignee_id": task.assignee,
-        }),
     }
 }

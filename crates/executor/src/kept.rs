@@ -2,8 +2,7 @@
 
 use crate::plan::Settlement;
 use automation_domain::effect::{HttpRequest, Request, Response};
-use automation_domain::json;
-use automation_domain::record::{ContactChange, RecordChange};
+use automation_store::records;
 use automation_store::runs::checkpoints::Next;
 use automation_store::runs::effects::{EffectStatus, Tried};
 use automation_store::upkeep::usage::{Metered, Sums};
@@ -38,23 +37,10 @@ pub(crate) fn sums(committed: &[Settlement]) -> Sums {
             }
         }
         for change in &settlement.changes {
-            match change {
-                RecordChange::Contact { change, .. } => add(Metered::Contacts, change_bytes(change)),
-                RecordChange::CreateTask(task) => {
-                    add(Metered::Tasks, task.title.len() + task.description.as_ref().map_or(0, String::len));
-                }
-                RecordChange::AddNote(note) => add(Metered::Notes, note.text.len()),
-            }
+            add(records::metered(change.record()), change.bytes());
         }
     }
     sums
-}
-
-fn change_bytes(change: &ContactChange) -> usize {
-    match change {
-        ContactChange::AddTag { tag } | ContactChange::RemoveTag { tag } => tag.len(),
-        ContactChange::SetField { field, value } => field.len() + json::size_bytes(value),
-    }
 }
 
 fn request_bytes(request: &Request) -> usize {

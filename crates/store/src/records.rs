@@ -8,14 +8,17 @@ pub mod tasks;
 pub use lists::{Listed, RecordFilter};
 
 use crate::Error;
+use crate::upkeep::usage::Metered;
 use automation_domain::id::{RecordId, RunId, TenantId};
+use automation_domain::record::{EmittedEvent, Record, RecordChange};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A record and the run that makes it.
+/// A record, or a change of one, and the run that makes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Made<'a, T> {
     /// Whose record.
@@ -24,6 +27,62 @@ pub struct Made<'a, T> {
     pub run_id: RunId,
     /// The record.
     pub record: &'a T,
+}
+
+/// Writes the changes of a checkpoint, record by record and each in the order given, and gives the events that they cause, each
+/// with the index of its change, in that order.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn write(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    changes: &[Made<'_, RecordChange>],
+) -> Result<Vec<(usize, EmittedEvent)>, Error> {
+    let mut events = contacts::apply(connection, now, changes).await?;
+    notes::insert(
+        connection,
+        now,
+        &of_kind(changes, |change| match change {
+            RecordChange::AddNote(note) => Some(note),
+            RecordChange::Contact { .. } | RecordChange::CreateTask(_) => None,
+        }),
+    )
+    .await?;
+    let tasks = of_kind(changes, |change| match change {
+        RecordChange::CreateTask(task) => Some(task),
+        RecordChange::Contact { .. } | RecordChange::AddNote(_) => None,
+    });
+    tasks::insert(connection, now, &tasks).await?;
+    for (index, made) in changes.iter().enumerate() {
+        if let RecordChange::CreateTask(task) = made.record {
+            events.push((index, task.created()));
+        }
+    }
+    events.sort_by_key(|(index, _)| *index);
+    Ok(events)
+}
+
+/// The changes that are of one kind.
+fn of_kind<'a, T>(
+    changes: &[Made<'a, RecordChange>],
+    pick: impl Fn(&'a RecordChange) -> Option<&'a T>,
+) -> Vec<Made<'a, T>> {
+    let picked = |made: &Made<'a, RecordChange>| {
+        let Made { tenant_id, run_id, record } = *made;
+        Some(Made { tenant_id, run_id, record: pick(record)? })
+    };
+    changes.iter().filter_map(picked).collect()
+}
+
+/// The table that a kind of record counts to.
+pub fn metered(record: Record) -> Metered {
+    match record {
+        Record::Contact => Metered::Contacts,
+        Record::Task => Metered::Tasks,
+        Record::Note => Metered::Notes,
+    }
 }
 
 /// What notes and tasks with these ids say, as JSON by id; role api. Of tasks also what was done with them since.

@@ -1,15 +1,17 @@
 //! Contacts.
 
+use super::Made;
 use crate::Error;
 use automation_domain::contact::Contact;
 use automation_domain::id::{ContactId, TenantId};
-use automation_domain::record::stamps::Stamps;
+use automation_domain::record::stamps::{Applied, Stamp, Stamps};
+use automation_domain::record::{EmittedEvent, RecordChange};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use uuid::Uuid;
 
@@ -126,6 +128,42 @@ pub async fn update(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Folds all changes to each contact, in order, into its locked row, and gives the events that they cause, each with the index
+/// of its change.
+pub(super) async fn apply(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    changes: &[Made<'_, RecordChange>],
+) -> Result<Vec<(usize, EmittedEvent)>, Error> {
+    let of_contacts: Vec<_> = changes
+        .iter()
+        .enumerate()
+        .filter_map(|(index, made)| match made.record {
+            RecordChange::Contact { contact_id, change } => {
+                Some((index, (made.tenant_id, *contact_id), change, Stamp::of_run(made.run_id, now)))
+            }
+            RecordChange::CreateTask(_) | RecordChange::AddNote(_) => None,
+        })
+        .collect();
+    let touched: BTreeSet<_> = of_contacts.iter().map(|(_, key, ..)| *key).collect();
+    let mut locked = lock(connection, &touched.into_iter().collect::<Vec<_>>()).await?;
+    let (mut changed, mut events) = (BTreeSet::new(), Vec::new());
+    for (index, key, change, stamp) in of_contacts {
+        let Some(contact) = locked.get_mut(&key) else { continue };
+        let applied = change.apply(contact, stamp);
+        if applied.is_to_be_written() {
+            changed.insert(key);
+        }
+        match applied {
+            Applied::Changed(event) => events.push((index, event)),
+            Applied::Confirmed | Applied::Nothing => {}
+        }
+    }
+    locked.retain(|key, _| changed.contains(key));
+    update(connection, now, &locked).await?;
+    Ok(events)
 }
 
 /// Finds one contact by subject, e-mail address or id; roles api and worker.

@@ -67,6 +67,7 @@ pub async fn list(
             let task = Task {
                 task_id: RecordId(row.try_get("task_id")?),
                 contact_id: row.try_get::<Option<Uuid>, _>("contact_id")?.map(ContactId),
+                subject: row.try_get("subject")?,
                 title: row.try_get("title")?,
                 description: row.try_get("description")?,
                 due_at: row.try_get("due_at")?,

@@ -218,6 +218,7 @@ async fn tasks_are_found_by_contact_and_run_page_by_page() -> anyhow::Result<()>
     let task = |run: RunId, node: &str, contact_id: Option<ContactId>| Task {
         task_id: RecordId::derive(run, node, 1),
         contact_id,
+        subject: None,
         title: node.to_owned(),
         description: None,
         due_at: None,

@@ -1,13 +1,52 @@
-//! Applying a change to a contact.
+//! Changes to contacts, and the events that follow.
 
+use super::EmittedEvent;
 use super::stamps::{Applied, Stamp};
-use super::{ContactChange, EmittedEvent};
 use crate::contact::field::OWN;
 use crate::contact::{Contact, field};
 use crate::json;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub(super) fn apply(change: &ContactChange, contact: &mut Contact, stamp: Stamp) -> Applied<EmittedEvent> {
+/// One change to a contact.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ContactChange {
+    /// Adds a tag.
+    AddTag {
+        /// The tag.
+        tag: String,
+    },
+    /// Removes a tag.
+    RemoveTag {
+        /// The tag.
+        tag: String,
+    },
+    /// Sets a built-in field (`first_name`) or one of the tenant's own (`fields.plan`); null clears it.
+    SetField {
+        /// Path below `contact.`
+        field: String,
+        /// New value.
+        value: Value,
+    },
+}
+
+impl ContactChange {
+    /// Applies the change, unless newer news is known of what it changes, and gives the event that it causes.
+    pub fn apply(&self, contact: &mut Contact, stamp: Stamp) -> Applied<EmittedEvent> {
+        apply(self, contact, stamp)
+    }
+
+    /// Bytes that it adds at most to what is kept.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::AddTag { tag } | Self::RemoveTag { tag } => tag.len(),
+            Self::SetField { field, value } => field.len() + json::size_bytes(value),
+        }
+    }
+}
+
+fn apply(change: &ContactChange, contact: &mut Contact, stamp: Stamp) -> Applied<EmittedEvent> {
     let (event_type, data) = match change {
         ContactChange::AddTag { tag } => {
             ("contact.tag_added", contact.add_tag(tag, stamp).map(|()| json!({ "tag": tag })))
