@@ -2,19 +2,19 @@
 //!
 //! A run says it for itself. Why there is none is not recorded: it is decided again as ingest does, over what is there today.
 
-use crate::commands::entry::{self, Entry};
+use crate::commands::entry::{self as conditions, Entry};
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
+use automation_domain::entry::{self, Enrolment, KeptOut};
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, RunId, TenantId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::part::PartKind;
 use automation_domain::workflow::{Trigger, Workflow, parse_value};
-use automation_ingest::verdict::{self, KeptOut};
 use automation_store::blame::suspended_parts::{self, Suspended};
 use automation_store::records::contacts;
-use automation_store::runs::enrolments::{self, Enrolment, EnrolmentKey};
+use automation_store::runs::enrolments::{self, EnrolmentKey};
 use automation_store::runs::lists::{self, RunFilter, RunSummary};
 use automation_store::workflows::{self, StoredWorkflow};
 use automation_store::{Error, PgConnection};
@@ -205,12 +205,13 @@ fn listeners<'a>(
         workflow.triggers.iter().map(move |trigger| (*stored, workflow, trigger))
     });
     triggers
-        .filter(|(stored, _, trigger)| verdict::listens(stored.workflow_id, trigger, event))
+        .filter(|(stored, _, trigger)| entry::listens(stored.workflow_id, trigger, event))
         .map(|(stored, workflow, trigger)| {
             facts.budget.begin_next();
-            let over_budget = verdict::entry(&workflow.enrolment, trigger, event, facts).is_err();
+            let over_budget =
+                entry::run_key_if_let_in(&workflow.enrolment, trigger, event, facts, |_, _| ()).is_err();
             facts.budget.begin_next();
-            let run_key = verdict::run_key(&workflow.enrolment, event, facts).ok();
+            let run_key = entry::run_key(&workflow.enrolment, event, facts).ok();
             let key = run_key.filter(|_| workflow.enrolment.needs_record()).map(|run_key| EnrolmentKey {
                 tenant_id,
                 workflow_id: stored.workflow_id,
@@ -239,7 +240,7 @@ impl Today<'_> {
         let Listener { stored, workflow, trigger, over_budget, key } = listener;
         let is_its = |run: &&RunSummary| run.workflow_id == stored.workflow_id && run.trigger == trigger.id;
         let run = self.runs.iter().find(is_its);
-        let entries = entry::of(workflow, trigger, &self.facts);
+        let entries = conditions::of(workflow, trigger, &self.facts);
         let version_then = self.then.get(&stored.workflow_id).copied();
         let enrolment = key.as_ref().and_then(|key| self.known.get(key));
         let suspended_since = self.suspended_since(stored, trigger);
@@ -269,8 +270,8 @@ impl Today<'_> {
 /// What the entry rules say of a match that started no run at `at`.
 fn by_rules(workflow: &Workflow, today: Option<&Enrolment>, at: DateTime<Utc>) -> Verdict {
     let Some(today) = today else { return Verdict::Unexplained };
-    let Some(then) = verdict::known_at(today, at) else { return Verdict::Forgotten };
-    match verdict::kept_out(&then, &workflow.enrolment, at) {
+    let Some(then) = entry::known_at(today, at) else { return Verdict::Forgotten };
+    match entry::kept_out(&then, &workflow.enrolment, at) {
         Some(KeptOut::Once) => Verdict::Once,
         Some(KeptOut::StillIn) => Verdict::StillIn,
         Some(KeptOut::Gap { until }) => Verdict::Gap { until },
