@@ -3,11 +3,14 @@
 //! Everything that the command line says leaves through here. Lines for people hold nothing that a terminal obeys
 //! ([`Lines`]); JSON is exact.
 
+pub use automation_operations::time;
+
 use crate::exit;
 use crate::terminal::Lines;
+use automation_operations::Page;
 use automation_service_kit::terminal::visible;
-use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -47,14 +50,24 @@ impl Output {
         }
     }
 
+    /// Part of a list: JSON, or a table with these columns, each a member of the rows.
+    pub fn page<T: Serialize>(self, columns: &[&str], page: &Page<T>) {
+        self.list(columns, page.data.iter().map(to_json).collect(), page.next_cursor.clone());
+    }
+
     /// One thing: JSON or the text.
-    pub fn one<L: Into<Lines>>(self, value: &Value, text: impl FnOnce() -> L) {
+    pub fn one<L: Into<Lines>>(self, value: &impl Serialize, text: impl FnOnce() -> L) {
         if self.json {
-            exact(&value.to_string());
+            exact(&to_json(value).to_string());
         } else {
             say(text());
         }
     }
+}
+
+/// What programs get, with the members of every object in one order.
+pub fn to_json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("results have texts for keys")
 }
 
 /// Writes lines for people to standard output.
@@ -131,11 +144,6 @@ fn cell(value: &Value) -> String {
         Value::Bool(false) => "no".to_owned(),
         Value::Number(_) | Value::Object(_) => value.to_string(),
     }
-}
-
-/// RFC 3339 with milliseconds, UTC.
-pub fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// For each crate, those of ours that it may depend on. Services never import each other.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("broker", &["domain"]),
@@ -21,6 +21,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
     // Of the roles, the executor alone calls the world outside.
     ("executor", &["domain", "store", "broker", "actions", "service-kit", "vault", "connectors"]),
     ("scheduler", SERVICE),
+    // What people do, whoever asks for it. No role uses it: people come by the command line.
+    ("operations", &["domain", "store", "broker", "actions", "service-kit", "vault"]),
     ("client", &[]),
     ("cli", ENGINE),
     ("test-support", &["domain", "store", "broker"]),
@@ -50,6 +52,7 @@ const ENGINE: &[&str] = &[
     "actions",
     "service-kit",
     "vault",
+    "operations",
     "door",
     "ingest",
     "executor",

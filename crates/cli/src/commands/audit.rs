@@ -5,9 +5,10 @@ mod heads;
 mod verify;
 
 use crate::output::{Output, time};
-use crate::session::{AuditArgs, DatabaseArgs, Session, TenantArgs};
+use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
 use automation_domain::audit::legacy;
 use automation_domain::id::TenantId;
+use automation_operations::Session;
 use automation_store::DbRole;
 use automation_store::audit::{self, Entry};
 use clap::{Args, Subcommand};

@@ -2,8 +2,9 @@
 
 use crate::exit;
 use crate::output::{Output, yaml};
-use crate::session::{Session, TenantArgs};
+use crate::session::TenantArgs;
 use automation_domain::contact::Contact;
+use automation_operations::Session;
 use automation_store::records::contacts;
 use clap::Subcommand;
 

@@ -10,9 +10,10 @@ pub(super) mod show;
 
 use crate::exit;
 use crate::output::Output;
-use crate::session::{Session, TenantArgs};
+use crate::session::TenantArgs;
 use crate::terminal::Lines;
 use automation_domain::id::DeadLetterId;
+use automation_operations::Session;
 use automation_store::dead_letters::{self, DeadLetter, DeadLetterStatus};
 use clap::{Args, Subcommand};
 use select::FilterArgs;

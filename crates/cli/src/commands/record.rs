@@ -2,9 +2,10 @@
 
 use super::contact;
 use crate::output::{Output, time};
-use crate::session::{Session, TenantArgs};
+use crate::session::TenantArgs;
 use automation_domain::id::{RecordId, RunId};
 use automation_domain::record::{Note, Task};
+use automation_operations::Session;
 use automation_store::records::{Listed, RecordFilter, notes, tasks};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};

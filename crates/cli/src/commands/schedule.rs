@@ -3,10 +3,11 @@
 use crate::exit;
 use crate::moment;
 use crate::output::{Output, note, time};
-use crate::session::{OptionalTenant, Session, TenantArgs};
+use crate::session::{OptionalTenant, TenantArgs};
 use automation_domain::limits::Limits;
 use automation_domain::schedule::Schedule;
 use automation_domain::workflow::parse_schedule;
+use automation_operations::Session;
 use automation_service_kit::config::rule;
 use automation_service_kit::ids;
 use automation_store::workflows::schedules::{self, StoredSchedule};

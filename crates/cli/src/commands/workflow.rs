@@ -5,13 +5,14 @@ mod parts;
 
 use crate::exit;
 use crate::output::{Output, exact, note, say};
-use crate::session::{AuditArgs, Session, TenantArgs};
+use crate::session::{AuditArgs, TenantArgs};
 use crate::terminal::Lines;
 use automation_domain::encoding;
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::problem::Problem;
 use automation_domain::workflow::{Workflow, json_schema, parse};
+use automation_operations::Session;
 use automation_service_kit::config::LimitsConfig;
 use automation_service_kit::ids;
 use automation_store::audit::{self, Auditor, Deed};

@@ -3,8 +3,8 @@
 use super::heads::Kept;
 use crate::exit;
 use crate::output::Output;
-use crate::session::Session;
 use automation_domain::audit::{Keys, hex};
+use automation_operations::Session;
 use automation_store::audit::{self, Verified};
 use serde_json::json;
 

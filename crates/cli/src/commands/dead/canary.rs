@@ -1,8 +1,8 @@
 //! Waiting for the first few of many replays.
 
 use crate::exit;
-use crate::session::Session;
 use automation_domain::id::DeadLetterId;
+use automation_operations::Session;
 use automation_store::dead_letters::{self, Trial};
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,8 @@
 
 use crate::exit;
 use crate::output::{Output, time};
-use crate::session::{AuditArgs, Session, TenantArgs};
+use crate::session::{AuditArgs, TenantArgs};
+use automation_operations::Session;
 use automation_store::dead_letters::{self, DeadLetterFilter, DeadLetterGroup, GroupChange};
 use clap::Args;
 use serde_json::{Value, json};

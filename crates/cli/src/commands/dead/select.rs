@@ -2,8 +2,8 @@
 
 use crate::exit;
 use crate::moment;
-use crate::session::Session;
 use automation_domain::id::{ContactId, DeadLetterId};
+use automation_operations::Session;
 use automation_service_kit::config::rule;
 use automation_store::dead_letters::{self, DeadLetterFilter, DeadLetterStatus};
 use automation_store::workflows;

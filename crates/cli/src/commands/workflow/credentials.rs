@@ -2,9 +2,9 @@
 
 use super::Checked;
 use crate::output::note;
-use crate::session::Session;
 use automation_domain::problem::Problem;
 use automation_domain::template::is_template;
+use automation_operations::Session;
 use automation_store::access::credentials;
 use std::collections::BTreeSet;
 

@@ -3,9 +3,9 @@
 use super::find;
 use crate::exit;
 use crate::output::{Output, note, time};
-use crate::session::Session;
 use automation_domain::id::VersionId;
 use automation_domain::part::{Part, PartKind};
+use automation_operations::Session;
 use automation_store::audit::Auditor;
 use automation_store::blame::suspended_parts::{self, Suspended};
 use automation_store::{Error, PgConnection};

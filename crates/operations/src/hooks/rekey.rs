@@ -1,31 +1,31 @@
-//! `automation hook rekey`: the secrets of webhooks, from one key of the door to the next.
+//! From one key of the door to the next, for secrets of webhooks.
 
-use super::keys::KeysArgs;
-use crate::commands::credential::rekey::{Count, PAGE, report};
-use crate::output::Output;
-use crate::session::DatabaseArgs;
+use crate::Error;
+use crate::rekeyed::{Count, PAGE, Rekeyed};
 use automation_domain::hook::SECRET_FIELD;
 use automation_domain::id::CredentialId;
 use automation_store::access::hooks::{self, HookSecret, SealedSecret};
 use automation_store::access::tenants::{self, Tenant};
-use automation_store::{Db, DbRole, Scope};
+use automation_store::{Db, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 
 /// Wraps every data key that another key than the active one wrapped, and seals anew what was sealed without its terms.
-pub async fn run(keys: &KeysArgs, database: &DatabaseArgs, output: &Output) -> anyhow::Result<()> {
-    let ring = keys.ring()?;
-    let db = database.db(DbRole::Worker)?;
-    let all = db.tx(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
-    let mut counts = Vec::with_capacity(all.len());
+/// `worker` is a pool of that role. What is done stays done, and an interruption is made up for by doing it again.
+///
+/// # Errors
+///
+/// [`Error::Store`]; a secret that does not open is no error, and counted.
+pub async fn rekey(worker: &Db, ring: &KeyRing) -> Result<Rekeyed, Error> {
+    let all = worker.read(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
+    let mut rekeyed = Rekeyed::new(ring);
     for tenant in all {
-        let count = rekey(&db, &ring, &tenant).await?;
-        counts.push((tenant, count));
+        rekeyed.add(&tenant, of_tenant(worker, ring, &tenant).await?);
     }
-    report(&ring, &counts, output)
+    Ok(rekeyed)
 }
 
 /// A page after the other, each committed by itself: an interruption loses nothing.
-async fn rekey(db: &Db, ring: &KeyRing, tenant: &Tenant) -> anyhow::Result<Count> {
+async fn of_tenant(db: &Db, ring: &KeyRing, tenant: &Tenant) -> Result<Count, Error> {
     let scope = [tenant.tenant_id];
     let (mut count, mut after) = (Count::default(), None);
     loop {

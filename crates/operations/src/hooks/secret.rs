@@ -1,42 +1,32 @@
-//! Where a webhook's secret comes from, and how it is sealed.
+//! A webhook's secret: given by the other system or made here, and how it is sealed.
 
-use crate::commands::credential::secret::SecretArgs as Given;
-use crate::exit;
+use crate::credentials::check_secret;
+use crate::shown_once::random;
+use crate::{Error, Refusal, ShownOnce};
 use automation_domain::api_key::base64url;
 use automation_domain::credential::Scheme;
 use automation_domain::hook::{SECRET_FIELD, Verification};
 use automation_domain::id::{CredentialId, HookSecretId, TenantId};
 use automation_service_kit::ids;
-use automation_service_kit::random::random_bytes;
 use automation_store::access::hooks::{Hook, HookSecret, WrappedKey};
 use automation_vault::{KeyRing, Place, Sealed, Zeroizing};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clap::Args;
-use std::path::PathBuf;
-
-/// Where the secret comes from.
-#[derive(Args, Debug)]
-pub struct SecretArgs {
-    /// File that holds the secret, when the other system gave you one [default: a new secret, shown once]
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
-}
 
 /// A secret in the clear.
-pub enum Secret {
+pub(super) enum Secret {
     /// Made here, and shown once.
-    Made(Zeroizing<String>),
+    Made(ShownOnce),
     /// Given by the other system.
     Given(Zeroizing<String>),
 }
 
-impl SecretArgs {
+impl Secret {
     /// A secret for this way of verifying.
-    pub fn take(&self, verification: Verification) -> anyhow::Result<Secret> {
-        let Some(file) = &self.secret_file else {
-            let bytes = Zeroizing::new(random_bytes::<32>()?);
-            return Ok(Secret::Made(Zeroizing::new(match verification {
+    pub(super) fn take(given: Option<Zeroizing<String>>, verification: Verification) -> Result<Self, Error> {
+        let Some(given) = given else {
+            let bytes = random::<32>()?;
+            return Ok(Self::Made(ShownOnce::new(match verification {
                 Verification::Standard => format!("whsec_{}", STANDARD.encode(bytes.as_slice())),
                 Verification::Token => base64url(bytes.as_slice()),
             })));
@@ -46,35 +36,46 @@ impl SecretArgs {
             Verification::Standard => Scheme::Hmac,
             Verification::Token => Scheme::Bearer,
         };
-        Given::of_file(file.clone()).read(&scheme).map(Secret::Given)
+        check_secret(&scheme, &given)?;
+        Ok(Self::Given(given))
     }
-}
 
-impl Secret {
     /// Encrypts the secret under an id of its own.
-    pub fn seal(
+    pub(super) fn seal(
         &self,
         ring: &KeyRing,
         tenant: TenantId,
         hook: &Hook,
-    ) -> anyhow::Result<(HookSecretId, HookSecret)> {
-        let (Self::Made(text) | Self::Given(text)) = self;
+    ) -> Result<(HookSecretId, HookSecret), Error> {
+        let text = match self {
+            Self::Made(text) => text.expose(),
+            Self::Given(text) => text,
+        };
         let secret_id = HookSecretId(ids::new_id());
-        let place = place(tenant, secret_id, hook);
-        let Sealed { key_id, wrapped_key, ciphertext } = ring.seal(place, text.as_bytes())?;
+        let sealed = ring.seal(place(tenant, secret_id, hook), text.as_bytes())?;
+        let Sealed { key_id, wrapped_key, ciphertext } = sealed;
         Ok((secret_id, HookSecret { key_id, wrapped_key, ciphertext }))
+    }
+
+    /// The one that was made here.
+    pub(super) fn made(self) -> Option<ShownOnce> {
+        match self {
+            Self::Made(text) => Some(text),
+            Self::Given(_) => None,
+        }
     }
 }
 
 /// Refuses a webhook that is not as it was when its secrets were sealed.
-pub fn check(ring: &KeyRing, tenant: TenantId, hook: &Hook, keys: &[WrappedKey]) -> anyhow::Result<()> {
+pub(super) fn check(
+    ring: &KeyRing,
+    tenant: TenantId,
+    hook: &Hook,
+    keys: &[WrappedKey],
+) -> Result<(), Refusal> {
     for WrappedKey { secret_id, key_id, wrapped_key } in keys {
-        ring.check(place(tenant, *secret_id, hook), key_id, wrapped_key).map_err(|error| {
-            exit::wrong(
-                format!("webhook {} is not as it was made: {error} [hook_tampered]", hook.name),
-                "automation hook list says what stands there now; delete it, and make it anew",
-            )
-        })?;
+        ring.check(place(tenant, *secret_id, hook), key_id, wrapped_key)
+            .map_err(|why| Refusal::HookTampered { name: hook.name.clone(), why: why.to_string() })?;
     }
     Ok(())
 }

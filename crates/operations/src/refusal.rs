@@ -1,0 +1,161 @@
+//! What is refused, and nothing was done.
+
+use chrono::{DateTime, Utc};
+
+/// Why something is refused; its text is a sentence for people, without what to do about it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No tenant has the key.
+    #[error("there is no tenant \"{0}\"")]
+    NoTenant(String),
+    /// It breaks the rule for keys of tenants.
+    #[error("\"{0}\" is not a tenant's key")]
+    TenantKey(String),
+    /// Another tenant has the key.
+    #[error("the key \"{0}\" is taken")]
+    TenantExists(String),
+    /// No table with a quota has the name.
+    #[error("there is no table \"{0}\" with a quota")]
+    NoQuota(String),
+    /// The broker has no user with such a name.
+    #[error("a user of the broker has a name of 1 to 255 bytes")]
+    PublisherName,
+    /// The grant of an API key or a webhook comes and goes with it.
+    #[error("{0} is an API key or a webhook, whose grant comes and goes with it")]
+    EngineMadePublisher(String),
+    /// No type of an event matches.
+    #[error("no event has a type like \"{0}\"")]
+    TypePattern(String),
+    /// The user on the broker was made by somebody else.
+    #[error("the broker has a user \"{0}\" that was not made by this command, and it stays as it is")]
+    ForeignBrokerUser(String),
+    /// The user may publish nothing for the tenant.
+    #[error("user {user} has no grant for tenant {tenant}")]
+    NoGrant {
+        /// The broker's user.
+        user: String,
+        /// The tenant's key.
+        tenant: String,
+    },
+    /// An end has to be to come.
+    #[error("{0} is over already")]
+    ExpiryIsOver(DateTime<Utc>),
+    /// It breaks the rule for names.
+    #[error("\"{0}\" is no name of a key")]
+    ApiKeyName(String),
+    /// Another key has the name.
+    #[error("there is a key \"{0}\" already")]
+    ApiKeyExists(String),
+    /// No key of the name is there, or it is revoked.
+    #[error("there is no key \"{0}\" that is not revoked")]
+    ApiKeyRevoked(String),
+    /// No key of the name is there, or none that is good.
+    #[error("no key \"{0}\" is good")]
+    NoGoodApiKey(String),
+    /// It breaks the rule for keys of credentials.
+    #[error("\"{0}\" is not a credential's key")]
+    CredentialKey(String),
+    /// How the secret is put on a request cannot be read: what is wrong.
+    #[error("{0}")]
+    Scheme(String),
+    /// Where the secret may be sent cannot be read: what is wrong.
+    #[error("{0}")]
+    AllowedHost(String),
+    /// Nothing was given.
+    #[error(
+        "no secret was given; it is asked for again whatever is changed, since it is encrypted together with where and how it \
+         is sent [secret_required]"
+    )]
+    NoSecret,
+    /// The secret cannot be sent in this way: what is wrong.
+    #[error("{0}")]
+    Secret(String),
+    /// No credential has the key.
+    #[error("there is no credential \"{0}\"")]
+    NoCredential(String),
+    /// What decides where and how it is sent was changed since its secret was set.
+    #[error("credential {key} is not as it was set: {why} [credential_tampered]")]
+    CredentialTampered {
+        /// Its key.
+        key: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// It breaks the rule for names.
+    #[error("\"{0}\" is no name of a webhook")]
+    HookName(String),
+    /// A header cannot become part of an event: what is wrong.
+    #[error("{0}")]
+    HookHeader(String),
+    /// A signature covers the delivery's id, so no other header says it.
+    #[error("a signed call says which delivery it is in webhook-id")]
+    SignedHasIdHeader,
+    /// Another webhook has the name.
+    #[error("there is a webhook \"{0}\" already")]
+    HookExists(String),
+    /// No webhook has the name.
+    #[error("there is no webhook \"{0}\"")]
+    NoHook(String),
+    /// It was changed since its secrets were made.
+    #[error("webhook {name} is not as it was made: {why} [hook_tampered]")]
+    HookTampered {
+        /// Its name.
+        name: String,
+        /// What does not fit.
+        why: String,
+    },
+}
+
+/// How a refusal is to be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// It cannot be meant like this, whatever is there.
+    Invalid,
+    /// What it is about is not there.
+    NotFound,
+    /// What is there does not allow it.
+    Conflict,
+}
+
+impl Refusal {
+    /// Stable code, listed in `docs/errors.md`.
+    pub fn code(&self) -> &'static str {
+        self.told().1
+    }
+
+    /// How it is to be taken.
+    pub fn kind(&self) -> Kind {
+        self.told().0
+    }
+
+    fn told(&self) -> (Kind, &'static str) {
+        use Kind::{Conflict, Invalid, NotFound};
+        match self {
+            Self::NoTenant(_) => (NotFound, "tenant_not_found"),
+            Self::TenantKey(_) => (Invalid, "tenant_key_invalid"),
+            Self::TenantExists(_) => (Conflict, "tenant_exists"),
+            Self::NoQuota(_) => (NotFound, "quota_not_found"),
+            Self::PublisherName => (Invalid, "publisher_invalid"),
+            Self::EngineMadePublisher(_) => (Invalid, "publisher_engine_made"),
+            Self::TypePattern(_) => (Invalid, "type_pattern_invalid"),
+            Self::ForeignBrokerUser(_) => (Conflict, "broker_user_foreign"),
+            Self::NoGrant { .. } => (NotFound, "grant_not_found"),
+            Self::ExpiryIsOver(_) => (Invalid, "expiry_over"),
+            Self::ApiKeyName(_) => (Invalid, "api_key_name_invalid"),
+            Self::ApiKeyExists(_) => (Conflict, "api_key_exists"),
+            Self::ApiKeyRevoked(_) | Self::NoGoodApiKey(_) => (NotFound, "api_key_not_found"),
+            Self::CredentialKey(_) => (Invalid, "credential_key_invalid"),
+            Self::Scheme(_) => (Invalid, "credential_scheme_invalid"),
+            Self::AllowedHost(_) => (Invalid, "credential_host_invalid"),
+            Self::NoSecret => (Invalid, "secret_required"),
+            Self::Secret(_) => (Invalid, "secret_invalid"),
+            Self::NoCredential(_) => (NotFound, "credential_not_found"),
+            Self::CredentialTampered { .. } => (Conflict, "credential_tampered"),
+            Self::HookName(_) => (Invalid, "hook_name_invalid"),
+            Self::HookHeader(_) | Self::SignedHasIdHeader => (Invalid, "hook_header_invalid"),
+            Self::HookExists(_) => (Conflict, "hook_exists"),
+            Self::NoHook(_) => (NotFound, "hook_not_found"),
+            Self::HookTampered { .. } => (Conflict, "hook_tampered"),
+        }
+    }
+}
