@@ -42,6 +42,12 @@ pub fn next(refusal: &Refusal) -> String {
         Refusal::HookTampered { .. } => {
             "automation hook list says what stands there now; delete it, and make it anew"
         }
+        Refusal::NoWorkflow(_) => "automation workflow list",
+        Refusal::PartName(_) => {
+            "name trigger/<id>, node/<id> or enrolment, as automation workflow list shows it"
+        }
+        Refusal::NoSchedule(_) => "automation schedule list; a schedule is named <workflow>/<trigger>",
+        Refusal::ScheduleUnreadable { .. } => "it was published by a newer version: use that one",
     }
     .to_owned()
 }

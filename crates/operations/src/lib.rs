@@ -18,11 +18,13 @@ mod page;
 pub mod quotas;
 mod refusal;
 mod rekeyed;
+pub mod schedules;
 mod session;
 mod shown_once;
 pub mod tenants;
 mod time;
 mod transaction;
+pub mod workflows;
 
 pub use automation_store::audit::Auditor;
 pub use error::Error;

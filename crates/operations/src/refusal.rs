@@ -104,6 +104,23 @@ pub enum Refusal {
         /// What does not fit.
         why: String,
     },
+    /// No workflow has the key.
+    #[error("there is no workflow \"{0}\"")]
+    NoWorkflow(String),
+    /// It is no name of a part of a workflow.
+    #[error("\"{0}\" does not name a part")]
+    PartName(String),
+    /// No published version has the schedule.
+    #[error("there is no schedule \"{0}\"")]
+    NoSchedule(String),
+    /// A newer version of the engine published it.
+    #[error("the schedule {name} cannot be read: {problem}")]
+    ScheduleUnreadable {
+        /// `<workflow>/<trigger>`.
+        name: String,
+        /// What is not understood.
+        problem: String,
+    },
 }
 
 /// How a refusal is to be taken.
@@ -156,6 +173,10 @@ impl Refusal {
             Self::HookExists(_) => (Conflict, "hook_exists"),
             Self::NoHook(_) => (NotFound, "hook_not_found"),
             Self::HookTampered { .. } => (Conflict, "hook_tampered"),
+            Self::NoWorkflow(_) => (NotFound, "workflow_not_found"),
+            Self::PartName(_) => (Invalid, "part_name_invalid"),
+            Self::NoSchedule(_) => (NotFound, "schedule_not_found"),
+            Self::ScheduleUnreadable { .. } => (Conflict, "schedule_unreadable"),
         }
     }
 }

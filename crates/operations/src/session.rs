@@ -49,6 +49,14 @@ impl Session {
     ) -> Result<T, Error> {
         transaction::change(&self.db, self.tenant, auditor, work).await
     }
+
+    /// Changes something in one transaction, by a function of the store that notes itself what it did.
+    pub(crate) async fn change_noted<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, automation_store::Error>,
+    ) -> Result<T, Error> {
+        Ok(self.db.tx(self.scope(), work).await?)
+    }
 }
 
 /// The tenant with this key; role operator.
