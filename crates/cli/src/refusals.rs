@@ -48,6 +48,28 @@ pub fn next(refusal: &Refusal) -> String {
         }
         Refusal::NoSchedule(_) => "automation schedule list; a schedule is named <workflow>/<trigger>",
         Refusal::ScheduleUnreadable { .. } => "it was published by a newer version: use that one",
+        Refusal::NoRun(_) => "automation run list",
+        Refusal::RunEnded { id, .. } => return format!("automation run show {id}"),
+        Refusal::Unsettled { .. } => "automation doctor",
+        Refusal::NoContact { .. } => "give the subject that events carry, or an e-mail address",
+        Refusal::EventName(_) => "say who published it: --source <source>, or <source>/<id>",
+        Refusal::EventGone(_) => "automation workflow list; automation parked list",
+        Refusal::NoEvent(_) => {
+            "see what was refused: automation parked list; an id of the publisher's own needs --source; events are kept \
+             for a time: docs/configuration.md"
+        }
+        Refusal::EventParked { parked, .. } => return format!("automation parked show {parked}"),
+        Refusal::NoDeadLetter(_) | Refusal::NoDeadLetterFits(_) => "automation dead list --status all",
+        Refusal::NoGroup(_) => "automation dead list --group --status all",
+        Refusal::GroupText { .. } => "shorten it",
+        Refusal::OneEdit => "name one id",
+        Refusal::CanaryFailed { .. } => "automation dead list: the latest letters say why",
+        Refusal::CanaryPending { .. } => {
+            "automation run explain says what they wait for; repeat the command, with a longer --canary-wait"
+        }
+        Refusal::CanaryStopped => "repeat the command",
+        Refusal::NoParkedEvent(_) | Refusal::NoParkedEventFits(_) => "automation parked list --status all",
+        Refusal::Cursor => "give the cursor that the page before ended with",
     }
     .to_owned()
 }

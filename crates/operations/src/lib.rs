@@ -9,15 +9,23 @@
 //! wrapping secrets anew ([`credentials::rekey`], [`hooks::rekey`]) is the exception, and changes nothing that a secret says.
 
 pub mod api_keys;
+mod conditions;
+pub mod contacts;
 pub mod credentials;
+pub mod dead_letters;
 mod error;
+pub mod events;
 mod expiry;
 pub mod grants;
 pub mod hooks;
+mod pace;
 mod page;
+pub mod parked_events;
 pub mod quotas;
+pub mod records;
 mod refusal;
 mod rekeyed;
+pub mod runs;
 pub mod schedules;
 mod session;
 mod shown_once;
@@ -27,8 +35,10 @@ mod transaction;
 pub mod workflows;
 
 pub use automation_store::audit::Auditor;
+pub use conditions::Entry;
 pub use error::Error;
 pub use expiry::Expiry;
+pub use pace::{Bulk, Gone, Progress};
 pub use page::Page;
 pub use refusal::{Kind, Refusal};
 pub use rekeyed::{OfTenant, Rekeyed};

@@ -1,6 +1,8 @@
 //! What is refused, and nothing was done.
 
+use automation_domain::id::{DeadLetterId, RunId};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 /// Why something is refused; its text is a sentence for people, without what to do about it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -121,6 +123,98 @@ pub enum Refusal {
         /// What is not understood.
         problem: String,
     },
+    /// No run has the id.
+    #[error("there is no run {0}")]
+    NoRun(RunId),
+    /// It ended before.
+    #[error("run {id} had ended as {status}")]
+    RunEnded {
+        /// The run.
+        id: RunId,
+        /// How it ended.
+        status: &'static str,
+    },
+    /// Something is still to come after the time that it was waited for.
+    #[error("after a minute {events} events are recorded and {runs} runs are under way")]
+    Unsettled {
+        /// Events that are recorded.
+        events: i64,
+        /// Runs that are about to move.
+        runs: i64,
+    },
+    /// No contact has the subject, address or id.
+    #[error("tenant {tenant} has no contact \"{who}\"")]
+    NoContact {
+        /// The tenant's key.
+        tenant: String,
+        /// Whom was asked for.
+        who: String,
+    },
+    /// It is no name of an event.
+    #[error("\"{0}\" does not name an event")]
+    EventName(String),
+    /// No runs of the event can be told.
+    #[error("event {0} is not known, or was received too long ago")]
+    EventGone(String),
+    /// The event is not recorded.
+    #[error("no event {0} is recorded")]
+    NoEvent(String),
+    /// The event is not recorded, and a message that names its id was refused.
+    #[error("no event {what} is recorded; a message that names this id was refused: {why}")]
+    EventParked {
+        /// What was asked for.
+        what: String,
+        /// What was refused.
+        parked: Uuid,
+        /// Why, with the code.
+        why: String,
+    },
+    /// No dead letter has the id.
+    #[error("there is no dead letter {0}")]
+    NoDeadLetter(DeadLetterId),
+    /// None of those in this state is looked for.
+    #[error("no dead letter that is {0} fits")]
+    NoDeadLetterFits(&'static str),
+    /// No dead letter has the signature.
+    #[error("no dead letter has the signature \"{0}\"")]
+    NoGroup(String),
+    /// What is said of a group is too long, or cannot be kept.
+    #[error("an owner and a note have {longest} characters at most")]
+    GroupText {
+        /// Most characters.
+        longest: usize,
+    },
+    /// A correction is of one request.
+    #[error("a request is edited for one letter at a time")]
+    OneEdit,
+    /// Of those that went first, some failed again.
+    #[error("{failed} of the first {of} failed again, so the rest was left alone")]
+    CanaryFailed {
+        /// How many failed.
+        failed: usize,
+        /// How many went first.
+        of: usize,
+    },
+    /// Of those that went first, some take too long.
+    #[error("{pending} of the first {of} have not got past the step yet, so the rest was left alone")]
+    CanaryPending {
+        /// How many are under way.
+        pending: usize,
+        /// How many went first.
+        of: usize,
+    },
+    /// Somebody wanted no more while the first were waited for.
+    #[error("stopped: the rest was left alone")]
+    CanaryStopped,
+    /// No parked event has the id.
+    #[error("there is no parked event {0}")]
+    NoParkedEvent(Uuid),
+    /// None of those in this state is looked for.
+    #[error("no parked event that is {0} fits")]
+    NoParkedEventFits(&'static str),
+    /// No page ended with it.
+    #[error("the cursor cannot be read")]
+    Cursor,
 }
 
 /// How a refusal is to be taken.
@@ -177,6 +271,22 @@ impl Refusal {
             Self::PartName(_) => (Invalid, "part_name_invalid"),
             Self::NoSchedule(_) => (NotFound, "schedule_not_found"),
             Self::ScheduleUnreadable { .. } => (Conflict, "schedule_unreadable"),
+            Self::NoRun(_) => (NotFound, "run_not_found"),
+            Self::RunEnded { .. } => (Conflict, "run_ended"),
+            Self::Unsettled { .. } => (Conflict, "runs_unsettled"),
+            Self::NoContact { .. } => (NotFound, "contact_not_found"),
+            Self::EventName(_) => (Invalid, "event_name_invalid"),
+            Self::EventGone(_) | Self::NoEvent(_) => (NotFound, "event_not_found"),
+            Self::EventParked { .. } => (NotFound, "event_parked"),
+            Self::NoDeadLetter(_) | Self::NoDeadLetterFits(_) => (NotFound, "dead_letter_not_found"),
+            Self::NoGroup(_) => (NotFound, "dead_letter_group_not_found"),
+            Self::GroupText { .. } => (Invalid, "dead_letter_group_invalid"),
+            Self::OneEdit => (Invalid, "one_edit_at_a_time"),
+            Self::CanaryFailed { .. } => (Conflict, "canary_failed"),
+            Self::CanaryPending { .. } => (Conflict, "canary_pending"),
+            Self::CanaryStopped => (Conflict, "canary_stopped"),
+            Self::NoParkedEvent(_) | Self::NoParkedEventFits(_) => (NotFound, "parked_event_not_found"),
+            Self::Cursor => (Invalid, "cursor_invalid"),
         }
     }
 }

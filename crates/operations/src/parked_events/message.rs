@@ -25,7 +25,7 @@ pub struct Speakers<'a> {
 
 /// Why a parked event is not published again.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// It was handled before.
     #[error("it is {0}")]
     NotOpen(ParkedStatus),
@@ -45,7 +45,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Stable code, listed in `docs/errors.md`.
-    pub fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &'static str {
         match self {
             Self::NotOpen(_) => "parked_not_open",
             Self::NotAnEvent => "parked_not_an_event",
@@ -57,7 +57,7 @@ impl Refusal {
 }
 
 /// The message, and on whose behalf it is.
-pub fn message(parked: &Parked, speakers: Speakers<'_>) -> Result<(Message, Option<String>), Refusal> {
+pub(super) fn message(parked: &Parked, speakers: Speakers<'_>) -> Result<(Message, Option<String>), Refusal> {
     match parked.status {
         ParkedStatus::Open => {}
         other @ (ParkedStatus::Replayed | ParkedStatus::Discarded) => return Err(Refusal::NotOpen(other)),

@@ -2,7 +2,7 @@
 //!
 //! A run says it for itself. Why there is none is not recorded: it is decided again as ingest does, over what is there today.
 
-use crate::commands::entry::{self as conditions, Entry};
+use crate::conditions::{self, Entry};
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::entry::{self, Enrolment, KeptOut};
@@ -22,16 +22,17 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
 /// What came of an event.
-pub struct Found {
+pub(super) struct Found {
     /// By each trigger that listens for it.
-    pub judged: Vec<Judged>,
+    pub(super) judged: Vec<Judged>,
     /// Runs by triggers that the published versions do not have.
-    pub others: Vec<RunSummary>,
+    pub(super) others: Vec<RunSummary>,
     /// Keys of workflows that this version of the engine cannot read.
-    pub unreadable: Vec<String>,
+    pub(super) unreadable: Vec<String>,
 }
 
 /// What came of an event by one trigger.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Judged {
     /// The workflow's key.
     pub workflow: String,
@@ -52,6 +53,7 @@ pub struct Judged {
 }
 
 /// What came of an event by one trigger, and why.
+#[derive(Clone, PartialEq, Debug)]
 pub enum Verdict {
     /// This run.
     Started(Box<RunSummary>),
@@ -134,7 +136,7 @@ struct Today<'a> {
 }
 
 /// Looks at every published workflow.
-pub async fn judge(
+pub(super) async fn judge(
     connection: &mut PgConnection,
     tenant: TenantId,
     tenant_key: &str,
