@@ -70,6 +70,10 @@ pub fn next(refusal: &Refusal) -> String {
         Refusal::CanaryStopped => "repeat the command",
         Refusal::NoParkedEvent(_) | Refusal::NoParkedEventFits(_) => "automation parked list --status all",
         Refusal::Cursor => "give the cursor that the page before ended with",
+        Refusal::NoHead => "automation audit head --json",
+        Refusal::AuditChanged(_) | Refusal::AuditPutBack(_) => {
+            "compare with a backup of the database; whoever changed it had the rights of its owner"
+        }
     }
     .to_owned()
 }

@@ -9,10 +9,12 @@
 //! wrapping secrets anew ([`credentials::rekey`], [`hooks::rekey`]) is the exception, and changes nothing that a secret says.
 
 pub mod api_keys;
+pub mod audit;
 mod conditions;
 pub mod contacts;
 pub mod credentials;
 pub mod dead_letters;
+pub mod doctor;
 mod error;
 pub mod events;
 mod expiry;

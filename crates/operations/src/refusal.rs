@@ -215,6 +215,17 @@ pub enum Refusal {
     /// No page ended with it.
     #[error("the cursor cannot be read")]
     Cursor,
+    /// Of the heads that were kept, none is of this log.
+    #[error("the file has no head of this log")]
+    NoHead,
+    /// An entry is not as it was written: which, and how that shows.
+    #[error("the audit log was changed [audit_broken]: {0}")]
+    AuditChanged(String),
+    /// The log lacks a head that was kept: its number.
+    #[error(
+        "the audit log was put back to an earlier state [audit_broken]: entry {0} is not the one that was kept"
+    )]
+    AuditPutBack(i64),
 }
 
 /// How a refusal is to be taken.
@@ -287,6 +298,8 @@ impl Refusal {
             Self::CanaryStopped => (Conflict, "canary_stopped"),
             Self::NoParkedEvent(_) | Self::NoParkedEventFits(_) => (NotFound, "parked_event_not_found"),
             Self::Cursor => (Invalid, "cursor_invalid"),
+            Self::NoHead => (Invalid, "audit_head_missing"),
+            Self::AuditChanged(_) | Self::AuditPutBack(_) => (Conflict, "audit_broken"),
         }
     }
 }

@@ -68,7 +68,7 @@ mod tests {
     }
 
     fn wrong(lag: &Lag, here: DateTime<Utc>) -> Vec<&'static str> {
-        findings(lag, here).iter().filter(|finding| finding.is_wrong()).map(|finding| finding.check).collect()
+        findings(lag, here).iter().filter(|finding| !finding.healthy).map(|finding| finding.check).collect()
     }
 
     #[test]

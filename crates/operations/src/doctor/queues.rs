@@ -37,7 +37,7 @@ async fn look(url: &str, vhost: &str, rungs: &Rungs) -> Result<Vec<Finding>, Err
         ),
     };
     let mut of_queues = judge(&management.queues(vhost).await?, rungs);
-    if of_queues.iter().any(Finding::is_wrong) {
+    if of_queues.iter().any(|finding| !finding.healthy) {
         tokio::time::sleep(NEXT_STATISTICS).await;
         of_queues = judge(&management.queues(vhost).await?, rungs);
     }

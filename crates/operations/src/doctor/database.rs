@@ -17,7 +17,7 @@ pub(super) async fn findings(db: &Db) -> Vec<Finding> {
         )];
     }
     let mut findings = vec![Finding::well("database", "answers"), migrations(db).await, ahead(db).await];
-    match db.tx(Scope::Unscoped, automation_store::upkeep::lag::read).await {
+    match db.read(Scope::Unscoped, automation_store::upkeep::lag::read).await {
         Ok(lag) => findings.extend(lag::findings(&lag, DateTime::from(SystemTime::now()))),
         Err(error) => findings.push(Finding::wrong("wakeups", error.to_string(), "automation migrate")),
     }
@@ -47,7 +47,7 @@ async fn migrations(db: &Db) -> Finding {
 
 /// A part that is suspended is an author's to mend; until then its workflow does less than it says.
 async fn suspended(db: &Db) -> Finding {
-    match db.tx(Scope::Unscoped, suspended_parts::of_fleet).await {
+    match db.read(Scope::Unscoped, suspended_parts::of_fleet).await {
         Ok((0, _)) => Finding::well("suspended parts", "no part of a published workflow is suspended"),
         Ok((count, age)) => Finding::wrong(
             "suspended parts",
@@ -59,7 +59,7 @@ async fn suspended(db: &Db) -> Finding {
 }
 
 async fn ahead(db: &Db) -> Finding {
-    let ahead = db.tx(Scope::Unscoped, async |connection| partitions::days_ahead(connection).await).await;
+    let ahead = db.read(Scope::Unscoped, async |connection| partitions::days_ahead(connection).await).await;
     match ahead {
         Ok(days) if days >= 2 => Finding::well("partitions", format!("made for {days} days from today on")),
         Ok(days) => Finding::wrong(

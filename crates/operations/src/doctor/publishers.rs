@@ -16,7 +16,7 @@ const CHECK: &str = "publishers";
 
 pub(super) async fn finding(db: &Db) -> Finding {
     let read = db
-        .tx(Scope::Unscoped, async |connection| {
+        .read(Scope::Unscoped, async |connection| {
             let now = receipts::now(connection).await?;
             Ok::<_, Error>((now, tenants::ending(connection, now + SOON, MOST).await?))
         })
@@ -69,7 +69,7 @@ fn renewal(one: &Ending) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::Level;
     use super::*;
 
     fn ending(publisher: &str, days: i64) -> Ending {
@@ -83,13 +83,13 @@ mod tests {
     #[test]
     fn what_is_over_is_wrong_and_what_ends_soon_is_noted() {
         let now = DateTime::UNIX_EPOCH;
-        assert!(matches!(judge(&[], now).state, State::Well));
+        assert_eq!(judge(&[], now).level, Level::Well);
         let soon = judge(&[ending("crm", 3)], now);
-        assert!(matches!(&soon.state, State::Noted(next) if next.contains("tenant grant shop --user crm")));
+        assert_eq!(soon.level, Level::Note);
+        assert!(soon.next.unwrap().contains("tenant grant shop --user crm"));
         let over = judge(&[ending("apikey:site", 0), ending("crm", 3)], now);
-        assert!(
-            matches!(&over.state, State::Wrong(next) if next.contains("apikey renew site --tenant shop"))
-        );
+        assert_eq!(over.level, Level::Wrong);
+        assert!(over.next.unwrap().contains("apikey renew site --tenant shop"));
         assert_eq!(over.found, "API key site for tenant shop ended at 1970-01-01T00:00:00Z");
         let many: Vec<_> = (0..8).map(|number| ending(&number.to_string(), 1)).collect();
         assert!(judge(&many, now).found.ends_with("; and 3 more"));
