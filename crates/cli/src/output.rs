@@ -11,7 +11,7 @@ use automation_operations::Page;
 use automation_service_kit::terminal::visible;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Columns that a cell takes at most; what is longer goes on in the next line of its row.
@@ -34,25 +34,20 @@ impl Output {
         self.json
     }
 
-    /// A list: `{"data": […], "next_cursor": …}` or a table with these columns, each a member of the rows.
-    pub fn list(self, columns: &[&str], rows: Vec<Value>, next_cursor: Option<String>) {
+    /// Part of a list: `{"data": […], "next_cursor": …}`, or a table with these columns, each a member of the rows.
+    pub fn page<T: Serialize>(self, columns: &[&str], page: &Page<T>) {
         if self.json {
-            exact(&json!({ "data": rows, "next_cursor": next_cursor }).to_string());
+            exact(&to_json(page).to_string());
             return;
         }
-        if rows.is_empty() {
+        if page.data.is_empty() {
             note("nothing found");
             return;
         }
-        say(table(columns, &rows));
-        if let Some(cursor) = next_cursor {
+        say(table(columns, &page.data.iter().map(to_json).collect::<Vec<_>>()));
+        if let Some(cursor) = &page.next_cursor {
             note(format!("more: --cursor {cursor}"));
         }
-    }
-
-    /// Part of a list: JSON, or a table with these columns, each a member of the rows.
-    pub fn page<T: Serialize>(self, columns: &[&str], page: &Page<T>) {
-        self.list(columns, page.data.iter().map(to_json).collect(), page.next_cursor.clone());
     }
 
     /// One thing: JSON or the text.
@@ -149,6 +144,7 @@ fn cell(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_cell_that_is_long_goes_on_below_and_loses_nothing() {

@@ -70,8 +70,22 @@ impl Args for OptionalTenant {
 }
 
 impl DatabaseArgs {
-    /// The database, under `role`.
-    pub fn db(&self, role: DbRole) -> anyhow::Result<Db> {
+    /// The database, as operators see it: tenants, grants and parked events of all tenants.
+    pub fn operator(&self) -> anyhow::Result<Db> {
+        self.db(DbRole::Operator)
+    }
+
+    /// The database, one tenant at a time.
+    pub fn api(&self) -> anyhow::Result<Db> {
+        self.db(DbRole::Api)
+    }
+
+    /// The database, as workers see it: they may read data keys.
+    pub fn worker(&self) -> anyhow::Result<Db> {
+        self.db(DbRole::Worker)
+    }
+
+    fn db(&self, role: DbRole) -> anyhow::Result<Db> {
         open(self.database.database_url.expose(), role)
     }
 }
@@ -92,8 +106,8 @@ impl TenantArgs {
 
     /// Looks the tenant up.
     pub async fn open(&self) -> anyhow::Result<Session> {
-        let operator = self.database.db(DbRole::Operator)?;
-        let db = self.database.db(DbRole::Api)?;
+        let operator = self.database.operator()?;
+        let db = self.database.api()?;
         let opened = Session::open(&operator, db, &self.tenant).await;
         opened.map_err(|error| exit::hinted(error, "automation tenant list, or automation tenant create"))
     }

@@ -36,6 +36,7 @@ mod time;
 mod transaction;
 pub mod workflows;
 
+pub use automation_store::Db;
 pub use automation_store::audit::Auditor;
 pub use conditions::Entry;
 pub use error::Error;

@@ -10,7 +10,7 @@ pub use message::Speakers;
 pub use replay::{Outcome, replay, would_replay};
 pub use shown::{Line, Shown};
 
-use crate::{Auditor, Error, Page, Refusal};
+use crate::{Auditor, Error, Page, Refusal, transaction};
 use automation_store::events::parked::{self, Change, Parked, ParkedFilter};
 use automation_store::{Db, Scope};
 use chrono::{DateTime, Utc};
@@ -137,16 +137,13 @@ pub async fn restore(
 }
 
 async fn handle(operator: &Db, ids: &[Uuid], change: Change<'_>) -> Result<Page<Handled>, Error> {
-    let mut rows = Vec::new();
+    let (mut rows, to) = (Vec::new(), change.to.as_str());
     for id in ids {
         let found = find(operator, *id).await?;
         let detail = json!({ "type": found.routing_key, "reason": found.reason, "note": change.note });
-        let changed = operator
-            .tx(Scope::Tenant(found.audited_under()), async |connection| {
-                parked::change(connection, &found, change, detail).await
-            })
-            .await?;
-        let result = if changed { change.to.as_str() } else { "unchanged" };
+        let change = async |connection: &mut _| parked::change(connection, &found, change, detail).await;
+        let changed = transaction::change_noted(operator, found.audited_under(), change).await?;
+        let result = if changed { to } else { "unchanged" };
         rows.push(Handled { id: *id, result, changed });
     }
     Ok(Page::whole(rows))

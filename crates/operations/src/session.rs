@@ -28,8 +28,7 @@ impl Session {
         Ok(Self { db, tenant, key: key.to_owned() })
     }
 
-    /// The scope of the tenant.
-    pub fn scope(&self) -> Scope<'static> {
+    fn scope(&self) -> Scope<'static> {
         Scope::Tenant(self.tenant)
     }
 
@@ -55,7 +54,7 @@ impl Session {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, automation_store::Error>,
     ) -> Result<T, Error> {
-        Ok(self.db.tx(self.scope(), work).await?)
+        transaction::change_noted(&self.db, self.tenant, work).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! The transaction of a change.
+//! The transactions of changes.
 
 use crate::{Auditor, Error};
 use automation_domain::id::TenantId;
@@ -18,4 +18,13 @@ pub(crate) async fn change<T>(
         Ok(done)
     })
     .await
+}
+
+/// Changes something of a tenant in one transaction, by a function of the store that notes itself what it did.
+pub(crate) async fn change_noted<T>(
+    db: &Db,
+    tenant: TenantId,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, automation_store::Error>,
+) -> Result<T, Error> {
+    Ok(db.tx(Scope::Tenant(tenant), work).await?)
 }

@@ -5,9 +5,8 @@ mod heads;
 
 use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
-use automation_operations::Session;
 use automation_operations::audit::{self, Verified};
-use automation_store::DbRole;
+use automation_operations::{Db, Session};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -60,15 +59,18 @@ pub struct ChainArgs {
     database: DatabaseArgs,
 }
 
+/// The database under one of its roles.
+type Pool = fn(&DatabaseArgs) -> anyhow::Result<Db>;
+
 impl ChainArgs {
-    async fn open(self, role: DbRole) -> anyhow::Result<Session> {
+    async fn open(self, db: Pool) -> anyhow::Result<Session> {
         match self.tenant.filter(|_| !self.no_tenant) {
             Some(tenant) => {
-                let db = self.database.db(role)?;
+                let db = db(&self.database)?;
                 let session = TenantArgs::new(tenant, self.database).open().await?;
                 Ok(Session { db, ..session })
             }
-            None => Ok(audit::of_nobody(self.database.db(role)?)),
+            None => Ok(audit::of_nobody(db(&self.database)?)),
         }
     }
 }
@@ -77,7 +79,7 @@ impl ChainArgs {
 pub async fn run(command: AuditCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         AuditCommand::List { legacy, limit, cursor, chain } => {
-            let session = chain.open(DbRole::Api).await?;
+            let session = chain.open(DatabaseArgs::api).await?;
             let entries = match legacy {
                 true => audit::list_legacy(&session, limit, cursor).await?,
                 false => audit::list(&session, limit, cursor).await?,
@@ -88,12 +90,12 @@ pub async fn run(command: AuditCommand, output: &Output) -> anyhow::Result<()> {
         AuditCommand::Verify { heads, audit, chain } => {
             let keys = audit.auditor()?.keys().clone();
             let kept = heads.as_deref().map(heads::read).transpose()?;
-            let verified = audit::verify(&chain.open(DbRole::Api).await?, &keys, kept).await?;
+            let verified = audit::verify(&chain.open(DatabaseArgs::api).await?, &keys, kept).await?;
             output.one(&verified, || told(&verified));
             Ok(())
         }
         AuditCommand::Head { database } => {
-            let (operator, api) = (database.db(DbRole::Operator)?, database.db(DbRole::Api)?);
+            let (operator, api) = (database.operator()?, database.api()?);
             output.page(&["tenant", "number", "mac"], &audit::heads(&operator, &api).await?);
             Ok(())
         }

@@ -8,7 +8,6 @@ use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
 use automation_operations::credentials::{self, Setting};
 use automation_operations::{self as operations, Rekeyed};
 use automation_service_kit::config::EncryptionConfig;
-use automation_store::DbRole;
 use clap::{Args, Subcommand};
 use secret::SecretArgs;
 use serde_json::{Value, json};
@@ -134,7 +133,7 @@ pub async fn run(command: CredentialCommand, output: &Output) -> anyhow::Result<
         }
         CredentialCommand::Rekey { keys, database } => {
             let ring = keys.ring()?;
-            show_rekeyed(&credentials::rekey(&database.db(DbRole::Worker)?, &ring).await?, output)
+            show_rekeyed(&credentials::rekey(&database.worker()?, &ring).await?, output)
         }
     }
 }

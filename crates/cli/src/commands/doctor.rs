@@ -7,7 +7,6 @@ use crate::terminal::Lines;
 use crate::vhost::VhostArgs;
 use automation_operations::doctor::{self, Broker, Finding, Level, Management};
 use automation_service_kit::config::{BrokerConfig, LadderConfig};
-use automation_store::DbRole;
 use clap::Args;
 
 /// Arguments of `automation doctor`.
@@ -25,7 +24,7 @@ pub struct DoctorArgs {
 
 /// Checks everything it can reach.
 pub async fn run(args: DoctorArgs, output: &Output) -> anyhow::Result<()> {
-    let operator = args.database.db(DbRole::Operator)?;
+    let operator = args.database.operator()?;
     let amqp_url = args.broker.amqp_url.expose();
     let vhost = args.vhost.name(Some(amqp_url));
     let url = args.broker.amqp_management_url.as_ref();

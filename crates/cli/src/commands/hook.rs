@@ -10,7 +10,6 @@ use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
 use automation_domain::duration;
 use automation_domain::hook::Verification;
 use automation_operations::hooks::{self, Hook, Keyed, NewHook};
-use automation_store::DbRole;
 use automation_vault::Zeroizing;
 use clap::{Args, Subcommand};
 use keys::KeysArgs;
@@ -116,7 +115,7 @@ pub async fn run(command: HookCommand, output: &Output) -> anyhow::Result<()> {
         HookCommand::Rotate(args) => rotate(*args, output).await,
         HookCommand::Rekey { keys, database } => {
             let ring = keys.ring()?;
-            show_rekeyed(&hooks::rekey(&database.db(DbRole::Worker)?, &ring).await?, output)
+            show_rekeyed(&hooks::rekey(&database.worker()?, &ring).await?, output)
         }
         HookCommand::Delete { name, audit, tenant } => {
             let auditor = audit.auditor()?;

@@ -9,7 +9,6 @@ use crate::output::{Output, bytes, to_json, yaml};
 use crate::session::DatabaseArgs;
 use automation_operations::parked_events;
 use automation_service_kit::config::rule;
-use automation_store::DbRole;
 use clap::Subcommand;
 use select::FilterArgs;
 use uuid::Uuid;
@@ -56,7 +55,7 @@ pub enum ParkedCommand {
 pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         ParkedCommand::List { filter, status, limit, cursor, database } => {
-            let (operator, status) = (database.db(DbRole::Operator)?, select::status(&status)?);
+            let (operator, status) = (database.operator()?, select::status(&status)?);
             let cursor = cursor.as_deref();
             let listed = parked_events::list(&operator, &filter.filter(), status, limit, cursor).await?;
             output.page(
@@ -66,7 +65,7 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
             Ok(())
         }
         ParkedCommand::Show { id, body, database } => {
-            let shown = parked_events::show(&database.db(DbRole::Operator)?, id).await?;
+            let shown = parked_events::show(&database.operator()?, id).await?;
             if body {
                 let Some(kept) = &shown.bytes else {
                     return Err(exit::wrong(

@@ -3,7 +3,7 @@
 use super::find;
 use super::message::{Refusal, Speakers, message};
 use crate::pace::Pace;
-use crate::{Auditor, Bulk, Error, Gone, Page, Progress};
+use crate::{Auditor, Bulk, Error, Gone, Page, Progress, transaction};
 use automation_broker::publisher::Publisher;
 use automation_store::events::parked::{self, Change, Parked, ParkedStatus};
 use automation_store::{Db, Scope, audit};
@@ -105,12 +105,8 @@ async fn mark(
     let change = Change { from: ParkedStatus::Open, to: ParkedStatus::Replayed, who, note };
     let detail =
         json!({ "on_behalf_of": behalf, "type": found.routing_key, "reason": found.reason, "note": note });
-    let marked = operator
-        .tx(Scope::Tenant(found.audited_under()), async |connection| {
-            parked::change(connection, found, change, detail).await
-        })
-        .await?;
-    Ok(marked)
+    let mark = async |connection: &mut _| parked::change(connection, found, change, detail).await;
+    transaction::change_noted(operator, found.audited_under(), mark).await
 }
 
 fn row(found: &Parked, outcome: Result<&'static str, Refusal>) -> Outcome {

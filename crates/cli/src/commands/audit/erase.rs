@@ -3,9 +3,8 @@
 use super::ChainArgs;
 use crate::exit;
 use crate::output::Output;
-use crate::session::AuditArgs;
+use crate::session::{AuditArgs, DatabaseArgs};
 use automation_operations::audit::{self, Erase, Erased};
-use automation_store::DbRole;
 use clap::Args;
 
 /// Arguments of `automation audit erase`.
@@ -39,7 +38,7 @@ pub async fn run(args: EraseArgs, output: &Output) -> anyhow::Result<()> {
         return Err(exit::usage("what is erased is gone", "if that is what you want, give --yes"));
     }
     let auditor = args.audit.auditor()?;
-    let session = args.chain.open(DbRole::Operator).await?;
+    let session = args.chain.open(DatabaseArgs::operator).await?;
     let which = match (&args.actor, &args.subject) {
         (Some(actor), _) => Erase::Actor(actor),
         (None, Some(subject)) => Erase::Subject(subject),

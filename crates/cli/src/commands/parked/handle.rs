@@ -7,7 +7,6 @@ use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
 use automation_operations::Page;
 use automation_operations::parked_events::{self, ParkedStatus};
-use automation_store::DbRole;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -62,7 +61,7 @@ pub async fn restore(args: HandleArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn run(args: HandleArgs, way: Way, output: &Output) -> anyhow::Result<()> {
-    let operator = args.database.db(DbRole::Operator)?;
+    let operator = args.database.operator()?;
     let (from, to) = way.states();
     let selection = args.select.selection()?;
     let ids = parked_events::choose(&operator, selection, from, args.bulk.most()).await?;

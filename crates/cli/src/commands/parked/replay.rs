@@ -9,7 +9,6 @@ use automation_broker::publisher::Publisher;
 use automation_operations::parked_events::{self, ParkedStatus, Speakers};
 use automation_operations::{Bulk, Gone};
 use automation_service_kit::config::BrokerConfig;
-use automation_store::DbRole;
 use clap::Args;
 
 const COLUMNS: [&str; 5] = ["id", "type", "result", "code", "message"];
@@ -40,7 +39,7 @@ pub struct ReplayArgs {
 
 /// Publishes them one by one: confirmed first, then marked.
 pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
-    let operator = args.database.db(DbRole::Operator)?;
+    let operator = args.database.operator()?;
     let selection = args.select.selection()?;
     let ids = parked_events::choose(&operator, selection, ParkedStatus::Open, args.bulk.most()).await?;
     let who = args.audit.auditor()?;

@@ -8,7 +8,6 @@ use crate::{exit, expiry};
 use automation_operations::Expiry;
 use automation_operations::grants::{self, BrokerUsers, Given, NewGrant};
 use automation_service_kit::config::{ManagementConfig, Secret, rule};
-use automation_store::DbRole;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -83,7 +82,7 @@ impl BrokerArgs {
 /// Grants, and makes the user where asked for.
 pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
     let auditor = args.audit.auditor()?;
-    let operator = args.database.db(DbRole::Operator)?;
+    let operator = args.database.operator()?;
     let broker = match (args.create_user, args.broker.users()?) {
         (true, None) => {
             return Err(exit::usage(
@@ -123,7 +122,7 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
 /// Takes a grant; on the broker, takes the permissions that went with it, and at last the user.
 pub async fn revoke(args: RevokeArgs, output: &Output) -> anyhow::Result<()> {
     let auditor = args.audit.auditor()?;
-    let operator = args.database.db(DbRole::Operator)?;
+    let operator = args.database.operator()?;
     let broker = args.broker.users()?;
     let taken = grants::take(&operator, &auditor, &args.key, &args.user, broker.as_ref()).await?;
     output.one(&taken, || {
@@ -137,7 +136,7 @@ pub async fn revoke(args: RevokeArgs, output: &Output) -> anyhow::Result<()> {
 
 /// Lists grants.
 pub async fn list(key: Option<&str>, database: &DatabaseArgs, output: &Output) -> anyhow::Result<()> {
-    let listed = grants::list(&database.db(DbRole::Operator)?, key).await?;
+    let listed = grants::list(&database.operator()?, key).await?;
     output.page(&["tenant", "user", "types", "state", "granted_at", "expires_at"], &listed);
     Ok(())
 }

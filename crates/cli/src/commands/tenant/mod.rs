@@ -7,7 +7,6 @@ mod quota;
 use crate::output::{Output, time};
 use crate::session::{AuditArgs, DatabaseArgs};
 use automation_operations::tenants::{self, Granted, NewTenant, Taken, Tenant};
-use automation_store::DbRole;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -58,7 +57,7 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
             let taken = if if_not_exists { Taken::Leave } else { Taken::Refuse };
             let new = NewTenant { key, name, taken };
             let auditor = audit.auditor()?;
-            let made = tenants::create(&database.db(DbRole::Operator)?, &auditor, new).await?;
+            let made = tenants::create(&database.operator()?, &auditor, new).await?;
             output.one(&made, || match made.created {
                 true => format!("created tenant {}", made.key),
                 false => format!("tenant {} exists", made.key),
@@ -71,7 +70,7 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
         TenantCommand::Usage(args) => quota::usage(args, output).await,
         TenantCommand::Quota(args) => quota::set(args, output).await,
         TenantCommand::List { database } => {
-            let all = tenants::list(&database.db(DbRole::Operator)?).await?;
+            let all = tenants::list(&database.operator()?).await?;
             let columns = ["key", "name", "grants"];
             match output.is_json() {
                 true => output.page(&columns, &all),

@@ -4,7 +4,6 @@ use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
 use automation_operations::quotas::{self, Quota};
 use automation_service_kit::config::rule;
-use automation_store::DbRole;
 use clap::Args;
 
 /// Arguments of `automation tenant usage`.
@@ -60,7 +59,7 @@ impl Bytes {
 
 /// Lists what a tenant keeps of each table.
 pub async fn usage(args: UsageArgs, output: &Output) -> anyhow::Result<()> {
-    let kept = quotas::usage(&args.database.db(DbRole::Operator)?, &args.key).await?;
+    let kept = quotas::usage(&args.database.operator()?, &args.key).await?;
     output.page(&["table", "bytes", "max_bytes", "used", "quota", "over"], &kept);
     Ok(())
 }
@@ -70,7 +69,7 @@ pub async fn set(args: QuotaArgs, output: &Output) -> anyhow::Result<()> {
     let auditor = args.audit.auditor()?;
     let Bytes(max_bytes) = args.bytes;
     let quota = Quota { key: args.key, table: args.table, max_bytes };
-    let set = quotas::set(&args.database.db(DbRole::Operator)?, &auditor, quota).await?;
+    let set = quotas::set(&args.database.operator()?, &auditor, quota).await?;
     output.one(&set, || match max_bytes {
         Some(bytes) => format!("tenant {} may keep {bytes} bytes of {}", set.key, set.table),
         None => format!("tenant {} has the default quota of {}", set.key, set.table),
