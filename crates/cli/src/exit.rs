@@ -36,13 +36,8 @@ pub fn not_found(what: impl Into<String>, next: impl Into<String>) -> anyhow::Er
 
 /// The same, and what to do about it here, where that is another thing than elsewhere.
 pub fn hinted(error: operations::Error, next: impl Into<String>) -> anyhow::Error {
-    match error {
-        operations::Error::Refused(refusal) => {
-            Failure { code: code_of(refusal.kind()), what: refusal.to_string(), next: Some(next.into()) }
-                .into()
-        }
-        other => other.into(),
-    }
+    let operations::Error::Refused(refusal) = error else { return error.into() };
+    Failure { code: code_of(refusal.kind()), what: refusal.to_string(), next: Some(next.into()) }.into()
 }
 
 fn code_of(kind: Kind) -> u8 {

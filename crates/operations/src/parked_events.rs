@@ -7,7 +7,7 @@ mod shown;
 
 pub use automation_store::events::parked::ParkedStatus;
 pub use message::Speakers;
-pub use replay::{Outcome, replay, would_replay};
+pub use replay::{How, Outcome, replay, would_replay};
 pub use shown::{Line, Shown};
 
 use crate::{Auditor, Error, Page, Refusal, transaction};

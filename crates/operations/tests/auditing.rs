@@ -289,10 +289,10 @@ async fn whatever_a_use_case_changes_leaves_one_entry() -> anyhow::Result<()> {
     let publisher = Publisher::connect(vhost.amqp_url(), "test").await?;
     let user = vhost.amqp_url().split([':', '/']).nth(3).unwrap();
     let users = Default::default();
-    let speakers = Speakers { user, users: &users, stand_in: None };
+    let how = parked_events::How { speakers: Speakers { user, users: &users, stand_in: None }, note: None };
     let mut told = |_| {};
     let bulk = Bulk { rate: 50, stop: CancellationToken::new(), told: &mut told };
-    let replay = parked_events::replay(operator, ada, &publisher, speakers, &parked, None, bulk);
+    let replay = parked_events::replay(operator, ada, &publisher, &parked, how, bulk);
     let gone = desk.does("parked_events::replay", replay).await?;
     gone.ended?;
     assert_eq!(gone.rows.data[0].result, "replayed");

@@ -122,11 +122,10 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
         contact: args.contact,
         since: args.since,
     };
-    let listed = runs::list(&session, &filter, args.limit, args.cursor).await.map_err(|error| match error {
-        operations::Error::Refused(Refusal::EventName(_)) => {
-            exit::hinted(error, "write --event <source>/<id>")
-        }
-        other => exit::hinted(other, "automation workflow list; automation parked list"),
+    let listed = runs::list(&session, &filter, args.limit, args.cursor).await.map_err(|error| {
+        let is_unnamed = matches!(error, operations::Error::Refused(Refusal::EventName(_)));
+        let missing = "automation workflow list; automation parked list";
+        exit::hinted(error, if is_unnamed { "write --event <source>/<id>" } else { missing })
     });
     let columns = [
         "id",

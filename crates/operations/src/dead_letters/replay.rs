@@ -81,13 +81,14 @@ pub async fn replay(
     publisher: Option<&Publisher>,
     ids: &[DeadLetterId],
     how: How<'_>,
-    mut bulk: Bulk<'_>,
+    bulk: Bulk<'_>,
 ) -> Result<Gone<Outcome>, Error> {
     check(ids, how)?;
-    let mut nudger = Nudger { publisher, waiting: Vec::new(), flushed_at: Instant::now() };
+    let mut replaying =
+        Replaying { session, auditor, how, publisher, bulk, waiting: Vec::new(), flushed_at: Instant::now() };
     let mut rows = Vec::new();
-    let ended = go_through(session, auditor, &mut nudger, ids, how, &mut bulk, &mut rows).await;
-    nudger.flush(&mut bulk).await;
+    let ended = replaying.go_through(ids, &mut rows).await;
+    replaying.flush().await;
     Ok(Gone { rows: Page::whole(rows), ended })
 }
 
@@ -117,46 +118,6 @@ pub async fn would_replay(
     Ok(Page::whole(rows))
 }
 
-async fn go_through(
-    session: &Session,
-    auditor: &Auditor,
-    nudger: &mut Nudger<'_>,
-    ids: &[DeadLetterId],
-    how: How<'_>,
-    bulk: &mut Bulk<'_>,
-    rows: &mut Vec<Outcome>,
-) -> Result<(), Error> {
-    let mut pace = Pace::new(bulk);
-    let (mut canaries, mut watched_for) = (Vec::new(), how.canary);
-    for id in ids {
-        if let Some(patience) = watched_for.filter(|_| canaries.len() == CANARIES) {
-            nudger.flush(bulk).await;
-            canary::pass(session, &canaries, patience, &bulk.stop).await?;
-            (bulk.told)(Progress::CanariesPassed(CANARIES));
-            watched_for = None;
-        }
-        if !pace.next().await {
-            break;
-        }
-        let replay = stored(auditor, how);
-        let replayed = session
-            .change_noted(async |connection| {
-                dead_letters::replay(connection, session.tenant, *id, replay).await
-            })
-            .await?;
-        rows.push(match replayed {
-            Replayed::Now { run_id, priority } => {
-                nudger.nudge((priority, session.tenant, run_id), bulk).await;
-                canaries.extend(watched_for.map(|_| *id));
-                Outcome { id: *id, result: "replayed", run: Some(run_id), code: None, message: None }
-            }
-            Replayed::Refused(refusal) => refused(*id, &refusal),
-        });
-        (bulk.told)(Progress::Done { done: rows.len(), of: ids.len() });
-    }
-    Ok(())
-}
-
 fn check(ids: &[DeadLetterId], how: How<'_>) -> Result<(), Refusal> {
     if how.edited.is_some() && ids.len() != 1 { Err(Refusal::OneEdit) } else { Ok(()) }
 }
@@ -171,28 +132,64 @@ fn refused(id: DeadLetterId, refusal: &dead_letters::Refusal) -> Outcome {
     Outcome { id, result: "refused", run: None, code, message }
 }
 
-/// Publishes nudges after commits, some at once. One that does not arrive costs a few seconds: the sweep makes up for it.
-struct Nudger<'a> {
+/// Replays under way. Nudges are published after commits, some at once. One that does not arrive costs a few seconds: the
+/// sweep makes up for it.
+struct Replaying<'a, 'b> {
+    session: &'a Session,
+    auditor: &'a Auditor,
+    how: How<'a>,
     publisher: Option<&'a Publisher>,
+    bulk: Bulk<'b>,
     waiting: Vec<(Priority, TenantId, RunId)>,
     flushed_at: Instant,
 }
 
-impl Nudger<'_> {
-    async fn nudge(&mut self, run: (Priority, TenantId, RunId), bulk: &mut Bulk<'_>) {
-        self.waiting.push(run);
-        if self.waiting.len() >= nudge::MAX_RUNS || self.flushed_at.elapsed() >= FLUSH {
-            self.flush(bulk).await;
+impl Replaying<'_, '_> {
+    async fn go_through(&mut self, ids: &[DeadLetterId], rows: &mut Vec<Outcome>) -> Result<(), Error> {
+        let mut pace = Pace::new(&self.bulk);
+        let (mut canaries, mut watched_for) = (Vec::new(), self.how.canary);
+        for id in ids {
+            if let Some(patience) = watched_for.filter(|_| canaries.len() == CANARIES) {
+                self.flush().await;
+                canary::pass(self.session, &canaries, patience, &self.bulk.stop).await?;
+                (self.bulk.told)(Progress::CanariesPassed(CANARIES));
+                watched_for = None;
+            }
+            if !pace.next().await {
+                break;
+            }
+            let outcome = self.one(*id).await?;
+            if outcome.run.is_some() {
+                canaries.extend(watched_for.map(|_| *id));
+            }
+            rows.push(outcome);
+            (self.bulk.told)(Progress::Done { done: rows.len(), of: ids.len() });
         }
+        Ok(())
     }
 
-    async fn flush(&mut self, bulk: &mut Bulk<'_>) {
+    async fn one(&mut self, id: DeadLetterId) -> Result<Outcome, Error> {
+        let (tenant, replay) = (self.session.tenant, stored(self.auditor, self.how));
+        let replay = async |connection: &mut _| dead_letters::replay(connection, tenant, id, replay).await;
+        Ok(match self.session.change_noted(replay).await? {
+            Replayed::Now { run_id, priority } => {
+                self.waiting.push((priority, tenant, run_id));
+                if self.waiting.len() >= nudge::MAX_RUNS || self.flushed_at.elapsed() >= FLUSH {
+                    self.flush().await;
+                }
+                Outcome { id, result: "replayed", run: Some(run_id), code: None, message: None }
+            }
+            Replayed::Refused(refusal) => refused(id, &refusal),
+        })
+    }
+
+    async fn flush(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
         self.flushed_at = Instant::now();
         let Some(publisher) = self.publisher else { return };
         let messages = nudge::messages(waiting.iter().copied(), || ids::new_id().to_string());
         if let Err(error) = publisher.publish_all(messages).await {
-            (bulk.told)(Progress::NotNudged(error.to_string()));
+            (self.bulk.told)(Progress::NotNudged(error.to_string()));
         }
     }
 }

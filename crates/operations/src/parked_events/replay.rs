@@ -29,6 +29,15 @@ pub struct Outcome {
     pub message: Option<String>,
 }
 
+/// How events are published again.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'a> {
+    /// Who publishes, and for whom.
+    pub speakers: Speakers<'a>,
+    /// Why, for the audit log.
+    pub note: Option<&'a str>,
+}
+
 /// Publishes the original bytes again, one event after the other: confirmed first, then marked. `operator` is a pool of
 /// that role.
 ///
@@ -42,9 +51,8 @@ pub async fn replay(
     operator: &Db,
     auditor: &Auditor,
     publisher: &Publisher,
-    speakers: Speakers<'_>,
     ids: &[Uuid],
-    note: Option<&str>,
+    how: How<'_>,
     bulk: Bulk<'_>,
 ) -> Result<Gone<Outcome>, Error> {
     let mut pace = Pace::new(&bulk);
@@ -54,7 +62,7 @@ pub async fn replay(
             break;
         }
         let found = find(operator, *id).await?;
-        let outcome = match message(&found, speakers) {
+        let outcome = match message(&found, how.speakers) {
             Err(refusal) => Err(refusal),
             Ok((message, behalf)) => {
                 // What is published cannot be taken back, so that it can be noted is made sure of first.
@@ -65,7 +73,7 @@ pub async fn replay(
                     ended = Err(error.into());
                     break;
                 }
-                let marked = mark(operator, &found, auditor, behalf, note).await?;
+                let marked = mark(operator, &found, auditor, behalf, how.note).await?;
                 marked.then_some("replayed").ok_or(Refusal::Again)
             }
         };

@@ -6,7 +6,7 @@ use crate::exit;
 use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
 use automation_broker::publisher::Publisher;
-use automation_operations::parked_events::{self, ParkedStatus, Speakers};
+use automation_operations::parked_events::{self, How, ParkedStatus, Speakers};
 use automation_operations::{Bulk, Gone};
 use automation_service_kit::config::BrokerConfig;
 use clap::Args;
@@ -54,8 +54,8 @@ pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
     let mut told = Told::default();
     let mut told = |progress| told.hear(&progress);
     let bulk = Bulk { rate: args.rate, stop: until_stopped(), told: &mut told };
-    let note = args.note.as_deref();
-    let gone = parked_events::replay(&operator, &who, &publisher, speakers, &ids, note, bulk).await;
+    let how = How { speakers, note: args.note.as_deref() };
+    let gone = parked_events::replay(&operator, &who, &publisher, &ids, how, bulk).await;
     publisher.close().await;
     let Gone { rows, ended } = gone?;
     // What was done is shown before a failure is.
