@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A condition of the entry, and what it comes to.
 #[derive(Serialize, Clone, PartialEq, Debug)]
-pub struct Entry {
+pub struct EntryCondition {
     /// `trigger`, or `enrolment` for the workflow's own.
     pub of: &'static str,
     /// Whether it holds.
@@ -23,7 +23,7 @@ pub struct Entry {
 }
 
 /// The conditions that an event has to pass to start a run by this trigger.
-pub(crate) fn of(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> Vec<Entry> {
+pub(crate) fn of(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> Vec<EntryCondition> {
     let entry = |of, condition: &Condition| {
         // Telling takes more than deciding, which stops at the part that decides.
         facts.budget.begin_next();
@@ -32,7 +32,7 @@ pub(crate) fn of(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> V
             Err(_exceeded) => (Verdict::default(), true),
         };
         let Verdict { holds, comparisons, left_out } = verdict;
-        Entry { of, holds, comparisons, left_out, over_budget }
+        EntryCondition { of, holds, comparisons, left_out, over_budget }
     };
     [("trigger", &trigger.condition), ("enrolment", &workflow.enrolment.condition)]
         .into_iter()

@@ -23,3 +23,27 @@ pub enum Error {
     #[error(transparent)]
     Vault(#[from] automation_vault::Error),
 }
+
+impl Error {
+    /// Stable code, listed in `docs/errors.md`; `None` for trouble with servers, the schema or keys, which answers nothing that
+    /// was asked for.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.code()),
+            Self::Store(error) => of_store(error),
+            Self::Publish(_) | Self::Management(_) | Self::Vault(_) => None,
+        }
+    }
+}
+
+fn of_store(error: &automation_store::Error) -> Option<&'static str> {
+    use automation_store::Error::{
+        Audit, EntryTooLarge, OverQuota, Refused, Transient, Unprepared, Unreadable,
+    };
+    match error {
+        OverQuota(_) => Some("quota_exceeded"),
+        EntryTooLarge { .. } => Some("entry_too_large"),
+        Audit(_) => Some("audit_broken"),
+        Transient(_) | Unprepared(_) | Refused(_) | Unreadable { .. } => None,
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! A use case takes a database, for a change who makes it ([`Auditor`]), and what is asked for. It owns its transactions,
 //! writes the audit entry into the one that changes something, and wakes runs after the commit. What it gives is, as JSON, what
-//! programs get; what it refuses has a stable code ([`Refusal`]). Who calls it reads arguments and shows results, nothing
+//! programs get; what it refuses has a stable code ([`Error::code`]). Who calls it reads arguments and shows results, nothing
 //! else.
 //!
 //! Reads go through transactions that can change nothing, so a use case without an [`Auditor`] leaves everything as it is;
@@ -38,7 +38,7 @@ pub mod workflows;
 
 pub use automation_store::Db;
 pub use automation_store::audit::Auditor;
-pub use conditions::Entry;
+pub use conditions::EntryCondition;
 pub use error::Error;
 pub use expiry::Expiry;
 pub use pace::{Bulk, Gone, Progress};

@@ -1,11 +1,11 @@
 //! The conditions of an entry with both their values, for people.
 
 use automation_domain::condition::Comparison;
-use automation_operations::Entry;
+use automation_operations::EntryCondition;
 use serde_json::Value;
 
 /// The verdict, and a line for each comparison.
-pub fn told(entry: &Entry, indent: usize, remark: &str) -> Vec<String> {
+pub fn told(entry: &EntryCondition, indent: usize, remark: &str) -> Vec<String> {
     let verdict = match (entry.holds, entry.over_budget) {
         (true, _) => "holds",
         (false, false) => "does not hold",

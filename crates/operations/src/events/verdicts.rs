@@ -2,7 +2,7 @@
 //!
 //! A run says it for itself. Why there is none is not recorded: it is decided again as ingest does, over what is there today.
 
-use crate::conditions::{self, Entry};
+use crate::conditions::{self, EntryCondition};
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::entry::{self, Enrolment, KeptOut};
@@ -43,7 +43,7 @@ pub struct Judged {
     /// The version that was published when the event came.
     pub version_then: Option<i32>,
     /// The conditions, worked out anew.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<EntryCondition>,
     /// What a run is unique by, where entry rules look at earlier runs.
     pub key: Option<String>,
     /// The latest run of that key, where it is not this one.

@@ -1,7 +1,7 @@
 //! Why a run was started, what each step did and why, and what it waits for.
 
 use super::{Run, show};
-use crate::conditions::{self, Entry};
+use crate::conditions::{self, EntryCondition};
 use crate::dead_letters::Line;
 use crate::{Error, Session, events};
 use automation_domain::budget::Budget;
@@ -31,7 +31,7 @@ pub struct Story {
     /// The contact as it is today.
     pub contact: Option<Contact>,
     /// The conditions that let the event in, over the event as recorded and the contact as it is today.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<EntryCondition>,
     /// What was asked of the world outside.
     pub effects: Vec<StoredEffect>,
     /// What was given up, the earliest first.
@@ -142,7 +142,7 @@ fn entries(
     detail: &RunDetail,
     tenant: &str,
     limits: &Limits,
-) -> Vec<Entry> {
+) -> Vec<EntryCondition> {
     let budget = Budget::new(limits);
     let now = detail.summary.received_at;
     let facts = Facts { event, contact, run: None, tenant, now, budget: &budget };
