@@ -1,10 +1,11 @@
 //! How a command that did not succeed ends: one line what, one line what to do, and a code that programs can tell apart.
 
-use crate::output;
 use crate::terminal::Lines;
+use crate::{output, refusals};
 use automation_broker::management;
 use automation_broker::publisher::PublishError;
 use automation_broker::topology::{ApplyError, RetireError};
+use automation_operations::{self as operations, Kind};
 use clap::CommandFactory;
 use std::error::Error;
 use std::fmt;
@@ -33,8 +34,28 @@ pub fn not_found(what: impl Into<String>, next: impl Into<String>) -> anyhow::Er
     Failure { code: 3, what: what.into(), next: Some(next.into()) }.into()
 }
 
+/// The same, and what to do about it here, where that is another thing than elsewhere.
+pub fn hinted(error: operations::Error, next: impl Into<String>) -> anyhow::Error {
+    let operations::Error::Refused(refusal) = error else { return error.into() };
+    Failure { code: code_of(refusal.kind()), what: refusal.to_string(), next: Some(next.into()) }.into()
+}
+
+fn code_of(kind: Kind) -> u8 {
+    match kind {
+        Kind::Conflict => 1,
+        Kind::Invalid => 2,
+        Kind::NotFound => 3,
+    }
+}
+
 /// Prints the failure on standard error and gives its code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(operations::Error::Refused(refusal)) = error.downcast_ref() {
+        let next = refusals::next(refusal);
+        let failure = Failure { code: code_of(refusal.kind()), what: refusal.to_string(), next: Some(next) };
+        output::note(failure.lines());
+        return ExitCode::from(failure.code);
+    }
     if let Some(failure) = error.downcast_ref::<Failure>() {
         output::note(failure.lines());
         return ExitCode::from(failure.code);
@@ -104,6 +125,9 @@ const UNREACHABLE: Verdict =
 /// What a failure of the database or the broker comes to; `None` for any other.
 fn verdict(cause: &(dyn Error + 'static)) -> Option<Verdict> {
     if let Some(error) = cause.downcast_ref() {
+        return of_operation(error);
+    }
+    if let Some(error) = cause.downcast_ref() {
         return Some(database(error));
     }
     if let Some(error) = cause.downcast_ref() {
@@ -116,6 +140,15 @@ fn verdict(cause: &(dyn Error + 'static)) -> Option<Verdict> {
         return Some(applying(error));
     }
     cause.downcast_ref().map(retiring)
+}
+
+fn of_operation(error: &operations::Error) -> Option<Verdict> {
+    match error {
+        operations::Error::Store(error) => Some(database(error)),
+        operations::Error::Publish(error) => Some(publishing(error)),
+        operations::Error::Management(error) => Some(management(error)),
+        operations::Error::Refused(_) | operations::Error::Vault(_) => None,
+    }
 }
 
 fn database(error: &automation_store::Error) -> Verdict {

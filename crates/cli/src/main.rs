@@ -8,6 +8,7 @@ mod exit;
 mod expiry;
 mod moment;
 mod output;
+mod refusals;
 mod session;
 mod terminal;
 mod vhost;

@@ -3,12 +3,15 @@
 //! Everything that the command line says leaves through here. Lines for people hold nothing that a terminal obeys
 //! ([`Lines`]); JSON is exact.
 
+pub use automation_operations::time;
+
 use crate::exit;
 use crate::terminal::Lines;
+use automation_operations::Page;
 use automation_service_kit::terminal::visible;
-use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Columns that a cell takes at most; what is longer goes on in the next line of its row.
@@ -31,30 +34,35 @@ impl Output {
         self.json
     }
 
-    /// A list: `{"data": […], "next_cursor": …}` or a table with these columns, each a member of the rows.
-    pub fn list(self, columns: &[&str], rows: Vec<Value>, next_cursor: Option<String>) {
+    /// Part of a list: `{"data": […], "next_cursor": …}`, or a table with these columns, each a member of the rows.
+    pub fn page<T: Serialize>(self, columns: &[&str], page: &Page<T>) {
         if self.json {
-            exact(&json!({ "data": rows, "next_cursor": next_cursor }).to_string());
+            exact(&to_json(page).to_string());
             return;
         }
-        if rows.is_empty() {
+        if page.data.is_empty() {
             note("nothing found");
             return;
         }
-        say(table(columns, &rows));
-        if let Some(cursor) = next_cursor {
+        say(table(columns, &page.data.iter().map(to_json).collect::<Vec<_>>()));
+        if let Some(cursor) = &page.next_cursor {
             note(format!("more: --cursor {cursor}"));
         }
     }
 
     /// One thing: JSON or the text.
-    pub fn one<L: Into<Lines>>(self, value: &Value, text: impl FnOnce() -> L) {
+    pub fn one<L: Into<Lines>>(self, value: &impl Serialize, text: impl FnOnce() -> L) {
         if self.json {
-            exact(&value.to_string());
+            exact(&to_json(value).to_string());
         } else {
             say(text());
         }
     }
+}
+
+/// What programs get, with the members of every object in one order.
+pub fn to_json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("results have texts for keys")
 }
 
 /// Writes lines for people to standard output.
@@ -133,14 +141,10 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// RFC 3339 with milliseconds, UTC.
-pub fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_cell_that_is_long_goes_on_below_and_loses_nothing() {

@@ -1,11 +1,9 @@
 //! What commands need to reach the engine's data: the database under the right role, and the tenant.
 
 use crate::exit;
-use automation_domain::id::TenantId;
+use automation_operations::{Auditor, Session};
 use automation_service_kit::config::{AuditConfig, DatabaseConfig};
-use automation_store::access::tenants;
-use automation_store::audit::Auditor;
-use automation_store::{Db, DbRole, PoolSize, Scope};
+use automation_store::{Db, DbRole, PoolSize};
 use automation_vault::KeyRing;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::time::Duration;
@@ -34,16 +32,6 @@ pub struct TenantArgs {
 pub struct AuditArgs {
     #[command(flatten)]
     audit: AuditConfig,
-}
-
-/// One tenant's data, as the API's role sees it.
-pub struct Session {
-    /// The database.
-    pub db: Db,
-    /// The tenant.
-    pub tenant: TenantId,
-    /// Its key.
-    pub key: String,
 }
 
 /// A tenant's data for a command that can do without, when `cron` is given.
@@ -82,8 +70,22 @@ impl Args for OptionalTenant {
 }
 
 impl DatabaseArgs {
-    /// The database, under `role`.
-    pub fn db(&self, role: DbRole) -> anyhow::Result<Db> {
+    /// The database, as operators see it: tenants, grants and parked events of all tenants.
+    pub fn operator(&self) -> anyhow::Result<Db> {
+        self.db(DbRole::Operator)
+    }
+
+    /// The database, one tenant at a time.
+    pub fn api(&self) -> anyhow::Result<Db> {
+        self.db(DbRole::Api)
+    }
+
+    /// The database, as workers see it: they may read data keys.
+    pub fn worker(&self) -> anyhow::Result<Db> {
+        self.db(DbRole::Worker)
+    }
+
+    fn db(&self, role: DbRole) -> anyhow::Result<Db> {
         open(self.database.database_url.expose(), role)
     }
 }
@@ -104,19 +106,10 @@ impl TenantArgs {
 
     /// Looks the tenant up.
     pub async fn open(&self) -> anyhow::Result<Session> {
-        let operator = self.database.db(DbRole::Operator)?;
-        let keys = [self.tenant.clone()];
-        let found = operator
-            .tx(Scope::Unscoped, async |connection| tenants::by_keys(connection, &keys).await)
-            .await?;
-        let Some(tenant) = found.first() else {
-            return Err(exit::not_found(
-                format!("there is no tenant \"{}\"", self.tenant),
-                "automation tenant list, or automation tenant create",
-            ));
-        };
-        let db = self.database.db(DbRole::Api)?;
-        Ok(Session { db, tenant: tenant.tenant_id, key: self.tenant.clone() })
+        let operator = self.database.operator()?;
+        let db = self.database.api()?;
+        let opened = Session::open(&operator, db, &self.tenant).await;
+        opened.map_err(|error| exit::hinted(error, "automation tenant list, or automation tenant create"))
     }
 }
 
@@ -138,11 +131,4 @@ impl AuditArgs {
 fn actor() -> String {
     let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
     user.unwrap_or_else(|| "operator".to_owned())
-}
-
-impl Session {
-    /// The scope of the tenant.
-    pub fn scope(&self) -> Scope<'static> {
-        Scope::Tenant(self.tenant)
-    }
 }

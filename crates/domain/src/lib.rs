@@ -14,6 +14,7 @@ pub mod credential;
 pub mod duration;
 pub mod effect;
 pub mod encoding;
+pub mod entry;
 pub mod event;
 pub mod facts;
 pub mod grant;

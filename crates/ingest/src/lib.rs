@@ -19,7 +19,6 @@ mod parking;
 mod reading;
 mod traces;
 mod trigger_index;
-pub mod verdict;
 mod worker;
 
 use automation_broker::consumer::{

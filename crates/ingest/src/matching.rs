@@ -2,16 +2,14 @@
 
 use crate::care::Manner;
 use crate::directory::KnownTenant;
-use crate::trigger_index::{TriggerRef, schedule_of};
+use crate::trigger_index::TriggerRef;
 use automation_domain::budget::{Budget, Exceeded};
 use automation_domain::contact::Contact;
-use automation_domain::event::{Event, RecordedEvent};
+use automation_domain::entry::run_key_if_let_in;
+use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
-use automation_domain::id::{self, ContactId, RunId};
-use automation_domain::part::{PartKind, PartRef};
-use automation_domain::template::Template;
-use automation_domain::text;
-use automation_domain::workflow::{Enrolment, Trigger};
+use automation_domain::id::{ContactId, RunId};
+use automation_domain::part::PartRef;
 use automation_store::runs::NewRun;
 use chrono::{DateTime, Utc};
 
@@ -82,7 +80,9 @@ fn decide(asked: &Asked<'_>, candidate: &TriggerRef, facts: &Facts<'_>) -> Resul
         let (workflow_id, version_id) = (published.workflow_id, published.version_id);
         manner.take(tenant.tenant_id, PartRef { workflow_id, version_id, kind, id }, recorded.event_id.0)
     };
-    let Some(run_key) = entry(&published.enrolment, trigger, event, facts, take)? else { return Ok(None) };
+    let Some(run_key) = run_key_if_let_in(&published.enrolment, trigger, event, facts, take)? else {
+        return Ok(None);
+    };
     Ok(Some(NewRun {
         tenant_id: tenant.tenant_id,
         run_id: RunId::derive(recorded.received_at, published.workflow_id, &trigger.id, event.key),
@@ -97,104 +97,4 @@ fn decide(asked: &Asked<'_>, candidate: &TriggerRef, facts: &Facts<'_>) -> Resul
             .unwrap_or_else(|| automation_domain::catalogue::priority_of(&event.event_type)),
         trace: None,
     }))
-}
-
-/// What a run that the trigger starts is unique by, if it lets the event in. `take` takes in hand what is evaluated next.
-///
-/// # Errors
-///
-/// [`Exceeded`] when deciding takes more than is left of the facts' budget.
-pub(crate) fn entry<H>(
-    enrolment: &Enrolment,
-    trigger: &Trigger,
-    event: &Event,
-    facts: &Facts<'_>,
-    take: impl Fn(PartKind, &str) -> H,
-) -> Result<Option<String>, Exceeded> {
-    if let Some(condition) = &trigger.condition {
-        let _hand = take(PartKind::Trigger, &trigger.id);
-        if !condition.holds(facts)? {
-            return Ok(None);
-        }
-    }
-    let has_rules = enrolment.condition.is_some() || enrolment.key.is_some();
-    let _hand = has_rules.then(|| take(PartKind::Enrolment, ""));
-    if let Some(condition) = &enrolment.condition
-        && !condition.holds(facts)?
-    {
-        return Ok(None);
-    }
-    run_key(enrolment, event, facts).map(Some)
-}
-
-/// What a run that the event starts is unique by within the workflow.
-///
-/// # Errors
-///
-/// [`Exceeded`] when working it out takes more than is left of the facts' budget.
-pub(crate) fn run_key(enrolment: &Enrolment, event: &Event, facts: &Facts<'_>) -> Result<String, Exceeded> {
-    Ok(id::run_key(
-        enrolment
-            .key
-            .as_ref()
-            .map_or(Ok(None), |key| key_of(key, facts))?
-            .or_else(|| event.subject.clone())
-            .or_else(|| schedule_of(event).map(str::to_owned))
-            .unwrap_or_else(|| event.id.clone()),
-    ))
-}
-
-/// What the workflow says its runs are unique by; a key that cannot be rendered, or is empty, falls back to the default.
-fn key_of(key: &Template, facts: &Facts<'_>) -> Result<Option<String>, Exceeded> {
-    match (key.render(facts), facts.budget.refused()) {
-        (Ok(key), _) => Ok(Some(text::of(&key).into_owned()).filter(|key| !key.is_empty())),
-        (Err(_), Some(exceeded)) => Err(exceeded),
-        (Err(_), None) => Ok(None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use automation_domain::id::EventId;
-    use automation_domain::limits::Limits;
-    use automation_test_support::builders;
-    use serde_json::{Value, json};
-
-    fn key(template: &str, id: Value) -> Option<String> {
-        let mut event = builders::event("acme", "1");
-        event.data = json!({ "id": id });
-        let now = DateTime::UNIX_EPOCH;
-        let recorded = RecordedEvent { event_id: EventId::derive(now, event.key), received_at: now, event };
-        let budget = Budget::default();
-        let facts =
-            Facts { event: Some(&recorded), contact: None, run: None, tenant: "acme", now, budget: &budget };
-        let template = Template::parse(template, "enrolment.key", &Limits::default()).unwrap();
-        key_of(&template, &facts).unwrap()
-    }
-
-    #[test]
-    fn equal_values_come_to_one_key_however_the_template_joins_them() {
-        for (id, text) in [
-            (json!(17), "17"),
-            (json!(17.0), "17"),
-            (json!("17"), "17"),
-            (json!(17.5), "17.5"),
-            (json!(true), "true"),
-            (json!([17.0, null]), "[17,null]"),
-        ] {
-            assert_eq!(key("{{ event.data.id }}", id.clone()).as_deref(), Some(text), "{id}");
-            let joined = Some(format!("k-{text}"));
-            for template in [
-                "k-{{ event.data.id }}",
-                "{{ 'k-' ~ event.data.id }}",
-                "{{ ['k', event.data.id] | join('-') }}",
-            ] {
-                assert_eq!(key(template, id.clone()), joined, "{template} {id}");
-            }
-        }
-        for nothing in [json!(null), json!("")] {
-            assert_eq!(key("{{ event.data.id }}", nothing), None);
-        }
-    }
 }

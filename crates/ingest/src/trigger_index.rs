@@ -1,12 +1,12 @@
 //! Which triggers may match an event: by type, then by the equality that tells most triggers apart.
 
 use automation_domain::condition::equality_key;
+use automation_domain::entry::schedule_of;
 use automation_domain::event::Event;
 use automation_domain::facts::{Facts, FieldPath};
 use automation_domain::id::{ScheduleId, VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind};
 use automation_domain::priority::Priority;
-use automation_domain::schedule::EVENT_PREFIX;
 use automation_domain::workflow::{Enrolment, Trigger, Workflow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -121,12 +121,6 @@ impl TriggerIndex {
         found.sort_by_key(|trigger| trigger.published.workflow_id);
         found
     }
-}
-
-/// The schedule whose slot an event is; only the engine publishes slots.
-pub(crate) fn schedule_of(event: &Event) -> Option<&str> {
-    let is_slot = event.is_from_engine() && event.event_type.starts_with(EVENT_PREFIX);
-    event.data.get("schedule_id").filter(|_| is_slot)?.as_str()
 }
 
 impl OfType {

@@ -50,10 +50,28 @@ pub enum Scope<'a> {
     Unscoped,
 }
 
+/// What a transaction may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Access {
+    /// Read and write.
+    Write,
+    /// Read alone: the server refuses the rest.
+    Read,
+}
+
+impl Access {
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Write => "BEGIN",
+            Self::Read => "BEGIN READ ONLY",
+        }
+    }
+}
+
 impl Scope<'_> {
     /// The statements that open a transaction with this scope, in one round trip.
-    fn begin(self) -> String {
-        let mut sql = "BEGIN".to_owned();
+    fn begin(self, access: Access) -> String {
+        let mut sql = access.begin().to_owned();
         match self {
             Self::Tenant(tenant) => {
                 let _ = write!(sql, "; SELECT set_config('app.tenant_id', '{tenant}', true)");
@@ -209,11 +227,39 @@ impl Db {
     where
         E: From<Error>,
     {
+        self.within(Access::Write, scope, work).await
+    }
+
+    /// Runs `work` in one transaction that can change nothing: the server refuses it, and locking rows too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::tx`].
+    pub async fn read<T, E>(
+        &self,
+        scope: Scope<'_>,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+    {
+        self.within(Access::Read, scope, work).await
+    }
+
+    async fn within<T, E>(
+        &self,
+        access: Access,
+        scope: Scope<'_>,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<Error>,
+    {
         let bounded = tokio::time::timeout(self.transaction_timeout, async {
             if self.is_impatient && self.pool.size() == 0 {
                 self.knock().await?;
             }
-            let mut transaction = self.begin(scope).await?;
+            let mut transaction = self.begin(access, scope).await?;
             match work(&mut transaction).await {
                 Ok(done) => {
                     transaction.commit().await.map_err(Error::from)?;
@@ -280,9 +326,13 @@ impl Db {
 
     /// Begins on a task of its own: a caller that goes away must not drop the future half-way through BEGIN, which
     /// would give the pool back a connection with an open transaction.
-    pub(crate) async fn begin(&self, scope: Scope<'_>) -> Result<Transaction<'static, Postgres>, Error> {
+    pub(crate) async fn begin(
+        &self,
+        access: Access,
+        scope: Scope<'_>,
+    ) -> Result<Transaction<'static, Postgres>, Error> {
         let pool = self.pool.clone();
-        let begin = scope.begin();
+        let begin = scope.begin(access);
         let started = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(begin)).await }).await;
         match started {
             Ok(transaction) => Ok(transaction?),

@@ -2,18 +2,13 @@
 
 mod erase;
 mod heads;
-mod verify;
 
-use crate::output::{Output, time};
-use crate::session::{AuditArgs, DatabaseArgs, Session, TenantArgs};
-use automation_domain::audit::legacy;
-use automation_domain::id::TenantId;
-use automation_store::DbRole;
-use automation_store::audit::{self, Entry};
+use crate::output::Output;
+use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
+use automation_operations::audit::{self, Verified};
+use automation_operations::{Db, Session};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 use std::path::PathBuf;
-use uuid::Uuid;
 
 /// What to do with the audit log.
 #[derive(Subcommand, Debug)]
@@ -64,18 +59,18 @@ pub struct ChainArgs {
     database: DatabaseArgs,
 }
 
-/// The tenant of the log of what concerns none.
-pub const NOBODY: TenantId = TenantId(Uuid::nil());
+/// The database under one of its roles.
+type Pool = fn(&DatabaseArgs) -> anyhow::Result<Db>;
 
 impl ChainArgs {
-    async fn open(self, role: DbRole) -> anyhow::Result<Session> {
+    async fn open(self, db: Pool) -> anyhow::Result<Session> {
         match self.tenant.filter(|_| !self.no_tenant) {
             Some(tenant) => {
-                let db = self.database.db(role)?;
+                let db = db(&self.database)?;
                 let session = TenantArgs::new(tenant, self.database).open().await?;
                 Ok(Session { db, ..session })
             }
-            None => Ok(Session { db: self.database.db(role)?, tenant: NOBODY, key: String::new() }),
+            None => Ok(audit::of_nobody(db(&self.database)?)),
         }
     }
 }
@@ -84,71 +79,52 @@ impl ChainArgs {
 pub async fn run(command: AuditCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         AuditCommand::List { legacy, limit, cursor, chain } => {
-            let log = if legacy { Log::Legacy } else { Log::Signed };
-            list(&chain.open(DbRole::Api).await?, log, limit, cursor, output).await
+            let session = chain.open(DatabaseArgs::api).await?;
+            let entries = match legacy {
+                true => audit::list_legacy(&session, limit, cursor).await?,
+                false => audit::list(&session, limit, cursor).await?,
+            };
+            output.page(&["number", "at", "actor", "action", "subject", "detail"], &entries);
+            Ok(())
         }
         AuditCommand::Verify { heads, audit, chain } => {
             let keys = audit.auditor()?.keys().clone();
             let kept = heads.as_deref().map(heads::read).transpose()?;
-            verify::run(&chain.open(DbRole::Api).await?, &keys, kept, output).await
+            let verified = audit::verify(&chain.open(DatabaseArgs::api).await?, &keys, kept).await?;
+            output.one(&verified, || told(&verified));
+            Ok(())
         }
-        AuditCommand::Head { database } => heads::print(&database, output).await,
+        AuditCommand::Head { database } => {
+            let (operator, api) = (database.operator()?, database.api()?);
+            output.page(&["tenant", "number", "mac"], &audit::heads(&operator, &api).await?);
+            Ok(())
+        }
         AuditCommand::Erase(args) => erase::run(*args, output).await,
     }
 }
 
-/// Which of the two logs.
-#[derive(Clone, Copy)]
-enum Log {
-    Signed,
-    Legacy,
-}
-
-async fn list(
-    session: &Session,
-    log: Log,
-    limit: u16,
-    cursor: Option<i64>,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let (tenant, most) = (session.tenant, i64::from(limit) + 1);
-    let mut rows: Vec<Value> = session
-        .db
-        .tx(session.scope(), async |connection| {
-            Ok::<_, automation_store::Error>(match log {
-                Log::Signed => audit::list(connection, tenant, cursor, most).await?.iter().map(row).collect(),
-                Log::Legacy => audit::legacy::list(connection, tenant, cursor, most)
-                    .await?
-                    .iter()
-                    .map(legacy_row)
-                    .collect(),
-            })
-        })
-        .await?;
-    let more = rows.len() > usize::from(limit);
-    rows.truncate(usize::from(limit));
-    let next = rows.last().filter(|_| more).map(|row| row["number"].to_string());
-    output.list(&["number", "at", "actor", "action", "subject", "detail"], rows, next);
-    Ok(())
-}
-
-/// What was erased is null.
-fn row(entry: &Entry) -> Value {
-    let (link, words) = (&entry.link, entry.words.as_ref());
-    json!({
-        "number": link.seq, "at": time(link.at), "action": link.action,
-        "actor": words.map(|words| &words.actor), "subject": words.map(|words| &words.subject),
-        "detail": words.map(|words| detail(&words.detail)), "erased": words.is_none(),
-    })
-}
-
-fn legacy_row(entry: &legacy::Entry) -> Value {
-    json!({
-        "number": entry.seq, "at": time(entry.at), "actor": entry.actor, "action": entry.action,
-        "subject": entry.subject, "detail": detail(&entry.detail), "erased": false,
-    })
-}
-
-fn detail(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.to_owned().into())
+fn told(verified: &Verified) -> Vec<String> {
+    let Verified { entries, erased, legacy_entries: legacy, unsealed_legacy_entries: unsealed, .. } =
+        verified;
+    let late = verified.late_legacy_entries;
+    let mut lines =
+        vec![format!("all {entries} entries are as they were written; the words of {erased} were erased")];
+    if *legacy > 0 {
+        lines.push(format!(
+            "{legacy} entries are from before the log had a key; {unsealed} of them are not sealed yet"
+        ));
+    }
+    if late > 0 {
+        lines.push(format!(
+            "{late} of them came in after it had one, from an older command line or from somebody without the key: \
+             automation audit list --legacy"
+        ));
+    }
+    lines.push(match verified.heads {
+        0 => "A log that was put back as a whole does not show it: keep what automation audit head --json prints \
+              elsewhere, and give it with --heads"
+            .to_owned(),
+        _ => "it has the heads that were kept".to_owned(),
+    });
+    lines
 }

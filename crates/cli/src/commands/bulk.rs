@@ -1,12 +1,11 @@
-//! What commands share that do something to many things: a confirmation, a pace, progress, and a stop.
+//! What commands share that do something to many things: a confirmation, progress, and a stop.
 
 use crate::exit;
 use crate::output::note;
+use automation_operations::Progress;
 use clap::Args;
-use std::future::Future;
-use std::pin::Pin;
-use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Most things that one command handles.
 pub const MOST: i64 = 100_000;
@@ -46,41 +45,45 @@ impl BulkArgs {
     }
 }
 
-/// One thing after the other, not faster than allowed, until Ctrl-C.
-pub struct Pace {
-    ticks: Interval,
-    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+/// Cancelled once the person wants no more: Ctrl-C.
+pub fn until_stopped() -> CancellationToken {
+    let stopped = CancellationToken::new();
+    let stop = stopped.clone();
+    tokio::spawn(async move {
+        // Without a handler for the signal, Ctrl-C ends the process as always.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
+        }
+    });
+    stopped
+}
+
+/// Says how far it is, every few seconds.
+pub struct Told {
     shown_at: Instant,
 }
 
-impl Pace {
-    /// At most `rate` things a second.
-    pub fn new(rate: u32) -> Self {
-        let mut ticks = interval(Duration::from_secs(1) / rate.max(1));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stop = Box::pin(async {
-            // Without a handler for the signal, Ctrl-C ends the process as always.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
+impl Default for Told {
+    fn default() -> Self {
+        Self { shown_at: Instant::now() }
+    }
+}
+
+impl Told {
+    /// Hears of progress.
+    pub fn hear(&mut self, progress: &Progress) {
+        match progress {
+            Progress::Done { done, of } if self.shown_at.elapsed() >= PROGRESS => {
+                self.shown_at = Instant::now();
+                note(format!("{done} of {of}"));
             }
-        });
-        Self { ticks, stop, shown_at: Instant::now() }
-    }
-
-    /// Waits for the next turn; `false` when the person wants no more.
-    pub async fn next(&mut self) -> bool {
-        tokio::select! {
-            biased;
-            () = &mut self.stop => false,
-            _ = self.ticks.tick() => true,
-        }
-    }
-
-    /// Says how far it is, every few seconds.
-    pub fn show(&mut self, done: usize, of: usize) {
-        if self.shown_at.elapsed() >= PROGRESS {
-            self.shown_at = Instant::now();
-            note(format!("{done} of {of}"));
+            Progress::Done { .. } => {}
+            Progress::CanariesPassed(count) => {
+                note(format!("the first {count} got past the step that had failed"));
+            }
+            Progress::NotNudged(error) => {
+                note(format!("nudges were not published, so the scheduler will wake the runs: {error}"));
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use automation_domain::condition::Condition;
 use automation_domain::limits::Limits;
 use automation_domain::problem::nearest_hint;
 use automation_domain::workflow::{NodeTypes, parse_value};
+use automation_operations::Page;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
@@ -77,7 +78,7 @@ pub fn run(args: &CatalogArgs, output: &Output) -> anyhow::Result<()> {
                 .collect(),
         ),
     };
-    output.list(columns, rows, None);
+    output.page(columns, &Page::whole(rows));
     Ok(())
 }
 

@@ -1,10 +1,8 @@
 //! `automation contact`: what is known of a person.
 
-use crate::exit;
-use crate::output::{Output, yaml};
-use crate::session::{Session, TenantArgs};
-use automation_domain::contact::Contact;
-use automation_store::records::contacts;
+use crate::output::{Output, to_json, yaml};
+use crate::session::TenantArgs;
+use automation_operations::contacts;
 use clap::Subcommand;
 
 /// What to do with contacts.
@@ -19,25 +17,10 @@ pub enum ContactCommand {
     },
 }
 
-/// The contact with this subject, e-mail address or id.
-pub(super) async fn find(session: &Session, who: &str) -> anyhow::Result<Contact> {
-    let found = session
-        .db
-        .tx(session.scope(), async |connection| contacts::find(connection, session.tenant, who).await)
-        .await?;
-    found.ok_or_else(|| {
-        exit::not_found(
-            format!("tenant {} has no contact \"{who}\"", session.key),
-            "give the subject that events carry, or an e-mail address",
-        )
-    })
-}
-
 /// Runs the command.
 pub async fn run(command: ContactCommand, output: &Output) -> anyhow::Result<()> {
     let ContactCommand::Show { who, tenant } = command;
-    let contact = find(&tenant.open().await?, &who).await?;
-    let value = serde_json::to_value(&contact)?;
-    output.one(&value, || yaml(&value));
+    let contact = contacts::show(&tenant.open().await?, &who).await?;
+    output.one(&contact, || yaml(&to_json(&contact)));
     Ok(())
 }

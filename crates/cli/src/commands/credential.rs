@@ -1,18 +1,13 @@
 //! `automation credential`: set and rotate what authorizes requests; a secret goes in and never comes out.
 
-pub(super) mod rekey;
 pub(super) mod secret;
 
 use crate::exit;
-use crate::output::{Output, time};
-use crate::session::{AuditArgs, DatabaseArgs, Session, TenantArgs};
-use automation_domain::credential::{AllowedHost, Scheme, Terms, is_key};
-use automation_domain::id::CredentialId;
+use crate::output::{Output, note, to_json};
+use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
+use automation_operations::credentials::{self, Setting};
+use automation_operations::{self as operations, Rekeyed};
 use automation_service_kit::config::EncryptionConfig;
-use automation_service_kit::ids;
-use automation_store::access::credentials::{self, Credential, Setting};
-use automation_store::audit::{self, Auditor, Deed};
-use automation_vault::{KeyRing, Place};
 use clap::{Args, Subcommand};
 use secret::SecretArgs;
 use serde_json::{Value, json};
@@ -109,167 +104,72 @@ pub async fn run(command: CredentialCommand, output: &Output) -> anyhow::Result<
     match command {
         CredentialCommand::Set(args) => set(*args, output).await,
         CredentialCommand::List { tenant } => {
-            let session = tenant.open().await?;
-            let all = session
-                .db
-                .tx(session.scope(), async |connection| credentials::list(connection, session.tenant).await)
-                .await?;
-            let columns = ["key", "kind", "hosts", "version", "rotated_at", "used_at"];
-            output.list(&columns, all.iter().map(shown).collect(), None);
+            let all = credentials::list(&tenant.open().await?).await?;
+            output.page(&["key", "kind", "hosts", "version", "rotated_at", "used_at"], &all);
             Ok(())
         }
         CredentialCommand::Show { key, tenant } => {
-            let credential = find(&tenant.open().await?, &key).await?;
-            let value = shown(&credential);
-            output.one(&value, || text(&value));
+            let credential = credentials::show(&tenant.open().await?, &key).await?;
+            output.one(&credential, || text(&to_json(&credential)));
             Ok(())
         }
         CredentialCommand::Rotate { key, secret, keys, audit, tenant } => {
             let (ring, auditor) = (keys.ring()?, audit.auditor()?);
-            rotate(&key, &secret, &ring, &auditor, &tenant.open().await?, output).await
+            let session = tenant.open().await?;
+            // Nobody is asked for the secret of a credential that is not there.
+            credentials::show(&session, &key).await?;
+            let secret = secret.read()?;
+            let rotated = credentials::rotate(&session, &auditor, &ring, &key, &secret).await?;
+            output.one(&rotated, || {
+                format!("the secret of credential {key} is replaced, version {}", rotated.version)
+            });
+            Ok(())
         }
         CredentialCommand::Delete { key, audit, tenant } => {
             let auditor = audit.auditor()?;
-            let session = tenant.open().await?;
-            let deleted = session
-                .db
-                .tx(session.scope(), async |connection| {
-                    let deleted = credentials::delete(connection, session.tenant, &key).await?;
-                    if deleted {
-                        let deed = deed("credential.delete", &key, json!({}));
-                        audit::append(connection, session.tenant, &auditor, &[deed]).await?;
-                    }
-                    Ok::<_, automation_store::Error>(deleted)
-                })
-                .await?;
-            if !deleted {
-                return Err(missing(&key));
-            }
-            output.one(&json!({ "key": key, "deleted": true }), || format!("deleted credential {key}"));
+            let deleted = credentials::delete(&tenant.open().await?, &auditor, &key).await?;
+            output.one(&deleted, || format!("deleted credential {key}"));
             Ok(())
         }
-        CredentialCommand::Rekey { keys, database } => rekey::run(&keys, &database, output).await,
+        CredentialCommand::Rekey { keys, database } => {
+            let ring = keys.ring()?;
+            show_rekeyed(&credentials::rekey(&database.worker()?, &ring).await?, output)
+        }
     }
 }
 
 async fn set(args: SetArgs, output: &Output) -> anyhow::Result<()> {
     let SetArgs { key, kind, username, name, hosts, secret, keys, audit, tenant } = args;
-    if !is_key(&key) {
-        return Err(exit::usage(
-            format!("\"{key}\" is not a credential's key"),
-            "use lower-case letters, digits, - and _, at most 64",
-        ));
-    }
-    let scheme = Scheme::from_parts(&kind, &json!({ "username": username, "name": name }))
-        .map_err(|problem| exit::usage(problem, "automation credential set --help"))?;
-    let allowed_hosts = hosts
-        .iter()
-        .map(|host| host.parse())
-        .collect::<Result<Vec<AllowedHost>, String>>()
-        .map_err(|problem| exit::usage(problem, "name hosts as host or host:port"))?;
+    let fields = json!({ "username": username, "name": name });
+    let setting = Setting::new(key, &kind, &fields, &hosts).map_err(operations::Error::from)?;
     let (ring, auditor) = (keys.ring()?, audit.auditor()?);
     let session = tenant.open().await?;
-    let plain = secret.read(&scheme)?;
-    let fresh = CredentialId(ids::new_id());
-    let version = session
-        .db
-        .tx(session.scope(), async |connection| {
-            let known = credentials::lock(connection, session.tenant, &key).await?;
-            let credential_id = known.unwrap_or(fresh);
-            let terms = Terms::of_credential(&scheme, &allowed_hosts);
-            let (tenant, field) = (session.tenant, credentials::SECRET_FIELD);
-            let place = Place { tenant, credential: credential_id, field, terms };
-            let secret = secret::stored(ring.seal(place, plain.as_bytes())?);
-            let setting = Setting {
-                tenant_id: session.tenant,
-                credential_id,
-                key: &key,
-                scheme: &scheme,
-                allowed_hosts: &allowed_hosts,
-                secret: &secret,
-            };
-            let version = credentials::set(connection, &setting).await?;
-            let hosts: Vec<String> = allowed_hosts.iter().map(ToString::to_string).collect();
-            let detail = json!({
-                "kind": scheme.kind(), "fields": scheme.fields(), "hosts": hosts, "version": version,
-            });
-            audit::append(connection, tenant, &auditor, &[deed("credential.set", &key, detail)]).await?;
-            Ok::<_, anyhow::Error>(version)
-        })
-        .await?;
-    let hosts: Vec<String> = allowed_hosts.iter().map(ToString::to_string).collect();
-    let value = json!({ "key": key, "kind": scheme.kind(), "hosts": hosts, "version": version });
-    output.one(&value, || format!("credential {key} is set, version {version}, for {}", hosts.join(", ")));
-    Ok(())
-}
-
-async fn rotate(
-    key: &str,
-    secret: &SecretArgs,
-    ring: &KeyRing,
-    auditor: &Auditor,
-    session: &Session,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let credential = find(session, key).await?;
-    let plain = secret.read(&credential.scheme)?;
-    let place = Place {
-        tenant: session.tenant,
-        credential: credential.credential_id,
-        field: credentials::SECRET_FIELD,
-        terms: credential.terms(),
-    };
-    // A secret is not sealed for hosts that nobody gave together with one.
-    ring.check(place, &credential.key_id, &credential.wrapped_key).map_err(|error| {
-        exit::wrong(
-            format!("credential {key} is not as it was set: {error} [credential_tampered]"),
-            "automation credential show says what stands there now; automation credential set makes it right",
-        )
-    })?;
-    let sealed = secret::stored(ring.seal(place, plain.as_bytes())?);
-    let version = session
-        .db
-        .tx(session.scope(), async |connection| {
-            let tenant = session.tenant;
-            let version = credentials::rotate(connection, tenant, credential.credential_id, &sealed).await?;
-            if let Some(version) = version {
-                let deed = deed("credential.rotate", key, json!({ "version": version }));
-                audit::append(connection, tenant, auditor, &[deed]).await?;
-            }
-            Ok::<_, automation_store::Error>(version)
-        })
-        .await?
-        .ok_or_else(|| missing(key))?;
-    output.one(&json!({ "key": key, "version": version }), || {
-        format!("the secret of credential {key} is replaced, version {version}")
+    let secret = secret.read()?;
+    let set = credentials::set(&session, &auditor, &ring, &setting, &secret).await?;
+    output.one(&set, || {
+        format!("credential {} is set, version {}, for {}", set.key, set.version, set.hosts.join(", "))
     });
     Ok(())
 }
 
-async fn find(session: &Session, key: &str) -> anyhow::Result<Credential> {
-    session
-        .db
-        .tx(session.scope(), async |connection| credentials::by_key(connection, session.tenant, key).await)
-        .await?
-        .ok_or_else(|| missing(key))
-}
-
-fn deed(action: &'static str, key: &str, detail: Value) -> Deed {
-    Deed { action, subject: format!("credential {key}"), detail }
-}
-
-fn missing(key: &str) -> anyhow::Error {
-    exit::not_found(format!("there is no credential \"{key}\""), "automation credential list")
-}
-
-fn shown(credential: &Credential) -> Value {
-    let hosts: Vec<String> = credential.allowed_hosts.iter().map(ToString::to_string).collect();
-    json!({
-        "key": credential.key, "kind": credential.scheme.kind(), "fields": credential.scheme.fields(),
-        "hosts": hosts, "version": credential.version, "encryption_key": credential.key_id,
-        "created_at": time(credential.created_at), "rotated_at": credential.rotated_at.map(time),
-        "used_at": credential.used_at.map(time),
-    })
+/// Says what came of wrapping secrets anew.
+///
+/// # Errors
+///
+/// When some could not be opened.
+pub(super) fn show_rekeyed(rekeyed: &Rekeyed, output: &Output) -> anyhow::Result<()> {
+    for (place, why) in &rekeyed.problems {
+        note(format!("{place}: {why}"));
+    }
+    let Rekeyed { active, rewrapped, unreadable, .. } = rekeyed;
+    output.one(rekeyed, || format!("{rewrapped} secrets are wrapped with the key \"{active}\" now"));
+    match unreadable {
+        0 => Ok(()),
+        _ => Err(exit::wrong(
+            format!("{unreadable} secrets could not be opened"),
+            "give the keys that wrapped them too, or set them again",
+        )),
+    }
 }
 
 fn text(value: &Value) -> Vec<String> {

@@ -1,19 +1,18 @@
 //! `automation dead`: runs that failed for good.
 
-mod canary;
 mod edit;
 mod group;
 mod handle;
 mod replay;
 mod select;
-pub(super) mod show;
+mod show;
 
 use crate::exit;
 use crate::output::Output;
-use crate::session::{Session, TenantArgs};
+use crate::session::TenantArgs;
 use crate::terminal::Lines;
 use automation_domain::id::DeadLetterId;
-use automation_store::dead_letters::{self, DeadLetter, DeadLetterStatus};
+use automation_operations::dead_letters::{self, DeadLetterStatus};
 use clap::{Args, Subcommand};
 use select::FilterArgs;
 
@@ -68,10 +67,9 @@ pub async fn run(command: DeadCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         DeadCommand::List(args) => list(*args, output).await,
         DeadCommand::Show { id, request, tenant } => {
-            let session = tenant.open().await?;
-            let letter = find(&session, id).await?;
+            let letter = dead_letters::show(&tenant.open().await?, id).await?;
             if request {
-                let stored = letter.request.ok_or_else(|| {
+                let stored = letter.0.request.ok_or_else(|| {
                     exit::not_found(
                         "the failed step has no stored request",
                         format!("automation dead show {id}"),
@@ -82,7 +80,7 @@ pub async fn run(command: DeadCommand, output: &Output) -> anyhow::Result<()> {
                 });
                 return Ok(());
             }
-            output.one(&show::json(&letter), || show::text(&letter));
+            output.one(&letter, || show::text(&letter));
             Ok(())
         }
         DeadCommand::Group(args) => group::run(*args, output).await,
@@ -100,35 +98,16 @@ async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
             exit::usage(format!("\"{word}\" is not a state"), "use open, replayed, discarded or all")
         })?),
     };
-    let filter = args.filter.resolve(&session, status).await?;
-    let limit = i64::from(args.limit);
+    let filter = args.filter.filter();
     if args.group {
-        output.list(&group::COLUMNS, group::rows(&session, &filter, limit).await?, None);
+        let groups = dead_letters::groups(&session, &filter, status, args.limit).await?;
+        output.page(&group::COLUMNS, &groups);
         return Ok(());
     }
-    let mut letters = session
-        .db
-        .tx(session.scope(), async |connection| {
-            dead_letters::list(connection, session.tenant, &filter, args.cursor, limit + 1).await
-        })
-        .await?;
-    let more = letters.len() > usize::from(args.limit);
-    letters.truncate(usize::from(args.limit));
-    let next = letters.last().filter(|_| more).map(|letter| letter.dead_letter_id.to_string());
-    output.list(
+    let letters = dead_letters::list(&session, &filter, status, args.limit, args.cursor).await?;
+    output.page(
         &["id", "workflow", "node", "action", "code", "contact", "died_at", "status", "signature", "message"],
-        letters.iter().map(show::line).collect(),
-        next,
+        &letters,
     );
     Ok(())
-}
-
-async fn find(session: &Session, id: DeadLetterId) -> anyhow::Result<DeadLetter> {
-    session
-        .db
-        .tx(session.scope(), async |connection| dead_letters::by_id(connection, session.tenant, id).await)
-        .await?
-        .ok_or_else(|| {
-            exit::not_found(format!("there is no dead letter {id}"), "automation dead list --status all")
-        })
 }

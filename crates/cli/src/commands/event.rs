@@ -1,7 +1,6 @@
 //! `automation event`: publish an event by hand, over the broker like everybody else, and see what became of one.
 
 pub mod show;
-mod verdicts;
 
 use crate::exit;
 use crate::output::{Output, note, time};

@@ -1,22 +1,19 @@
 //! `automation hook`: addresses that other systems call; each call becomes an event `webhook.received`.
 
 mod keys;
-mod rekey;
-mod secret;
 
+use crate::commands::credential::secret::SecretArgs as Given;
+use crate::commands::credential::show_rekeyed;
 use crate::exit;
-use crate::output::{Output, time};
-use crate::session::{AuditArgs, DatabaseArgs, Session, TenantArgs};
+use crate::output::Output;
+use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
 use automation_domain::duration;
-use automation_domain::grant::is_name;
-use automation_domain::hook::{DEFAULT_HEADERS, HookId, Verification, allowed_headers};
-use automation_service_kit::random::random_bytes;
-use automation_store::access::hooks::{self, Hook, ListedHook};
-use automation_store::audit::{self, Deed};
+use automation_domain::hook::Verification;
+use automation_operations::hooks::{self, Hook, Keyed, NewHook};
+use automation_vault::Zeroizing;
 use clap::{Args, Subcommand};
 use keys::KeysArgs;
-use secret::{Secret, SecretArgs};
-use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// What to do with webhooks.
 #[derive(Subcommand, Debug)]
@@ -92,40 +89,38 @@ pub struct RotateArgs {
     tenant: TenantArgs,
 }
 
+/// Where the secret comes from.
+#[derive(Args, Debug)]
+pub struct SecretArgs {
+    /// File that holds the secret, when the other system gave you one [default: a new secret, shown once]
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+impl SecretArgs {
+    fn read(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
+        self.secret_file.clone().map(|file| Given::of_file(file).read()).transpose()
+    }
+}
+
 /// Runs the command.
 pub async fn run(command: HookCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         HookCommand::Create(args) => create(*args, output).await,
         HookCommand::List { tenant } => {
-            let session = tenant.open().await?;
-            let all = session
-                .db
-                .tx(session.scope(), async |connection| hooks::list(connection, session.tenant).await)
-                .await?;
-            let columns = ["name", "path", "verification", "headers", "secrets", "last_used_at"];
-            output.list(&columns, all.iter().map(listed).collect(), None);
+            let all = hooks::list(&tenant.open().await?).await?;
+            output.page(&["name", "path", "verification", "headers", "secrets", "last_used_at"], &all);
             Ok(())
         }
         HookCommand::Rotate(args) => rotate(*args, output).await,
-        HookCommand::Rekey { keys, database } => rekey::run(&keys, &database, output).await,
+        HookCommand::Rekey { keys, database } => {
+            let ring = keys.ring()?;
+            show_rekeyed(&hooks::rekey(&database.worker()?, &ring).await?, output)
+        }
         HookCommand::Delete { name, audit, tenant } => {
             let auditor = audit.auditor()?;
-            let session = tenant.open().await?;
-            let deleted = session
-                .db
-                .tx(session.scope(), async |connection| {
-                    let deleted = hooks::delete(connection, session.tenant, &name).await?;
-                    if deleted {
-                        let deed = deed("hook.delete", &name, json!({}));
-                        audit::append(connection, session.tenant, &auditor, &[deed]).await?;
-                    }
-                    Ok::<_, automation_store::Error>(deleted)
-                })
-                .await?;
-            if !deleted {
-                return Err(missing(&name));
-            }
-            output.one(&json!({ "name": name, "deleted": true }), || format!("webhook {name} is deleted"));
+            let deleted = hooks::delete(&tenant.open().await?, &auditor, &name).await?;
+            output.one(&deleted, || format!("webhook {name} is deleted"));
             Ok(())
         }
     }
@@ -133,140 +128,36 @@ pub async fn run(command: HookCommand, output: &Output) -> anyhow::Result<()> {
 
 async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
     let CreateArgs { name, verification, headers, id_header, secret, keys, audit, tenant } = args;
-    if !is_name(&name) {
-        return Err(exit::usage(
-            format!("\"{name}\" is no name of a webhook"),
-            "use lower-case letters, digits, - and _, at most 64, a letter or digit first",
-        ));
-    }
-    let wrong_header = |problem| exit::usage(problem, "name headers as they are sent, without their values");
-    let names = DEFAULT_HEADERS.into_iter().chain(headers.iter().map(String::as_str));
-    let hook = Hook {
-        hook_id: HookId::from_random(&random_bytes()?),
-        name,
-        verification,
-        headers: allowed_headers(names).map_err(wrong_header)?,
-        // By the same rule: what proves who calls does not become the id of an event.
-        id_header: allowed_headers(id_header.as_deref()).map_err(wrong_header)?.pop(),
-    };
-    if hook.id_header.is_some() && verification == Verification::Standard {
-        return Err(exit::usage(
-            "a signed call says which delivery it is in webhook-id",
-            "leave --id-header out, or choose --verification token",
-        ));
-    }
     let (ring, auditor) = (keys.ring()?, audit.auditor()?);
     let session = tenant.open().await?;
-    let secret = secret.take(verification)?;
-    let (secret_id, sealed) = secret.seal(&ring, session.tenant, &hook)?;
-    let made = session
-        .db
-        .tx(session.scope(), async |connection| {
-            let made = hooks::create(connection, session.tenant, &hook, secret_id, &sealed).await?;
-            if made {
-                let detail = json!({ "verification": verification.as_str(), "headers": hook.headers });
-                let deed = deed("hook.create", &hook.name, detail);
-                audit::append(connection, session.tenant, &auditor, &[deed]).await?;
-            }
-            Ok::<_, automation_store::Error>(made)
-        })
-        .await?;
-    if !made {
-        return Err(exit::wrong(
-            format!("there is a webhook \"{}\" already", hook.name),
-            "choose another name, or automation hook rotate",
-        ));
-    }
-    let mut value = shown(&hook);
-    show(&mut value, &secret);
-    output.one(&value, || {
-        vec![format!("webhook {} of tenant {}: POST {}", hook.name, session.key, path(&hook)), said(&secret)]
+    let new = NewHook { name, verification, headers, id_header };
+    let made = hooks::create(&session, &auditor, &ring, new, secret.read()?).await?;
+    output.one(&made, || {
+        let Hook { name, path, .. } = &made.hook;
+        vec![format!("webhook {name} of tenant {}: POST {path}", session.key), said(&made)]
     });
     Ok(())
 }
 
 async fn rotate(args: RotateArgs, output: &Output) -> anyhow::Result<()> {
     let RotateArgs { name, overlap, secret, keys, audit, tenant } = args;
-    let overlap_seconds = duration::parse(&overlap)
-        .map(|overlap| overlap.num_seconds())
+    let good_for = duration::parse(&overlap)
         .ok_or_else(|| exit::usage(format!("\"{overlap}\" is no duration"), "write 24h, 7d or 0s"))?;
     let (ring, auditor) = (keys.ring()?, audit.auditor()?);
     let session = tenant.open().await?;
-    let hook = find(&session, &name).await?;
-    let keys = session
-        .db
-        .tx(session.scope(), async |connection| {
-            hooks::wrapped_keys(connection, session.tenant, &hook.hook_id).await
-        })
-        .await?;
-    secret::check(&ring, session.tenant, &hook, &keys)?;
-    let secret = secret.take(hook.verification)?;
-    let (secret_id, sealed) = secret.seal(&ring, session.tenant, &hook)?;
-    session
-        .db
-        .tx(session.scope(), async |connection| {
-            let tenant = session.tenant;
-            hooks::rotate(connection, tenant, &hook.hook_id, secret_id, &sealed, overlap_seconds).await?;
-            let deed = deed("hook.rotate", &name, json!({ "overlap_seconds": overlap_seconds }));
-            audit::append(connection, tenant, &auditor, &[deed]).await
-        })
-        .await?;
-    let mut value = shown(&hook);
-    show(&mut value, &secret);
-    output.one(&value, || {
+    let made = hooks::rotate(&session, &auditor, &ring, &name, good_for, secret.read()?).await?;
+    output.one(&made, || {
         vec![
             format!("webhook {name} has another secret; those it had are good for {overlap} more"),
-            said(&secret),
+            said(&made),
         ]
     });
     Ok(())
 }
 
-async fn find(session: &Session, name: &str) -> anyhow::Result<Hook> {
-    session
-        .db
-        .tx(session.scope(), async |connection| hooks::by_name(connection, session.tenant, name).await)
-        .await?
-        .ok_or_else(|| missing(name))
-}
-
-fn missing(name: &str) -> anyhow::Error {
-    exit::not_found(format!("there is no webhook \"{name}\""), "automation hook list")
-}
-
-fn deed(action: &'static str, name: &str, detail: Value) -> Deed {
-    Deed { action, subject: format!("hook {name}"), detail }
-}
-
-fn path(hook: &Hook) -> String {
-    format!("/v1/hooks/{}", hook.hook_id)
-}
-
-fn shown(hook: &Hook) -> Value {
-    json!({
-        "name": hook.name, "hook_id": hook.hook_id.as_str(), "path": path(hook),
-        "verification": hook.verification.as_str(), "headers": hook.headers, "id_header": hook.id_header,
-    })
-}
-
-fn listed(listed: &ListedHook) -> Value {
-    let mut value = shown(&listed.hook);
-    value["secrets"] = listed.secrets.into();
-    value["created_at"] = time(listed.created_at).into();
-    value["last_used_at"] = json!(listed.last_used_at.map(time));
-    value
-}
-
-/// A secret that was made here is shown; one that was given is known to whoever gave it.
-fn show(value: &mut Value, secret: &Secret) {
-    if let Secret::Made(text) = secret {
-        value["secret"] = text.as_str().into();
-    }
-}
-
-fn said(secret: &Secret) -> String {
-    match secret {
-        Secret::Made(text) => format!("its secret, shown this once: {}", text.as_str()),
-        Secret::Given(_) => "its secret is the one that was given".to_owned(),
+fn said(made: &Keyed) -> String {
+    match &made.secret {
+        Some(secret) => format!("its secret, shown this once: {}", secret.expose()),
+        None => "its secret is the one that was given".to_owned(),
     }
 }

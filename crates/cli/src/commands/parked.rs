@@ -1,20 +1,16 @@
 //! `automation parked`: events that were refused, with their reasons and original bytes.
 
 mod handle;
-mod message;
 mod replay;
 mod select;
 
 use crate::exit;
-use crate::output::{Output, bytes, time, yaml};
+use crate::output::{Output, bytes, to_json, yaml};
 use crate::session::DatabaseArgs;
+use automation_operations::parked_events;
 use automation_service_kit::config::rule;
-use automation_store::events::parked::{self, Parked, ParkedBody};
-use automation_store::{Db, DbRole, Scope};
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use select::FilterArgs;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// What to do with parked events.
@@ -59,28 +55,19 @@ pub enum ParkedCommand {
 pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> {
     match command {
         ParkedCommand::List { filter, status, limit, cursor, database } => {
-            let cursor = cursor.as_deref().map(decode).transpose()?;
-            let filter = filter.with_status(select::status(&status)?);
-            let mut rows = database
-                .db(DbRole::Operator)?
-                .tx(Scope::Unscoped, async |connection| {
-                    parked::list(connection, &filter, cursor, i64::from(limit) + 1).await
-                })
-                .await?;
-            let more = rows.len() > usize::from(limit);
-            rows.truncate(usize::from(limit));
-            let next = rows.last().filter(|_| more).map(encode);
-            output.list(
+            let (operator, status) = (database.operator()?, select::status(&status)?);
+            let cursor = cursor.as_deref();
+            let listed = parked_events::list(&operator, &filter.filter(), status, limit, cursor).await?;
+            output.page(
                 &["id", "reason", "type", "user", "bytes", "occurrences", "last_seen_at", "status", "detail"],
-                rows.iter().map(summary).collect(),
-                next,
+                &listed,
             );
             Ok(())
         }
         ParkedCommand::Show { id, body, database } => {
-            let found = find(&database.db(DbRole::Operator)?, id).await?;
+            let shown = parked_events::show(&database.operator()?, id).await?;
             if body {
-                let Some(kept) = found.body.bytes() else {
+                let Some(kept) = &shown.bytes else {
                     return Err(exit::wrong(
                         "the bytes were not kept: the tenant's quota of parked bytes was used up",
                         "automation tenant usage says what the quota is; ask the publisher to send it again",
@@ -88,23 +75,7 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
                 };
                 return bytes(kept);
             }
-            let mut value = summary(&found);
-            value["queue"] = found.queue.clone().into();
-            value["content_type"] = found.content_type.clone().into();
-            value["tenant_id"] = json!(found.tenant_id);
-            value["first_seen_at"] = time(found.first_seen_at).into();
-            value["headers"] = found.headers.clone().into();
-            value["changed_at"] = json!(found.changed_at.map(time));
-            value["changed_by"] = found.changed_by.clone().into();
-            value["note"] = found.note.clone().into();
-            match &found.body {
-                ParkedBody::Kept(bytes) => value["body"] = String::from_utf8_lossy(bytes).into(),
-                ParkedBody::Left { sha256, .. } => {
-                    value["body_sha256"] =
-                        sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
-                }
-            }
-            output.one(&value, || yaml(&value));
+            output.one(&shown, || yaml(&to_json(&shown)));
             Ok(())
         }
         ParkedCommand::Replay(args) => replay::run(*args, output).await,
@@ -115,32 +86,4 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
 
 fn parse_id(text: &str) -> Result<Uuid, String> {
     automation_domain::id::parse(text).map_err(|bad| bad.to_string())
-}
-
-async fn find(db: &Db, id: Uuid) -> anyhow::Result<Parked> {
-    let found = db.tx(Scope::Unscoped, async |connection| parked::by_id(connection, id).await).await?;
-    found.ok_or_else(|| {
-        exit::not_found(format!("there is no parked event {id}"), "automation parked list --status all")
-    })
-}
-
-fn summary(parked: &Parked) -> Value {
-    json!({
-        "id": parked.parked_id, "reason": parked.reason, "detail": parked.detail, "type": parked.routing_key,
-        "user": parked.amqp_user, "bytes": parked.body.size(), "occurrences": parked.occurrences,
-        "last_seen_at": time(parked.last_seen_at), "status": parked.status.as_str(),
-    })
-}
-
-fn encode(parked: &Parked) -> String {
-    format!("{}_{}", parked.last_seen_at.timestamp_micros(), parked.parked_id)
-}
-
-fn decode(cursor: &str) -> anyhow::Result<(DateTime<Utc>, Uuid)> {
-    let parts = cursor.split_once('_').and_then(|(micros, id)| {
-        Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
-    });
-    parts.ok_or_else(|| {
-        exit::usage("the cursor cannot be read", "give the cursor that the page before ended with")
-    })
 }

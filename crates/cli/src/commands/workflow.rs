@@ -1,21 +1,16 @@
 //! `automation workflow`: files and published workflows.
 
-mod credentials;
-mod parts;
-
 use crate::exit;
-use crate::output::{Output, exact, note, say};
-use crate::session::{AuditArgs, Session, TenantArgs};
+use crate::output::{Output, exact, note, say, time};
+use crate::session::{AuditArgs, TenantArgs};
 use crate::terminal::Lines;
 use automation_domain::encoding;
-use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::problem::Problem;
-use automation_domain::workflow::{Workflow, json_schema, parse};
+use automation_domain::workflow::{Workflow, json_schema};
+use automation_operations::workflows::{self, PartResumed, StateSet, Suspended};
+use automation_operations::{Auditor, Page, Session};
 use automation_service_kit::config::LimitsConfig;
-use automation_service_kit::ids;
-use automation_store::audit::{self, Auditor, Deed};
-use automation_store::workflows::{self, Applied, StoredWorkflow};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -116,56 +111,47 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
         WorkflowCommand::Apply { files, limits, audit, tenant } => {
             let checked = check(&files, &limits.limits, output)?;
             let most_bytes = limits.limits.cache_bytes;
-            apply(checked, most_bytes, &audit.auditor()?, &tenant.open().await?, output).await
+            apply(&checked, most_bytes, &audit.auditor()?, &tenant.open().await?, output).await
         }
         WorkflowCommand::List { tenant } => {
-            let session = tenant.open().await?;
-            let all = session
-                .db
-                .tx(session.scope(), async |connection| workflows::list(connection, session.tenant).await)
-                .await?;
-            let suspended = parts::all(&session).await?;
-            let rows = all
-                .iter()
-                .map(|stored| {
-                    let events: Vec<Value> = stored.definition["triggers"]
-                        .as_array()
-                        .map(|triggers| triggers.iter().map(event_of).collect())
-                        .unwrap_or_default();
-                    json!({
-                        "key": stored.key, "name": stored.name, "state": stored.state, "version": stored.version,
-                        "events": events, "suspended": parts::names(&suspended, stored.version_id),
-                        "id": stored.workflow_id,
-                    })
-                })
-                .collect();
+            let all = workflows::list(&tenant.open().await?).await?;
             let columns = ["key", "name", "state", "version", "events", "suspended"];
             // A column for what hardly ever is would take room from the others.
-            let shown = if suspended.is_empty() { &columns[..5] } else { &columns };
-            output.list(shown, rows, None);
+            let has_suspended = all.data.iter().any(|workflow| !workflow.suspended.is_empty());
+            output.page(if has_suspended { &columns } else { &columns[..5] }, &all);
             Ok(())
         }
         WorkflowCommand::Show { key, format, tenant } => {
-            let session = tenant.open().await?;
-            let stored = find(&session, &key).await?;
-            parts::warn(&parts::all(&session).await?, &key, stored.version_id);
+            let shown = workflows::show(&tenant.open().await?, &key).await?;
+            warn_of(&shown.suspended, &key);
             match (output.is_json(), format) {
-                (true, _) => exact(&stored.definition.to_string()),
+                (true, _) => exact(&shown.definition.to_string()),
                 (false, Format::Json) => {
-                    say(Lines::of_block(&serde_json::to_string_pretty(&stored.definition)?))
+                    say(Lines::of_block(&serde_json::to_string_pretty(&shown.definition)?))
                 }
-                (false, Format::Yaml) => say(as_yaml(&stored.definition)?),
+                (false, Format::Yaml) => say(as_yaml(&shown.definition)?),
             }
             Ok(())
         }
         WorkflowCommand::Pause { key, audit, tenant } => {
-            set_state(&tenant.open().await?, &audit.auditor()?, &key, "paused", output).await
+            let session = tenant.open().await?;
+            show_state(&workflows::pause(&session, &audit.auditor()?, &key).await?, output);
+            Ok(())
         }
         WorkflowCommand::Resume { key, audit, tenant } => {
-            set_state(&tenant.open().await?, &audit.auditor()?, &key, "active", output).await
+            let session = tenant.open().await?;
+            show_state(&workflows::resume(&session, &audit.auditor()?, &key).await?, output);
+            Ok(())
         }
         WorkflowCommand::ResumePart { key, part, audit, tenant } => {
-            parts::resume(&tenant.open().await?, &audit.auditor()?, &key, &part, output).await
+            let session = tenant.open().await?;
+            let resumed = workflows::resume_part(&session, &audit.auditor()?, &key, &part).await?;
+            let PartResumed { part, version, .. } = &resumed;
+            output.one(&resumed, || match resumed.changed {
+                true => format!("{part} of {key} is evaluated again"),
+                false => format!("{part} of version {version} of {key} was not suspended"),
+            });
+            Ok(())
         }
         WorkflowCommand::Schema => {
             exact(&serde_json::to_string_pretty(&json_schema(automation_actions::node_types()))?);
@@ -210,7 +196,7 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
         };
         let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
         let text = encoding::text_of(bytes).map_err(unreadable)?;
-        match parse(&text, automation_actions::node_types(), limits) {
+        match workflows::compile(&text, limits) {
             Ok(workflow) => {
                 for warning in &workflow.warnings {
                     note(format!("{}: warning: {warning}", file.display()));
@@ -238,114 +224,50 @@ fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<
 }
 
 async fn apply(
-    checked: Vec<Checked>,
+    checked: &[Checked],
     most_entry_bytes: usize,
     auditor: &Auditor,
     session: &Session,
     output: &Output,
 ) -> anyhow::Result<()> {
-    credentials::warn_of_missing(&checked, session).await?;
-    let mut rows = Vec::new();
-    for Checked { workflow, .. } in &checked {
-        let (workflow_id, version_id) = (WorkflowId(ids::new_id()), VersionId(ids::new_id()));
-        let applied = session
-            .db
-            .tx(session.scope(), async |connection| {
-                let tenant = session.tenant;
-                let applied = workflows::apply(connection, tenant, workflow, workflow_id, version_id).await?;
-                if !matches!(applied, Applied::Unchanged { .. }) {
-                    workflows::check_entry_bytes(connection, tenant, most_entry_bytes).await?;
-                    let (result, version) = told(applied);
-                    let detail = json!({ "result": result, "version": version });
-                    let deed = deed("workflow.publish", &workflow.key, detail);
-                    audit::append(connection, tenant, auditor, &[deed]).await?;
-                }
-                Ok::<_, automation_store::Error>(applied)
-            })
-            .await?;
-        let (result, version) = told(applied);
-        rows.push(json!({ "key": workflow.key, "result": result, "version": version }));
+    let all: Vec<&Workflow> = checked.iter().map(|checked| &checked.workflow).collect();
+    for (Checked { file, .. }, missing) in
+        checked.iter().zip(workflows::missing_credentials(session, &all).await?)
+    {
+        for problem in missing {
+            note(format!("{file}: warning: {problem}"));
+        }
     }
-    output.list(&["key", "result", "version"], rows, None);
+    let mut applied = Vec::new();
+    for workflow in all {
+        applied.push(workflows::apply(session, auditor, workflow, most_entry_bytes).await?);
+    }
+    output.page(&["key", "result", "version"], &Page::whole(applied));
     Ok(())
 }
 
-fn told(applied: Applied) -> (&'static str, i32) {
-    match applied {
-        Applied::Created => ("created", 1),
-        Applied::Published { version } => ("published", version),
-        Applied::Unchanged { version } => ("unchanged", version),
+/// Says on standard error which parts are suspended, since when, and what lifts it: standard output is the definition's.
+fn warn_of(suspended: &[Suspended], key: &str) {
+    for one in suspended {
+        note(vec![
+            format!(
+                "warning: {} of {key} is suspended since {}: {} processes died or hung while they evaluated it",
+                one.part,
+                time(one.suspended_at),
+                one.deaths
+            ),
+            format!(
+                "  next: publish a version that mends it, or: automation workflow resume-part {key} {}",
+                one.name()
+            ),
+        ]);
     }
 }
 
-fn deed(action: &'static str, key: &str, detail: Value) -> Deed {
-    Deed { action, subject: format!("workflow {key}"), detail }
-}
-
-/// The event that a trigger listens for, or when it fires by itself.
-fn event_of(trigger: &Value) -> Value {
-    let schedule = &trigger["schedule"];
-    match (schedule["cron"].as_str(), schedule["every"].as_str()) {
-        (Some(expression), _) => {
-            format!("cron {expression} {}", schedule["timezone"].as_str().unwrap_or("UTC")).into()
-        }
-        (None, Some(interval)) => format!("every {interval}").into(),
-        (None, None) => trigger["event"].clone(),
-    }
-}
-
-async fn find(session: &Session, key: &str) -> anyhow::Result<StoredWorkflow> {
-    session
-        .db
-        .tx(session.scope(), async |connection| workflows::by_key(connection, session.tenant, key).await)
-        .await?
-        .ok_or_else(|| exit::not_found(format!("there is no workflow \"{key}\""), "automation workflow list"))
-}
-
-/// Wakes the runs that were held, a bounded number in each transaction.
-async fn release_held(session: &Session, workflow: WorkflowId) -> anyhow::Result<()> {
-    let mut after = None;
-    loop {
-        let last = session
-            .db
-            .tx(session.scope(), async |connection| {
-                workflows::release_held(connection, session.tenant, workflow, after, 1_000).await
-            })
-            .await?;
-        if last.is_none() {
-            return Ok(());
-        }
-        after = last;
-    }
-}
-
-async fn set_state(
-    session: &Session,
-    auditor: &Auditor,
-    key: &str,
-    state: &str,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let stored = find(session, key).await?;
-    let changed = session
-        .db
-        .tx(session.scope(), async |connection| {
-            let tenant = session.tenant;
-            let changed = workflows::set_state(connection, tenant, stored.workflow_id, state).await?;
-            if changed {
-                let action = if state == "paused" { "workflow.pause" } else { "workflow.resume" };
-                audit::append(connection, tenant, auditor, &[deed(action, key, json!({}))]).await?;
-            }
-            Ok::<_, automation_store::Error>(changed)
-        })
-        .await?;
-    // Also when it was active already: an earlier resume may have been interrupted here.
-    if state == "active" {
-        release_held(session, stored.workflow_id).await?;
-    }
-    output.one(&json!({ "key": key, "state": state, "changed": changed }), || match changed {
+fn show_state(set: &StateSet, output: &Output) {
+    let StateSet { key, state, changed } = set;
+    output.one(set, || match changed {
         true => format!("workflow {key} is {state}"),
         false => format!("workflow {key} was {state} already"),
     });
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is in hand of those who handle with care what came back, and how often a process died of it.
 
+use crate::db::Access;
 use crate::{Db, Error, Scope};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind, PartRef};
@@ -58,7 +59,7 @@ pub struct Hold(
 ///
 /// [`Error`] of the database.
 pub async fn hold(db: &Db, subjects: &[Uuid]) -> Result<(Hold, BTreeSet<Uuid>), Error> {
-    let mut transaction = db.begin(Scope::Unscoped).await?;
+    let mut transaction = db.begin(Access::Write, Scope::Unscoped).await?;
     let held: Vec<(Uuid, bool)> = sqlx::query_as(
         "SELECT i, pg_try_advisory_xact_lock(hashtextextended('automation.suspects ' || i::text, 0))
            FROM unnest($1::uuid[]) AS u (i)",

@@ -135,6 +135,15 @@ struct Ended {
     is_exclusive: bool,
 }
 
+/// Whether what is found has to stay like this until the end of the transaction.
+#[derive(Clone, Copy)]
+enum Look {
+    /// It does not: nothing is done about it.
+    Ahead,
+    /// It does.
+    Locking,
+}
+
 /// Why a dead letter could not be replayed like this at this moment, if so; nothing is changed.
 ///
 /// # Errors
@@ -147,7 +156,7 @@ pub async fn obstacle(
     replay: Replay<'_>,
 ) -> Result<Option<Refusal>, Error> {
     let now = crate::events::receipts::now(connection).await?;
-    Ok(revived(connection, tenant, id, replay, now).await?.err())
+    Ok(revived(connection, tenant, id, replay, (now, Look::Ahead)).await?.err())
 }
 
 /// Brings the run of an open dead letter back to where it failed: the same id, the next epoch.
@@ -171,7 +180,7 @@ pub async fn replay(
         .bind(id.0)
         .execute(&mut *connection)
         .await?;
-    let (ended, edited) = match revived(connection, tenant, id, replay, now).await? {
+    let (ended, edited) = match revived(connection, tenant, id, replay, (now, Look::Locking)).await? {
         Ok(revived) => revived,
         Err(refusal) => return Ok(Replayed::Refused(refusal)),
     };
@@ -194,7 +203,7 @@ async fn revived(
     tenant: TenantId,
     id: DeadLetterId,
     replay: Replay<'_>,
-    now: DateTime<Utc>,
+    (now, look): (DateTime<Utc>, Look),
 ) -> Result<Result<(Ended, Option<NewEffect>), Refusal>, Error> {
     let mut ended = match ended(connection, tenant, id, replay.version).await? {
         Ok(ended) => ended,
@@ -208,7 +217,7 @@ async fn revived(
     if let Some(missing) = missing(connection, tenant, &ended).await? {
         return Ok(Err(Refusal::NotInCurrent(missing)));
     }
-    if let Some(other) = other_open_run(connection, tenant, &ended).await? {
+    if let Some(other) = other_open_run(connection, tenant, &ended, look).await? {
         return Ok(Err(Refusal::OtherRunOpen(other)));
     }
     let Some(request) = replay.edited else { return Ok(Ok((ended, None))) };
@@ -366,20 +375,27 @@ async fn missing(
     missing_in(connection, tenant, versions, &nodes, &ended.trigger_id).await
 }
 
-/// The other run of the same key that is open where only one may be. Locks what the entry rules know of the key.
+/// The other run of the same key that is open where only one may be, by what the entry rules know of the key.
 async fn other_open_run(
     connection: &mut PgConnection,
     tenant: TenantId,
     ended: &Ended,
+    look: Look,
 ) -> Result<Option<RunId>, Error> {
-    let row = sqlx::query(
-        "SELECT run_id, open FROM enrolments WHERE tenant_id = $1 AND workflow_id = $2 AND run_key = $3 FOR UPDATE",
-    )
-    .bind(tenant.0)
-    .bind(ended.workflow_id)
-    .bind(&ended.run_key)
-    .fetch_optional(connection)
-    .await?;
+    let sql = match look {
+        Look::Ahead => {
+            "SELECT run_id, open FROM enrolments WHERE tenant_id = $1 AND workflow_id = $2 AND run_key = $3"
+        }
+        Look::Locking => {
+            "SELECT run_id, open FROM enrolments WHERE tenant_id = $1 AND workflow_id = $2 AND run_key = $3 FOR UPDATE"
+        }
+    };
+    let row = sqlx::query(sql)
+        .bind(tenant.0)
+        .bind(ended.workflow_id)
+        .bind(&ended.run_key)
+        .fetch_optional(connection)
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let latest = row.try_get::<Option<Uuid>, _>("run_id")?.map(RunId);
     let is_other = ended.is_exclusive && row.try_get("open")? && latest != Some(ended.run_id);

@@ -1,6 +1,7 @@
 //! Enrolments: what entry rules need to know of earlier runs. Locked before deciding.
 
 use crate::Error;
+use automation_domain::entry::Enrolment;
 use automation_domain::id::{RunId, TenantId, WorkflowId};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
@@ -17,21 +18,6 @@ pub struct EnrolmentKey {
     pub workflow_id: WorkflowId,
     /// What its runs are unique by.
     pub run_key: String,
-}
-
-/// What is known of earlier runs of one key.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Enrolment {
-    /// The latest run.
-    pub run_id: Option<RunId>,
-    /// Whether it is open.
-    pub open: bool,
-    /// Runs so far.
-    pub runs: i32,
-    /// When the latest began.
-    pub last_started_at: Option<DateTime<Utc>>,
-    /// When one last ended.
-    pub last_ended_at: Option<DateTime<Utc>>,
 }
 
 /// Makes missing rows, then locks all of them in the order of their keys and reads them; role worker.

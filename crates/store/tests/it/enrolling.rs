@@ -1,10 +1,11 @@
 //! What entry rules know of earlier runs, decided by one at a time.
 
 use crate::world::World;
+use automation_domain::entry::Enrolment;
 use automation_domain::id::RunId;
 use automation_store::Error;
 use automation_store::events::receipts;
-use automation_store::runs::enrolments::{self, Enrolment, EnrolmentKey};
+use automation_store::runs::enrolments::{self, EnrolmentKey};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 

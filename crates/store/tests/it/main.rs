@@ -19,6 +19,7 @@ mod looking_up;
 mod outbox_order;
 mod parking;
 mod partitions_by_day;
+mod reading;
 mod receiving;
 mod replaying;
 mod replaying_branches;

@@ -2,6 +2,7 @@
 
 use crate::dead_letters::letter;
 use crate::world::World;
+use automation_domain::entry::Enrolment;
 use automation_domain::id::{DeadLetterId, RunId};
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::priority::Priority;
@@ -9,7 +10,7 @@ use automation_domain::trace::RunTrace;
 use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, ReplayVersion, Replayed};
 use automation_store::events::receipts;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next};
-use automation_store::runs::enrolments::{self, Enrolment, EnrolmentKey};
+use automation_store::runs::enrolments::{self, EnrolmentKey};
 use automation_store::runs::lists::{self, RunStatus};
 use automation_store::{Error, Scope};
 use automation_test_support::builders::{self, Published, Started};

@@ -3,14 +3,9 @@
 use super::ChainArgs;
 use crate::exit;
 use crate::output::Output;
-use crate::session::AuditArgs;
-use automation_store::DbRole;
-use automation_store::audit::{self, Erase};
+use crate::session::{AuditArgs, DatabaseArgs};
+use automation_operations::audit::{self, Erase, Erased};
 use clap::Args;
-use serde_json::json;
-
-/// Entries erased in one transaction, which one entry tells of.
-const AT_ONCE: i64 = 1_000;
 
 /// Arguments of `automation audit erase`.
 #[derive(Args, Debug)]
@@ -43,32 +38,14 @@ pub async fn run(args: EraseArgs, output: &Output) -> anyhow::Result<()> {
         return Err(exit::usage("what is erased is gone", "if that is what you want, give --yes"));
     }
     let auditor = args.audit.auditor()?;
-    let session = args.chain.open(DbRole::Operator).await?;
+    let session = args.chain.open(DatabaseArgs::operator).await?;
     let which = match (&args.actor, &args.subject) {
         (Some(actor), _) => Erase::Actor(actor),
         (None, Some(subject)) => Erase::Subject(subject),
         (None, None) => Erase::Entries(&args.entries),
     };
-    let (tenant, note) = (session.tenant, args.note.as_deref());
-    let before = session
-        .db
-        .tx(session.scope(), async |connection| audit::head(connection, tenant).await)
-        .await?
-        .map_or(0, |(head, _)| head.seq);
-    let mut erased = 0;
-    loop {
-        let done = session
-            .db
-            .tx(session.scope(), async |connection| {
-                audit::erase(connection, tenant, &auditor, which, before, note, AT_ONCE).await
-            })
-            .await?;
-        erased += done;
-        if done == 0 {
-            break;
-        }
-    }
-    output.one(&json!({ "erased": erased }), || {
+    let Erased { erased } = audit::erase(&session, &auditor, which, args.note.as_deref()).await?;
+    output.one(&Erased { erased }, || {
         format!(
             "the words of {erased} entries are erased; entries from before the log had a key stay as they are"
         )

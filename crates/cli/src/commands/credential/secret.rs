@@ -3,9 +3,8 @@
 use super::KeysArgs;
 use crate::exit;
 use crate::output::note;
-use automation_domain::credential::{MAX_SECRET_BYTES, Scheme};
-use automation_store::access::credentials::StoredSecret;
-use automation_vault::{KeyRing, Sealed, Zeroizing};
+use automation_domain::credential::MAX_SECRET_BYTES;
+use automation_vault::{KeyRing, Zeroizing};
 use clap::Args;
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
@@ -25,8 +24,8 @@ impl SecretArgs {
         Self { from_file: Some(file) }
     }
 
-    /// Reads the secret and checks that it can be sent in this way. One line break at its end does not count.
-    pub fn read(&self, scheme: &Scheme) -> anyhow::Result<Zeroizing<String>> {
+    /// Reads the secret. One line break at its end does not count.
+    pub fn read(&self) -> anyhow::Result<Zeroizing<String>> {
         let mut text = Zeroizing::new(String::new());
         // A little more than is allowed, so that what is too long is noticed and not cut.
         let limit = MAX_SECRET_BYTES as u64 + 16;
@@ -50,16 +49,6 @@ impl SecretArgs {
                 text.pop();
             }
         }
-        if text.is_empty() {
-            return Err(exit::usage(
-                "no secret was given; it is asked for again whatever is changed, since it is encrypted together with where \
-                 and how it is sent [secret_required]",
-                "give the secret on standard input or with --from-file",
-            ));
-        }
-        scheme.check_secret(&text).map_err(|problem| {
-            exit::usage(problem, "give the secret on standard input or with --from-file")
-        })?;
         Ok(text)
     }
 }
@@ -75,10 +64,4 @@ impl KeysArgs {
         KeyRing::parse(keys.expose())
             .map_err(|error| exit::usage(format!("the encryption keys cannot be used: {error}"), next))
     }
-}
-
-/// A sealed secret as the store takes it.
-pub fn stored(sealed: Sealed) -> StoredSecret {
-    let Sealed { key_id, wrapped_key, ciphertext } = sealed;
-    StoredSecret { key_id, wrapped_key, ciphertext }
 }

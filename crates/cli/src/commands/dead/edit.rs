@@ -3,6 +3,7 @@
 use crate::exit;
 use automation_domain::effect::Request;
 use automation_domain::encoding;
+use automation_operations::dead_letters;
 use std::path::Path;
 
 /// Largest file, in bytes.
@@ -19,8 +20,5 @@ pub fn read(file: &Path) -> anyhow::Result<Request> {
     }
     let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
     let text = encoding::text_of(bytes).map_err(wrong)?;
-    let request: Request = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let Request::Http(http) = &request;
-    automation_actions::check_edited(http).map_err(|error| wrong(error.message))?;
-    Ok(request)
+    dead_letters::edited(&text).map_err(wrong)
 }

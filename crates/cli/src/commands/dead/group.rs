@@ -2,10 +2,9 @@
 
 use crate::exit;
 use crate::output::{Output, time};
-use crate::session::{AuditArgs, Session, TenantArgs};
-use automation_store::dead_letters::{self, DeadLetterFilter, DeadLetterGroup, GroupChange};
+use crate::session::{AuditArgs, TenantArgs};
+use automation_operations::dead_letters::{self, Change, Group};
 use clap::Args;
-use serde_json::{Value, json};
 
 /// Columns of a list of groups.
 pub const COLUMNS: [&str; 10] = [
@@ -20,9 +19,6 @@ pub const COLUMNS: [&str; 10] = [
     "last_seen_at",
     "message",
 ];
-
-/// Longest owner and note, in characters.
-const LONGEST: usize = 1_000;
 
 /// Arguments of `automation dead group`.
 #[derive(Args, Debug)]
@@ -43,70 +39,22 @@ pub struct GroupArgs {
 
 /// Changes what is to be changed, and shows the group.
 pub async fn run(args: GroupArgs, output: &Output) -> anyhow::Result<()> {
-    for text in [&args.owner, &args.note].into_iter().flatten() {
-        if text.chars().count() > LONGEST || text.contains('\0') {
-            return Err(exit::usage(
-                format!("an owner and a note have {LONGEST} characters at most"),
-                "shorten it",
-            ));
-        }
-    }
     let session = args.tenant.open().await?;
-    if args.owner.is_some() || args.note.is_some() {
-        let change = GroupChange { owner: args.owner.as_deref(), note: args.note.as_deref() };
-        let who = args.audit.auditor()?;
-        let is_known = session
-            .db
-            .tx(session.scope(), async |connection| {
-                dead_letters::look_after(connection, session.tenant, &args.signature, change, &who).await
-            })
-            .await?;
-        if !is_known {
-            return Err(missing(&args.signature));
-        }
-    }
-    let filter = DeadLetterFilter { signature: Some(args.signature.clone()), ..DeadLetterFilter::default() };
-    let group = groups(&session, &filter, 1).await?.pop().ok_or_else(|| missing(&args.signature))?;
-    output.one(&json_of(&group), || text(&group));
+    let change = Change { owner: args.owner, note: args.note };
+    let group = match change == Change::default() {
+        true => dead_letters::group(&session, &args.signature).await?,
+        false => dead_letters::look_after(&session, &args.audit.auditor()?, &args.signature, &change).await?,
+    };
+    output.one(&group, || text(&group));
     Ok(())
 }
 
-/// Groups as lines of a list.
-pub async fn rows(session: &Session, filter: &DeadLetterFilter, limit: i64) -> anyhow::Result<Vec<Value>> {
-    Ok(groups(session, filter, limit).await?.iter().map(json_of).collect())
-}
-
-async fn groups(
-    session: &Session,
-    filter: &DeadLetterFilter,
-    limit: i64,
-) -> anyhow::Result<Vec<DeadLetterGroup>> {
-    Ok(session
-        .db
-        .tx(session.scope(), async |connection| {
-            dead_letters::groups(connection, session.tenant, filter, limit).await
-        })
-        .await?)
-}
-
-fn json_of(group: &DeadLetterGroup) -> Value {
-    json!({
-        "signature": group.signature, "count": group.count, "open": group.open, "state": group.state.as_str(),
-        "owner": group.owner, "note": group.note, "handled_at": group.handled_at.map(time),
-        "workflows": group.workflows, "action": group.action, "code": group.code, "message": group.message,
-        "first_seen_at": time(group.first_seen_at), "last_seen_at": time(group.last_seen_at), "latest": group.latest,
-    })
-}
-
-fn text(group: &DeadLetterGroup) -> Vec<String> {
+fn text(group: &Group) -> Vec<String> {
     let action = group.action.as_deref().map(|action| format!("{action}: ")).unwrap_or_default();
     let mut lines = vec![
         format!(
             "group {} is {}: {} of {} letters are open",
-            group.signature,
-            group.state.as_str(),
-            group.open,
-            group.count
+            group.signature, group.state, group.open, group.count
         ),
         format!("{action}{} [{}]", group.message, group.code),
         format!(
@@ -126,11 +74,4 @@ fn text(group: &DeadLetterGroup) -> Vec<String> {
         group.signature, group.latest
     )));
     lines
-}
-
-fn missing(signature: &str) -> anyhow::Error {
-    exit::not_found(
-        format!("no dead letter has the signature \"{signature}\""),
-        "automation dead list --group --status all",
-    )
 }

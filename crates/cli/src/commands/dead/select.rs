@@ -2,11 +2,9 @@
 
 use crate::exit;
 use crate::moment;
-use crate::session::Session;
-use automation_domain::id::{ContactId, DeadLetterId};
+use automation_domain::id::DeadLetterId;
+use automation_operations::dead_letters::{Filter, Selection};
 use automation_service_kit::config::rule;
-use automation_store::dead_letters::{self, DeadLetterFilter, DeadLetterStatus};
-use automation_store::workflows;
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -50,87 +48,32 @@ pub struct SelectArgs {
 }
 
 impl FilterArgs {
-    fn is_empty(&self) -> bool {
-        let texts = [&self.workflow, &self.node, &self.code, &self.contact, &self.signature];
-        texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
-    }
-
-    /// The filter, with names looked up.
-    pub async fn resolve(
-        &self,
-        session: &Session,
-        status: Option<DeadLetterStatus>,
-    ) -> anyhow::Result<DeadLetterFilter> {
-        let workflow = match &self.workflow {
-            None => None,
-            Some(key) => {
-                let found = session
-                    .db
-                    .tx(session.scope(), async |connection| {
-                        workflows::by_key(connection, session.tenant, key).await
-                    })
-                    .await?;
-                let missing =
-                    || exit::not_found(format!("there is no workflow \"{key}\""), "automation workflow list");
-                Some(found.ok_or_else(missing)?.workflow_id)
-            }
-        };
-        Ok(DeadLetterFilter {
-            ids: None,
-            run: None,
-            workflow,
+    /// The filter.
+    pub fn filter(&self) -> Filter {
+        Filter {
+            workflow: self.workflow.clone(),
             node: self.node.clone(),
             code: self.code.clone(),
-            contact: self.contact.as_deref().map(|subject| ContactId::derive(session.tenant, subject)),
+            contact: self.contact.clone(),
             signature: self.signature.clone(),
-            status,
             since: self.since,
             until: self.until,
-        })
+        }
     }
 }
 
 impl SelectArgs {
-    /// The ids as they are now, the oldest first: what fails later never joins them.
-    ///
-    /// Ids that are named are taken as they are, so that one which is in another state is reported; else those in state
-    /// `status` are chosen.
-    pub async fn snapshot(
-        &self,
-        session: &Session,
-        status: DeadLetterStatus,
-        most: i64,
-    ) -> anyhow::Result<Vec<DeadLetterId>> {
-        let named = !self.ids.is_empty();
-        match (named, self.all || !self.filter.is_empty()) {
-            (true, true) => {
-                return Err(exit::usage("ids and filters cannot be combined", "give one or the other"));
-            }
-            (false, false) => {
-                let next = "name ids, or give filters such as --signature, or --all";
-                return Err(exit::usage("it is not said which dead letters", next));
-            }
+    /// Which are meant.
+    pub fn selection(&self) -> anyhow::Result<Selection> {
+        let filter = self.filter.filter();
+        match (self.ids.is_empty(), self.all || filter != Filter::default()) {
+            (false, true) => Err(exit::usage("ids and filters cannot be combined", "give one or the other")),
             (true, false) => {
-                let mut ids = self.ids.clone();
-                ids.sort_unstable();
-                ids.dedup();
-                return Ok(ids);
+                let next = "name ids, or give filters such as --signature, or --all";
+                Err(exit::usage("it is not said which dead letters", next))
             }
-            (false, true) => {}
+            (false, false) => Ok(Selection::Ids(self.ids.clone())),
+            (true, true) => Ok(Selection::Fitting(filter)),
         }
-        let filter = self.filter.resolve(session, Some(status)).await?;
-        let ids = session
-            .db
-            .tx(session.scope(), async |connection| {
-                dead_letters::snapshot(connection, session.tenant, &filter, most).await
-            })
-            .await?;
-        if ids.is_empty() {
-            return Err(exit::not_found(
-                format!("no dead letter that is {status} fits"),
-                "automation dead list --status all",
-            ));
-        }
-        Ok(ids)
     }
 }

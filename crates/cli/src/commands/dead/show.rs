@@ -1,37 +1,13 @@
-//! A dead letter as a line, as JSON, and as text for a person who has to decide.
+//! A dead letter as text for a person who has to decide.
 
-use crate::output::{table, time, yaml};
+use crate::output::{table, time, to_json, yaml};
 use crate::terminal::Lines;
-use automation_store::dead_letters::{DeadLetter, DeadLetterStatus};
-use serde_json::{Value, json};
-
-/// A line of the list.
-pub fn line(letter: &DeadLetter) -> Value {
-    json!({
-        "id": letter.dead_letter_id, "run": letter.run_id, "workflow": letter.workflow, "version": letter.version,
-        "node": letter.node, "visit": letter.visit, "action": letter.action, "code": letter.code,
-        "message": letter.message, "signature": letter.signature, "contact": letter.contact,
-        "key": letter.run_key, "attempts": letter.attempts.len(), "died_at": time(letter.died_at),
-        "event": letter.event.as_ref().map(|(source, id, event_type)| {
-            json!({ "source": source, "id": id, "type": event_type })
-        }),
-        "status": letter.status.as_str(), "changed_at": letter.changed_at.map(time),
-        "changed_by": letter.changed_by, "note": letter.note,
-    })
-}
-
-/// Everything.
-pub fn json(letter: &DeadLetter) -> Value {
-    let mut value = line(letter);
-    value["attempts"] = attempts(letter).into();
-    value["request"] = json!(letter.request);
-    value["response"] = json!(letter.response);
-    value["claim"] = letter.epoch.into();
-    value
-}
+use automation_operations::dead_letters::{DeadLetterStatus, Letter};
+use serde_json::Value;
 
 /// Everything, to be read.
-pub fn text(letter: &DeadLetter) -> Lines {
+pub fn text(shown: &Letter) -> Lines {
+    let Letter(letter) = shown;
     let version = letter.version.map(|version| format!(" version {version}")).unwrap_or_default();
     let mut lines = Lines::default();
     lines.push(format!("dead letter {} is {}", letter.dead_letter_id, letter.status));
@@ -58,7 +34,8 @@ pub fn text(letter: &DeadLetter) -> Lines {
     }
     if !letter.attempts.is_empty() {
         lines.push(String::new());
-        lines.extend(table(&["attempt", "at", "code", "status", "message"], &attempts(letter)));
+        let attempts: Vec<Value> = shown.attempts().iter().map(to_json).collect();
+        lines.extend(table(&["attempt", "at", "code", "status", "message"], &attempts));
     }
     for (title, part) in [("request, as stored", &letter.request), ("last response", &letter.response)] {
         if let Some(part) = part {
@@ -74,16 +51,4 @@ pub fn text(letter: &DeadLetter) -> Lines {
     };
     lines.push(format!("next: {next}; the whole story: automation run explain {}", letter.run_id));
     lines
-}
-
-fn attempts(letter: &DeadLetter) -> Vec<Value> {
-    let numbered = letter.attempts.iter().enumerate();
-    numbered
-        .map(|(index, attempt)| {
-            json!({
-                "attempt": index + 1, "at": time(attempt.at), "code": attempt.code, "message": attempt.message,
-                "status": attempt.status,
-            })
-        })
-        .collect()
 }

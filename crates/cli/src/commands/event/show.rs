@@ -1,19 +1,13 @@
 //! `automation event show`: a recorded event, and what each trigger that listens for it made of it.
 
-use super::verdicts::{self, Found, Judged, Verdict};
-use crate::commands::run::summary_json;
-use crate::exit;
+use crate::commands::entry;
 use crate::output::{Output, time};
-use crate::session::{Session, TenantArgs};
+use crate::session::TenantArgs;
 use automation_domain::contact::from_event::passed_over;
 use automation_domain::event::RecordedEvent;
-use automation_domain::id::EventId;
-use automation_domain::trace::TraceParent;
+use automation_operations::events::{self, Judged, Name, Shown, Verdict, trace_id};
 use automation_service_kit::config::LimitsConfig;
-use automation_store::events::parked::{self, Parked};
-use automation_store::{Error, PgConnection, events};
 use clap::Args;
-use serde_json::{Value, json};
 
 /// Arguments of `automation event show`.
 #[derive(Args, Debug)]
@@ -31,109 +25,17 @@ pub struct ShowArgs {
 
 /// Runs the command.
 pub async fn run(args: ShowArgs, output: &Output) -> anyhow::Result<()> {
-    if args.source.is_none() && !args.id.contains('/') && args.id.parse::<EventId>().is_err() {
-        return Err(exit::usage(
-            format!("\"{}\" does not name an event", args.id),
-            "say who published it: --source <source>, or <source>/<id>",
-        ));
-    }
-    let session = args.tenant.open().await?;
-    let (tenant, limits) = (session.tenant, &args.limits.limits);
-    let found = session
-        .db
-        .tx(session.scope(), async |connection| {
-            let Some(recorded) = find(connection, &session, &args).await? else {
-                return Ok(Err(parked::mentioning(connection, publishers_id(&args), 1).await?));
-            };
-            let found = verdicts::judge(connection, tenant, &session.key, &recorded, limits).await?;
-            Ok::<_, Error>(Ok((recorded, found)))
-        })
-        .await?;
-    let (recorded, found) = found.map_err(|refused| not_recorded(&args, refused.first()))?;
-    let mut value = event_json(&recorded);
-    value["passed_over"] = json!(passed_over(&recorded.event));
-    value["triggers"] = found.judged.iter().map(judged_json).collect();
-    value["other_runs"] = found.others.iter().map(summary_json).collect();
-    value["unreadable_workflows"] = json!(found.unreadable);
-    output.one(&value, || story(&recorded, &found));
+    let name = match &args.source {
+        Some(source) => Name::Of { source, id: &args.id },
+        None => Name::Whole(&args.id),
+    };
+    let shown = events::show(&args.tenant.open().await?, name, &args.limits.limits).await?;
+    output.one(&shown, || story(&shown));
     Ok(())
 }
 
-async fn find(
-    connection: &mut PgConnection,
-    session: &Session,
-    args: &ShowArgs,
-) -> Result<Option<RecordedEvent>, Error> {
-    let (tenant, id) = (session.tenant, args.id.as_str());
-    if let Some(source) = &args.source {
-        return events::by_name(connection, tenant, source, id).await;
-    }
-    if let Ok(event) = id.parse::<EventId>() {
-        return Ok(events::by_ids(connection, &[(tenant, event)]).await?.into_values().next());
-    }
-    // Both parts may hold slashes; a source is more likely to, so the last one is tried first.
-    for (at, _) in id.rmatch_indices('/') {
-        let found = events::by_name(connection, tenant, &id[..at], &id[at + 1..]).await?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
-}
-
-/// The publisher's id, as far as it can be told.
-fn publishers_id(args: &ShowArgs) -> &str {
-    match (&args.source, args.id.rsplit_once('/')) {
-        (None, Some((_, id))) => id,
-        (Some(_), _) | (None, None) => &args.id,
-    }
-}
-
-fn not_recorded(args: &ShowArgs, refused: Option<&Parked>) -> anyhow::Error {
-    let what = match &args.source {
-        Some(source) => format!("no event {} of source {source} is recorded", args.id),
-        None => format!("no event {} is recorded", args.id),
-    };
-    match refused {
-        Some(Parked { parked_id, reason, detail, .. }) => exit::not_found(
-            format!("{what}; a message that names this id was refused: {detail} [{reason}]"),
-            format!("automation parked show {parked_id}"),
-        ),
-        None => exit::not_found(
-            what,
-            "see what was refused: automation parked list; an id of the publisher's own needs --source; events are kept \
-             for a time: docs/configuration.md",
-        ),
-    }
-}
-
-/// The trace in which an event was published.
-pub fn trace_id(recorded: &RecordedEvent) -> Option<String> {
-    let parent = TraceParent::parse(recorded.event.traceparent.as_deref()?)?;
-    Some(format!("{:032x}", parent.context.trace_id))
-}
-
-fn event_json(recorded: &RecordedEvent) -> Value {
-    let event = &recorded.event;
-    json!({
-        "event_id": recorded.event_id, "id": event.id, "source": event.source, "type": event.event_type,
-        "subject": event.subject, "time": time(event.time), "received_at": time(recorded.received_at),
-        "correlation_id": event.correlation_id, "causation_id": event.causation_id,
-        "causation_depth": event.causation_depth, "trace_id": trace_id(recorded),
-        "traceparent": event.traceparent, "tracestate": event.tracestate, "data": event.data,
-    })
-}
-
-fn judged_json(one: &Judged) -> Value {
-    json!({
-        "workflow": one.workflow, "trigger": one.trigger, "version": one.version, "version_then": one.version_then,
-        "verdict": one.verdict.as_str(), "until": one.verdict.until().map(time),
-        "run": one.verdict.run().map(summary_json), "worked_out_anew": one.verdict.run().is_none(),
-        "conditions": one.entries, "key": one.key, "earlier_run": one.earlier_run,
-    })
-}
-
-fn story(recorded: &RecordedEvent, found: &Found) -> Vec<String> {
+fn story(found: &Shown) -> Vec<String> {
+    let recorded = &found.recorded;
     let mut lines = heading(recorded);
     lines.push(String::new());
     if found.judged.is_empty() && found.others.is_empty() {
@@ -198,7 +100,7 @@ fn told(one: &Judged) -> Vec<String> {
         reason(one)
     )];
     if one.verdict.run().is_none() {
-        lines.extend(one.entries.iter().flat_map(|entry| entry.told(2, "")));
+        lines.extend(one.entries.iter().flat_map(|condition| entry::told(condition, 2, "")));
     }
     lines
 }

@@ -5,11 +5,10 @@ use crate::commands::bulk::BulkArgs;
 use crate::exit;
 use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
-use automation_store::events::parked::{self, Change, ParkedStatus};
-use automation_store::{DbRole, Scope};
+use automation_operations::Page;
+use automation_operations::parked_events::{self, ParkedStatus};
 use clap::Args;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// Arguments of `automation parked discard` and `restore`.
 #[derive(Args, Debug)]
@@ -27,51 +26,62 @@ pub struct HandleArgs {
     database: DatabaseArgs,
 }
 
+/// Which way.
+#[derive(Clone, Copy)]
+enum Way {
+    Discard,
+    Restore,
+}
+
+impl Way {
+    /// The state before and the state after.
+    fn states(self) -> (ParkedStatus, ParkedStatus) {
+        match self {
+            Self::Discard => (ParkedStatus::Open, ParkedStatus::Discarded),
+            Self::Restore => (ParkedStatus::Discarded, ParkedStatus::Open),
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Discard => "discard",
+            Self::Restore => "restore",
+        }
+    }
+}
+
 /// Puts parked events into the archive.
 pub async fn discard(args: HandleArgs, output: &Output) -> anyhow::Result<()> {
-    run(args, ParkedStatus::Open, ParkedStatus::Discarded, "discard", output).await
+    run(args, Way::Discard, output).await
 }
 
 /// Takes parked events out of the archive.
 pub async fn restore(args: HandleArgs, output: &Output) -> anyhow::Result<()> {
-    run(args, ParkedStatus::Discarded, ParkedStatus::Open, "restore", output).await
+    run(args, Way::Restore, output).await
 }
 
-async fn run(
-    args: HandleArgs,
-    from: ParkedStatus,
-    to: ParkedStatus,
-    verb: &str,
-    output: &Output,
-) -> anyhow::Result<()> {
-    let db = args.database.db(DbRole::Operator)?;
-    let ids = args.select.snapshot(&db, from, args.bulk.most()).await?;
+async fn run(args: HandleArgs, way: Way, output: &Output) -> anyhow::Result<()> {
+    let operator = args.database.operator()?;
+    let (from, to) = way.states();
+    let selection = args.select.selection()?;
+    let ids = parked_events::choose(&operator, selection, from, args.bulk.most()).await?;
     let columns = ["id", "result"];
-    let row = |id: &Uuid, result: String| -> Value { json!({ "id": id, "result": result }) };
     if args.bulk.dry_run {
-        output.list(&columns, ids.iter().map(|id| row(id, format!("would be {to}"))).collect(), None);
+        let result = format!("would be {to}");
+        let rows = ids.iter().map(|id| json!({ "id": id, "result": result })).collect();
+        output.page(&columns, &Page::<Value>::whole(rows));
         return Ok(());
     }
-    args.bulk.confirm(ids.len(), verb)?;
-    let who = args.audit.auditor()?;
-    let note = args.note.as_deref();
-    let (mut rows, mut unchanged) = (Vec::new(), 0);
-    for id in &ids {
-        let found = super::find(&db, *id).await?;
-        let change = Change { from, to, who: &who, note };
-        let detail = json!({ "type": found.routing_key, "reason": found.reason, "note": note });
-        let changed = db
-            .tx(Scope::Tenant(found.audited_under()), async |connection| {
-                parked::change(connection, &found, change, detail).await
-            })
-            .await?;
-        unchanged += usize::from(!changed);
-        rows.push(row(id, if changed { to.to_string() } else { "unchanged".to_owned() }));
-    }
-    output.list(&columns, rows, None);
-    match unchanged {
+    args.bulk.confirm(ids.len(), way.verb())?;
+    let (who, note) = (args.audit.auditor()?, args.note.as_deref());
+    let handled = match way {
+        Way::Discard => parked_events::discard(&operator, &who, &ids, note).await?,
+        Way::Restore => parked_events::restore(&operator, &who, &ids, note).await?,
+    };
+    output.page(&columns, &handled);
+    match handled.data.iter().filter(|one| !one.changed).count() {
         0 => Ok(()),
-        _ => Err(exit::wrong(
+        unchanged => Err(exit::wrong(
             format!("{unchanged} of {} were not {from}", ids.len()),
             "automation parked list --status all",
         )),

@@ -3,9 +3,8 @@
 use super::parse_id;
 use crate::exit;
 use crate::moment;
+use automation_operations::parked_events::{Filter, ParkedStatus, Selection};
 use automation_service_kit::config::rule;
-use automation_store::events::parked::{self, ParkedFilter, ParkedStatus};
-use automation_store::{Db, Scope};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use uuid::Uuid;
@@ -54,19 +53,12 @@ pub fn status(word: &str) -> anyhow::Result<Option<ParkedStatus>> {
 }
 
 impl FilterArgs {
-    fn is_empty(&self) -> bool {
-        let texts = [&self.reason, &self.user, &self.event_type];
-        texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
-    }
-
-    /// The filter for this state.
-    pub fn with_status(&self, status: Option<ParkedStatus>) -> ParkedFilter {
-        ParkedFilter {
-            ids: None,
+    /// The filter.
+    pub fn filter(&self) -> Filter {
+        Filter {
             reason: self.reason.clone(),
             user: self.user.clone(),
             event_type: self.event_type.clone(),
-            status,
             since: self.since,
             until: self.until,
         }
@@ -74,35 +66,17 @@ impl FilterArgs {
 }
 
 impl SelectArgs {
-    /// The ids as they are now, the oldest first: what is parked later never joins them.
-    pub async fn snapshot(&self, db: &Db, status: ParkedStatus, most: i64) -> anyhow::Result<Vec<Uuid>> {
-        let named = !self.ids.is_empty();
-        match (named, self.all || !self.filter.is_empty()) {
-            (true, true) => {
-                return Err(exit::usage("ids and filters cannot be combined", "give one or the other"));
-            }
-            (false, false) => {
-                let next = "name ids, or give filters such as --reason, or --all";
-                return Err(exit::usage("it is not said which parked events", next));
-            }
+    /// Which are meant.
+    pub fn selection(&self) -> anyhow::Result<Selection> {
+        let filter = self.filter.filter();
+        match (self.ids.is_empty(), self.all || filter != Filter::default()) {
+            (false, true) => Err(exit::usage("ids and filters cannot be combined", "give one or the other")),
             (true, false) => {
-                let mut ids = self.ids.clone();
-                ids.sort_unstable();
-                ids.dedup();
-                return Ok(ids);
+                let next = "name ids, or give filters such as --reason, or --all";
+                Err(exit::usage("it is not said which parked events", next))
             }
-            (false, true) => {}
+            (false, false) => Ok(Selection::Ids(self.ids.clone())),
+            (true, true) => Ok(Selection::Fitting(filter)),
         }
-        let filter = self.filter.with_status(Some(status));
-        let ids = db
-            .tx(Scope::Unscoped, async |connection| parked::snapshot(connection, &filter, most).await)
-            .await?;
-        if ids.is_empty() {
-            return Err(exit::not_found(
-                format!("no parked event that is {status} fits"),
-                "automation parked list --status all",
-            ));
-        }
-        Ok(ids)
     }
 }

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// A new, empty file that only its owner reads.
+/// A new, empty file that only its owner reads; it goes when no secret is written to it.
 pub struct PasswordFile {
     path: PathBuf,
     file: File,
+    is_written: bool,
 }
 
 impl PasswordFile {
@@ -22,18 +23,22 @@ impl PasswordFile {
                     "name a file that does not exist yet",
                 )
             })?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, is_written: false })
     }
 
     /// Writes the secret and a line break; returns where.
     pub fn write(mut self, secret: &str) -> anyhow::Result<String> {
+        self.is_written = true;
         writeln!(self.file, "{secret}")?;
         self.file.sync_all()?;
         Ok(self.path.display().to_string())
     }
+}
 
-    /// Removes the file: there is no secret after all.
-    pub fn discard(self) {
-        let _ = std::fs::remove_file(&self.path);
+impl Drop for PasswordFile {
+    fn drop(&mut self) {
+        if !self.is_written {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

@@ -1,15 +1,10 @@
 //! `automation tenant usage|quota`: what a tenant keeps, and what it may keep.
 
-use super::find;
-use crate::exit;
 use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
+use automation_operations::quotas::{self, Quota};
 use automation_service_kit::config::rule;
-use automation_store::audit::{self, Deed};
-use automation_store::upkeep::usage::{self, Kept};
-use automation_store::{DbRole, Scope};
 use clap::Args;
-use serde_json::json;
 
 /// Arguments of `automation tenant usage`.
 #[derive(Args, Debug)]
@@ -30,8 +25,8 @@ pub struct QuotaArgs {
     /// The table, as `tenant usage` names it
     table: String,
     /// Most bytes: 5000000, 512MiB, 100GiB; or `default`
-    #[arg(value_parser = rule(Quota::parse))]
-    bytes: Quota,
+    #[arg(value_parser = rule(Bytes::parse))]
+    bytes: Bytes,
     #[command(flatten)]
     audit: AuditArgs,
     #[command(flatten)]
@@ -40,9 +35,9 @@ pub struct QuotaArgs {
 
 /// A number of bytes, or what holds for tenants without a quota of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Quota(Option<i64>);
+struct Bytes(Option<i64>);
 
-impl Quota {
+impl Bytes {
     fn parse(text: &str) -> Result<Self, String> {
         const UNITS: [(&str, i64); 4] =
             [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
@@ -64,53 +59,20 @@ impl Quota {
 
 /// Lists what a tenant keeps of each table.
 pub async fn usage(args: UsageArgs, output: &Output) -> anyhow::Result<()> {
-    let db = args.database.db(DbRole::Operator)?;
-    let tenant = find(&db, &args.key).await?.tenant_id;
-    let kept = db.tx(Scope::Unscoped, async |connection| usage::of_tenant(connection, tenant).await).await?;
-    let row = |kept: &Kept| {
-        json!({
-            "table": kept.table, "bytes": kept.bytes, "max_bytes": kept.max_bytes,
-            "used": format!("{:.1} %", kept.bytes as f64 * 100.0 / kept.max_bytes as f64),
-            "quota": if kept.own_quota { "own" } else { "default" }, "over": kept.bytes > kept.max_bytes,
-        })
-    };
-    output.list(
-        &["table", "bytes", "max_bytes", "used", "quota", "over"],
-        kept.iter().map(row).collect(),
-        None,
-    );
+    let kept = quotas::usage(&args.database.operator()?, &args.key).await?;
+    output.page(&["table", "bytes", "max_bytes", "used", "quota", "over"], &kept);
     Ok(())
 }
 
 /// Gives a tenant a quota of its own.
 pub async fn set(args: QuotaArgs, output: &Output) -> anyhow::Result<()> {
     let auditor = args.audit.auditor()?;
-    let db = args.database.db(DbRole::Operator)?;
-    let tenant = find(&db, &args.key).await?.tenant_id;
-    let Quota(bytes) = args.bytes;
-    let deed = Deed {
-        action: "tenant.quota",
-        subject: format!("tenant {}", args.key),
-        detail: json!({ "table": args.table, "max_bytes": bytes }),
-    };
-    let known = db
-        .tx(Scope::Tenant(tenant), async |connection| {
-            let known = usage::set_quota(connection, tenant, &args.table, bytes).await?;
-            if known {
-                audit::append(connection, tenant, &auditor, std::slice::from_ref(&deed)).await?;
-            }
-            Ok::<_, automation_store::Error>(known)
-        })
-        .await?;
-    if !known {
-        return Err(exit::not_found(
-            format!("there is no table \"{}\" with a quota", args.table),
-            "automation tenant usage lists them",
-        ));
-    }
-    output.one(&json!({ "key": args.key, "table": args.table, "max_bytes": bytes }), || match bytes {
-        Some(bytes) => format!("tenant {} may keep {bytes} bytes of {}", args.key, args.table),
-        None => format!("tenant {} has the default quota of {}", args.key, args.table),
+    let Bytes(max_bytes) = args.bytes;
+    let quota = Quota { key: args.key, table: args.table, max_bytes };
+    let set = quotas::set(&args.database.operator()?, &auditor, quota).await?;
+    output.one(&set, || match max_bytes {
+        Some(bytes) => format!("tenant {} may keep {bytes} bytes of {}", set.key, set.table),
+        None => format!("tenant {} has the default quota of {}", set.key, set.table),
     });
     Ok(())
 }

@@ -3,21 +3,11 @@
 use super::{short, taken};
 use crate::output::time;
 use automation_domain::effect::{HttpRequest, Request, Response};
-use automation_store::runs::effects::{StoredEffect, Try};
+use automation_operations::runs::{StoredEffect, Try};
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// Everything that is stored. It names credentials and never holds their values.
-pub(super) fn json(effect: &StoredEffect) -> Value {
-    json!({
-        "node": effect.key.node, "visit": effect.key.visit, "action": effect.action,
-        "idempotency_key": effect.idempotency_key, "delivery": effect.delivery.as_str(),
-        "status": effect.status.as_str(), "attempts": effect.attempts, "started_at": effect.started_at.map(time),
-        "request": effect.request, "tries": effect.tries, "response": effect.response,
-    })
-}
-
-/// The same, to be read.
+/// The request, to be read. It names credentials and never holds their values.
 pub(super) fn told(effect: &StoredEffect) -> Vec<String> {
     let visit = if effect.key.visit > 1 { format!(" (visit {})", effect.key.visit) } else { String::new() };
     let Request::Http(request) = &effect.request;

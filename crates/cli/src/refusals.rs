@@ -1,0 +1,79 @@
+//! What to do about a refusal, for whoever types commands.
+
+use automation_operations::Refusal;
+
+/// The line behind `next:`.
+pub fn next(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::NoTenant(_) => "automation tenant list",
+        Refusal::TenantKey(_) => "use lower-case letters, digits and hyphens, at most 63",
+        Refusal::TenantExists(_) => "choose another, or add --if-not-exists",
+        Refusal::NoQuota(_) => "automation tenant usage lists them",
+        Refusal::PublisherName => "give its name with --user",
+        Refusal::EngineMadePublisher(_) => "automation apikey, automation hook",
+        Refusal::TypePattern(_) => {
+            "write types as form.submitted, all that begin alike as form.*, or * for every type"
+        }
+        Refusal::ForeignBrokerUser(_) => {
+            "choose another name, or grant without --create-user and set its permissions yourself: docs/events.md"
+        }
+        Refusal::NoGrant { tenant, .. } => return format!("automation tenant grants {tenant}"),
+        Refusal::ExpiryIsOver(_) => "give --expires a time to come: 90d, 2027-01-31",
+        Refusal::ApiKeyName(_) => {
+            "use lower-case letters, digits, - and _, at most 64, a letter or digit first"
+        }
+        Refusal::ApiKeyExists(_) => "choose another name, or automation apikey revoke",
+        Refusal::ApiKeyRevoked(_) | Refusal::NoGoodApiKey(_) => "automation apikey list",
+        Refusal::CredentialKey(_) => "use lower-case letters, digits, - and _, at most 64",
+        Refusal::Scheme(_) => "automation credential set --help",
+        Refusal::AllowedHost(_) => "name hosts as host or host:port",
+        Refusal::NoSecret | Refusal::Secret(_) => "give the secret on standard input or with --from-file",
+        Refusal::NoCredential(_) => "automation credential list",
+        Refusal::CredentialTampered { .. } => {
+            "automation credential show says what stands there now; automation credential set makes it right"
+        }
+        Refusal::HookName(_) => {
+            "use lower-case letters, digits, - and _, at most 64, a letter or digit first"
+        }
+        Refusal::HookHeader(_) => "name headers as they are sent, without their values",
+        Refusal::SignedHasIdHeader => "leave --id-header out, or choose --verification token",
+        Refusal::HookExists(_) => "choose another name, or automation hook rotate",
+        Refusal::NoHook(_) => "automation hook list",
+        Refusal::HookTampered { .. } => {
+            "automation hook list says what stands there now; delete it, and make it anew"
+        }
+        Refusal::NoWorkflow(_) => "automation workflow list",
+        Refusal::PartName(_) => {
+            "name trigger/<id>, node/<id> or enrolment, as automation workflow list shows it"
+        }
+        Refusal::NoSchedule(_) => "automation schedule list; a schedule is named <workflow>/<trigger>",
+        Refusal::ScheduleUnreadable { .. } => "it was published by a newer version: use that one",
+        Refusal::NoRun(_) => "automation run list",
+        Refusal::RunEnded { id, .. } => return format!("automation run show {id}"),
+        Refusal::Unsettled { .. } => "automation doctor",
+        Refusal::NoContact { .. } => "give the subject that events carry, or an e-mail address",
+        Refusal::EventName(_) => "say who published it: --source <source>, or <source>/<id>",
+        Refusal::EventGone(_) => "automation workflow list; automation parked list",
+        Refusal::NoEvent(_) => {
+            "see what was refused: automation parked list; an id of the publisher's own needs --source; events are kept \
+             for a time: docs/configuration.md"
+        }
+        Refusal::EventParked { parked, .. } => return format!("automation parked show {parked}"),
+        Refusal::NoDeadLetter(_) | Refusal::NoDeadLetterFits(_) => "automation dead list --status all",
+        Refusal::NoGroup(_) => "automation dead list --group --status all",
+        Refusal::GroupText { .. } => "shorten it",
+        Refusal::OneEdit => "name one id",
+        Refusal::CanaryFailed { .. } => "automation dead list: the latest letters say why",
+        Refusal::CanaryPending { .. } => {
+            "automation run explain says what they wait for; repeat the command, with a longer --canary-wait"
+        }
+        Refusal::CanaryStopped => "repeat the command",
+        Refusal::NoParkedEvent(_) | Refusal::NoParkedEventFits(_) => "automation parked list --status all",
+        Refusal::Cursor => "give the cursor that the page before ended with",
+        Refusal::NoHead => "automation audit head --json",
+        Refusal::AuditChanged(_) | Refusal::AuditPutBack(_) => {
+            "compare with a backup of the database; whoever changed it had the rights of its owner"
+        }
+    }
+    .to_owned()
+}

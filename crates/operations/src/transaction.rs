@@ -1,0 +1,30 @@
+//! The transactions of changes.
+
+use crate::{Auditor, Error};
+use automation_domain::id::TenantId;
+use automation_store::audit::{self, Deed};
+use automation_store::{Db, PgConnection, Scope};
+
+/// Changes something of a tenant in one transaction, and notes what was done in it; what was not done is not noted.
+pub(crate) async fn change<T>(
+    db: &Db,
+    tenant: TenantId,
+    auditor: &Auditor,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<(T, Option<Deed>), Error>,
+) -> Result<T, Error> {
+    db.tx(Scope::Tenant(tenant), async |connection| {
+        let (done, deed) = work(connection).await?;
+        audit::append(connection, tenant, auditor, deed.as_slice()).await?;
+        Ok(done)
+    })
+    .await
+}
+
+/// Changes something of a tenant in one transaction, by a function of the store that notes itself what it did.
+pub(crate) async fn change_noted<T>(
+    db: &Db,
+    tenant: TenantId,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, automation_store::Error>,
+) -> Result<T, Error> {
+    Ok(db.tx(Scope::Tenant(tenant), work).await?)
+}
