@@ -5,7 +5,7 @@ use crate::exit;
 use crate::output::Output;
 use crate::session::AuditArgs;
 use automation_store::DbRole;
-use automation_store::audit::{self, Erase};
+use automation_store::audit::{self, Erase, Portion};
 use clap::Args;
 use serde_json::json;
 
@@ -60,7 +60,15 @@ pub async fn run(args: EraseArgs, output: &Output) -> anyhow::Result<()> {
         let done = session
             .db
             .tx(session.scope(), async |connection| {
-                audit::erase(connection, tenant, &auditor, which, before, note, AT_ONCE).await
+                audit::erase(
+                    connection,
+                    tenant,
+                    &auditor,
+                    which,
+                    Portion { upto: before, limit: AT_ONCE },
+                    note,
+                )
+                .await
             })
             .await?;
         erased += done;
