@@ -16,13 +16,13 @@ use automation_domain::limits::Limits;
 use automation_http_server::peer::Peer;
 use automation_http_server::problem::Problem;
 use automation_http_server::{body, coding};
+use automation_service_kit::clock;
 use automation_store::access::api_keys::KeyHolder;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Longest key that a caller may give its request, in bytes.
 const MOST_IDEMPOTENCY_KEY_BYTES: usize = 256;
@@ -42,7 +42,7 @@ pub(crate) async fn receive(
     let follows_schemas = follows_schemas(parts.uri.query())?;
     // One before anything is read: whoever sends too much is not read at all.
     let key = holder.api_key_id.to_string();
-    door.rates.take(&key, 1, Instant::now()).map_err(problems::rate_limited)?;
+    door.rates.take(&key, 1, clock::now()).map_err(problems::rate_limited)?;
     door.check_quota(holder.tenant_id, peer).await?;
     coding::check(headers)?;
     let mode = Mode::of(headers)?;
@@ -65,7 +65,7 @@ pub(crate) async fn receive(
     if !errors.is_empty() {
         return Err(refused(mode, errors, &door.config.limits));
     }
-    door.rates.take(&key, events.len().saturating_sub(1), Instant::now()).map_err(problems::rate_limited)?;
+    door.rates.take(&key, events.len().saturating_sub(1), clock::now()).map_err(problems::rate_limited)?;
     door.publish(holder.tenant_id, &api_key_publisher(&holder.name), events).await
 }
 

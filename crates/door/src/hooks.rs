@@ -16,7 +16,7 @@ use automation_domain::id::{CredentialId, HookSecretId, TenantId};
 use automation_http_server::peer::Peer;
 use automation_http_server::problem::Problem;
 use automation_http_server::{body, coding};
-use automation_service_kit::ids;
+use automation_service_kit::{clock, ids};
 use automation_store::access::hooks::{self, CalledHook, HookSecret};
 use automation_vault::{KeyRing, Place, Sealed, Zeroizing};
 use axum::Extension;
@@ -28,7 +28,6 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 use uuid::Uuid;
 
 /// Opens secrets of webhooks.
@@ -121,7 +120,7 @@ pub(crate) async fn receive(
     let _place = door.pools.admit(peer, Name::Tenant(called.tenant_id)).map_err(pools::refused)?;
     drop(unproven);
     let hook_id = &called.hook.hook_id;
-    door.rates.take(hook_id.as_str(), 1, Instant::now()).map_err(problems::rate_limited)?;
+    door.rates.take(hook_id.as_str(), 1, clock::now()).map_err(problems::rate_limited)?;
     coding::check(&parts.headers)?;
     let incoming = read(&door, called, &delivery, &parts, &bytes)?;
     door.check_quota(called.tenant_id, peer).await?;
@@ -146,7 +145,7 @@ async fn proven(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(Arc<RememberedHook>, Delivery), Problem> {
-    let begun = Instant::now();
+    let begun = clock::now();
     let try_with = |remembered: Option<Arc<RememberedHook>>| {
         let called = remembered.as_deref().map(|remembered| &remembered.called);
         let delivery = prove(called, &secrets.of(called), headers, body);
@@ -182,7 +181,7 @@ fn prove(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Option<Delivery> {
-    let now = ids::wall_clock();
+    let now = clock::wall_clock();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let verification = called.map_or(Verification::Standard, |called| called.hook.verification);
     let proven = match verification {

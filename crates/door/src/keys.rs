@@ -6,12 +6,12 @@ use automation_http_server::authorization::bearer;
 use automation_http_server::cache::Cache;
 use automation_http_server::peer::Peer;
 use automation_http_server::problem::Problem;
+use automation_service_kit::clock;
 use automation_service_kit::turns::Turns;
 use automation_store::Db;
 use automation_store::access::api_keys::{self, KeyHolder};
 use axum::http::HeaderMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Holders by the hash of their keys.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Keys {
         headers: &HeaderMap,
     ) -> Result<Arc<KeyHolder>, Problem> {
         let Some(key) = shown(headers) else { return Err(problems::unauthorized()) };
-        let (hash, now) = (key.hash(), Instant::now());
+        let (hash, now) = (key.hash(), clock::now());
         if let Some(holder) = self.0.believed(&hash, now) {
             return Ok(holder);
         }

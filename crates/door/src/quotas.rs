@@ -5,13 +5,13 @@ use crate::problems;
 use automation_domain::id::TenantId;
 use automation_http_server::peer::Peer;
 use automation_http_server::problem::Problem;
+use automation_service_kit::clock;
 use automation_store::upkeep::usage::{self, Grows};
-use std::time::Instant;
 
 impl Door {
     /// Refuses events of a tenant that keeps more than it may of what events make. Ingest would park them.
     pub(crate) async fn check_quota(&self, tenant: TenantId, peer: Peer) -> Result<(), Problem> {
-        let now = Instant::now();
+        let now = clock::now();
         let over = match self.quotas.believed(&tenant, now) {
             Some(over) => over,
             None => {

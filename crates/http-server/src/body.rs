@@ -1,6 +1,7 @@
 //! Reading a body no further than it may be, and what its content type says.
 
 use crate::problem::Problem;
+use automation_service_kit::clock;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
@@ -43,7 +44,7 @@ pub async fn read(
     limit: BodyLimit,
     bytes_per_second: u32,
 ) -> Result<Vec<u8>, Problem> {
-    read_from(headers, body, limit, bytes_per_second, Instant::now()).await
+    read_from(headers, body, limit, bytes_per_second, clock::timer_now()).await
 }
 
 /// What the content type says, as far as it is text.
@@ -116,7 +117,8 @@ mod tests {
     async fn what_is_there_is_read_and_what_does_not_come_is_not_waited_for() {
         let chunks =
             |sizes: &'static [usize]| stream::iter(sizes).map(|size| Ok::<_, Infallible>(vec![b'x'; *size]));
-        let read = async |body| read_from(&HeaderMap::new(), body, LIMIT, 100, Instant::now() - GRACE).await;
+        let read =
+            async |body| read_from(&HeaderMap::new(), body, LIMIT, 100, clock::timer_now() - GRACE).await;
         // Its grace is over, and nothing was sent.
         let nothing = Body::from_stream(chunks(&[]).chain(stream::pending()));
         assert_eq!(read(nothing).await.unwrap_err().code(), "body_too_slow");

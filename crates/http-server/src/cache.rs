@@ -1,6 +1,7 @@
 //! What the database said lately: believed for some seconds, and asked for by few callers at a time.
 
 use crate::peer::Peer;
+use automation_service_kit::clock;
 use automation_service_kit::turns::Turns;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,7 +54,7 @@ impl<K: Ord + Clone, V> Cache<K, V> {
         if let Some(value) = self.answered(key, since) {
             return Ok(Some(value));
         }
-        let at = Instant::now();
+        let at = clock::now();
         let answer = question().await?.map(Arc::new);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match &answer {
@@ -95,9 +96,9 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_believed_for_some_seconds_and_asked_for_again_when_it_is_older() {
         let cache = Cache::default();
-        let begin = Instant::now();
+        let begin = clock::now();
         assert_eq!(ask(&cache, 1, begin, Some(10)).await, Some(10));
-        let now = Instant::now();
+        let now = clock::now();
         assert_eq!(cache.believed(&1, now).as_deref(), Some(&10));
         assert_eq!(cache.believed(&1, now + BELIEVED), None);
         assert_eq!(cache.believed(&2, now), None);
@@ -110,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn of_many_that_ask_the_same_at_once_few_ask_the_database() {
         let (cache, asked) = (Cache::<u8, u8>::default(), AtomicUsize::new(0));
-        let (since, turns) = (Instant::now(), Turns::new(4, 4));
+        let (since, turns) = (clock::now(), Turns::new(4, 4));
         let peer = Peer::of(Ipv4Addr::LOCALHOST.into());
         let all = (0..1_000).map(|_| {
             cache.ask((&turns, peer), &1, since, async || {

@@ -60,10 +60,11 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use automation_service_kit::clock;
 
     #[test]
     fn a_burst_is_let_through_and_then_the_steady_rate() {
-        let (rates, begin) = (Rates::new(10, 20), Instant::now());
+        let (rates, begin) = (Rates::new(10, 20), clock::now());
         assert_eq!(rates.take("a", 20, begin), Ok(()));
         assert_eq!(rates.take("a", 5, begin), Err(Duration::from_millis(500)));
         assert_eq!(rates.take("b", 20, begin), Ok(()), "others have buckets of their own");
@@ -77,14 +78,14 @@ mod tests {
 
     #[test]
     fn a_batch_larger_than_the_bucket_takes_all_of_it() {
-        let (rates, begin) = (Rates::new(10, 20), Instant::now());
+        let (rates, begin) = (Rates::new(10, 20), clock::now());
         assert_eq!(rates.take("a", 500, begin), Ok(()));
         assert_eq!(rates.take("a", 500, begin), Err(Duration::from_secs(2)));
     }
 
     #[test]
     fn callers_that_come_seldom_are_forgotten() {
-        let (rates, begin) = (Rates::new(10, 20), Instant::now());
+        let (rates, begin) = (Rates::new(10, 20), clock::now());
         for number in 0..REMEMBERED {
             rates.take(&number.to_string(), 1, begin).unwrap();
         }

@@ -10,8 +10,8 @@ use automation_domain::api_key::ApiKey;
 use automation_domain::grant::is_name;
 use automation_domain::id::ApiKeyId;
 use automation_service_kit::config::rule;
-use automation_service_kit::ids;
 use automation_service_kit::random::random_bytes;
+use automation_service_kit::{clock, ids};
 use automation_store::access::api_keys::{self, NewApiKey, StoredApiKey};
 use automation_store::audit::{self, Auditor, Deed};
 use clap::{Args, Subcommand};
@@ -212,7 +212,7 @@ async fn renew(
 fn shown(key: &StoredApiKey) -> Value {
     let state = match (key.revoked_at, key.expires_at) {
         (Some(_), _) => "revoked",
-        (None, Some(at)) if at <= ids::wall_clock() => "expired",
+        (None, Some(at)) if at <= clock::wall_clock() => "expired",
         (None, _) => "good",
     };
     json!({

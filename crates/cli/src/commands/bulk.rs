@@ -2,6 +2,7 @@
 
 use crate::exit;
 use crate::output::note;
+use automation_service_kit::clock;
 use clap::Args;
 use std::future::Future;
 use std::pin::Pin;
@@ -64,7 +65,7 @@ impl Pace {
                 std::future::pending::<()>().await;
             }
         });
-        Self { ticks, stop, shown_at: Instant::now() }
+        Self { ticks, stop, shown_at: clock::timer_now() }
     }
 
     /// Waits for the next turn; `false` when the person wants no more.
@@ -79,7 +80,7 @@ impl Pace {
     /// Says how far it is, every few seconds.
     pub fn show(&mut self, done: usize, of: usize) {
         if self.shown_at.elapsed() >= PROGRESS {
-            self.shown_at = Instant::now();
+            self.shown_at = clock::timer_now();
             note(format!("{done} of {of}"));
         }
     }

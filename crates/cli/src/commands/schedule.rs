@@ -7,8 +7,8 @@ use crate::session::{OptionalTenant, Session, TenantArgs};
 use automation_domain::limits::Limits;
 use automation_domain::schedule::Schedule;
 use automation_domain::workflow::parse_schedule;
+use automation_service_kit::clock;
 use automation_service_kit::config::rule;
-use automation_service_kit::ids;
 use automation_store::workflows::schedules::{self, StoredSchedule};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
@@ -70,7 +70,7 @@ async fn list(session: &Session, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn next(args: NextArgs, output: &Output) -> anyhow::Result<()> {
-    let from = args.from.unwrap_or_else(ids::wall_clock);
+    let from = args.from.unwrap_or_else(clock::wall_clock);
     let schedule = match (&args.cron, &args.schedule, &args.tenant.0) {
         (Some(expression), _, _) => of_expression(expression, args.timezone.as_deref())?,
         (None, Some(name), Some(tenant)) => published(&tenant.open().await?, name).await?,

@@ -3,8 +3,9 @@
 use crate::exit;
 use crate::session::Session;
 use automation_domain::id::DeadLetterId;
+use automation_service_kit::clock;
 use automation_store::dead_letters::{self, Trial};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(200);
@@ -12,7 +13,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Returns once all of these got past the step that had failed; an error when one failed again, when it takes too long, or
 /// on Ctrl-C.
 pub async fn pass(session: &Session, ids: &[DeadLetterId], patience: Duration) -> anyhow::Result<()> {
-    let begun = Instant::now();
+    let begun = clock::now();
     // One that got past stays past, whatever becomes of its run.
     let mut left = ids.to_vec();
     loop {

@@ -12,7 +12,7 @@ use automation_domain::id::{DeadLetterId, RunId, TenantId};
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::priority::Priority;
 use automation_service_kit::config::BrokerConfig;
-use automation_service_kit::ids;
+use automation_service_kit::{clock, ids};
 use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, ReplayVersion, Replayed};
 use clap::Args;
 use serde_json::{Value, json};
@@ -225,7 +225,7 @@ impl Nudger {
                 None
             }
         };
-        Self { publisher, waiting: Vec::new(), flushed_at: Instant::now() }
+        Self { publisher, waiting: Vec::new(), flushed_at: clock::now() }
     }
 
     async fn nudge(&mut self, priority: Priority, tenant: TenantId, run: RunId) {
@@ -237,7 +237,7 @@ impl Nudger {
 
     async fn flush(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        self.flushed_at = Instant::now();
+        self.flushed_at = clock::now();
         let Some(publisher) = &self.publisher else { return };
         let messages = nudge::messages(waiting.iter().copied(), || ids::new_id().to_string());
         if let Err(error) = publisher.publish_all(messages).await {

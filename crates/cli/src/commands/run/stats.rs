@@ -5,12 +5,13 @@ use crate::moment;
 use crate::output::{Output, table, time};
 use crate::session::TenantArgs;
 use crate::terminal::Lines;
+use automation_service_kit::clock;
 use automation_service_kit::config::rule;
 use automation_store::runs::stats::{self, Latency, RunStats};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How far ahead a wait may be to be waited for.
 const NEAR: Duration = Duration::from_secs(10);
@@ -33,9 +34,9 @@ pub struct StatsArgs {
 /// Runs the command.
 pub(super) async fn run(args: StatsArgs, output: &Output) -> anyhow::Result<()> {
     let session = args.tenant.open().await?;
-    let since = args.since.unwrap_or_else(|| automation_service_kit::ids::wall_clock() - TimeDelta::hours(1));
+    let since = args.since.unwrap_or_else(|| clock::wall_clock() - TimeDelta::hours(1));
     if let Some(events) = args.wait {
-        let begun = Instant::now();
+        let begun = clock::now();
         loop {
             let unsettled = session
                 .db
