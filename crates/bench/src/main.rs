@@ -3,6 +3,13 @@
 //! The servers are those of `AUTOMATION_TEST_*`; `./dev bench` sets them. Progress goes to standard error, the result to
 //! standard output. What the engine did is counted in the end, and a count that is not as it must be is an exit of 1.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it times what it does, and says what came of it"
+)]
+
 mod against;
 mod check;
 mod commits;

@@ -1,12 +1,13 @@
 //! How many messages and consumers queues have at this moment, asked over AMQP. The management API's numbers are up to five
 //! seconds old, and need credentials of their own.
 
+use crate::clock;
 use crate::connection::{self, PATIENCE, short, within};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use crate::connection::Error;
 
@@ -79,9 +80,9 @@ impl Depths {
             }
         };
         let mut depths = BTreeMap::new();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = clock::now() + PATIENCE;
         for queue in &self.queues {
-            if Instant::now() >= deadline {
+            if clock::now() >= deadline {
                 break;
             }
             let channel = match open.channel.take() {

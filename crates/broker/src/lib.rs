@@ -3,6 +3,7 @@
 //! No other crate knows lapin. What travels is described in `docs/topology.md`.
 
 pub mod asyncapi;
+mod clock;
 pub mod consumer;
 pub mod depths;
 pub mod management;

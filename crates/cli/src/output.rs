@@ -98,8 +98,8 @@ pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// A reader that has seen enough (`| head`) ends the process quietly.
+#[expect(clippy::disallowed_methods, reason = "the one place; whoever prints has nothing left to do")]
 fn written(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) {
-    #[expect(clippy::disallowed_methods, reason = "the one place")]
     let mut out = io::stdout().lock();
     if let Err(error) = write(&mut out).and_then(|()| out.flush()) {
         if error.kind() == ErrorKind::BrokenPipe {

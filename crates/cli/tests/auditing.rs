@@ -1,6 +1,7 @@
 //! Whatever a person changes by the command line leaves an entry in the audit log, in the transaction that changes it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod engine;

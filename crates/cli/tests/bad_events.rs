@@ -1,6 +1,8 @@
 //! Everything that is wrong with an event gets its answer: parked once, with its reason and the bytes it came with, while
 //! the good events around it go on.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 mod bad_messages;
 mod engine;
 

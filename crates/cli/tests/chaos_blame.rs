@@ -1,6 +1,7 @@
 //! Processes die or hang over one part of a workflow, or over one event, again and again: that part is suspended, that event
 //! parked, and nothing else is held up by it.
 #![cfg(debug_assertions)]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
 #[expect(dead_code, reason = "this engine's roles are in processes of their own")]
 mod engine;

@@ -1,6 +1,11 @@
 //! The process dies at each of its crash points in turn, under load: every event still becomes exactly one completed
 //! run. Each point stands between two steps that must come in that order; were they swapped, events would be lost.
 #![cfg(debug_assertions)]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests wait by the clock, draw names of their own, and say what they saw"
+)]
 
 #[expect(dead_code, reason = "this engine's roles are in a process of their own")]
 mod engine;

@@ -1,9 +1,11 @@
 //! Three schedulers share two thousand slots, are killed and stopped in between, and each slot makes one run.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 mod engine;
 
 use anyhow::{Context, bail};
-use automation_service_kit::ids;
+use automation_service_kit::clock;
 use chrono::{SecondsFormat, TimeDelta};
 use engine::{Engine, event, note_forms};
 use serde_json::json;
@@ -22,7 +24,7 @@ const OVER: i64 = 70;
 async fn two_thousand_slots_make_two_thousand_runs_whoever_is_killed_or_stopped() -> anyhow::Result<()> {
     let mut engine = Engine::start(0).await?;
     engine.start_takers();
-    let begin = ids::wall_clock() - TimeDelta::seconds(OVER);
+    let begin = clock::wall_clock() - TimeDelta::seconds(OVER);
     let time = |seconds| (begin + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::Secs, true);
     for number in 0..SCHEDULES {
         engine

@@ -2,6 +2,7 @@
 //! published again, and what the broker gave up on is made up for.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
 mod engine;
 

@@ -1,6 +1,7 @@
 //! The files for a deployment name what exists: variables, options, files, secrets, services.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! From an event on the broker to a finished, recorded run.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 mod engine;
 
 use engine::{Engine, event, note_forms};

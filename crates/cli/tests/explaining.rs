@@ -2,6 +2,7 @@
 //! `automation event show` on events that started runs and on events that did not, for every reason there is.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod engine;

@@ -1,5 +1,7 @@
 //! `automation health` against the admin server of a role.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 use automation_service_kit::health::{self, Health};
 use automation_service_kit::metrics::Metrics;
 use automation_test_support::ports::free_port;

@@ -1,5 +1,7 @@
 //! Events over HTTP: accepted only once the broker has them, judged as events from the broker are, refused with codes.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 mod door;
 #[expect(dead_code, reason = "what publishes over AMQP is for other tests")]
 mod engine;

@@ -1,5 +1,7 @@
 //! Callers who send slowly, or nothing: what one address holds leaves the door to others.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 #[expect(dead_code, reason = "the ways to the broker and to single events are for other tests")]
 mod door;
 #[expect(dead_code, reason = "what publishes over AMQP is for other tests")]

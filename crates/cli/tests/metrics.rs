@@ -1,5 +1,7 @@
 //! The metrics of a running engine, beside the table in `docs/observability.md`.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 #[expect(dead_code, reason = "this engine's roles are in a process of their own")]
 mod engine;
 #[expect(dead_code, reason = "the tests of requests use the rest of it")]

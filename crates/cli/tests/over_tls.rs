@@ -1,6 +1,7 @@
 //! TLS to both servers, which are private ones of this test with certificates of an authority of this test's.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
 #[path = "chaos_kill_nine/servers.rs"]
 #[expect(dead_code, reason = "nothing is killed here")]

@@ -1,5 +1,7 @@
 //! A role says that it is ready when it can do its work, and at no other time: also when it has nothing to do.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 mod engine;
 
 use anyhow::{Context, bail};
@@ -23,7 +25,7 @@ struct Gate {
 
 impl Gate {
     /// A closed gate to the server of `url`, and the URL that leads through it.
-    async fn to(url: &str) -> anyhow::Result<(Self, String)> {
+    fn to(url: &str) -> anyhow::Result<(Self, String)> {
         let host = url.split('@').nth(1).and_then(|rest| rest.split('/').next()).context("host and port")?;
         let port = free_port()?;
         let through = url.replacen(host, &format!("127.0.0.1:{port}"), 1);
@@ -97,8 +99,8 @@ fn scheduler(database_url: String, amqp_url: String, amqp_user: &str) -> automat
 async fn an_idle_role_is_ready_while_it_reaches_both_servers_and_never_else() -> anyhow::Result<()> {
     let engine = Engine::start(0).await?;
     for role in ["ingest", "scheduler"] {
-        let (mut database, database_url) = Gate::to(engine.database.url()).await?;
-        let (mut broker, amqp_url) = Gate::to(engine.vhost.amqp_url()).await?;
+        let (mut database, database_url) = Gate::to(engine.database.url())?;
+        let (mut broker, amqp_url) = Gate::to(engine.vhost.amqp_url())?;
         let drain = CancellationToken::new();
         let health = Health::new(drain.clone());
         assert!(!health.is_ready(), "nothing is known yet");
@@ -154,7 +156,7 @@ async fn a_scheduler_without_a_broker_leaves_what_is_due_where_it_is() -> anyhow
     engine.publish((0..100).map(form).collect()).await?;
     engine.until("SELECT count(*) FROM wakeups WHERE due_at < now()", 100).await?;
 
-    let (mut broker, amqp_url) = Gate::to(engine.vhost.amqp_url()).await?;
+    let (mut broker, amqp_url) = Gate::to(engine.vhost.amqp_url())?;
     let config = scheduler(engine.database.url().to_owned(), amqp_url, engine.engine_user());
     let health = Health::new(drain.clone());
     let sweeping = tokio::spawn(automation_scheduler::run(config, health.clone(), drain.clone()));

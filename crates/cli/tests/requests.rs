@@ -1,5 +1,7 @@
 //! What the engine sends outside, as a server sees it, and what becomes of the runs.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod engine;
 mod recorder;

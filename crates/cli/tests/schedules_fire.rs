@@ -1,5 +1,7 @@
 //! Slots become events, events become runs: after outages, across versions and pauses, and for their own trigger alone.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 mod engine;
 
 use automation_domain::id::ScheduleId;

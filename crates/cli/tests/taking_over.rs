@@ -1,5 +1,7 @@
 //! Workers vanish, workflows pause, people cancel: what is owed is done once, or not at all.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 mod engine;
 
 use automation_store::runs::cancel::{self, Cancelled};

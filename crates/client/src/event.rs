@@ -1,5 +1,6 @@
 //! An event as it goes over the wire.
 
+use crate::clock;
 use crate::error::InvalidEvent;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -71,7 +72,7 @@ impl EventBuilder {
             id: new_id(),
             source: source.to_owned(),
             event_type: event_type.to_owned(),
-            time: now(),
+            time: clock::wall_clock(),
             tenantid: tenant.to_owned(),
             subject: None,
             correlationid: None,
@@ -216,11 +217,6 @@ fn invalid(attribute: &'static str, rule: &str) -> InvalidEvent {
 )]
 fn new_id() -> String {
     Uuid::now_v7().to_string()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a publisher's own clock says when its fact happened")]
-fn now() -> DateTime<Utc> {
-    Utc::now()
 }
 
 #[cfg(test)]

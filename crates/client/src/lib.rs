@@ -39,6 +39,7 @@
 //! What a confirm means: the broker has the event in a queue, on disk. Whether the engine accepts it (grant, limits) is
 //! decided later; what it refuses is parked with the reason and kept, never dropped.
 
+mod clock;
 mod error;
 mod event;
 mod message;

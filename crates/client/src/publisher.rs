@@ -1,5 +1,6 @@
 //! Publishing with confirms.
 
+use crate::clock;
 use crate::error::PublishError;
 use crate::event::Event;
 use crate::message::{Message, Packing, pack, pack_one_batch};
@@ -8,7 +9,6 @@ use lapin::uri::AMQPUri;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 /// How a [`Publisher`] behaves.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Publisher {
     /// Closes the connection in an orderly way; without it, it closes when the last clone is dropped.
     pub async fn close(self) {
         if let Some(session) = self.shared.session.lock().await.take() {
-            session.close(Instant::now() + self.shared.config.patience).await;
+            session.close(clock::now() + self.shared.config.patience).await;
         }
     }
 
@@ -156,7 +156,7 @@ impl Publisher {
         }
         let kept = current.take().map(|session| session.connection());
         let opened =
-            Session::open(uri, &config.connection_name, kept, Instant::now() + config.patience).await?;
+            Session::open(uri, &config.connection_name, kept, clock::now() + config.patience).await?;
         Ok(current.insert(Arc::new(opened)).clone())
     }
 
@@ -165,7 +165,7 @@ impl Publisher {
         let mut current = self.shared.session.lock().await;
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, session)) {
             session.retire();
-            let deadline = Instant::now() + self.shared.config.patience;
+            let deadline = clock::now() + self.shared.config.patience;
             let (uri, name) = (&self.shared.uri, &self.shared.config.connection_name);
             *current =
                 Session::open(uri, name, Some(session.connection()), deadline).await.ok().map(Arc::new);

@@ -1,6 +1,7 @@
 //! One connection with one confirm channel.
 
 use crate::EXCHANGE;
+use crate::clock;
 use crate::error::PublishError;
 use crate::message::Message;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -77,7 +78,7 @@ impl Session {
             {
                 outcomes.push(settle(message, confirm, deadline).await);
             }
-            let deadline = Instant::now() + patience;
+            let deadline = clock::now() + patience;
             // Sending itself waits without limit while the broker blocks the connection.
             match timeout_at(deadline, self.send(user, message)).await {
                 Ok(Ok(confirm)) => pending.push_back((*message, confirm, deadline)),

@@ -1,5 +1,6 @@
 //! A secret with how and where it may be sent.
 
+use crate::clock;
 use crate::guard::Target;
 use crate::mask::{Form, Number};
 use automation_domain::credential::{AllowedHost, Scheme};
@@ -69,7 +70,7 @@ impl Authorization {
             }
             Scheme::Hmac => {
                 let id = message_id(request);
-                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let since = clock::system_time().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 let signed = sign(&self.secret, &id, since.as_secs(), body)?;
                 for (name, value) in [
                     ("webhook-id", id),

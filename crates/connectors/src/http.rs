@@ -10,6 +10,7 @@ mod redirect;
 mod retry_after;
 mod status;
 
+use crate::clock;
 use crate::guard::{Guard, Target};
 use crate::mask::Mask;
 use crate::{Authorization, Resolve};
@@ -59,7 +60,7 @@ impl Http {
         authorization: Option<&Authorization>,
         traceparent: Option<&str>,
     ) -> Attempt {
-        let started = Instant::now();
+        let started = clock::now();
         let timeout = Duration::from_millis(u64::from(request.timeout_ms)).min(self.max_timeout);
         let mask = Mask::new(authorization);
         let exchanged = self.exchange(request, authorization, traceparent, &mask, started + timeout).await;

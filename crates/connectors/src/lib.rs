@@ -5,6 +5,7 @@
 //! blanked out of everything that comes back.
 
 mod authorization;
+mod clock;
 mod guard;
 mod http;
 mod mask;

@@ -46,6 +46,7 @@ struct Args {
 }
 
 #[tokio::main]
+#[expect(clippy::print_stdout, reason = "the report is what it is run for")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let config = Config { connection_name: SOURCE.to_owned(), ..Config::default() };
@@ -78,6 +79,7 @@ async fn publish(args: &Args, publisher: &Publisher) -> anyhow::Result<Report> {
         (1, _) => (Packing::Single, 1),
         (_, _) => (Packing::Batches, batch),
     };
+    #[expect(clippy::disallowed_methods, reason = "the pace of what is published")]
     let begun = Instant::now();
     let mut report = Report::default();
     for (number, chunk) in facts.chunks(at_a_time).enumerate() {

@@ -1,13 +1,12 @@
 //! From a call of a webhook to the event `webhook.received`: what was sent, without what proves who sent it.
 
-use crate::coding::{self, Charset};
-use crate::form;
 use automation_domain::encoding;
 use automation_domain::event::envelope::{self, Refusal};
 use automation_domain::hook::EVENT_TYPE;
 use automation_domain::json;
+use automation_http_server::coding::{self, Charset};
+use automation_http_server::{body, form};
 use automation_store::access::hooks::Hook;
-use axum::http::header;
 use axum::http::request::Parts;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -90,9 +89,8 @@ impl Call<'_> {
 
     /// JSON as it is, a form as an object, other text as a string, nothing as null.
     fn body(&self) -> Result<Box<RawValue>, Refusal> {
-        let content_type = self.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-        let media_type = media_type.to_ascii_lowercase();
+        let content_type = body::content_type(&self.parts.headers);
+        let media_type = body::media_type(content_type);
         if self.body.is_empty() {
             return raw(&Value::Null);
         }

@@ -3,23 +3,26 @@
 //! A request is accepted as a whole or not at all: when one event of a batch is refused, none is published, and the
 //! answer says of each what is wrong.
 
-use crate::peer::Peer;
-use crate::problem::{EventError, Problem};
+use crate::Door;
+use crate::pools::{self, Name};
+use crate::problems::{self, EventError};
 use crate::reading::{self, Incoming, Mode};
-use crate::{Door, body, coding};
 use automation_domain::catalogue::payload;
 use automation_domain::event::ENGINE_SOURCE;
 use automation_domain::event::admission::{self, Reason};
 use automation_domain::event::envelope::Refusal;
 use automation_domain::grant::{allows, api_key_publisher};
 use automation_domain::limits::Limits;
+use automation_http_server::peer::Peer;
+use automation_http_server::problem::Problem;
+use automation_http_server::{body, coding};
+use automation_service_kit::clock;
 use automation_store::access::api_keys::KeyHolder;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Longest key that a caller may give its request, in bytes.
 const MOST_IDEMPOTENCY_KEY_BYTES: usize = 256;
@@ -31,15 +34,15 @@ pub(crate) async fn receive(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
-    let unproven = door.pools.enter(peer, None)?;
+    let unproven = door.pools.enter(peer, None).map_err(pools::refused)?;
     let holder = door.keys.holder(&door.db, (&door.questions, peer), headers).await?;
-    let _place = door.pools.admit(peer, holder.tenant_id)?;
+    let _place = door.pools.admit(peer, Name::Tenant(holder.tenant_id)).map_err(pools::refused)?;
     drop(unproven);
     check_idempotency_key(headers)?;
     let follows_schemas = follows_schemas(parts.uri.query())?;
     // One before anything is read: whoever sends too much is not read at all.
     let key = holder.api_key_id.to_string();
-    door.rates.take(&key, 1, Instant::now()).map_err(Problem::rate_limited)?;
+    door.rates.take(&key, 1, clock::now()).map_err(problems::rate_limited)?;
     door.check_quota(holder.tenant_id, peer).await?;
     coding::check(headers)?;
     let mode = Mode::of(headers)?;
@@ -62,7 +65,7 @@ pub(crate) async fn receive(
     if !errors.is_empty() {
         return Err(refused(mode, errors, &door.config.limits));
     }
-    door.rates.take(&key, events.len().saturating_sub(1), Instant::now()).map_err(Problem::rate_limited)?;
+    door.rates.take(&key, events.len().saturating_sub(1), clock::now()).map_err(problems::rate_limited)?;
     door.publish(holder.tenant_id, &api_key_publisher(&holder.name), events).await
 }
 

@@ -2,18 +2,21 @@
 //!
 //! Whoever cannot prove who it is gets the same answer, whether there is such a webhook or not.
 
-use crate::peer::Peer;
-use crate::problem::{EventError, Problem};
+use crate::pools::{self, Name};
+use crate::problems::{self, EventError};
 use crate::reading::{Form, Incoming};
 use crate::signature::{self, Signed};
-use crate::{Door, body, call, coding, events};
+use crate::{Door, call, events};
 use automation_domain::credential::Terms;
 use automation_domain::event::encode::STRUCTURED;
 use automation_domain::event::envelope::{self, Envelope, Refusal};
 use automation_domain::grant::hook_publisher;
 use automation_domain::hook::{HookId, SECRET_FIELD, Verification};
 use automation_domain::id::{CredentialId, HookSecretId, TenantId};
-use automation_service_kit::ids;
+use automation_http_server::peer::Peer;
+use automation_http_server::problem::Problem;
+use automation_http_server::{body, coding};
+use automation_service_kit::{clock, ids};
 use automation_store::access::hooks::{self, CalledHook, HookSecret};
 use automation_vault::{KeyRing, Place, Sealed, Zeroizing};
 use axum::Extension;
@@ -25,7 +28,6 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 use uuid::Uuid;
 
 /// Opens secrets of webhooks.
@@ -99,7 +101,7 @@ pub(crate) async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     let Some(secrets) = &door.secrets else {
-        return Err(Problem::unavailable(
+        return Err(problems::unavailable(
             "hooks_unavailable",
             "this process has no keys for secrets of webhooks",
         ));
@@ -109,15 +111,16 @@ pub(crate) async fn receive(
         body::BodyLimit { code: "event_too_large", field: "event", bytes: door.config.limits.event_bytes };
     let hook_id = hook.ok().and_then(|Path(text)| HookId::parse(&text));
     // A signature is over the body, so that it has to be read before anything is proven.
-    let unproven = door.pools.enter(peer, hook_id.as_ref().map(HookId::as_str))?;
+    let named = hook_id.as_ref().map(|hook_id| Name::Hook(hook_id.as_str().to_owned()));
+    let unproven = door.pools.enter(peer, named).map_err(pools::refused)?;
     let bytes = body::read(&parts.headers, body, limit, door.config.bytes_per_second).await?;
     let (remembered, delivery) =
         proven(&door, peer, secrets, hook_id.as_ref(), &parts.headers, &bytes).await?;
     let called = &remembered.called;
-    let _place = door.pools.admit(peer, called.tenant_id)?;
+    let _place = door.pools.admit(peer, Name::Tenant(called.tenant_id)).map_err(pools::refused)?;
     drop(unproven);
     let hook_id = &called.hook.hook_id;
-    door.rates.take(hook_id.as_str(), 1, Instant::now()).map_err(Problem::rate_limited)?;
+    door.rates.take(hook_id.as_str(), 1, clock::now()).map_err(problems::rate_limited)?;
     coding::check(&parts.headers)?;
     let incoming = read(&door, called, &delivery, &parts, &bytes)?;
     door.check_quota(called.tenant_id, peer).await?;
@@ -142,7 +145,7 @@ async fn proven(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(Arc<RememberedHook>, Delivery), Problem> {
-    let begun = Instant::now();
+    let begun = clock::now();
     let try_with = |remembered: Option<Arc<RememberedHook>>| {
         let called = remembered.as_deref().map(|remembered| &remembered.called);
         let delivery = prove(called, &secrets.of(called), headers, body);
@@ -163,12 +166,12 @@ async fn proven(
             };
             door.hooks.ask((&door.questions, peer), hook_id, begun, question).await.map_err(|error| {
                 tracing::warn!(%error, "a webhook cannot be looked up");
-                Problem::unavailable("database_unavailable", "the webhook cannot be looked up at the moment")
+                problems::unavailable("database_unavailable", "the webhook cannot be looked up at the moment")
             })?
         }
         None => None,
     };
-    try_with(remembered).ok_or_else(Problem::unproven)
+    try_with(remembered).ok_or_else(problems::unproven)
 }
 
 /// What a caller that knows a secret says; a webhook that does not exist is one whose secret nobody knows.
@@ -178,7 +181,7 @@ fn prove(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Option<Delivery> {
-    let now = ids::wall_clock();
+    let now = clock::wall_clock();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let verification = called.map_or(Verification::Standard, |called| called.hook.verification);
     let proven = match verification {

@@ -3,23 +3,15 @@
 //! What comes in is checked as ingest will check it, published on `automation.events` like everybody's events, on behalf
 //! of the key's or webhook's grant, and answered 202 once the broker has it on disk. TLS is a proxy's business.
 
-mod body;
 mod call;
-mod coding;
 mod events;
-mod form;
 mod hooks;
 mod keys;
-mod memory;
-mod middleware;
-mod peer;
 mod pools;
-mod problem;
+mod problems;
 mod publish;
 mod quotas;
-mod rate;
 mod reading;
-mod server;
 mod signature;
 
 use anyhow::Context;
@@ -28,21 +20,23 @@ use automation_domain::event::admission::BrokerUsers;
 use automation_domain::hook::HookId;
 use automation_domain::id::TenantId;
 use automation_domain::limits::Limits;
+use automation_http_server::cache::Cache;
+use automation_http_server::peer::{Peer, Proxies};
+use automation_http_server::pools::Sizes;
+use automation_http_server::rate::Rates;
+use automation_http_server::server::{Server, Settings};
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::{counter, meter, observe_connections};
 use automation_service_kit::turns::Turns;
 use automation_store::{Db, DbRole, PoolSize};
 use automation_vault::KeyRing;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 use ipnet::IpNet;
 use opentelemetry::metrics::Counter;
-use problem::Problem;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Questions to the database at the same time: when a thousand ask the same, the first answer is everybody's.
@@ -103,15 +97,13 @@ struct Door {
     db: Db,
     publisher: Publisher,
     keys: keys::Keys,
-    hooks: memory::Memory<HookId, hooks::RememberedHook>,
-    quotas: memory::Memory<TenantId, Vec<String>>,
+    hooks: Cache<HookId, hooks::RememberedHook>,
+    quotas: Cache<TenantId, Vec<String>>,
     secrets: Option<hooks::Secrets>,
-    rates: rate::Rates,
-    proxies: peer::Proxies,
+    rates: Rates,
     pools: pools::Pools,
-    questions: Arc<Turns<peer::Peer>>,
+    questions: Arc<Turns<Peer>>,
     lanes: Arc<Turns<TenantId>>,
-    requests: Counter<u64>,
     accepted: Counter<u64>,
 }
 
@@ -127,7 +119,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
         "the broker's user {} takes events over HTTP and is among neither AUTOMATION_DOOR_USERS nor AUTOMATION_ENGINE_USERS",
         config.amqp_user
     );
-    let listener = listen(&config).await?;
+    let (server, settings) = (listen(&config).await?, settings(&config));
     let door = Arc::new(Door::new(config)?);
     let publisher = door.publisher.clone();
     health.register("door.publisher", move || publisher.health());
@@ -135,7 +127,7 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     let (watched, stop) = (door.db.clone(), drain.clone());
     let watching = tokio::spawn(async move { database.watch(stop, || watched.ping()).await });
     let connecting = tokio::spawn(door.publisher.clone().keep_connected(drain.clone()));
-    server::serve(listener, door.clone(), drain).await;
+    server.serve(router(door.clone()), settings, drain).await;
     // Both end with the drain.
     watching.await?;
     connecting.await?;
@@ -144,15 +136,23 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
     Ok(())
 }
 
-async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(config.addr)
-        .await
-        .with_context(|| format!("binding the HTTP address {} (AUTOMATION_HTTP_ADDR)", config.addr))?;
-    let addr = listener.local_addr().context("asking for the HTTP address")?;
+async fn listen(config: &Config) -> anyhow::Result<Server> {
+    let server = Server::bind(config.addr).await.context("listening at AUTOMATION_HTTP_ADDR")?;
+    let addr = server.addr();
     // A second start with the same configuration would keep the first address; there is none.
     let _ = config.bound.set(addr);
     tracing::info!(%addr, "the door listens for HTTP");
-    Ok(listener)
+    Ok(server)
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        proxies: Proxies::new(config.trusted_proxies.clone()),
+        per_peer: config.per_peer,
+        timeout: config.timeout,
+        timed_out: problems::unavailable("timeout", "the request took too long"),
+        requests: meter().u64_counter("http.requests").with_description("Requests, by status").build(),
+    }
 }
 
 impl Door {
@@ -169,19 +169,17 @@ impl Door {
                 ..PublisherConfig::new(&config.amqp_url, "door")
             })?,
             keys: keys::Keys::default(),
-            hooks: memory::Memory::default(),
-            quotas: memory::Memory::default(),
+            hooks: Cache::default(),
+            quotas: Cache::default(),
             secrets: config.keys.clone().map(hooks::Secrets::new).transpose()?,
-            rates: rate::Rates::new(config.events_per_second, config.burst),
-            proxies: peer::Proxies::new(config.trusted_proxies.clone()),
-            pools: pools::Pools::new(pools::Sizes {
+            rates: Rates::new(config.events_per_second, config.burst),
+            pools: pools::Pools::new(Sizes {
                 whole: config.requests,
                 per_peer: config.per_peer,
-                per_tenant: config.per_tenant,
+                per_name: config.per_tenant,
             }),
             questions: Turns::new(QUESTIONS, QUESTIONS_PER_PEER),
             lanes: Turns::new(LANES, LANES_PER_TENANT),
-            requests: meter().u64_counter("http.requests").with_description("Requests, by status").build(),
             accepted: counter("http.events", "Events accepted over HTTP"),
             config,
         })
@@ -192,10 +190,7 @@ fn router(door: Arc<Door>) -> Router {
     Router::new()
         .route("/v1/events", post(events::receive))
         .route("/v1/hooks/{hook}", post(hooks::receive))
-        .fallback(async || Problem::not_found())
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        // Bodies are read by `body`, with limits that depend on what they are.
-        .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn_with_state(door.clone(), middleware::guard))
+        .fallback(async || problems::not_found())
+        .method_not_allowed_fallback(async || problems::method_not_allowed())
         .with_state(door)
 }

@@ -1,7 +1,7 @@
 //! On to the broker: few messages, each on behalf of whoever sent the events, and an answer only after the confirms.
 
 use crate::Door;
-use crate::problem::Problem;
+use crate::problems;
 use crate::reading::{Form, Incoming, prefixed};
 use automation_broker::publisher::Message;
 use automation_broker::topology::EVENTS;
@@ -9,6 +9,7 @@ use automation_domain::event::admission::ON_BEHALF_OF;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::id::TenantId;
 use automation_domain::limits::Limits;
+use automation_http_server::problem::Problem;
 use automation_service_kit::ids;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +26,7 @@ impl Door {
     ) -> Result<Response, Problem> {
         let count = events.len();
         let unavailable = || {
-            Problem::unavailable(
+            problems::unavailable(
                 "broker_unavailable",
                 "the events are not confirmed, and perhaps not published",
             )

@@ -2,8 +2,6 @@
 //!
 //! The bytes that came are the bytes that go on to the broker, so that what is parked later is what was sent.
 
-use crate::body::BodyLimit;
-use crate::problem::Problem;
 use automation_domain::encoding;
 use automation_domain::event::Event;
 use automation_domain::event::coding;
@@ -11,8 +9,10 @@ use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::event::envelope::{self, Envelope, Refusal};
 use automation_domain::limits::Limits;
 use automation_domain::trace::TraceParent;
+use automation_http_server::body::{self, BodyLimit};
+use automation_http_server::problem::Problem;
 use automation_service_kit::in_hand::{self, Doing};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 use serde_json::Value;
@@ -60,9 +60,8 @@ pub(crate) enum Form {
 
 impl Mode {
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-        let is = |name: &str| media_type.eq_ignore_ascii_case(name);
+        let media_type = body::media_type(body::content_type(headers));
+        let is = |name: &str| media_type == name;
         if is(BATCH) {
             Ok(Self::Batch)
         } else if is(STRUCTURED) {
@@ -132,8 +131,7 @@ pub(crate) fn read(
 ) -> Result<Vec<Result<Incoming, Refusal>>, Problem> {
     let _hand = in_hand::take(Doing::Message("over HTTP"));
     let said = Said { tenant, trace: Trace::of(headers) };
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    coding::check_charset(content_type, &body).map_err(Problem::unsupported)?;
+    coding::check_charset(body::content_type(headers), &body).map_err(Problem::unsupported)?;
     match mode {
         Mode::Structured => Ok(vec![structured(&body, &said, limits)]),
         Mode::Binary => Ok(vec![binary(headers, body, &said, limits)]),
@@ -386,8 +384,8 @@ mod tests {
         let members = read(&format!("[{{{REST}}}, {{\"id\": 7}}]")).unwrap();
         assert!(members[0].is_ok());
         assert_eq!(members[1].as_ref().unwrap_err().code, "missing_attribute");
-        assert_eq!(read("[{},{},{}]").unwrap_err().code, "batch_too_many");
-        assert_eq!(read("[{}").unwrap_err().code, "malformed_batch");
+        assert_eq!(read("[{},{},{}]").unwrap_err().code(), "batch_too_many");
+        assert_eq!(read("[{}").unwrap_err().code(), "malformed_batch");
         let codes = |body: &str| -> Vec<Option<String>> {
             let read = read(body).unwrap();
             read.into_iter().map(|one| one.err().map(|refusal| refusal.code)).collect()

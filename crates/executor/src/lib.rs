@@ -8,6 +8,8 @@
 //! beside everything else and outside any transaction. What comes back is gathered into batches, which are walked and
 //! committed the same way.
 
+#![expect(clippy::disallowed_methods, reason = "it times its batches, requests and drain")]
+
 mod answers;
 mod at_once;
 mod care;

@@ -6,7 +6,7 @@ use automation_connectors::{Authorization, Connectors, SystemResolver};
 use automation_domain::effect::{Attempt, Outcome, Request};
 use automation_domain::id::TenantId;
 use automation_domain::interpreter::StepError;
-use automation_service_kit::ids;
+use automation_service_kit::clock;
 use automation_service_kit::turns::Turns;
 use automation_store::access::credentials::{self, UsableCredential};
 use automation_store::{Db, Error, Scope};
@@ -102,7 +102,7 @@ async fn usable(db: &Db, tenant: TenantId, key: &str) -> Result<Option<UsableCre
         let wanted = [(tenant, key.to_owned())];
         let found = credentials::usable(connection, &wanted).await?.remove(&wanted[0]);
         if let Some(credential) = &found {
-            credentials::used(connection, ids::wall_clock(), &[(tenant, credential.credential_id)]).await?;
+            credentials::used(connection, clock::wall_clock(), &[(tenant, credential.credential_id)]).await?;
         }
         Ok(found)
     })

@@ -17,6 +17,7 @@ use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId};
 use automation_domain::priority::Priority;
 use automation_domain::record::stamps::Stamp;
+use automation_service_kit::clock;
 use automation_service_kit::in_hand::{self, Doing};
 use automation_store::events::NewEvent;
 use automation_store::events::receipts::{self, Claim, Seen};
@@ -26,7 +27,6 @@ use automation_store::upkeep::usage::{Metered, Sums};
 use automation_store::{Error, PgConnection, Scope, events};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 /// What a batch came to, once it is committed.
 #[derive(Debug, Default)]
@@ -250,7 +250,7 @@ impl Batch<'_> {
             })
             .collect();
 
-        let begun = Instant::now();
+        let begun = clock::now();
         let mut tally = Tally::default();
         let candidates: Vec<_> = new
             .iter()
@@ -276,7 +276,7 @@ impl Batch<'_> {
         tally.evaluation += begun.elapsed();
         let mut people = self.people(connection, &new, &candidates, &updates).await?;
 
-        let begun = Instant::now();
+        let begun = clock::now();
         let (mut matches, mut steps) = (Vec::new(), 0);
         let mut touched: BTreeMap<(TenantId, ContactId), &str> = BTreeMap::new();
         for ((new, candidates), update) in new.iter().zip(candidates).zip(&updates) {

@@ -1,6 +1,7 @@
 //! How many messages make a batch, and when it begins.
 
 use automation_broker::consumer::{Delivery, WeightedReceiver};
+use automation_service_kit::clock;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -37,7 +38,7 @@ impl Intake {
                 tokio::time::sleep_until(before + pace(bytes(&batch))).await;
                 self.receiver.add_to(&mut batch, most, MOST_BYTES);
             }
-            self.small_batch_at = Some(Instant::now());
+            self.small_batch_at = Some(clock::timer_now());
         }
         Some(batch)
     }

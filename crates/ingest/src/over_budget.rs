@@ -2,6 +2,7 @@
 
 use crate::trigger_index::TriggerRef;
 use automation_domain::id::WorkflowId;
+use automation_service_kit::clock;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ impl OverBudget {
     pub(crate) fn note(&self, tenant: &str, triggers: &[TriggerRef]) {
         for one in triggers {
             let trigger = &one.published.triggers[one.trigger].id;
-            if self.is_news(one.published.workflow_id, trigger, Instant::now()) {
+            if self.is_news(one.published.workflow_id, trigger, clock::now()) {
                 tracing::warn!(
                     tenant.key = tenant,
                     workflow.key = one.published.key,
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_trigger_is_news_once_a_minute_and_a_flood_of_them_is_bounded() {
-        let (over, begun) = (OverBudget::default(), Instant::now());
+        let (over, begun) = (OverBudget::default(), clock::now());
         let workflow = |number: u128| WorkflowId(uuid::Uuid::from_u128(number));
         assert!(over.is_news(workflow(0), "a", begun));
         assert!(!over.is_news(workflow(0), "a", begun + QUIET / 2));

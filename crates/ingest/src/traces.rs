@@ -5,6 +5,7 @@ use crate::reading::Arrival;
 use automation_broker::consumer::Delivery;
 use automation_domain::event::Event;
 use automation_domain::trace::RunTrace;
+use automation_service_kit::clock;
 use automation_service_kit::spans::{Begun, KeyValue, Span, SpanKind, spans};
 use std::time::SystemTime;
 
@@ -73,7 +74,7 @@ pub(crate) fn end(events: Vec<EventSpan>, messages: usize, start: SystemTime) {
     if events.is_empty() {
         return;
     }
-    let (end, batch) = (SystemTime::now(), spans().root());
+    let (end, batch) = (clock::system_time(), spans().root());
     spans().end(Span {
         context: batch,
         parent: None,

@@ -12,11 +12,11 @@ use automation_broker::consumer::{Acker, Delivery};
 use automation_broker::nudge;
 use automation_broker::publisher::Message;
 use automation_domain::priority::Priority;
-use automation_service_kit::{crash_point, ids};
+use automation_service_kit::{clock, crash_point, ids};
 use automation_store::Error;
 use automation_store::blame::suspects::{InHand, MOST_DEATHS, UNREAD};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -145,7 +145,7 @@ async fn take(
     company: Company,
     drain: &CancellationToken,
 ) -> bool {
-    let (begun, start) = (Instant::now(), SystemTime::now());
+    let (begun, start) = (clock::now(), clock::system_time());
     let mut total = Outcome { refused: portion.refused, ..Outcome::default() };
     for chunk in portion.arrivals.chunks(MOST_EVENTS) {
         let done = match company {

@@ -6,7 +6,7 @@ use crate::{Auditor, Error, Expiry, Page, Refusal, Session, ShownOnce, expiry, t
 use automation_domain::api_key::ApiKey;
 use automation_domain::grant::is_name;
 use automation_domain::id::ApiKeyId;
-use automation_service_kit::ids;
+use automation_service_kit::{clock, ids};
 use automation_store::access::api_keys::{self, NewApiKey, StoredApiKey};
 use automation_store::audit::Deed;
 use chrono::{DateTime, Utc};
@@ -159,7 +159,7 @@ fn deed(action: &'static str, name: &str, detail: Value) -> Deed {
 fn shown(key: StoredApiKey) -> Key {
     let state = match (key.revoked_at, key.expires_at) {
         (Some(_), _) => "revoked",
-        (None, Some(at)) if at <= ids::wall_clock() => "expired",
+        (None, Some(at)) if at <= clock::wall_clock() => "expired",
         (None, _) => "good",
     };
     Key {

@@ -100,7 +100,15 @@ pub async fn erase(
     loop {
         let done = session
             .change_noted(async |connection| {
-                audit::erase(connection, tenant, auditor, which, upto, note, AT_ONCE).await
+                audit::erase(
+                    connection,
+                    tenant,
+                    auditor,
+                    which,
+                    audit::Portion { upto, limit: AT_ONCE },
+                    note,
+                )
+                .await
             })
             .await?;
         erased += done;

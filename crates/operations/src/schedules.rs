@@ -121,7 +121,7 @@ fn listed(stored: &StoredSchedule) -> Listed {
         workflow: stored.workflow.clone(),
         trigger: stored.trigger.clone(),
         version: stored.version,
-        schedule: schedule.as_ref().map(|schedule| schedule.text().to_string()),
+        schedule: schedule.as_ref().map(|schedule| schedule.text().to_owned()),
         words: schedule.as_ref().map(|schedule| schedule.words().to_string()),
         timezone: schedule.as_ref().and_then(|schedule| schedule.zone_name().map(str::to_owned)),
         state: match (stored.paused, stored.next_slot_at) {

@@ -3,7 +3,7 @@
 use crate::Shared;
 use automation_broker::depths::Depths;
 use automation_broker::topology::{Topology, WAIT_PREFIX};
-use automation_service_kit::ids;
+use automation_service_kit::clock;
 use automation_service_kit::metrics::meter;
 use automation_store::Scope;
 use automation_store::blame::suspended_parts;
@@ -99,7 +99,7 @@ impl Gauges {
     }
 
     fn was_read(&self, source: &'static str) {
-        let at = ids::wall_clock().timestamp_millis();
+        let at = clock::wall_clock().timestamp_millis();
         self.read_at.record(
             Duration::from_millis(u64::try_from(at).unwrap_or(0)).as_secs_f64(),
             &[KeyValue::new("source", source)],

@@ -52,9 +52,30 @@ pub fn hit(name: &str) {
     if let Some(armed) = ARMED.as_ref()
         && armed.is_fatal(name)
     {
-        // Straight to the descriptor: a log line might still be on its way when the process is gone.
-        eprintln!("crash point {name}: aborting");
-        std::process::abort();
+        abort(format_args!("crash point {name}"));
+    }
+}
+
+/// Dies as by `kill -9`.
+#[cfg(debug_assertions)]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a fault test wants no destructor to run"
+)]
+fn abort(why: std::fmt::Arguments<'_>) -> ! {
+    // Straight to the descriptor: a log line might still be on its way when the process is gone.
+    eprintln!("{why}: aborting");
+    std::process::abort()
+}
+
+/// Never comes back.
+#[cfg(debug_assertions)]
+#[expect(clippy::print_stderr, reason = "as for what aborts")]
+fn hang(what: std::fmt::Arguments<'_>) -> ! {
+    eprintln!("{what} hangs");
+    loop {
+        std::thread::park();
     }
 }
 
@@ -75,14 +96,10 @@ pub(crate) fn in_hand(kind: &str, id: &str) {
     static HANGING: LazyLock<Option<(String, String)>> = LazyLock::new(|| named("AUTOMATION_HANGING"));
     let is = |armed: &Option<(String, String)>| armed.as_ref().is_some_and(|(k, i)| k == kind && i == id);
     if is(&DEADLY) {
-        eprintln!("{kind} {id} is deadly: aborting");
-        std::process::abort();
+        abort(format_args!("{kind} {id} is deadly"));
     }
     if is(&HANGING) {
-        eprintln!("{kind} {id} hangs");
-        loop {
-            std::thread::park();
-        }
+        hang(format_args!("{kind} {id}"));
     }
 }
 

@@ -1,6 +1,5 @@
-//! The two things that must come from nowhere else: new random ids, and the machine's clock.
+//! New ids, which come from nowhere else.
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// A new id that sorts by time, for what decides nothing (a request, a message, a batch); ids that decide are derived.
@@ -9,15 +8,10 @@ pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }
 
-/// The machine's clock, for logs, metrics and time stamps of publishers; decisions use the database's clock.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
-pub fn wall_clock() -> DateTime<Utc> {
-    Utc::now()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::wall_clock;
 
     #[test]
     fn new_ids_are_version_7_and_ascend() {

@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+pub mod clock;
 pub mod config;
 pub mod crash_point;
 pub mod health;

@@ -1,4 +1,4 @@
-//! Random bytes for secrets: keys, passwords and addresses that nobody is to guess.
+//! Chance: bytes for secrets, which nobody is to guess, and numbers for what only has to differ.
 
 use anyhow::Context;
 use rand::TryRng;
@@ -9,10 +9,17 @@ use rand::rngs::SysRng;
 /// # Errors
 ///
 /// When the system gives none.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws secrets")]
 pub fn random_bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes).context("the system gave no random bytes")?;
     Ok(bytes)
+}
+
+/// A number for ids of traces.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws what is no secret")]
+pub(crate) fn number() -> u128 {
+    rand::random()
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Stopping: a signal asks everything to drain, a deadline ends what does not.
 
+use crate::clock;
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The exit code after a second signal, as a shell reports an interrupted command.
@@ -42,6 +42,10 @@ impl Shutdown {
             trip.trip();
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             tracing::warn!("second signal: stopping without draining");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "whoever asks twice does not wait for destructors"
+            )]
             std::process::exit(INTERRUPTED);
         });
         Ok(shutdown)
@@ -89,7 +93,7 @@ impl Shutdown {
                 },
             }
         }
-        let end = Instant::now() + deadline;
+        let end = clock::timer_now() + deadline;
         loop {
             match tokio::time::timeout_at(end, tasks.join_next()).await {
                 Ok(None) => break,

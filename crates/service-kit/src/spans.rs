@@ -10,6 +10,7 @@ mod sampler;
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::SpanKind;
 
+use crate::random;
 use anyhow::Context;
 use automation_domain::trace::{SpanContext, TraceParent};
 use exporter::Exporter;
@@ -118,7 +119,7 @@ impl Spans {
     /// The id of a span that will be told of later.
     pub fn new_span(&self) -> u64 {
         loop {
-            let id = rand::random();
+            let id = random::number() as u64;
             if id != 0 {
                 return id;
             }
@@ -179,7 +180,7 @@ pub struct Begun {
 
 fn new_id() -> u128 {
     loop {
-        let id = rand::random();
+        let id = random::number();
         if id != 0 {
             return id;
         }

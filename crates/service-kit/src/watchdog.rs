@@ -4,13 +4,14 @@
 //! in hand for too long is named in the log and by `/livez`; then the process ends with code [`HUNG`], as if it had been
 //! killed: whoever comes next takes over, and knows what it was over (docs/adr/0018).
 
+use crate::clock;
 use crate::health::Health;
 use crate::in_hand::{self, InHand};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// The exit code of a process that the watchdog ended: `EX_SOFTWARE` of sysexits.
@@ -44,12 +45,13 @@ pub fn start(limit: Duration, health: Health) -> anyhow::Result<()> {
             tokio::time::sleep(pause).await;
         }
     });
+    #[expect(clippy::disallowed_methods, reason = "this thread is no runtime's")]
     let watch = move || {
-        let (mut watch, mut looked) = (Watch::new(limit, pause), Instant::now());
+        let (mut watch, mut looked) = (Watch::new(limit, pause), clock::now());
         loop {
             std::thread::sleep(pause);
             let passed = looked.elapsed();
-            looked = Instant::now();
+            looked = clock::now();
             let mut held = in_hand::look();
             held.push((RUNTIME, beats.load(Ordering::Relaxed), runtime()));
             let hanging = watch.look(passed, held);
@@ -67,6 +69,7 @@ fn runtime() -> InHand {
 }
 
 /// Names what hangs, and ends the process: no destructor runs, since one may wait for what hangs.
+#[expect(clippy::disallowed_methods, reason = "the process cannot return, and this thread is no runtime's")]
 fn end(limit: Duration, hanging: &[InHand], health: &Health) -> ! {
     let named: Vec<String> = hanging.iter().map(ToString::to_string).collect();
     let named = named.join("; ");

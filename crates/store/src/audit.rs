@@ -4,7 +4,7 @@ mod erase;
 pub mod legacy;
 mod read;
 
-pub use erase::{Erase, erase};
+pub use erase::{Erase, Portion, erase};
 pub use read::{Entry, Verified, head, list, mac_at, verify};
 
 use crate::Error;

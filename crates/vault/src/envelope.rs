@@ -201,6 +201,7 @@ fn decrypt(key: &[u8; KEY_BYTES], context: &[u8], stored: &[u8]) -> Result<Zeroi
         .map_err(|_| Error::Unreadable)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that draws keys and nonces")]
 fn random(bytes: &mut [u8]) -> Result<(), Error> {
     SysRng.try_fill_bytes(bytes).map_err(|_| Error::NoRandomness)
 }

@@ -7,6 +7,8 @@
 //!
 //! In a project of your own, `automation-client` is the only dependency that this needs beside tokio and serde_json.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
+
 use automation_client::{Event, EventBuilder, InvalidEvent, PublishError, Publisher};
 use serde_json::{Value, json};
 use std::error::Error;

@@ -3,7 +3,7 @@
 use super::Load;
 use super::event::Renderer;
 use crate::fleet::Fleet;
-use automation_service_kit::ids::wall_clock;
+use automation_service_kit::clock::wall_clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

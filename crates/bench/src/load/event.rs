@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use automation_domain::event::envelope::{Envelope, read};
     use automation_domain::limits::Limits;
-    use automation_service_kit::ids::wall_clock;
+    use automation_service_kit::clock::wall_clock;
     use std::collections::BTreeSet;
 
     fn load(packing: Packing, ids: Ids, matching: Matching) -> Load {

@@ -3,7 +3,7 @@
 use super::event::Renderer;
 use super::{Load, Packing};
 use crate::fleet::Fleet;
-use automation_service_kit::ids::wall_clock;
+use automation_service_kit::clock::wall_clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -10,7 +10,7 @@ use automation_domain::event::envelope::{Envelope, read};
 use automation_domain::id::EventId;
 use automation_domain::limits::Limits;
 use automation_ingest::evaluation::Evaluation;
-use automation_service_kit::ids::wall_clock;
+use automation_service_kit::clock::wall_clock;
 use automation_store::DbRole;
 use automation_test_support::database::TestDatabase;
 use serde::Serialize;

@@ -9,7 +9,7 @@ use automation_broker::consumer::{Acker, Batch, Consumer, ConsumerConfig, Delive
 use automation_broker::publisher::{Publisher, PublisherConfig};
 use automation_broker::topology::{Topology, ingest_queue};
 use automation_domain::priority::Priority;
-use automation_service_kit::ids::wall_clock;
+use automation_service_kit::clock::wall_clock;
 use automation_test_support::broker::TestVhost;
 use serde::Serialize;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! Taking deliveries in batches.
 
 use super::{Deliveries, Delivery, Turns};
+use crate::clock;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 /// Batches of one queue.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +18,7 @@ impl Batch {
     /// A future that is dropped while it lingers leaves what it has unacknowledged until the consumer is closed.
     pub async fn collect(from: &mut Deliveries, max: usize, linger: Duration) -> Option<Vec<Delivery>> {
         let mut batch = vec![from.recv().await?];
-        let deadline = Instant::now() + linger;
+        let deadline = clock::now() + linger;
         while batch.len() < max {
             let next = match from.try_recv() {
                 Some(delivery) => Some(delivery),

@@ -2,13 +2,14 @@
 
 use super::feed::{Feed, Outlet};
 use super::{ConsumerConfig, ConsumerHealth, Control};
+use crate::clock;
 use crate::connection::{self, Error, PATIENCE, short, within};
 use futures_util::future::{join_all, select_all};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 /// Probes in a row that may find messages waiting while none arrives here, before the consumer is taken for deaf.
@@ -41,7 +42,7 @@ pub(super) async fn run(config: &ConsumerConfig, outlets: &[Outlet], control: &C
         Ok(session) => session,
         Err(error) => return (End::Failed(error.to_string()), Duration::ZERO),
     };
-    let since = Instant::now();
+    let since = clock::now();
     control.report.send_replace(ConsumerHealth::Consuming { since });
     let failure = tokio::select! {
         biased;
@@ -100,7 +101,7 @@ impl Session {
 
 /// Asks the broker again and again whether the consumers are still there, until they are not.
 async fn watch(probe: &Channel, feeds: &[Feed], outlets: &[Outlet], every: Duration) -> String {
-    let mut ticks = interval_at(Instant::now() + every, every);
+    let mut ticks = interval_at(clock::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut suspicions = vec![Suspicion::default(); feeds.len()];
     loop {

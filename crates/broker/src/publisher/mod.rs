@@ -5,6 +5,7 @@ mod message;
 
 pub use message::{InvalidMessage, Message};
 
+use crate::clock;
 use crate::connection::{self, PATIENCE, properties};
 use deadpool_lapin::{Config, CreatePoolError, Pool, PoolConfig, Runtime};
 use lane::Lane;
@@ -12,7 +13,7 @@ use lapin::ConnectionStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// How often an idle publisher looks whether the broker is there.
@@ -232,7 +233,7 @@ impl Publisher {
         for (number, window) in frames.chunks(WINDOW).enumerate() {
             let first = number * WINDOW;
             if failed.is_empty() {
-                let deadline = Instant::now() + self.inner.timeout;
+                let deadline = clock::now() + self.inner.timeout;
                 lane.lane.publish(window, first, deadline, &mut failed).await;
             } else {
                 failed.unknown.extend(first..first + window.len());
@@ -316,7 +317,7 @@ impl Publisher {
     }
 
     async fn open_lane(&self) -> Result<LaneGuard<'_>, PublishError> {
-        let deadline = Instant::now() + self.inner.timeout;
+        let deadline = clock::now() + self.inner.timeout;
         let permit = match timeout_at(deadline, self.inner.free.acquire()).await {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) => return Err(PublishError::Unavailable("the publisher is closed".to_owned())),

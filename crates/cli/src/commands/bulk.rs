@@ -3,6 +3,7 @@
 use crate::exit;
 use crate::output::note;
 use automation_operations::Progress;
+use automation_service_kit::clock;
 use clap::Args;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -65,7 +66,7 @@ pub struct Told {
 
 impl Default for Told {
     fn default() -> Self {
-        Self { shown_at: Instant::now() }
+        Self { shown_at: clock::now() }
     }
 }
 
@@ -74,7 +75,7 @@ impl Told {
     pub fn hear(&mut self, progress: &Progress) {
         match progress {
             Progress::Done { done, of } if self.shown_at.elapsed() >= PROGRESS => {
-                self.shown_at = Instant::now();
+                self.shown_at = clock::now();
                 note(format!("{done} of {of}"));
             }
             Progress::Done { .. } => {}

@@ -15,7 +15,7 @@ use automation_domain::json;
 use automation_domain::limits::Limits;
 use automation_domain::schedule::EVENT_PREFIX;
 use automation_service_kit::config::{BrokerConfig, LimitsConfig};
-use automation_service_kit::ids;
+use automation_service_kit::{clock, ids};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ async fn publish(args: PublishArgs, output: &Output) -> anyhow::Result<()> {
         check_schema(&args.event_type, &data)?;
     }
     let id = args.id.unwrap_or_else(|| ids::new_id().to_string());
-    let happened = args.time.unwrap_or_else(ids::wall_clock);
+    let happened = args.time.unwrap_or_else(clock::wall_clock);
     let mut event = json!({
         "specversion": "1.0", "id": id, "source": args.source, "type": args.event_type, "time": time(happened),
         "tenantid": args.tenant, "datacontenttype": "application/json", "data": data,

@@ -3,11 +3,12 @@
 use crate::exit;
 use crate::output::{Output, note};
 use crate::session;
+use automation_service_kit::clock;
 use automation_service_kit::config::{Secret, postgres_url, postgres_url_in_file, rule, secret_rule};
 use automation_store::{Db, DbRole, Error, migrate, migration_status};
 use clap::Args;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Arguments of `automation migrate`.
 #[derive(Args, Debug)]
@@ -65,7 +66,7 @@ pub async fn run(args: MigrateArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn wait_for(db: &Db, patience: Duration) -> anyhow::Result<()> {
-    let begun = Instant::now();
+    let begun = clock::now();
     loop {
         match db.ping().await {
             Ok(()) => return Ok(()),

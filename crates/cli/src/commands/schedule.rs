@@ -6,8 +6,8 @@ use crate::output::{Output, note};
 use crate::session::{OptionalTenant, TenantArgs};
 use automation_domain::schedule::Schedule;
 use automation_operations::{Session, schedules};
+use automation_service_kit::clock;
 use automation_service_kit::config::rule;
-use automation_service_kit::ids;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
@@ -63,7 +63,7 @@ async fn list(session: &Session, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn next(args: NextArgs, output: &Output) -> anyhow::Result<()> {
-    let from = args.from.unwrap_or_else(ids::wall_clock);
+    let from = args.from.unwrap_or_else(clock::wall_clock);
     let schedule = match (&args.cron, &args.schedule, &args.tenant.0) {
         (Some(expression), _, _) => of_expression(expression, args.timezone.as_deref())?,
         (None, Some(name), Some(tenant)) => schedules::find(&tenant.open().await?, name).await?,

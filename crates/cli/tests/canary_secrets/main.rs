@@ -2,6 +2,13 @@
 //! against a server that says them back in every way, through retries, dead letters and replays, and with commands that fail.
 //! Then they are looked for in the database, the queues, the logs, the metrics, the traces and everything that was printed.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "tests wait by the clock, draw names of their own, and say what they saw"
+)]
+
 mod canary;
 #[path = "../traces/collector.rs"]
 #[expect(dead_code, reason = "the test of traces looks at single members of spans")]

@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Everything we say, and what the libraries say to find errors in them.
-const LOG: &str = "debug,automation=trace,automation_door=trace,automation_ingest=trace,automation_executor=trace,automation_scheduler=trace,\
+const LOG: &str = "debug,automation=trace,automation_door=trace,automation_http_server=trace,automation_ingest=trace,automation_executor=trace,\
+                   automation_scheduler=trace,\
                    automation_store=trace,automation_broker=trace,automation_connectors=trace,automation_vault=trace,\
                    automation_service_kit=trace,automation_actions=trace,automation_domain=trace";
 

@@ -3,6 +3,12 @@
 //!
 //! `AUTOMATION_TEST_KILLS` says how often each part is killed; 20 times by default.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests wait by the clock, draw names of their own, and say what they saw"
+)]
+
 mod ledger;
 mod roles;
 mod servers;

@@ -4,6 +4,12 @@
 //!
 //! `AUTOMATION_TEST_STEPS` and `AUTOMATION_TEST_RUNG_SECONDS` make it larger.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests wait by the clock, draw names of their own, and say what they saw"
+)]
+
 mod ledger;
 #[expect(dead_code, reason = "the tests of requests use the rest of it")]
 #[path = "../recorder/mod.rs"]

@@ -1,5 +1,7 @@
 //! CloudEvents' own libraries against a fleet: every way to publish that each of them knows makes the same event.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 #[path = "../door/mod.rs"]
 #[expect(dead_code, reason = "what other tests of the door need")]
 mod door;

@@ -2,6 +2,7 @@
 //! again, publishes one event twice, and makes one run.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
 #[path = "../engine/mod.rs"]
 #[expect(dead_code, reason = "what publishes for other tests")]

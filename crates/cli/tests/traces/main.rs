@@ -1,6 +1,8 @@
 //! One event through two retries, as a receiver of traces sees it: roles in processes of their own, the executor replaced
 //! in between.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
+
 #[expect(dead_code, reason = "the hunt for secrets looks at spans as a whole")]
 mod collector;
 #[path = "../engine/mod.rs"]

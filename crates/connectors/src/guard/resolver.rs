@@ -23,6 +23,7 @@ pub trait Resolve: Send + Sync {
 pub struct SystemResolver;
 
 impl Resolve for SystemResolver {
+    #[expect(clippy::disallowed_methods, reason = "the one place that looks names up")]
     fn resolve(&self, name: String) -> Resolved {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name, 0)).await?;

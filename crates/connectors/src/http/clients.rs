@@ -27,6 +27,10 @@ impl Clients {
     ) -> Result<Self, reqwest::Error> {
         // An answer that is packed all the same is not unpacked: what it holds could be of any size.
         let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that makes clients for the world outside"
+        )]
         let client = |port| {
             let resolver = GuardedResolver::new(Arc::clone(guard), port, Arc::clone(resolver));
             Client::builder()

@@ -3,8 +3,8 @@
 use super::answer::{Answer, Ended};
 use super::failure::Failure;
 use super::retry_after;
+use crate::clock;
 use reqwest::StatusCode;
-use std::time::SystemTime;
 
 /// `Ok` when the other side did it. What the status says counts first; only a success needs its whole body.
 pub(super) fn verdict(answer: &Answer) -> Result<(), Failure> {
@@ -18,7 +18,7 @@ pub(super) fn verdict(answer: &Answer) -> Result<(), Failure> {
         };
     }
     if is_worth_another_try(status) {
-        let after = retry_after::read(&answer.headers, SystemTime::now());
+        let after = retry_after::read(&answer.headers, clock::system_time());
         return Err(Failure::retry_status(status, after));
     }
     Err(Failure::final_status(status))

@@ -2,8 +2,9 @@
 
 use crate::{Error, Refusal, Session};
 use automation_domain::id::DeadLetterId;
+use automation_service_kit::clock;
 use automation_store::dead_letters::{self, Trial};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How often it looks.
@@ -17,7 +18,7 @@ pub(super) async fn pass(
     patience: Duration,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let begun = Instant::now();
+    let begun = clock::now();
     let of = ids.len();
     // One that got past stays past, whatever becomes of its run.
     let mut left = ids.to_vec();

@@ -9,7 +9,7 @@ use automation_domain::effect::Request;
 use automation_domain::id::{DeadLetterId, RunId, TenantId};
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::priority::Priority;
-use automation_service_kit::ids;
+use automation_service_kit::{clock, ids};
 use automation_store::dead_letters::{self, Replay, ReplayVersion, Replayed};
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ pub async fn replay(
 ) -> Result<Gone<Outcome>, Error> {
     check(ids, how)?;
     let mut replaying =
-        Replaying { session, auditor, how, publisher, bulk, waiting: Vec::new(), flushed_at: Instant::now() };
+        Replaying { session, auditor, how, publisher, bulk, waiting: Vec::new(), flushed_at: clock::now() };
     let mut rows = Vec::new();
     let ended = replaying.go_through(ids, &mut rows).await;
     replaying.flush().await;
@@ -185,7 +185,7 @@ impl Replaying<'_, '_> {
 
     async fn flush(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        self.flushed_at = Instant::now();
+        self.flushed_at = clock::now();
         let Some(publisher) = self.publisher else { return };
         let messages = nudge::messages(waiting.iter().copied(), || ids::new_id().to_string());
         if let Err(error) = publisher.publish_all(messages).await {

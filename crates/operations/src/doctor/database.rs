@@ -1,11 +1,10 @@
 //! The database: whether it answers, its schema, what the fleet owes.
 
 use super::{Finding, lag, publishers};
+use automation_service_kit::clock;
 use automation_store::blame::suspended_parts;
 use automation_store::upkeep::partitions;
 use automation_store::{Db, Scope, migration_status};
-use chrono::DateTime;
-use std::time::SystemTime;
 
 /// Without an answer, one finding; otherwise one for each check.
 pub(super) async fn findings(db: &Db) -> Vec<Finding> {
@@ -18,7 +17,7 @@ pub(super) async fn findings(db: &Db) -> Vec<Finding> {
     }
     let mut findings = vec![Finding::well("database", "answers"), migrations(db).await, ahead(db).await];
     match db.read(Scope::Unscoped, automation_store::upkeep::lag::read).await {
-        Ok(lag) => findings.extend(lag::findings(&lag, DateTime::from(SystemTime::now()))),
+        Ok(lag) => findings.extend(lag::findings(&lag, clock::wall_clock())),
         Err(error) => findings.push(Finding::wrong("wakeups", error.to_string(), "automation migrate")),
     }
     findings.push(suspended(db).await);

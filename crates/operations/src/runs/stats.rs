@@ -1,10 +1,11 @@
 //! What happened since a moment.
 
 use crate::{Error, Refusal, Session};
+use automation_service_kit::clock;
 use automation_store::runs::stats::{self, Latency};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How far ahead a wait may be to be waited for.
 const NEAR: Duration = Duration::from_secs(10);
@@ -92,7 +93,7 @@ pub async fn stats(session: &Session, since: DateTime<Utc>) -> Result<Stats, Err
 ///
 /// [`Refusal::Unsettled`]; [`Error::Store`].
 pub async fn settled(session: &Session, since: DateTime<Utc>, events: i64) -> Result<(), Error> {
-    let begun = Instant::now();
+    let begun = clock::now();
     loop {
         let look = async |connection: &mut _| stats::unsettled(connection, session.tenant, since, NEAR).await;
         let found = session.read(look).await?;

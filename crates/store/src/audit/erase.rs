@@ -18,6 +18,15 @@ pub enum Erase<'a> {
     Entries(&'a [i64]),
 }
 
+/// How much is erased in one transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Portion {
+    /// The last entry that is looked at.
+    pub upto: i64,
+    /// Most entries.
+    pub limit: i64,
+}
+
 impl Erase<'_> {
     /// By what they were chosen; the value itself is what is to be forgotten.
     fn by(self) -> &'static str {
@@ -29,8 +38,7 @@ impl Erase<'_> {
     }
 }
 
-/// Erases the words of up to `limit` entries, none later than `upto`, and appends an entry that says of which; returns how
-/// many. Role operator.
+/// Erases the words of a portion of entries, and appends an entry that says of which; returns how many. Role operator.
 ///
 /// # Errors
 ///
@@ -40,9 +48,8 @@ pub async fn erase(
     tenant: TenantId,
     auditor: &Auditor,
     which: Erase<'_>,
-    upto: i64,
+    portion: Portion,
     note: Option<&str>,
-    limit: i64,
 ) -> Result<usize, Error> {
     lock(connection, tenant).await?;
     let (actor, subject, entries) = match which {
@@ -61,8 +68,8 @@ pub async fn erase(
     .bind(actor)
     .bind(subject)
     .bind(entries)
-    .bind(upto)
-    .bind(limit)
+    .bind(portion.upto)
+    .bind(portion.limit)
     .fetch_all(&mut *connection)
     .await?;
     if erased.is_empty() {

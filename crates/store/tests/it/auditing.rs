@@ -3,7 +3,7 @@
 use crate::world::World;
 use automation_domain::audit::{Broken, Key, Keys, Walked, legacy};
 use automation_domain::id::TenantId;
-use automation_store::audit::{self, Auditor, Deed, Erase, Verified};
+use automation_store::audit::{self, Auditor, Deed, Erase, Portion, Verified};
 use automation_store::{Db, Error, Scope};
 use automation_test_support::builders;
 use automation_test_support::builders::auditor;
@@ -42,7 +42,15 @@ async fn erase(world: &World, which: Erase<'_>, upto: i64) -> Result<usize, Erro
     world
         .operator
         .tx(Scope::Tenant(tenant), async |connection| {
-            audit::erase(connection, tenant, &auditor("bob"), which, upto, Some("asked to"), 100).await
+            audit::erase(
+                connection,
+                tenant,
+                &auditor("bob"),
+                which,
+                Portion { upto, limit: 100 },
+                Some("asked to"),
+            )
+            .await
         })
         .await
 }

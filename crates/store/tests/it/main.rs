@@ -1,6 +1,7 @@
 //! The store against a real Postgres, under the roles that are used at run time: one file per idea.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
 mod auditing;
 mod blaming;

@@ -5,6 +5,7 @@ use crate::output::{Output, table, time, to_json};
 use crate::session::TenantArgs;
 use crate::terminal::Lines;
 use automation_operations::runs::{self, Percentiles, Stats};
+use automation_service_kit::clock;
 use automation_service_kit::config::rule;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
@@ -26,7 +27,7 @@ pub struct StatsArgs {
 /// Runs the command.
 pub(super) async fn run(args: StatsArgs, output: &Output) -> anyhow::Result<()> {
     let session = args.tenant.open().await?;
-    let since = args.since.unwrap_or_else(|| automation_service_kit::ids::wall_clock() - TimeDelta::hours(1));
+    let since = args.since.unwrap_or_else(|| clock::wall_clock() - TimeDelta::hours(1));
     if let Some(events) = args.wait {
         runs::settled(&session, since, events).await?;
     }

@@ -1,6 +1,7 @@
-//! Reading a body no further than it may be.
+//! Reading a body no further than it may be, and what its content type says.
 
 use crate::problem::Problem;
+use automation_service_kit::clock;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
@@ -15,10 +16,13 @@ const PATIENCE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A limit on a body, and what to answer when it is exceeded.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyLimit {
-    pub(crate) code: &'static str,
-    pub(crate) field: &'static str,
-    pub(crate) bytes: usize,
+pub struct BodyLimit {
+    /// Of the problem that says so.
+    pub code: &'static str,
+    /// What the body is.
+    pub field: &'static str,
+    /// How large it may be.
+    pub bytes: usize,
 }
 
 impl BodyLimit {
@@ -28,15 +32,29 @@ impl BodyLimit {
     }
 }
 
-/// The whole body. From [`GRACE`] on it has to have come at `bytes_per_second` on average, each moment anew: a caller that
+/// The whole body. After five seconds it has to have come at `bytes_per_second` on average, each moment anew: a caller that
 /// sends a byte now and then holds a place for no longer than one that sends none.
-pub(crate) async fn read(
+///
+/// # Errors
+///
+/// The problem of a body that is too large, comes too slowly, or does not end.
+pub async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: BodyLimit,
     bytes_per_second: u32,
 ) -> Result<Vec<u8>, Problem> {
-    read_from(headers, body, limit, bytes_per_second, Instant::now()).await
+    read_from(headers, body, limit, bytes_per_second, clock::timer_now()).await
+}
+
+/// What the content type says, as far as it is text.
+pub fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+}
+
+/// The media type of a content type, in lower case and without parameters; empty without any.
+pub fn media_type(content_type: Option<&str>) -> String {
+    content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// How long after its beginning a body may be where it has so many bytes.
@@ -99,13 +117,14 @@ mod tests {
     async fn what_is_there_is_read_and_what_does_not_come_is_not_waited_for() {
         let chunks =
             |sizes: &'static [usize]| stream::iter(sizes).map(|size| Ok::<_, Infallible>(vec![b'x'; *size]));
-        let read = async |body| read_from(&HeaderMap::new(), body, LIMIT, 100, Instant::now() - GRACE).await;
+        let read =
+            async |body| read_from(&HeaderMap::new(), body, LIMIT, 100, clock::timer_now() - GRACE).await;
         // Its grace is over, and nothing was sent.
         let nothing = Body::from_stream(chunks(&[]).chain(stream::pending()));
-        assert_eq!(read(nothing).await.unwrap_err().code, "body_too_slow");
+        assert_eq!(read(nothing).await.unwrap_err().code(), "body_too_slow");
         assert_eq!(read(Body::from_stream(chunks(&[10, 20]))).await.unwrap().len(), 30);
         // What is thrown away has to keep the rate too; what is larger than that is not read on.
         let too_much = Body::from_stream(chunks(&[6_000, 6_000]));
-        assert_eq!(read(too_much).await.unwrap_err().code, "event_too_large");
+        assert_eq!(read(too_much).await.unwrap_err().code(), "event_too_large");
     }
 }

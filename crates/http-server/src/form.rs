@@ -6,7 +6,11 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Parameters by name; one that stands several times is a list. `what` is decoded is named when it cannot be.
-pub(crate) fn read(encoded: &[u8], charset: &Charset, what: &str) -> Result<Map<String, Value>, Refusal> {
+///
+/// # Errors
+///
+/// A refusal of what is not in its charset.
+pub fn read(encoded: &[u8], charset: &Charset, what: &str) -> Result<Map<String, Value>, Refusal> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pair in encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let mut parts = pair.splitn(2, |byte| *byte == b'=');

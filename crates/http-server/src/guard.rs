@@ -1,6 +1,6 @@
 //! Around every request: an id, who is at the other end, a deadline, and an answer even to a panic.
 
-use crate::Door;
+use crate::peer::Proxies;
 use crate::problem::Problem;
 use automation_service_kit::ids;
 use axum::Extension;
@@ -10,9 +10,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
 use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that a caller may give its request, in bytes.
@@ -22,23 +24,32 @@ const MOST_ID_BYTES: usize = 128;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Connected(pub(crate) IpAddr);
 
+/// What every request is guarded with.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub(crate) proxies: Proxies,
+    pub(crate) timeout: Duration,
+    pub(crate) timed_out: Problem,
+    pub(crate) requests: Counter<u64>,
+}
+
 pub(crate) async fn guard(
-    State(door): State<Arc<Door>>,
+    State(guard): State<Arc<Guard>>,
     Extension(Connected(address)): Extension<Connected>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let id = request_id(request.headers());
-    let peer = door.proxies.peer(address, request.headers());
+    let peer = guard.proxies.peer(address, request.headers());
     request.extensions_mut().insert(peer);
     let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = match tokio::time::timeout(door.config.timeout, answering).await {
+    let response = match tokio::time::timeout(guard.timeout, answering).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(_panic)) => {
             tracing::error!(request.id = id, "a request panicked");
             Err(Problem::internal())
         }
-        Err(_elapsed) => Err(Problem::unavailable("timeout", "the request took too long")),
+        Err(_elapsed) => Err(guard.timed_out.clone()),
     };
     let mut response = match response {
         Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
@@ -48,7 +59,7 @@ pub(crate) async fn guard(
         Err(problem) => problem.render(&id),
     };
     let status = KeyValue::new("status", i64::from(response.status().as_u16()));
-    door.requests.add(1, &[status]);
+    guard.requests.add(1, &[status]);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

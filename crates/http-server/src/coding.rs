@@ -1,4 +1,4 @@
-//! How bodies are coded: compressed ones are refused, and texts of webhooks are read in the charset that they name.
+//! How bodies are coded: compressed ones are refused, and texts are read in the charset that they name.
 
 use crate::problem::Problem;
 use automation_domain::encoding::{charset, is_utf8};
@@ -9,7 +9,11 @@ use encoding_rs::{Encoding, UTF_8};
 use std::borrow::Cow;
 
 /// Refuses a compressed body, by what its headers say.
-pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
+///
+/// # Errors
+///
+/// The problem that names the coding.
+pub fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(text);
     // The server takes chunks apart by itself, and nothing else.
@@ -20,7 +24,8 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The charset in which a text is read.
-pub(crate) struct Charset {
+#[derive(Clone, Debug)]
+pub struct Charset {
     encoding: &'static Encoding,
     /// As it was named, in lower case.
     name: String,
@@ -28,7 +33,11 @@ pub(crate) struct Charset {
 
 impl Charset {
     /// The one that a content type names; UTF-8 without any.
-    pub(crate) fn of(content_type: Option<&str>) -> Result<Self, Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// A refusal when it is not known.
+    pub fn of(content_type: Option<&str>) -> Result<Self, Refusal> {
         match content_type.and_then(charset).filter(|name| !is_utf8(name)) {
             None => Ok(Self { encoding: UTF_8, name: "utf-8".to_owned() }),
             Some(name) => match Encoding::for_label(name.as_bytes()) {
@@ -39,7 +48,11 @@ impl Charset {
     }
 
     /// A whole text; a byte order mark in front of it says more than its name.
-    pub(crate) fn text(&self, bytes: &[u8], what: &str) -> Result<String, Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::part`].
+    pub fn text(&self, bytes: &[u8], what: &str) -> Result<String, Refusal> {
         match Encoding::for_bom(bytes) {
             Some((encoding, mark)) => {
                 let name = encoding.name().to_ascii_lowercase();
@@ -49,8 +62,12 @@ impl Charset {
         }
     }
 
-    /// The text that bytes are in it, or a refusal that names `what` they are.
-    pub(crate) fn part(&self, bytes: &[u8], what: &str) -> Result<String, Refusal> {
+    /// The text that bytes are in it.
+    ///
+    /// # Errors
+    ///
+    /// A refusal that names `what` they are, when they are no such text.
+    pub fn part(&self, bytes: &[u8], what: &str) -> Result<String, Refusal> {
         let text = self.encoding.decode_without_bom_handling_and_without_replacement(bytes);
         text.map(Cow::into_owned)
             .ok_or_else(|| charset_refused(&format!("{what} is not what its charset {} says", self.name)))
@@ -58,7 +75,11 @@ impl Charset {
 }
 
 /// A JSON text, which is UTF-8 whatever its content type says (RFC 8259); only if it is not, in the charset it names.
-pub(crate) fn json_text(bytes: &[u8], content_type: Option<&str>) -> Result<String, Refusal> {
+///
+/// # Errors
+///
+/// A refusal that says what it is instead.
+pub fn json_text(bytes: &[u8], content_type: Option<&str>) -> Result<String, Refusal> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(automation_domain::encoding::text_without_mark(text).to_owned()),
         Err(_) => Charset::of(content_type)?

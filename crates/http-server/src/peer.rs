@@ -11,10 +11,11 @@ const IPV6_PEER: u128 = !0 << 64;
 
 /// An IPv4 address, or the network of an IPv6 address (/64).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Peer(IpAddr);
+pub struct Peer(IpAddr);
 
 impl Peer {
-    pub(crate) fn of(address: IpAddr) -> Self {
+    /// The peer that has this address.
+    pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & IPV6_PEER)),
@@ -24,21 +25,23 @@ impl Peer {
 
 /// Proxies whose word about their callers counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Proxies(Vec<IpNet>);
+pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
-    pub(crate) fn new(networks: Vec<IpNet>) -> Self {
+    /// The proxies of these networks.
+    pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this is the address of one of them.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
     /// The peer of a request that came over a connection from `connected`: the last hop that is none of our proxies. What a
     /// caller itself writes into the header stands before that, and is not looked at.
-    pub(crate) fn peer(&self, connected: IpAddr, headers: &HeaderMap) -> Peer {
+    pub fn peer(&self, connected: IpAddr, headers: &HeaderMap) -> Peer {
         let mut nearest = connected;
         let values: Vec<&str> =
             headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();

@@ -1,16 +1,17 @@
-//! How many events a publisher may send: a bucket of tokens for each, which fills up steadily.
+//! How much a caller may send: a bucket of tokens for each, which fills up steadily.
 //!
-//! Each process counts for itself: with several, a publisher may send as many times more.
+//! Each process counts for itself: with several, a caller may send as many times more.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Publishers whose buckets are remembered; beyond it, full ones are forgotten.
+/// Callers whose buckets are remembered; beyond it, full ones are forgotten.
 const REMEMBERED: usize = 10_000;
 
-/// The buckets of all publishers.
-pub(crate) struct Rates {
+/// The buckets of all callers.
+#[derive(Debug)]
+pub struct Rates {
     per_second: f64,
     burst: f64,
     buckets: Mutex<BTreeMap<String, Bucket>>,
@@ -23,24 +24,25 @@ struct Bucket {
 }
 
 impl Rates {
-    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
+    /// Buckets of `burst` tokens, of which each gets `per_second`.
+    pub fn new(per_second: u32, burst: u32) -> Self {
         let (per_second, burst) = (f64::from(per_second.max(1)), f64::from(burst.max(1)));
         Self { per_second, burst, buckets: Mutex::default() }
     }
 
-    /// Takes tokens for `events`; more than a whole bucket counts as a whole bucket.
+    /// Takes `tokens` of a caller's bucket; more than a whole bucket counts as a whole bucket.
     ///
     /// # Errors
     ///
     /// How long it takes until there are as many; none is taken.
-    pub(crate) fn take(&self, publisher: &str, events: usize, now: Instant) -> Result<(), Duration> {
-        let wanted = (events as f64).min(self.burst);
+    pub fn take(&self, caller: &str, tokens: usize, now: Instant) -> Result<(), Duration> {
+        let wanted = (tokens as f64).min(self.burst);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= REMEMBERED && !buckets.contains_key(publisher) {
+        if buckets.len() >= REMEMBERED && !buckets.contains_key(caller) {
             buckets.retain(|_, bucket| self.filled(*bucket, now).tokens < self.burst);
         }
         let full = Bucket { tokens: self.burst, filled_at: now };
-        let bucket = buckets.entry(publisher.to_owned()).or_insert(full);
+        let bucket = buckets.entry(caller.to_owned()).or_insert(full);
         *bucket = self.filled(*bucket, now);
         if bucket.tokens >= wanted {
             bucket.tokens -= wanted;
@@ -58,10 +60,11 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use automation_service_kit::clock;
 
     #[test]
     fn a_burst_is_let_through_and_then_the_steady_rate() {
-        let (rates, begin) = (Rates::new(10, 20), Instant::now());
+        let (rates, begin) = (Rates::new(10, 20), clock::now());
         assert_eq!(rates.take("a", 20, begin), Ok(()));
         assert_eq!(rates.take("a", 5, begin), Err(Duration::from_millis(500)));
         assert_eq!(rates.take("b", 20, begin), Ok(()), "others have buckets of their own");
@@ -75,14 +78,14 @@ mod tests {
 
     #[test]
     fn a_batch_larger_than_the_bucket_takes_all_of_it() {
-        let (rates, begin) = (Rates::new(10, 20), Instant::now());
+        let (rates, begin) = (Rates::new(10, 20), clock::now());
         assert_eq!(rates.take("a", 500, begin), Ok(()));
         assert_eq!(rates.take("a", 500, begin), Err(Duration::from_secs(2)));
     }
 
     #[test]
-    fn publishers_that_come_seldom_are_forgotten() {
-        let (rates, begin) = (Rates::new(10, 20), Instant::now());
+    fn callers_that_come_seldom_are_forgotten() {
+        let (rates, begin) = (Rates::new(10, 20), clock::now());
         for number in 0..REMEMBERED {
             rates.take(&number.to_string(), 1, begin).unwrap();
         }
