@@ -2,6 +2,7 @@
 
 use crate::{Prepared, StepContext, add_note, add_tag, create_task, http_request, remove_tag, update_field};
 use automation_domain::interpreter::StepError;
+use automation_domain::step_code::StepCode;
 use automation_domain::workflow::{ActionContract, Contracts, flow_contracts};
 use serde_json::Value;
 use std::sync::LazyLock;
@@ -48,7 +49,7 @@ pub fn prepare(action: &str, config: &Value, step: StepContext<'_>) -> Result<Pr
     match handler(action) {
         Some(handler) => (handler.prepare)(config, &step),
         None => Err(StepError {
-            code: "unknown_action".to_owned(),
+            code: StepCode::UnknownAction.into(),
             message: format!("this version of the engine has no handler for the action \"{action}\""),
         }),
     }

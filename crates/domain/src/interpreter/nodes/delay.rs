@@ -4,6 +4,7 @@ use super::{Onward, Walk};
 use crate::duration;
 use crate::interpreter::{Command, StepError, StepOutcome, Token, Waits};
 use crate::json::excerpt;
+use crate::step_code::StepCode;
 use crate::template::{RenderError, ValueTemplate};
 use crate::workflow::{Node, NodeIndex};
 use chrono::{SecondsFormat, TimeDelta};
@@ -36,7 +37,7 @@ impl Walk<'_> {
             let message = format!(
                 "{rendered} is not a duration: write 30s, 15m, 1h, 7d or a number of seconds, at most {MAX_DAYS} days"
             );
-            let error = StepError { code: "invalid_duration".to_owned(), message };
+            let error = StepError { code: StepCode::InvalidDuration.into(), message };
             return self.fail_step(token, node, visit, error, None);
         };
         if length <= TimeDelta::zero() {

@@ -9,6 +9,7 @@ pub(super) use action::Asked;
 
 use super::{Command, End, RunState, Step, StepError, StepOutcome, Surroundings, Token, Tries, Waits};
 use crate::facts::{Facts, RunFacts};
+use crate::step_code::StepCode;
 use crate::workflow::{Node, NodeIndex, NodeKind, Workflow};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ impl Walk<'_> {
             }
             None => {
                 let message = format!("the workflow has no trigger \"{trigger}\"");
-                self.end_failed(None, StepError { code: "unknown_trigger".to_owned(), message });
+                self.end_failed(None, StepError { code: StepCode::UnknownTrigger.into(), message });
             }
         }
     }
@@ -98,7 +99,7 @@ impl Walk<'_> {
     fn begin(&mut self, token: u16, index: NodeIndex, node: &Node, visit: u32) -> Onward {
         if self.state.step_count >= self.surroundings.max_steps {
             let message = format!("the run took all of its {} steps", self.surroundings.max_steps);
-            let error = StepError { code: "too_many_steps".to_owned(), message };
+            let error = StepError { code: StepCode::TooManySteps.into(), message };
             self.log_failure(node, visit, &error, None);
             self.end_failed_at(token, node, visit, error, false);
             return Onward::Stays;
@@ -178,7 +179,7 @@ impl Walk<'_> {
     /// A pinned version never loses a node, so only a damaged state comes here.
     fn fail_unknown(&mut self, node: String) {
         let message = format!("the run stands on \"{node}\", which its version does not have");
-        self.end_failed(Some(node), StepError { code: "unknown_node".to_owned(), message });
+        self.end_failed(Some(node), StepError { code: StepCode::UnknownNode.into(), message });
     }
 
     /// Ends the run because of a step, with a token on it for a replay.
