@@ -3,6 +3,7 @@
 use automation_domain::action::{Literals, StepContext};
 use automation_domain::contact::Contact;
 use automation_domain::interpreter::StepError;
+use automation_domain::step_code::StepCode;
 use automation_domain::{json, text};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -65,7 +66,7 @@ pub(crate) fn check(
 /// The contact that the step is about.
 pub(crate) fn contact<'a>(step: &StepContext<'a>) -> Result<&'a Contact, StepError> {
     step.facts.contact.ok_or_else(|| StepError {
-        code: "no_contact".to_owned(),
+        code: StepCode::NoContact.into(),
         message: "the step needs a contact, and the run has none".to_owned(),
     })
 }
@@ -83,7 +84,7 @@ pub(crate) fn check_value(value: &Value, key: &str) -> Result<(), StepError> {
 }
 
 pub(crate) fn invalid(message: String) -> StepError {
-    StepError { code: "invalid_config".to_owned(), message }
+    StepError { code: StepCode::InvalidConfig.into(), message }
 }
 
 fn check_length(text: &str, key: &str, max: Max) -> Result<(), StepError> {

@@ -15,6 +15,7 @@ use automation_domain::limits::Limits;
 use automation_domain::record::RecordChange;
 use automation_domain::record::stamps::Stamp;
 use automation_domain::retry::{Ladder, Verdict};
+use automation_domain::step_code::StepCode;
 use automation_domain::workflow::kinds::ActionNode;
 use automation_domain::workflow::{NodeIndex, Workflow};
 use chrono::{DateTime, Utc};
@@ -329,7 +330,7 @@ fn used_bytes(state: &RunState) -> usize {
 }
 
 fn too_large(message: String) -> StepError {
-    StepError { code: "output_too_large".to_owned(), message }
+    StepError { code: StepCode::OutputTooLarge.into(), message }
 }
 
 #[cfg(test)]

@@ -71,11 +71,6 @@ pub enum Exceeded {
     },
 }
 
-impl Exceeded {
-    /// The code under which a step fails that needs more than its budget.
-    pub const CODE: &'static str = "over_budget";
-}
-
 /// Bytes that are looked at or copied for one step.
 const BYTES_PER_STEP: usize = 64;
 

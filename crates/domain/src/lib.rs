@@ -36,6 +36,7 @@ pub mod rungs;
 pub mod schedule;
 mod schema_words;
 pub mod signature;
+pub mod step_code;
 pub mod template;
 pub mod text;
 pub mod trace;

@@ -26,6 +26,7 @@ use crate::facts::{Facts, FieldPath};
 use crate::json;
 use crate::limits::Limits;
 use crate::problem::Problem;
+use crate::step_code::StepCode;
 use ast::{Body, Expression, Statement, StatementKind};
 use evaluate::Evaluator;
 use output::Output;
@@ -101,10 +102,10 @@ impl Failure {
         let line = if line > 1 { format!(" (line {line})") } else { String::new() };
         match self {
             Self::Failed(what) => {
-                RenderError { code: "template_failed".to_owned(), message: format!("{at}: {what}{line}") }
+                RenderError { code: StepCode::TemplateFailed.into(), message: format!("{at}: {what}{line}") }
             }
             Self::OverBudget(exceeded) => RenderError {
-                code: "over_budget".to_owned(),
+                code: StepCode::OverBudget.into(),
                 message: format!("{at}: the template {exceeded}{line}"),
             },
         }
@@ -287,7 +288,7 @@ impl ValueTemplate {
     fn render_within(&self, facts: &Facts<'_>, depth: u32) -> Result<Value, RenderError> {
         match &self.part {
             Part::Literal(value) => output::copy(value, facts.budget).map_err(|exceeded| RenderError {
-                code: "over_budget".to_owned(),
+                code: StepCode::OverBudget.into(),
                 message: format!("what stands without a template {exceeded}"),
             }),
             Part::Text(template) => template.render_within(facts, depth),

@@ -10,6 +10,7 @@ use crate::claim::Claimed;
 use automation_domain::id::VersionId;
 use automation_domain::interpreter::{StepError, Watch};
 use automation_domain::part::{PartKind, PartRef};
+use automation_domain::step_code::StepCode;
 use automation_service_kit::in_hand::{self, Doing, Hand};
 use automation_store::blame::suspects::{self, InHand, Subject, Suspect};
 use automation_store::blame::suspended_parts::{self, Nodes};
@@ -143,7 +144,7 @@ impl Watch for Watcher<'_> {
     fn take(&self, node: &str) -> Result<(), StepError> {
         if self.suspended.as_ref().is_some_and(|nodes| nodes.contains(node)) {
             return Err(StepError {
-                code: "part_suspended".to_owned(),
+                code: StepCode::PartSuspended.into(),
                 message: format!(
                     "node \"{node}\" is suspended: processes died or hung while they evaluated it"
                 ),

@@ -5,6 +5,7 @@ use crate::under_way::Answer;
 use automation_domain::effect::{Attempt, Outcome, Response};
 use automation_domain::interpreter::{RunEvent, RunState, StepError, Tries, Waits};
 use automation_domain::retry::Verdict;
+use automation_domain::step_code::StepCode;
 use automation_domain::workflow::{Delivery, Node, Workflow};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::effects::{EffectKey, EffectStatus, Tried, Try};
@@ -136,7 +137,7 @@ fn tried(
 
 fn unknown(why: &str) -> StepError {
     StepError {
-        code: "outcome_unknown".to_owned(),
+        code: StepCode::OutcomeUnknown.into(),
         message: format!("the request is sent once at most, and may have had its effect: {why}"),
     }
 }

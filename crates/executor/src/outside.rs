@@ -6,6 +6,7 @@ use automation_connectors::{Authorization, Connectors, SystemResolver};
 use automation_domain::effect::{Attempt, Outcome, Request};
 use automation_domain::id::TenantId;
 use automation_domain::interpreter::StepError;
+use automation_domain::step_code::StepCode;
 use automation_service_kit::clock;
 use automation_service_kit::turns::Turns;
 use automation_store::access::credentials::{self, UsableCredential};
@@ -68,7 +69,7 @@ impl Outside {
     async fn authorization(&self, db: &Db, tenant: TenantId, key: &str) -> Result<Authorization, Outcome> {
         let Some(keys) = &self.keys else {
             return Err(later(
-                "credential_unreadable",
+                StepCode::CredentialUnreadable,
                 "this process has no keys to read credentials with".to_owned(),
             ));
         };
@@ -77,10 +78,10 @@ impl Outside {
         drop(turn);
         let found = found.map_err(|error| {
             tracing::warn!(%error, credential = key, "a credential could not be read");
-            later("credential_unreadable", format!("the credential \"{key}\" could not be read"))
+            later(StepCode::CredentialUnreadable, format!("the credential \"{key}\" could not be read"))
         })?;
         let Some(credential) = found else {
-            return Err(never("unknown_credential", format!("there is no credential \"{key}\"")));
+            return Err(never(StepCode::UnknownCredential, format!("there is no credential \"{key}\"")));
         };
         let (terms, field) = (credential.terms(), credentials::SECRET_FIELD);
         let UsableCredential { credential_id, scheme, allowed_hosts, secret } = credential;
@@ -92,7 +93,7 @@ impl Outside {
             does_not_open(key, &error)
         })?;
         Authorization::new(scheme, allowed_hosts, &opened)
-            .map_err(|error| never("credential_unreadable", error.to_string()))
+            .map_err(|error| never(StepCode::CredentialUnreadable, error.to_string()))
     }
 }
 
@@ -114,10 +115,10 @@ async fn usable(db: &Db, tenant: TenantId, key: &str) -> Result<Option<UsableCre
 fn does_not_open(key: &str, error: &automation_vault::Error) -> Outcome {
     match error {
         automation_vault::Error::UnknownKey { .. } | automation_vault::Error::NoRandomness => {
-            later("credential_unreadable", format!("the credential \"{key}\" does not decrypt"))
+            later(StepCode::CredentialUnreadable, format!("the credential \"{key}\" does not decrypt"))
         }
         automation_vault::Error::Unreadable => never(
-            "credential_tampered",
+            StepCode::CredentialTampered,
             format!(
                 "the credential \"{key}\" was changed without its secret, or its secret was damaged; set it again"
             ),
@@ -126,10 +127,10 @@ fn does_not_open(key: &str, error: &automation_vault::Error) -> Outcome {
 }
 
 /// What a person may mend while the step waits.
-fn later(code: &str, message: String) -> Outcome {
-    Outcome::Retry { error: StepError { code: code.to_owned(), message }, after: None, reached: false }
+fn later(code: StepCode, message: String) -> Outcome {
+    Outcome::Retry { error: StepError { code: code.into(), message }, after: None, reached: false }
 }
 
-fn never(code: &str, message: String) -> Outcome {
-    Outcome::Failed { error: StepError { code: code.to_owned(), message } }
+fn never(code: StepCode, message: String) -> Outcome {
+    Outcome::Failed { error: StepError { code: code.into(), message } }
 }

@@ -13,6 +13,7 @@ use automation_domain::budget::Spent;
 use automation_domain::id::IdempotencyKey;
 use automation_domain::interpreter::{End, RunEvent, RunState, Step, StepError};
 use automation_domain::record::RecordChange;
+use automation_domain::step_code::StepCode;
 use automation_domain::workflow::Workflow;
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::checkpoints::{Checkpoint, Next, WakeReason, Wakeup};
@@ -73,17 +74,22 @@ pub(crate) fn settlement(
 ) -> Settlement {
     if back.is_none() && run.abandoned >= ABANDONED_BEFORE_LOST {
         let message = format!("{} workers in a row died while they held the run", run.abandoned);
-        return failed(claimed, run, "worker_lost", message);
+        return failed(claimed, run, StepCode::WorkerLost, message);
     }
     let Some(version) = claimed.versions.get(&run.version_id) else {
-        return failed(claimed, run, "unknown_version", format!("there is no version {}", run.version_id));
+        return failed(
+            claimed,
+            run,
+            StepCode::UnknownVersion,
+            format!("there is no version {}", run.version_id),
+        );
     };
     if back.is_none() && claimed.paused.contains(&run.workflow_id) {
         return held(run);
     }
     let workflow = match &version.workflow {
         Ok(workflow) => workflow,
-        Err(problems) => return failed(claimed, run, "unreadable_version", problems.clone()),
+        Err(problems) => return failed(claimed, run, StepCode::UnreadableVersion, problems.clone()),
     };
     let watcher = shared.care.watch(run);
     let plan = Plan { shared, claimed, run, version, workflow, watcher: &watcher };
@@ -93,19 +99,19 @@ pub(crate) fn settlement(
         Ok(Ok(settlement)) => settlement,
         Ok(Err(Missing { node })) => {
             let message = format!("the request of \"{node}\" was stored and is not there any more");
-            failed(claimed, run, "request_missing", message)
+            failed(claimed, run, StepCode::RequestMissing, message)
         }
         Err(_panic) => {
             tracing::error!(run.id = %run.run_id, "walking the run panicked");
             let message = "the engine failed while it walked the run; its log has the details";
-            failed(claimed, run, "internal_error", message.to_owned())
+            failed(claimed, run, StepCode::InternalError, message.to_owned())
         }
     }
 }
 
 /// What takes the place of a settlement that the database refuses.
 pub(crate) fn refused(claimed: &Claimed, run: &Arc<ClaimedRun>, error: &impl Display) -> Settlement {
-    failed(claimed, run, "store_refused", format!("what the run came to could not be stored: {error}"))
+    failed(claimed, run, StepCode::StoreRefused, format!("what the run came to could not be stored: {error}"))
 }
 
 /// A run whose workflow is paused: nothing happens to it.
@@ -116,10 +122,10 @@ fn held(run: &Arc<ClaimedRun>) -> Settlement {
 }
 
 /// A run that ends without a step of its own at fault; a replay finds its branches as they stood.
-fn failed(claimed: &Claimed, run: &Arc<ClaimedRun>, code: &str, message: String) -> Settlement {
+fn failed(claimed: &Claimed, run: &Arc<ClaimedRun>, code: StepCode, message: String) -> Settlement {
     let mut state = run.state.clone().unwrap_or_default();
     let tokens = std::mem::take(&mut state.tokens);
-    let error = StepError { code: code.to_owned(), message };
+    let error = StepError { code: code.into(), message };
     state.end = Some(End::Failed { node: None, error, tokens });
     let checkpoint = checkpoint(run, Next::Finished { status: "failed" });
     let version = claimed.versions.get(&run.version_id);

@@ -7,6 +7,7 @@ use automation_actions::Asked;
 use automation_domain::effect::{Attempt, Outcome, Request};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::interpreter::StepError;
+use automation_domain::step_code::StepCode;
 use automation_domain::trace::RunTrace;
 use automation_domain::workflow::Delivery;
 use automation_service_kit::crash_point;
@@ -151,7 +152,7 @@ async fn perform(shared: &Arc<Shared>, errand: Errand, trace: Option<RunTrace>) 
     let attempt = task.await.unwrap_or_else(|_panic| {
         tracing::error!(run.id = %key.run_id, step.name = key.node, "sending a request panicked");
         let message = "the engine failed while it sent the request; its log has the details".to_owned();
-        let error = StepError { code: "internal_error".to_owned(), message };
+        let error = StepError { code: StepCode::InternalError.into(), message };
         let outcome = Outcome::Retry { error, after: None, reached: true };
         Attempt { outcome, response: None, took: begun.elapsed() }
     });

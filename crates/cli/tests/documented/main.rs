@@ -7,5 +7,6 @@ mod commands;
 mod links;
 mod pages;
 mod settings;
+mod step_codes;
 mod tests_named;
 mod values;

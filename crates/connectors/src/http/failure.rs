@@ -4,6 +4,7 @@ use crate::UnusableSecret;
 use crate::guard::{Refusal, ResolveFailed, Target};
 use automation_domain::effect::Outcome;
 use automation_domain::interpreter::StepError;
+use automation_domain::step_code::StepCode;
 use reqwest::StatusCode;
 use rustls::CertificateError;
 use std::error::Error;
@@ -23,12 +24,12 @@ enum Kind {
 }
 
 impl Failure {
-    fn last(code: &str, message: impl Into<String>) -> Self {
-        Self { error: StepError { code: code.to_owned(), message: message.into() }, kind: Kind::Final }
+    fn last(code: StepCode, message: impl Into<String>) -> Self {
+        Self { error: StepError { code: code.into(), message: message.into() }, kind: Kind::Final }
     }
 
-    fn retry(code: &str, message: impl Into<String>, reached: bool) -> Self {
-        let error = StepError { code: code.to_owned(), message: message.into() };
+    fn retry(code: StepCode, message: impl Into<String>, reached: bool) -> Self {
+        let error = StepError { code: code.into(), message: message.into() };
         Self { error, kind: Kind::Retry { after: None, reached } }
     }
 
@@ -49,20 +50,23 @@ impl Failure {
     }
 
     pub(super) fn refused(refusal: Refusal) -> Self {
-        Self::last("outbound_refused", format!("the request may not be sent: {refusal}"))
+        Self::last(StepCode::OutboundRefused, format!("the request may not be sent: {refusal}"))
     }
 
     pub(super) fn refused_redirect(refusal: Refusal) -> Self {
-        Self::last("outbound_refused", format!("the server's redirect may not be followed: {refusal}"))
+        Self::last(StepCode::OutboundRefused, format!("the server's redirect may not be followed: {refusal}"))
     }
 
     pub(super) fn redirect_without_location(status: StatusCode) -> Self {
-        Self::last("bad_redirect", format!("the server answered {} without saying where to", status.as_u16()))
+        Self::last(
+            StepCode::BadRedirect,
+            format!("the server answered {} without saying where to", status.as_u16()),
+        )
     }
 
     pub(super) fn redirect_to_no_url(status: StatusCode) -> Self {
         Self::last(
-            "bad_redirect",
+            StepCode::BadRedirect,
             format!("the server answered {}, and where to is not a URL", status.as_u16()),
         )
     }
@@ -70,19 +74,19 @@ impl Failure {
     pub(super) fn too_many_redirects(status: StatusCode, allowed: u8) -> Self {
         let status = status.as_u16();
         Self::last(
-            "too_many_redirects",
+            StepCode::TooManyRedirects,
             format!("the server answered {status}, and {allowed} redirects are allowed"),
         )
     }
 
     pub(super) fn invalid(what: &str) -> Self {
-        Self::last("invalid_request", format!("the request cannot be sent: {what}"))
+        Self::last(StepCode::InvalidRequest, format!("the request cannot be sent: {what}"))
     }
 
     pub(super) fn credential_host(key: &str, target: &Target) -> Self {
         let scheme = target.url().scheme();
         Self::last(
-            "credential_host",
+            StepCode::CredentialHost,
             format!(
                 "the credential \"{key}\" may not be sent to {scheme}://{}:{}",
                 target.host(),
@@ -92,26 +96,26 @@ impl Failure {
     }
 
     pub(super) fn unusable_secret(unusable: &UnusableSecret) -> Self {
-        Self::last("credential_unreadable", unusable.to_string())
+        Self::last(StepCode::CredentialUnreadable, unusable.to_string())
     }
 
     pub(super) fn final_status(status: StatusCode) -> Self {
-        Self::last(&format!("http_{}", status.as_u16()), answered(status))
+        Self::last(StepCode::HttpStatus(status.as_u16()), answered(status))
     }
 
     pub(super) fn retry_status(status: StatusCode, after: Option<Duration>) -> Self {
-        let failure = Self::retry(&format!("http_{}", status.as_u16()), answered(status), true);
+        let failure = Self::retry(StepCode::HttpStatus(status.as_u16()), answered(status), true);
         Self { kind: Kind::Retry { after, reached: true }, ..failure }
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
-        Self::last("response_too_large", format!("the answer has more than {limit} bytes"))
+        Self::last(StepCode::ResponseTooLarge, format!("the answer has more than {limit} bytes"))
     }
 
     /// The other side did it, and what was to be taken from its answer is not to be had. Another try would do it again.
     pub(super) fn unreadable(status: u16, name: &str, path: &str, why: &str) -> Self {
         Self::last(
-            "response_unreadable",
+            StepCode::ResponseUnreadable,
             format!(
                 "the server answered {status}, and save.{name} cannot look for {path} in its answer: {why}"
             ),
@@ -120,17 +124,17 @@ impl Failure {
 
     pub(super) fn output_too_large(limit: usize) -> Self {
         Self::last(
-            "output_too_large",
+            StepCode::OutputTooLarge,
             format!("what is to be saved of the answer has more than {limit} bytes"),
         )
     }
 
     pub(super) fn timed_out() -> Self {
-        Self::retry("timeout", "the server did not answer in time", true)
+        Self::retry(StepCode::Timeout, "the server did not answer in time", true)
     }
 
     pub(super) fn broken() -> Self {
-        Self::retry("bad_response", "the answer broke off, or is not valid HTTP", true)
+        Self::retry(StepCode::BadResponse, "the answer broke off, or is not valid HTTP", true)
     }
 
     /// What an error of the client means: found by the types in its chain, never by its text.
@@ -139,7 +143,7 @@ impl Failure {
             return Self::refused(*refusal);
         }
         if find::<ResolveFailed>(error).is_some() {
-            return Self::retry("dns_failed", ResolveFailed.to_string(), false);
+            return Self::retry(StepCode::DnsFailed, ResolveFailed.to_string(), false);
         }
         if let Some(tls) = find::<rustls::Error>(error) {
             return Self::of_tls(tls, error.is_connect());
@@ -150,15 +154,17 @@ impl Failure {
             } else {
                 "no connection to the server"
             };
-            return Self::retry("connect_failed", how, false);
+            return Self::retry(StepCode::ConnectFailed, how, false);
         }
         match find::<hyper::Error>(error) {
             Some(http) if http.is_parse_too_large() => {
-                Self::last("response_too_large", "the headers of the answer are too large or too many")
+                Self::last(StepCode::ResponseTooLarge, "the headers of the answer are too large or too many")
             }
             Some(http) if http.is_parse() => Self::broken(),
             _ if error.is_builder() => Self::invalid("the client does not accept it"),
-            _ => Self::retry("connection_lost", "the connection broke before the server answered", true),
+            _ => {
+                Self::retry(StepCode::ConnectionLost, "the connection broke before the server answered", true)
+            }
         }
     }
 
@@ -168,15 +174,15 @@ impl Failure {
     )]
     fn of_tls(error: &rustls::Error, connecting: bool) -> Self {
         match error {
-            rustls::Error::InvalidCertificate(why) => Self::last("tls_certificate", certificate(why)),
+            rustls::Error::InvalidCertificate(why) => Self::last(StepCode::TlsCertificate, certificate(why)),
             rustls::Error::NoCertificatesPresented => {
-                Self::last("tls_certificate", "the server has no certificate")
+                Self::last(StepCode::TlsCertificate, "the server has no certificate")
             }
             rustls::Error::UnsupportedNameType | rustls::Error::InvalidCertRevocationList(_) => {
-                Self::last("tls_certificate", "the server's certificate cannot be checked")
+                Self::last(StepCode::TlsCertificate, "the server's certificate cannot be checked")
             }
             _ => Self::retry(
-                "tls_failed",
+                StepCode::TlsFailed,
                 "no encrypted connection to the server could be agreed on",
                 !connecting,
             ),

@@ -2,6 +2,7 @@
 
 use crate::budget::Exceeded;
 use crate::retry::{Tally, Verdict};
+use crate::step_code::StepCode;
 use crate::workflow::NodeIndex;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -141,7 +142,7 @@ pub struct StepResult {
 /// Why a step failed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StepError {
-    /// Stable code, listed in `docs/errors.md`.
+    /// Stable code, made from [`StepCode`]; text, so that those of other versions can be read.
     pub code: String,
     /// One sentence for a person.
     pub message: String,
@@ -149,7 +150,7 @@ pub struct StepError {
 
 impl From<Exceeded> for StepError {
     fn from(exceeded: Exceeded) -> Self {
-        Self { code: Exceeded::CODE.to_owned(), message: format!("evaluating the step {exceeded}") }
+        Self { code: StepCode::OverBudget.into(), message: format!("evaluating the step {exceeded}") }
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     Command, End, RunState, Step, StepError, StepOutcome, StepResult, Surroundings, Token, Tries, Waits,
 };
 use crate::facts::{Facts, RunFacts};
+use crate::step_code::StepCode;
 use crate::workflow::{Node, NodeIndex, Workflow};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -123,7 +124,7 @@ impl<'a> Walk<'a> {
             }
             None => {
                 let message = format!("the workflow has no trigger \"{trigger}\"");
-                self.end_failed(None, StepError { code: "unknown_trigger".to_owned(), message });
+                self.end_failed(None, StepError { code: StepCode::UnknownTrigger.into(), message });
             }
         }
     }
@@ -170,7 +171,7 @@ impl<'a> Walk<'a> {
     pub(super) fn begin(&mut self, visit: Visit<'a>) -> Onward {
         if self.state.step_count >= self.surroundings.max_steps {
             let message = format!("the run took all of its {} steps", self.surroundings.max_steps);
-            let error = StepError { code: "too_many_steps".to_owned(), message };
+            let error = StepError { code: StepCode::TooManySteps.into(), message };
             self.log_failure(visit, &error, None);
             self.end_failed_at(visit, error, false);
             return Onward::Stays;
@@ -243,7 +244,7 @@ impl<'a> Walk<'a> {
     /// A pinned version never loses a node, so only a damaged state comes here.
     pub(super) fn fail_unknown(&mut self, node: String) {
         let message = format!("the run stands on \"{node}\", which its version does not have");
-        self.end_failed(Some(node), StepError { code: "unknown_node".to_owned(), message });
+        self.end_failed(Some(node), StepError { code: StepCode::UnknownNode.into(), message });
     }
 
     /// Ends the run because of a step, with a token on it for a replay.

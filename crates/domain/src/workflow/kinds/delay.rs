@@ -6,6 +6,7 @@ use crate::duration;
 use crate::facts::FieldPath;
 use crate::interpreter::{Onward, StepError, Visit, Walk};
 use crate::json::excerpt;
+use crate::step_code::StepCode;
 use crate::template::{RenderError, ValueTemplate};
 use crate::workflow::compile::{Keys, Reader};
 use crate::workflow::schema::definitions;
@@ -89,7 +90,7 @@ impl Behaviour for Delay {
         let rendered = walk.evaluate(visit, |facts| self.duration.render(facts).map_err(error));
         let length = rendered.and_then(|rendered| {
             length(&rendered).ok_or_else(|| StepError {
-                code: "invalid_duration".to_owned(),
+                code: StepCode::InvalidDuration.into(),
                 message: format!(
                     "{} is not a duration: write 30s, 15m, 1h, 7d or a number of seconds, at most {MAX_DAYS} days",
                     excerpt(&rendered)
