@@ -86,8 +86,6 @@ table! {
     TooManyRedirects => "too_many_redirects",
     /// The run took as many steps as a run may.
     TooManySteps => "too_many_steps",
-    /// This version of the engine has no handler for the action.
-    UnknownAction => "unknown_action",
     /// There is no credential of this key.
     UnknownCredential => "unknown_credential",
     /// The run stands on a node that its version does not have.
