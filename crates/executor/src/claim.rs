@@ -5,6 +5,7 @@ use crate::versions::Version;
 use automation_domain::event::RecordedEvent;
 use automation_domain::id::{EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::Waits;
+use automation_service_kit::clock;
 use automation_store::records::contacts::{self, Contacts};
 use automation_store::runs::effects::{self, EffectKey, StoredEffect};
 use automation_store::runs::{self, Claim, ClaimedRun, Places};
@@ -71,7 +72,7 @@ async fn gather(
     shared: &Shared,
     Claim { now, runs, paused }: Claim,
 ) -> Result<Claimed, Error> {
-    let began = SystemTime::now();
+    let began = clock::system_time();
     let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
     let versions = shared.versions.get(connection, &pinned, &shared.config.limits).await?;
     let (mut wanted_events, mut wanted_contacts) = (BTreeSet::new(), BTreeSet::new());

@@ -8,8 +8,6 @@
 //! beside everything else and outside any transaction. What comes back is gathered into batches, which are walked and
 //! committed the same way.
 
-#![expect(clippy::disallowed_methods, reason = "it times its batches, requests and drain")]
-
 mod answers;
 mod at_once;
 mod care;
@@ -40,6 +38,7 @@ use automation_domain::limits::Limits;
 use automation_domain::outbound::Outbound;
 use automation_domain::priority::Priority;
 use automation_domain::retry::Ladder;
+use automation_service_kit::clock;
 use automation_service_kit::config::Secret;
 use automation_service_kit::health::{Component, Health};
 use automation_service_kit::metrics::observe_connections;
@@ -211,9 +210,9 @@ pub async fn run(config: Config, health: Health, drain: CancellationToken) -> an
 
 /// Lets requests come back that are on their way. What takes longer is taken over by others, as if this process had died.
 async fn wait_for_answers(shared: &Shared) {
-    let until = tokio::time::Instant::now() + shared.config.drain;
+    let until = clock::timer_now() + shared.config.drain;
     while shared.under_way.len() > 0 {
-        if tokio::time::Instant::now() >= until {
+        if clock::timer_now() >= until {
             tracing::warn!(
                 runs = shared.under_way.len(),
                 "requests did not come back in time; others take over"

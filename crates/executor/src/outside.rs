@@ -13,7 +13,6 @@ use automation_store::access::credentials::{self, UsableCredential};
 use automation_store::{Db, Error, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Credentials read at the same time, and those of one tenant: connections are the batches' first.
 const READS: usize = 2;
@@ -53,7 +52,7 @@ impl Outside {
         request: &Request,
         traceparent: Option<&str>,
     ) -> Attempt {
-        let begun = Instant::now();
+        let begun = clock::now();
         let Request::Http(http) = request;
         let authorization = match &http.credential {
             None => None,

@@ -7,12 +7,12 @@ use crate::traces::{self, Tries};
 use crate::{Shared, checkpoint, kept, retries};
 use automation_domain::budget::Spent;
 use automation_domain::id::{RunId, TenantId};
-use automation_service_kit::crash_point;
+use automation_service_kit::{clock, crash_point};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::checkpoints::{Held, Next};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What the walks of one commit may spend together: what they make stays in memory until it is stored, and nothing else
@@ -38,7 +38,7 @@ pub(crate) async fn settle(
     let mut tries = tries(&back);
     let careful = care::careful(claimed);
     care::charge(shared, &careful, closing).await;
-    let (begun, may_give_back) = (Instant::now(), back.is_empty());
+    let (begun, may_give_back) = (clock::now(), back.is_empty());
     let mut left = claimed.runs.as_slice();
     while !left.is_empty() {
         if may_give_back && begun.elapsed() > shared.config.lease / 3 {
@@ -65,7 +65,7 @@ pub(crate) fn portion(
     runs: &[Arc<ClaimedRun>],
     mut walk: impl FnMut(&Arc<ClaimedRun>) -> Settlement,
 ) -> Vec<Settlement> {
-    let (begun, mut spent) = (Instant::now(), Spent::default());
+    let (begun, mut spent) = (clock::now(), Spent::default());
     let mut settlements = Vec::with_capacity(runs.len());
     for run in runs {
         let settlement = walk(run);

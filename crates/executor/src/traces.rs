@@ -10,6 +10,7 @@ use automation_domain::effect::{Attempt, Outcome, Request};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::interpreter::{End, Step, StepOutcome};
 use automation_domain::trace::{RunTrace, SpanContext};
+use automation_service_kit::clock;
 use automation_service_kit::spans::{KeyValue, Span, SpanKind, spans};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::checkpoints::Next;
@@ -47,7 +48,7 @@ impl Trying {
             attempt,
             attempt_span: id(),
             request_span: id(),
-            start: SystemTime::now(),
+            start: clock::system_time(),
         }
     }
 
@@ -76,7 +77,7 @@ impl Trying {
             kind: SpanKind::Client,
             name: method.to_owned().into(),
             start: self.start,
-            end: SystemTime::now(),
+            end: clock::system_time(),
             attributes,
             links: Vec::new(),
             error: match &attempt.outcome {
@@ -102,7 +103,7 @@ pub(crate) fn end(claimed: &Claimed, committed: &[Settlement], tries: &mut Tries
     if !spans().is_on() || committed.iter().all(|settlement| settlement.run.trace.is_none()) {
         return;
     }
-    let (batch, end) = (spans().root(), SystemTime::now());
+    let (batch, end) = (spans().root(), clock::system_time());
     let mut links = Vec::new();
     for settlement in committed {
         let Some(trace) = settlement.run.trace else { continue };

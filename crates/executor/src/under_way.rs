@@ -10,13 +10,13 @@ use automation_domain::interpreter::StepError;
 use automation_domain::step_code::StepCode;
 use automation_domain::trace::RunTrace;
 use automation_domain::workflow::Delivery;
-use automation_service_kit::crash_point;
+use automation_service_kit::{clock, crash_point};
 use automation_store::runs::effects::EffectKey;
 use automation_store::runs::{self, ClaimedRun};
 use automation_store::{Error, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -143,7 +143,7 @@ async fn perform(shared: &Arc<Shared>, errand: Errand, trace: Option<RunTrace>) 
     let trying = trace.map(|trace| Trying::begin(trace, &key, asked.tries.attempt));
     let traceparent = trying.as_ref().map(Trying::traceparent);
     let method = trying.as_ref().map(|_| traces::method(&request).to_owned());
-    let begun = Instant::now();
+    let begun = clock::now();
     let (outside, tenant) = (shared.clone(), key.tenant_id);
     let task = tokio::spawn(async move {
         outside.outside.perform(&outside.db, tenant, &request, traceparent.as_deref()).await

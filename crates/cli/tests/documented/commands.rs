@@ -166,7 +166,8 @@ fn every_program_of_the_examples_is_known() {
 #[test]
 fn every_block_is_of_a_kind_that_is_tried() {
     // text, ini and dockerfile show drawings, what is printed, and files of other programs; promql is for tests of metrics.
-    let tried = ["sh", "yaml", "json", "sql", "python", "rust", "text", "ini", "promql", "dockerfile"];
+    let tried =
+        ["sh", "yaml", "json", "sql", "python", "rust", "text", "ini", "promql", "dockerfile", "diff"];
     for block in pages::all().into_iter().flat_map(|page| page.blocks()) {
         assert!(tried.contains(&block.language.as_str()), "{}: {:?}", block.place, block.language);
     }

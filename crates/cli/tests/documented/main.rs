@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod commands;
+mod diffs;
 mod links;
 mod pages;
 mod settings;
