@@ -7,6 +7,7 @@ pub mod effects;
 pub mod enrolments;
 mod insert;
 pub mod lists;
+pub(crate) mod moves;
 pub mod stats;
 pub mod wakeups;
 

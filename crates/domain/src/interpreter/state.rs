@@ -30,6 +30,18 @@ pub struct RunState {
     pub end: Option<End>,
 }
 
+impl RunState {
+    /// A person or a rule ends the run: nothing of it goes on.
+    pub fn cancel(&mut self, reason: String) {
+        self.end_as(End::Cancelled { reason });
+    }
+
+    pub(super) fn end_as(&mut self, end: End) {
+        self.tokens.clear();
+        self.end = Some(end);
+    }
+}
+
 /// Where a branch stands.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Token {

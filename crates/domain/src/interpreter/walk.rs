@@ -103,8 +103,7 @@ impl Walk<'_> {
 
     /// Ends the run.
     pub fn end(&mut self, end: End) -> Onward {
-        self.state.tokens.clear();
-        self.state.end = Some(end);
+        self.state.end_as(end);
         self.commands.push(Command::Finish);
         Onward::Stays
     }

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::audit::{self, Auditor, Deed};
 use crate::runs::effects::{self, EffectKey, NewEffect};
 use crate::runs::lists::RunStatus;
+use crate::runs::moves;
 use automation_domain::effect::Request;
 use automation_domain::id::{DeadLetterId, IdempotencyKey, RunId, TenantId};
 use automation_domain::interpreter::{
@@ -402,32 +403,14 @@ async fn other_open_run(
     Ok(latest.filter(|_| is_other))
 }
 
-/// Moves the run back, in one statement, with a new span that belongs to the one that failed; `false` when it went past
-/// its retention this moment.
+/// Moves the run back; `false` when it went past its retention this moment.
 async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) -> Result<bool, Error> {
     // A run that never began has no state: it is started, not woken.
-    let (status, state) = match ended.state.tokens.is_empty() {
-        true => ("queued", None),
-        false => ("waiting", Some(super::encode(&ended.state, ended.run_id)?)),
+    let state = match ended.state.tokens.is_empty() {
+        true => None,
+        false => Some(super::encode(&ended.state, ended.run_id)?),
     };
-    let moved = sqlx::query(
-        "WITH back AS (
-             DELETE FROM runs_finished WHERE tenant_id = $1 AND run_id = $2 AND status = 'failed' AND epoch = $3
-          RETURNING tenant_id, run_id, workflow_id, $6::uuid, trigger_id, event_id, contact_id, run_key, priority,
-                    received_at, substr(trace, 1, 16) || substr(trace, 25, 8) || substr(uuid_send(gen_random_uuid()), 1, 8))
-         INSERT INTO runs_open (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key,
-                                priority, received_at, trace, status, epoch, state)
-         SELECT back.*, $4, $3 + 1, $5 FROM back",
-    )
-    .bind(tenant.0)
-    .bind(ended.run_id.0)
-    .bind(ended.epoch)
-    .bind(status)
-    .bind(state)
-    .bind(ended.version_id)
-    .execute(connection)
-    .await?;
-    Ok(moved.rows_affected() == 1)
+    moves::reopen(connection, (tenant, ended.run_id), ended.epoch, ended.version_id, state).await
 }
 
 /// For entry rules the run is open again: as the latest of its key, unless a later one is open.

@@ -4,8 +4,9 @@ use crate::Error;
 use crate::audit::{self, Auditor, Deed};
 use crate::runs::enrolments::{self, EnrolmentKey};
 use crate::runs::lists::RunStatus;
+use crate::runs::moves;
 use automation_domain::id::{RunId, TenantId, WorkflowId};
-use automation_domain::interpreter::{End, Step, StepOutcome};
+use automation_domain::interpreter::{Step, StepOutcome};
 use serde_json::json;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
@@ -52,29 +53,9 @@ pub async fn cancel(
     let state: Option<Vec<u8>> = row.try_get("state")?;
     let mut state =
         state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default();
-    state.tokens.clear();
-    state.end = Some(End::Cancelled { reason: reason.to_owned() });
+    state.cancel(reason.to_owned());
     let now = crate::events::receipts::now(connection).await?;
-    sqlx::query(
-        "WITH ended AS (
-             DELETE FROM runs_open WHERE tenant_id = $1 AND run_id = $2
-          RETURNING tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key, priority,
-                    received_at, trace)
-         INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
-                                    run_key, priority, received_at, trace, status, epoch, state, finished_at)
-         SELECT ended.*, 'cancelled', $3, $4, $5 FROM ended",
-    )
-    .bind(tenant.0)
-    .bind(run.0)
-    .bind(epoch)
-    .bind(encode(&state, run)?)
-    .bind(now)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("DELETE FROM wakeups WHERE tenant_id = $1 AND run_id = $2")
-        .bind(tenant.0)
-        .bind(run.0)
-        .execute(&mut *connection)
+    moves::finish_one(connection, (tenant, run), (RunStatus::Cancelled, epoch), &encode(&state, run)?, now)
         .await?;
     let step = Step {
         node: String::new(),

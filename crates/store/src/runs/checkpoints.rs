@@ -1,7 +1,7 @@
 //! Checkpoints: what a batch of claimed runs came to. Every write carries the epoch of its claim.
 
 use crate::Error;
-use crate::runs::{Place, Places};
+use crate::runs::{Place, Places, moves};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
@@ -147,7 +147,7 @@ pub async fn settle_here(
 
 /// The rows of claimed runs, which this transaction has locked.
 #[derive(Clone, Copy, Debug)]
-struct Locked<'a> {
+pub(super) struct Locked<'a> {
     places: &'a Places,
     /// Whether the rows have the epoch of the claim, as long as it holds; else they have the one before.
     have_claims: bool,
@@ -155,17 +155,17 @@ struct Locked<'a> {
 
 impl Locked<'_> {
     /// How far the rows' epochs are behind those of the claims.
-    fn behind(self) -> i32 {
+    pub(super) fn behind(self) -> i32 {
         i32::from(!self.have_claims)
     }
 
     /// The rows of these runs; none for a run that is gone.
-    fn runs(&self, of: &[&Checkpoint]) -> Vec<Option<&str>> {
+    pub(super) fn runs(&self, of: &[&Checkpoint]) -> Vec<Option<&str>> {
         self.places(of).map(|place| Some(place?.run.as_str())).collect()
     }
 
     /// Their wakeups.
-    fn wakeups(&self, of: &[&Checkpoint]) -> Vec<Option<&str>> {
+    pub(super) fn wakeups(&self, of: &[&Checkpoint]) -> Vec<Option<&str>> {
         self.places(of).map(|place| place?.wakeups.as_deref()).collect()
     }
 
@@ -184,7 +184,7 @@ async fn settle_locked(
     let (finished, open): (Vec<&Checkpoint>, Vec<&Checkpoint>) = by_key(checkpoints)
         .into_iter()
         .partition(|checkpoint| matches!(checkpoint.next, Next::Finished { .. }));
-    let mut held = finish(connection, now, worker, locked, &finished).await?;
+    let mut held = moves::finish(connection, now, worker, locked, &finished).await?;
     held.extend(hold(connection, now, worker, locked, &open).await?);
     held.extend(keep(connection, now, worker, locked, &open).await?);
     move_wakeups(connection, &open, &held).await?;
@@ -197,62 +197,8 @@ fn by_key(checkpoints: &[Checkpoint]) -> Vec<&Checkpoint> {
     sorted
 }
 
-fn run_ids(of: &[&Checkpoint]) -> Vec<Uuid> {
+pub(super) fn run_ids(of: &[&Checkpoint]) -> Vec<Uuid> {
     of.iter().map(|checkpoint| checkpoint.run_id.0).collect()
-}
-
-/// Moves ended runs, in one statement with their epoch, to the table of finished ones; their wakeups go.
-async fn finish(
-    connection: &mut PgConnection,
-    now: DateTime<Utc>,
-    worker: &str,
-    locked: Locked<'_>,
-    finished: &[&Checkpoint],
-) -> Result<Held, Error> {
-    if finished.is_empty() {
-        return Ok(Held::new());
-    }
-    let statuses: Vec<&str> = finished
-        .iter()
-        .map(|checkpoint| match &checkpoint.next {
-            Next::Finished { status } => *status,
-            Next::Waiting { .. } | Next::Sending { .. } | Next::Paused => "failed",
-        })
-        .collect();
-    let rows = sqlx::query(
-        "WITH ended AS (
-             DELETE FROM runs_open r
-              USING unnest($1::text[]::tid[], $2::text[], $3::int4[], $4::text[], $5::bytea[], $6::bytea[], $10::uuid[])
-                    AS x (place, wakeups, e, s, d, steps, i)
-              WHERE r.ctid = x.place AND r.run_id = x.i AND r.epoch = x.e - $9 AND (r.status = 'running' OR $9 > 0)
-          RETURNING r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                    r.run_key, x.s, r.priority, x.e, r.received_at, r.trace, x.d, x.steps, x.wakeups),
-         gone AS (
-             DELETE FROM wakeups w
-              USING (SELECT run_id AS i, unnest(wakeups::tid[]) AS place FROM ended) AS x
-              WHERE w.ctid = x.place AND w.run_id = x.i),
-         logged AS (
-             INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
-             SELECT tenant_id, run_id, e, $7, $8, steps FROM ended WHERE steps <> '')
-         INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
-                                    run_key, status, priority, epoch, received_at, trace, state, finished_at)
-         SELECT tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
-                run_key, s, priority, e, received_at, trace, d, $7
-           FROM ended RETURNING tenant_id, run_id",
-    )
-    .bind(locked.runs(finished))
-    .bind(locked.wakeups(finished))
-    .bind(finished.iter().map(|checkpoint| checkpoint.epoch).collect::<Vec<_>>())
-    .bind(statuses)
-    .bind(finished.iter().map(|checkpoint| checkpoint.state.as_slice()).collect::<Vec<_>>())
-    .bind(finished.iter().map(|checkpoint| checkpoint.steps.as_slice()).collect::<Vec<_>>())
-    .bind(now)
-    .bind(worker)
-    .bind(locked.behind())
-    .bind(run_ids(finished))
-    .fetch_all(connection)
-    .await?;
-    held(&rows)
 }
 
 /// Gives the lease back and saves the state of runs that go on later.
@@ -435,6 +381,6 @@ async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held:
     Ok(())
 }
 
-fn held(rows: &[sqlx::postgres::PgRow]) -> Result<Held, Error> {
+pub(super) fn held(rows: &[sqlx::postgres::PgRow]) -> Result<Held, Error> {
     rows.iter().map(|row| Ok((TenantId(row.try_get("tenant_id")?), RunId(row.try_get("run_id")?)))).collect()
 }
