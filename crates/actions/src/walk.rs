@@ -14,7 +14,7 @@ use automation_domain::json;
 use automation_domain::limits::Limits;
 use automation_domain::record::RecordChange;
 use automation_domain::record::stamps::Stamp;
-use automation_domain::retry::{Ladder, Verdict};
+use automation_domain::retry::{FailureKind, Ladder};
 use automation_domain::step_code::StepCode;
 use automation_domain::workflow::kinds::ActionNode;
 use automation_domain::workflow::{NodeIndex, Workflow};
@@ -225,8 +225,8 @@ impl Walker<'_> {
                 None
             }
             Err(error) => {
-                let verdict = Verdict::Refused;
-                Some(RunEvent::ActionFailed { token, node, visit, number, error, verdict })
+                let kind = FailureKind::Refused;
+                Some(RunEvent::ActionFailed { token, node, visit, number, error, kind })
             }
         }
     }
@@ -265,7 +265,7 @@ impl Walker<'_> {
         match self.count_output(state, id, output, vars) {
             Ok(()) => input,
             Err(error) => {
-                RunEvent::ActionFailed { token, node, visit, number, error, verdict: Verdict::Fail }
+                RunEvent::ActionFailed { token, node, visit, number, error, kind: FailureKind::Fail }
             }
         }
     }

@@ -233,8 +233,8 @@ fn answer(number: u32, output: Value, vars: Value) -> [RunEvent; 1] {
 
 fn flaky(number: u32) -> [RunEvent; 1] {
     let error = StepError { code: "http_503".to_owned(), message: "no".to_owned() };
-    let verdict = Verdict::Retry { after: None };
-    [RunEvent::ActionFailed { token: 0, node: 0, visit: 1, number, error, verdict }]
+    let kind = FailureKind::Retry { after: None };
+    [RunEvent::ActionFailed { token: 0, node: 0, visit: 1, number, error, kind }]
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Http {
     /// What an answer comes to, with its secrets blanked.
     fn conclude(&self, request: &HttpRequest, answer: &Answer, mask: &Mask) -> (Outcome, Option<Response>) {
         let seen = self.bounds.see(answer, mask);
-        let outcome = match status::verdict(answer) {
+        let outcome = match status::check(answer) {
             Ok(()) => self.bounds.outcome(&seen, request),
             Err(failure) => failure.into_outcome(),
         };

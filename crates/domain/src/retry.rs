@@ -37,7 +37,7 @@ impl Default for Ladder {
 
 /// What a failed try means for the next one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum FailureKind {
     /// Nothing was sent: the step could not be prepared. Trying again gives the same.
     Refused,
     /// It may work later.
@@ -95,10 +95,10 @@ const SHORTEST_DEFERRAL: Duration = Duration::from_secs(1);
 ///
 /// A delay that the other side named is obeyed without using up an attempt, as long as the ladder's bounds allow it; from
 /// then on the failure counts like any other. A step that is never tried again is not deferred either.
-pub fn next(policy: &RetryPolicy, ladder: &Ladder, tally: Tally, verdict: Verdict) -> Next {
-    let after = match verdict {
-        Verdict::Refused | Verdict::Fail | Verdict::Unknown => return Next::GiveUp,
-        Verdict::Retry { after } => after,
+pub fn next(policy: &RetryPolicy, ladder: &Ladder, tally: Tally, kind: FailureKind) -> Next {
+    let after = match kind {
+        FailureKind::Refused | FailureKind::Fail | FailureKind::Unknown => return Next::GiveUp,
+        FailureKind::Retry { after } => after,
     };
     let attempt = tally.attempt.saturating_add(1);
     let delay = match policy {
@@ -126,16 +126,16 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn retry(after: Option<u64>) -> Verdict {
-        Verdict::Retry { after: after.map(Duration::from_secs) }
+    fn retry(after: Option<u64>) -> FailureKind {
+        FailureKind::Retry { after: after.map(Duration::from_secs) }
     }
 
-    /// Fails with these verdicts, one after the other; tells the delays until it is given up or nothing fails any more.
-    fn play(policy: &RetryPolicy, ladder: &Ladder, verdicts: impl IntoIterator<Item = Verdict>) -> String {
+    /// Fails with these kinds, one after the other; tells the delays until it is given up or nothing fails any more.
+    fn play(policy: &RetryPolicy, ladder: &Ladder, kinds: impl IntoIterator<Item = FailureKind>) -> String {
         let mut tally = Tally::FIRST;
         let mut told = Vec::new();
-        for verdict in verdicts {
-            match next(policy, ladder, tally, verdict) {
+        for kind in kinds {
+            match next(policy, ladder, tally, kind) {
                 Next::Attempt { delay, tally: next } => {
                     told.push(format!("{}s", delay.as_secs()));
                     tally = next;
@@ -170,9 +170,9 @@ mod tests {
 
     #[test]
     fn what_cannot_heal_is_given_up_at_once() {
-        for verdict in [Verdict::Refused, Verdict::Fail, Verdict::Unknown] {
-            let failing = [retry(None), verdict];
-            assert_eq!(play(&RetryPolicy::Ladder, &Ladder::default(), failing), "60s end", "{verdict:?}");
+        for kind in [FailureKind::Refused, FailureKind::Fail, FailureKind::Unknown] {
+            let failing = [retry(None), kind];
+            assert_eq!(play(&RetryPolicy::Ladder, &Ladder::default(), failing), "60s end", "{kind:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use crate::claim::Claimed;
 use crate::under_way::Answer;
 use automation_domain::effect::{Attempt, Outcome, Response};
 use automation_domain::interpreter::{RunEvent, RunState, StepError, Tries, Waits};
-use automation_domain::retry::Verdict;
+use automation_domain::retry::FailureKind;
 use automation_domain::step_code::StepCode;
 use automation_domain::workflow::{Delivery, Node, Workflow};
 use automation_store::runs::ClaimedRun;
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(crate) struct Ended {
     token: u16,
     key: EffectKey,
-    verdict: Option<Verdict>,
+    kind: Option<FailureKind>,
     tried: Try,
     response: Option<Response>,
 }
@@ -29,11 +29,13 @@ impl Ended {
                 && token.visit == self.key.visit
                 && matches!(token.waits, Waits::Retry { .. })
         });
-        let status = match self.verdict {
+        let status = match self.kind {
             None => EffectStatus::Done,
-            Some(Verdict::Unknown) => EffectStatus::Unknown,
+            Some(FailureKind::Unknown) => EffectStatus::Unknown,
             Some(_) if tried_again => EffectStatus::Pending,
-            Some(Verdict::Retry { .. } | Verdict::Fail | Verdict::Refused) => EffectStatus::Failed,
+            Some(FailureKind::Retry { .. } | FailureKind::Fail | FailureKind::Refused) => {
+                EffectStatus::Failed
+            }
         };
         Tried { key: self.key, status, tried: self.tried, response: self.response }
     }
@@ -69,7 +71,7 @@ pub(crate) fn of_claim(
         ended.push(Ended {
             token: *number,
             key,
-            verdict: Some(Verdict::Unknown),
+            kind: Some(FailureKind::Unknown),
             tried: tried(claimed, *tries, Duration::ZERO, Some(&error), None),
             response: None,
         });
@@ -79,7 +81,7 @@ pub(crate) fn of_claim(
             visit: token.visit,
             number: tries.number(),
             error,
-            verdict: Verdict::Unknown,
+            kind: FailureKind::Unknown,
         });
     }
     inputs.push(RunEvent::TimerFired);
@@ -95,21 +97,21 @@ fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
     let Answer { asked, key, delivery, attempt: Attempt { outcome, response, took }, trying: _ } = answer;
     let (token, node, visit, number) = (asked.token, asked.node, asked.visit, asked.tries.number());
     let status = response.as_ref().map(|response| response.status);
-    let (error, verdict) = match outcome {
+    let (error, kind) = match outcome {
         Outcome::Done { output, vars } => {
             let tried = tried(claimed, asked.tries, took, None, status);
-            let ended = Ended { token, key, verdict: None, tried, response };
+            let ended = Ended { token, key, kind: None, tried, response };
             return (RunEvent::ActionCompleted { token, node, visit, number, output, vars }, ended);
         }
         Outcome::Retry { error, reached: true, .. } if delivery == Delivery::AtMostOnce => {
-            (unknown(&format!("{} [{}]", error.message, error.code)), Verdict::Unknown)
+            (unknown(&format!("{} [{}]", error.message, error.code)), FailureKind::Unknown)
         }
-        Outcome::Retry { error, after, .. } => (error, Verdict::Retry { after }),
-        Outcome::Failed { error } => (error, Verdict::Fail),
+        Outcome::Retry { error, after, .. } => (error, FailureKind::Retry { after }),
+        Outcome::Failed { error } => (error, FailureKind::Fail),
     };
     let tried = tried(claimed, asked.tries, took, Some(&error), status);
-    let ended = Ended { token, key, verdict: Some(verdict), tried, response };
-    (RunEvent::ActionFailed { token, node, visit, number, error, verdict }, ended)
+    let ended = Ended { token, key, kind: Some(kind), tried, response };
+    (RunEvent::ActionFailed { token, node, visit, number, error, kind }, ended)
 }
 
 /// How often the request of a node may arrive.

@@ -1,6 +1,6 @@
 //! The conditions of an entry with both their values.
 
-use automation_domain::condition::{Comparison, Condition, Verdict};
+use automation_domain::condition::{Comparison, Condition, Explained};
 use automation_domain::facts::Facts;
 use automation_domain::workflow::{Trigger, Workflow};
 use serde::Serialize;
@@ -27,11 +27,11 @@ pub(crate) fn of(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> V
     let entry = |of, condition: &Condition| {
         // Telling takes more than deciding, which stops at the part that decides.
         facts.budget.begin_next();
-        let (verdict, over_budget) = match condition.explain(facts) {
-            Ok(verdict) => (verdict, false),
-            Err(_exceeded) => (Verdict::default(), true),
+        let (explained, over_budget) = match condition.explain(facts) {
+            Ok(explained) => (explained, false),
+            Err(_exceeded) => (Explained::default(), true),
         };
-        let Verdict { holds, comparisons, left_out } = verdict;
+        let Explained { holds, comparisons, left_out } = explained;
         EntryCondition { of, holds, comparisons, left_out, over_budget }
     };
     [("trigger", &trigger.condition), ("enrolment", &workflow.enrolment.condition)]

@@ -12,7 +12,7 @@ pub use current::Missing;
 pub use groups::{DeadLetterGroup, GroupChange, GroupState, groups, look_after};
 pub use handle::{Handled, discard, restore};
 pub use lists::{DeadLetter, DeadLetterFilter, DeadLetterStatus, by_id, count, list, snapshot};
-pub use replay::{Refusal, Replay, ReplayVersion, Replayed, obstacle, replay};
+pub use replay::{Obstacle, Replay, ReplayVersion, Replayed, obstacle, replay};
 
 use crate::Error;
 use automation_domain::id::{ContactId, DeadLetterId, EventId, RunId, TenantId, VersionId, WorkflowId};

@@ -66,15 +66,15 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        match verdict(&error) {
-            Verdict::Busy => Self::Transient(error),
-            Verdict::Unprepared => Self::Unprepared(error),
-            Verdict::Refused => Self::Refused(error),
+        match blame(&error) {
+            Blame::Busy => Self::Transient(error),
+            Blame::Unprepared => Self::Unprepared(error),
+            Blame::Refused => Self::Refused(error),
         }
     }
 }
 
-enum Verdict {
+enum Blame {
     Busy,
     Unprepared,
     Refused,
@@ -83,20 +83,20 @@ enum Verdict {
 /// Only what a value can cause is held against the value. What is not known is the environment's fault: to try again
 /// too long loses nothing, to give up on sound data does.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library's enum may grow")]
-fn verdict(error: &sqlx::Error) -> Verdict {
+fn blame(error: &sqlx::Error) -> Blame {
     match error {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
             let is = |classes: &[&str]| classes.iter().any(|class| code.starts_with(class));
             // 22 data exception, 23 constraint, 54 program limit (an index entry, a row too large).
             if is(&["22", "23", "54"]) {
-                Verdict::Refused
+                Blame::Refused
             // 08 connection, 25P03 idle in transaction time-out, 40 rollback (deadlock, serialization), 53 resources,
             // 55P03 lock time-out, 57 operator intervention (shutdown, cancelled statement), 58 system error.
             } else if is(&["08", "25P03", "40", "53", "55P03", "57", "58"]) {
-                Verdict::Busy
+                Blame::Busy
             } else {
-                Verdict::Unprepared
+                Blame::Unprepared
             }
         }
         sqlx::Error::Encode(_)
@@ -104,7 +104,7 @@ fn verdict(error: &sqlx::Error) -> Verdict {
         | sqlx::Error::ColumnDecode { .. }
         | sqlx::Error::ColumnNotFound(_)
         | sqlx::Error::Configuration(_)
-        | sqlx::Error::InvalidArgument(_) => Verdict::Refused,
-        _ => Verdict::Busy,
+        | sqlx::Error::InvalidArgument(_) => Blame::Refused,
+        _ => Blame::Busy,
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Comparison {
     ratio: Spread,
     /// Where the median of such ratios lies, with a confidence of 90 % or more.
     ratio_bounds: Option<(f64, f64)>,
-    verdict: Verdict,
+    judgement: Judgement,
 }
 
 /// One binary, over all turns.
@@ -38,14 +38,14 @@ struct Side {
 /// Whether the change costs more than it may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Verdict {
+pub(crate) enum Judgement {
     Within,
     Above,
     /// The figures scatter too much to tell, or are too few.
     Undecided,
 }
 
-impl Verdict {
+impl Judgement {
     fn of(bounds: Option<(f64, f64)>) -> Self {
         match bounds {
             Some((_, most)) if most <= 1.0 + ALLOWED => Self::Within,
@@ -96,14 +96,14 @@ impl Comparison {
             after: Side::new(names[1], after),
             ratio: Spread::of(ratios.iter().copied()),
             ratio_bounds,
-            verdict: Verdict::of(ratio_bounds),
+            judgement: Judgement::of(ratio_bounds),
             ratios,
         }
     }
 
     /// Whether it costs more than it may.
-    pub(super) fn verdict(&self) -> Verdict {
-        self.verdict
+    pub(super) fn judgement(&self) -> Judgement {
+        self.judgement
     }
 
     /// For people.
@@ -137,15 +137,15 @@ impl Comparison {
             None => "too few turns for bounds".to_owned(),
         };
         let allowed = ALLOWED * 100.0;
-        let verdict = match self.verdict {
-            Verdict::Within => format!("within {allowed:.0} %"),
-            Verdict::Above => format!("ABOVE {allowed:.0} %"),
-            Verdict::Undecided => {
+        let judgement = match self.judgement {
+            Judgement::Within => format!("within {allowed:.0} %"),
+            Judgement::Above => format!("ABOVE {allowed:.0} %"),
+            Judgement::Undecided => {
                 format!("undecided whether within {allowed:.0} %: measure on a quieter machine")
             }
         };
         format!(
-            "CPU per {}: {} (median of {}); {bounds}.\nVerdict: {verdict}.",
+            "CPU per {}: {} (median of {}); {bounds}.\nVerdict: {judgement}.",
             self.each,
             change(self.ratio.median),
             ratios.join(", ")
@@ -164,9 +164,9 @@ mod tests {
 
     #[test]
     fn a_verdict_needs_its_bounds_on_one_side() {
-        assert_eq!(Verdict::of(Some((0.98, 1.03))), Verdict::Within);
-        assert_eq!(Verdict::of(Some((1.031, 1.2))), Verdict::Above);
-        assert_eq!(Verdict::of(Some((0.98, 1.031))), Verdict::Undecided);
-        assert_eq!(Verdict::of(None), Verdict::Undecided);
+        assert_eq!(Judgement::of(Some((0.98, 1.03))), Judgement::Within);
+        assert_eq!(Judgement::of(Some((1.031, 1.2))), Judgement::Above);
+        assert_eq!(Judgement::of(Some((0.98, 1.031))), Judgement::Undecided);
+        assert_eq!(Judgement::of(None), Judgement::Undecided);
     }
 }

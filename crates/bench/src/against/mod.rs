@@ -4,7 +4,7 @@ mod comparison;
 mod contender;
 mod spread;
 
-pub(crate) use comparison::{Comparison, Verdict};
+pub(crate) use comparison::{Comparison, Judgement};
 
 use crate::effort::Effort;
 use crate::publishing_user::PublishingUser;
@@ -26,7 +26,7 @@ pub(crate) fn tables(comparisons: &[Comparison]) -> String {
 
 /// Whether every comparison is known to be within what a change may cost.
 pub(crate) fn all_within(comparisons: &[Comparison]) -> bool {
-    comparisons.iter().all(|comparison| comparison.verdict() == Verdict::Within)
+    comparisons.iter().all(|comparison| comparison.judgement() == Judgement::Within)
 }
 
 /// Measures each load that `only` names on both, `packed` when it names nothing.

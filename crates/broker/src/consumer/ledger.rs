@@ -68,7 +68,7 @@ impl Ledger {
             waiting.is_attended = false;
             std::mem::take(&mut waiting.ackers)
         };
-        settle_channel(self, ackers, Verdict::Done).await;
+        settle_channel(self, ackers, Settling::Done).await;
     }
 
     /// Adds what is done; `true` when there is enough of it to acknowledge it now.
@@ -113,7 +113,7 @@ pub struct Settled {
 pub struct Acker;
 
 #[derive(Clone, Copy)]
-enum Verdict {
+enum Settling {
     Done,
     Requeue,
 }
@@ -124,7 +124,7 @@ impl Acker {
     /// One that cannot be acknowledged any more is delivered again; that is not an error, since everything may
     /// arrive twice.
     pub async fn ack_all(deliveries: Vec<Delivery>) -> Settled {
-        settle(deliveries, Verdict::Done).await
+        settle(deliveries, Settling::Done).await
     }
 
     /// Acknowledges deliveries together with others that are done within 50 ms, or at once when there are enough of them: an
@@ -139,7 +139,7 @@ impl Acker {
 
     /// Gives deliveries back to their queues. Quorum queues put them at the end, or at the front on newer brokers.
     pub async fn nack_requeue(deliveries: Vec<Delivery>) -> Settled {
-        settle(deliveries, Verdict::Requeue).await
+        settle(deliveries, Settling::Requeue).await
     }
 }
 
@@ -154,11 +154,11 @@ fn by_channel(deliveries: Vec<Delivery>) -> impl Iterator<Item = (Arc<Ledger>, B
     by_channel.into_values()
 }
 
-async fn settle(deliveries: Vec<Delivery>, verdict: Verdict) -> Settled {
+async fn settle(deliveries: Vec<Delivery>, settling: Settling) -> Settled {
     let mut outcome = Settled::default();
     for (ledger, ackers) in by_channel(deliveries) {
         let count = ackers.len();
-        let settled = settle_channel(&ledger, ackers, verdict).await;
+        let settled = settle_channel(&ledger, ackers, settling).await;
         outcome.settled += settled;
         outcome.redelivered += count - settled;
     }
@@ -166,7 +166,7 @@ async fn settle(deliveries: Vec<Delivery>, verdict: Verdict) -> Settled {
 }
 
 /// Settles deliveries of one channel; returns how many the broker was told about.
-async fn settle_channel(ledger: &Ledger, ackers: BTreeMap<u64, lapin::Acker>, verdict: Verdict) -> usize {
+async fn settle_channel(ledger: &Ledger, ackers: BTreeMap<u64, lapin::Acker>, settling: Settling) -> usize {
     if ackers.is_empty() {
         return 0;
     }
@@ -176,9 +176,9 @@ async fn settle_channel(ledger: &Ledger, ackers: BTreeMap<u64, lapin::Acker>, ve
     let frames = plan.up_to.iter().map(|tag| (*tag, true)).chain(plan.single.iter().map(|tag| (*tag, false)));
     let mut settled = 0;
     for (tag, multiple) in frames {
-        let sent = match verdict {
-            Verdict::Done => within(PATIENCE, ackers[&tag].ack(BasicAckOptions { multiple })).await,
-            Verdict::Requeue => {
+        let sent = match settling {
+            Settling::Done => within(PATIENCE, ackers[&tag].ack(BasicAckOptions { multiple })).await,
+            Settling::Requeue => {
                 within(PATIENCE, ackers[&tag].nack(BasicNackOptions { multiple, requeue: true })).await
             }
         };

@@ -7,7 +7,7 @@ use crate::clock;
 use reqwest::StatusCode;
 
 /// `Ok` when the other side did it. What the status says counts first; only a success needs its whole body.
-pub(super) fn verdict(answer: &Answer) -> Result<(), Failure> {
+pub(super) fn check(answer: &Answer) -> Result<(), Failure> {
     let status = answer.status;
     if status.is_success() {
         return match answer.ended {

@@ -90,14 +90,14 @@ fn an_explanation_of_large_values_stays_small_and_says_what_it_left_out() {
     let mut parts = vec![large; 9];
     parts.push(list);
     parts.extend(vec![json!({ "field": "event.type", "op": "is_empty" }); 800]);
-    let verdict = parse(json!({ "all": parts })).explain(&sample.facts()).unwrap();
-    let logged = serde_json::to_vec(&verdict.comparisons).unwrap().len();
+    let explained = parse(json!({ "all": parts })).explain(&sample.facts()).unwrap();
+    let logged = serde_json::to_vec(&explained.comparisons).unwrap().len();
     assert!(logged <= crate::budget::LOG_BYTES, "{logged}");
-    assert!(verdict.left_out > 0);
-    assert_eq!(verdict.comparisons.len() + verdict.left_out, 810);
-    let first = &verdict.comparisons[0];
+    assert!(explained.left_out > 0);
+    assert_eq!(explained.comparisons.len() + explained.left_out, 810);
+    let first = &explained.comparisons[0];
     assert_eq!((first.actual_bytes, first.expected_bytes), (Some(240_000), Some(240_000)));
-    assert_eq!(verdict.comparisons[9].actual_bytes, Some(200_001));
-    assert_eq!(verdict.comparisons[9].expected, json!(1));
+    assert_eq!(explained.comparisons[9].actual_bytes, Some(200_001));
+    assert_eq!(explained.comparisons[9].expected, json!(1));
     assert!(sample.budget.spent_bytes() >= logged as u64);
 }

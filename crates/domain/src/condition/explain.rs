@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 /// What a condition came to, and why.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Verdict {
+pub struct Explained {
     /// Whether it holds.
     pub holds: bool,
     /// Each comparison of the condition, in order; none is left out because another one decided already.
@@ -46,7 +46,7 @@ pub const COMPARED_BYTES: usize = 1024;
 /// Stands at the end of what was cut.
 const CUT: &str = "…";
 
-impl Verdict {
+impl Explained {
     /// Keeps a comparison if there is room for it, and counts it if not.
     pub(super) fn keep(&mut self, comparison: Comparison, budget: &Budget) -> Result<(), Exceeded> {
         let Comparison { field, op, actual, expected, .. } = &comparison;

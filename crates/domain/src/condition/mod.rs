@@ -30,7 +30,7 @@ mod parse;
 mod pattern;
 
 pub use compare::equality_key;
-pub use explain::{COMPARED_BYTES, Comparison, Verdict};
+pub use explain::{COMPARED_BYTES, Comparison, Explained};
 
 use crate::budget::Exceeded;
 use crate::facts::{Facts, FieldPath};
@@ -134,24 +134,24 @@ impl Condition {
     /// # Errors
     ///
     /// [`Exceeded`] when that takes more than is left of the facts' budget.
-    pub fn explain(&self, facts: &Facts<'_>) -> Result<Verdict, Exceeded> {
-        let mut verdict = Verdict::default();
-        verdict.holds = self.explain_into(facts, &mut verdict)?;
-        Ok(verdict)
+    pub fn explain(&self, facts: &Facts<'_>) -> Result<Explained, Exceeded> {
+        let mut explained = Explained::default();
+        explained.holds = self.explain_into(facts, &mut explained)?;
+        Ok(explained)
     }
 
-    fn explain_into(&self, facts: &Facts<'_>, verdict: &mut Verdict) -> Result<bool, Exceeded> {
+    fn explain_into(&self, facts: &Facts<'_>, explained: &mut Explained) -> Result<bool, Exceeded> {
         facts.budget.spend(1)?;
         // `&` and `|` on purpose: the parts after the one that decided are explained too.
         match &self.test {
             Test::All(parts) => {
-                parts.iter().try_fold(true, |holds, part| Ok(holds & part.explain_into(facts, verdict)?))
+                parts.iter().try_fold(true, |holds, part| Ok(holds & part.explain_into(facts, explained)?))
             }
             Test::Any(parts) => {
-                parts.iter().try_fold(false, |holds, part| Ok(holds | part.explain_into(facts, verdict)?))
+                parts.iter().try_fold(false, |holds, part| Ok(holds | part.explain_into(facts, explained)?))
             }
-            Test::Not(part) => Ok(!part.explain_into(facts, verdict)?),
-            Test::Leaf(leaf) => leaf.explain_into(facts, verdict),
+            Test::Not(part) => Ok(!part.explain_into(facts, explained)?),
+            Test::Leaf(leaf) => leaf.explain_into(facts, explained),
         }
     }
 
@@ -208,7 +208,7 @@ impl Leaf {
         self.op.holds(Some(&actual), &self.expected.resolve(facts)?, facts.budget)
     }
 
-    fn explain_into(&self, facts: &Facts<'_>, verdict: &mut Verdict) -> Result<bool, Exceeded> {
+    fn explain_into(&self, facts: &Facts<'_>, explained: &mut Explained) -> Result<bool, Exceeded> {
         let budget = facts.budget;
         let actual = self.find(facts)?;
         let expected = self.expected.resolve(facts)?;
@@ -216,7 +216,7 @@ impl Leaf {
         let (actual, actual_bytes) = cut(actual.unwrap_or(Cow::Owned(Value::Null)), budget)?;
         let (expected, expected_bytes) = cut(expected.into_value(), budget)?;
         let (field, op) = (self.field.as_str().to_owned(), self.op.as_str().to_owned());
-        verdict
+        explained
             .keep(Comparison { field, op, actual, actual_bytes, expected, expected_bytes, holds }, budget)?;
         Ok(holds)
     }

@@ -202,8 +202,9 @@ fn an_explanation_names_both_values_of_every_comparison() {
         { "not": { "field": "contact.tags", "op": "contains", "value": "{{ event.data.text }}" } },
         { "field": "contact.phone", "op": "regex_match", "value": "^[+]" },
     ] });
-    let verdict = parse(condition).unwrap().explain(&sample().facts()).unwrap();
-    let lines: Vec<_> = verdict.comparisons.iter().map(|made| serde_json::to_string(made).unwrap()).collect();
+    let explained = parse(condition).unwrap().explain(&sample().facts()).unwrap();
+    let lines: Vec<_> =
+        explained.comparisons.iter().map(|made| serde_json::to_string(made).unwrap()).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     {"field":"event.data.number","op":"greater_than","actual":80,"expected":50,"holds":true}
     {"field":"contact.tags","op":"contains","actual":["vip"],"expected":"Hello","holds":false}

@@ -42,8 +42,8 @@ pub fn advance(
         RunEvent::ActionCompleted { token, node, visit, number, output, vars } => {
             walk.complete_action(Asked { token, node, visit, number }, output, vars);
         }
-        RunEvent::ActionFailed { token, node, visit, number, error, verdict } => {
-            walk.fail_action(Asked { token, node, visit, number }, error, verdict);
+        RunEvent::ActionFailed { token, node, visit, number, error, kind } => {
+            walk.fail_action(Asked { token, node, visit, number }, error, kind);
         }
         RunEvent::ActionPostponed { token, node, visit, number, until } => {
             walk.postpone_action(Asked { token, node, visit, number }, until);

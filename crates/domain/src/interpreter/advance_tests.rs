@@ -10,7 +10,7 @@ use crate::facts::RunFacts;
 use crate::id::{EventId, EventKey, RunId};
 use crate::interpreter::{End, ReplayKey, Step, StepError, StepOutcome, Tries, Unwatched, Waits};
 use crate::limits::Limits;
-use crate::retry::{RetryPolicy, Verdict};
+use crate::retry::{FailureKind, RetryPolicy};
 use crate::template::ValueTemplate;
 use crate::workflow::kinds::{ActionNode, Behaviour, Branch, Case, Delay, Stop, Ways};
 use crate::workflow::{Enrolment, Node, NodeIndex, Sending, Trigger};
@@ -223,13 +223,13 @@ fn play_to_end(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>)
             Some(Waits::Action { tries }) => tries.number(),
             Some(Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn) | None => 1,
         };
-        let failed = |name: &str, verdict: Verdict| RunEvent::ActionFailed {
+        let failed = |name: &str, kind: FailureKind| RunEvent::ActionFailed {
             token,
             node: index(name),
             visit: 1,
             number,
             error: failure(),
-            verdict,
+            kind,
         };
         let (label, input) = match input {
             Started => ("started".to_owned(), RunEvent::Started { trigger: "start".to_owned() }),
@@ -244,10 +244,10 @@ fn play_to_end(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>)
                     vars: Map::new(),
                 },
             ),
-            Failed(name) => (format!("{name} failed"), failed(name, Verdict::Fail)),
+            Failed(name) => (format!("{name} failed"), failed(name, FailureKind::Fail)),
             Flaky(name, after) => {
                 let after = after.map(Duration::from_secs);
-                (format!("{name} flaky"), failed(name, Verdict::Retry { after }))
+                (format!("{name} flaky"), failed(name, FailureKind::Retry { after }))
             }
             Full(name, seconds) => {
                 let until = start() + TimeDelta::seconds(seconds);
@@ -532,19 +532,23 @@ fn answer_sets_variables() {
 fn replayed_run_goes_on_where_it_failed() {
     let workflow = graph("start -> a; a -> b");
     let event = event(json!({}));
-    let replay = |key: ReplayKey, verdict: Verdict| {
+    let replay = |key: ReplayKey, kind: FailureKind| {
         let started = RunEvent::Started { trigger: "start".to_owned() };
         let (state, _) = step(&workflow, RunState::default(), started, &event, start());
         let error = failure();
-        let answer = RunEvent::ActionFailed { token: 0, node: 0, visit: 1, number: 1, error, verdict };
+        let answer = RunEvent::ActionFailed { token: 0, node: 0, visit: 1, number: 1, error, kind };
         let (mut state, _) = step(&workflow, state, answer, &event, start());
         state.revive(key, start()).unwrap();
         let (state, commands) = step(&workflow, state, RunEvent::TimerFired, &event, start());
         commands.iter().map(|command| tell(&workflow, &state, command)).collect::<Vec<_>>().join(", ")
     };
-    assert_eq!(replay(ReplayKey::Same, Verdict::Fail), "send a#1, the 1.");
-    assert_eq!(replay(ReplayKey::New, Verdict::Fail), "run a#2");
-    assert_eq!(replay(ReplayKey::Same, Verdict::Refused), "run a#1", "nothing is stored to be sent again");
+    assert_eq!(replay(ReplayKey::Same, FailureKind::Fail), "send a#1, the 1.");
+    assert_eq!(replay(ReplayKey::New, FailureKind::Fail), "run a#2");
+    assert_eq!(
+        replay(ReplayKey::Same, FailureKind::Refused),
+        "run a#1",
+        "nothing is stored to be sent again"
+    );
 }
 
 #[test]
@@ -704,16 +708,15 @@ fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunS
                 }
                 Command::Log(_) | Command::Finish => continue,
             };
-            let failed =
-                |verdict| RunEvent::ActionFailed { token, node, visit, number, error: failure(), verdict };
+            let failed = |kind| RunEvent::ActionFailed { token, node, visit, number, error: failure(), kind };
             let output = json!({ "node": node });
             next = Some(match answers.next().unwrap() {
                 Answer::Done => {
                     RunEvent::ActionCompleted { token, node, visit, number, output, vars: Map::new() }
                 }
-                Answer::Failed => failed(Verdict::Fail),
-                Answer::Flaky => failed(Verdict::Retry { after: None }),
-                Answer::Deferred => failed(Verdict::Retry { after: Some(Duration::from_secs(20)) }),
+                Answer::Failed => failed(FailureKind::Fail),
+                Answer::Flaky => failed(FailureKind::Retry { after: None }),
+                Answer::Deferred => failed(FailureKind::Retry { after: Some(Duration::from_secs(20)) }),
                 // A house that is full for ever is another property's.
                 Answer::Full if postponed < 50 => {
                     postponed += 1;
@@ -725,7 +728,7 @@ fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunS
                         until: now + TimeDelta::seconds(1),
                     }
                 }
-                Answer::Full => failed(Verdict::Fail),
+                Answer::Full => failed(FailureKind::Fail),
             });
         }
         history.extend(commands);

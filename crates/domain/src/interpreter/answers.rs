@@ -1,7 +1,7 @@
 //! What comes back from actions: another try where policy and error allow one, else the step is done or has failed.
 
 use super::{Command, Onward, StepError, StepOutcome, Tries, Visit, Waits, Walk};
-use crate::retry::{self, Next, RetryPolicy, Verdict};
+use crate::retry::{self, FailureKind, Next, RetryPolicy};
 use crate::workflow::{Node, NodeIndex};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -45,9 +45,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Another try where policy and error allow one; else the step has failed.
-    pub(super) fn fail_action(&mut self, asked: Asked, error: StepError, verdict: Verdict) {
+    pub(super) fn fail_action(&mut self, asked: Asked, error: StepError, kind: FailureKind) {
         let Some((visit, tries)) = self.take_asker(asked) else { return };
-        match retry::next(policy(visit.node), self.surroundings.ladder, tries.tally(), verdict) {
+        match retry::next(policy(visit.node), self.surroundings.ladder, tries.tally(), kind) {
             Next::Attempt { delay, tally } => {
                 let again = Again { delay, tries: tally.into(), is_deferred: false };
                 self.try_again(visit, (tries.attempt, error), again);
@@ -57,7 +57,7 @@ impl<'a> Walk<'a> {
                 self.try_again(visit, (tries.attempt, error), again);
             }
             Next::GiveUp => {
-                let tried = (verdict != Verdict::Refused).then_some(tries);
+                let tried = (kind != FailureKind::Refused).then_some(tries);
                 if let Onward::To(to) = self.fail_step(visit, error, tried) {
                     self.go(visit.token, to);
                 }

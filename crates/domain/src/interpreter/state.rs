@@ -1,7 +1,7 @@
 //! What a run is between two inputs, what can happen to it, and what it asks for.
 
 use crate::budget::Exceeded;
-use crate::retry::{Tally, Verdict};
+use crate::retry::{FailureKind, Tally};
 use crate::step_code::StepCode;
 use crate::workflow::NodeIndex;
 use chrono::{DateTime, Utc};
@@ -246,7 +246,7 @@ pub enum RunEvent {
         /// Why.
         error: StepError,
         /// What that means for another try.
-        verdict: Verdict,
+        kind: FailureKind,
     },
     /// There is no room to send the stored request of the action that a token waits for; that uses up nothing.
     ActionPostponed {

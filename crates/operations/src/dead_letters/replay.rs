@@ -127,7 +127,7 @@ fn stored<'a>(who: &'a Auditor, how: How<'a>) -> Replay<'a> {
     Replay { key, version, edited, who, note, look_again: LOOK_AGAIN }
 }
 
-fn refused(id: DeadLetterId, refusal: &dead_letters::Refusal) -> Outcome {
+fn refused(id: DeadLetterId, refusal: &dead_letters::Obstacle) -> Outcome {
     let (code, message) = (Some(refusal.code()), Some(refusal.to_string()));
     Outcome { id, result: "refused", run: None, code, message }
 }

@@ -57,12 +57,12 @@ pub enum Replayed {
         priority: Priority,
     },
     /// Nothing was changed.
-    Refused(Refusal),
+    Refused(Obstacle),
 }
 
 /// Why a run is not brought back.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum Obstacle {
     /// There is no such dead letter.
     #[error("there is no such dead letter")]
     NotFound,
@@ -98,7 +98,7 @@ pub enum Refusal {
     State(#[from] NotRevivable),
 }
 
-impl Refusal {
+impl Obstacle {
     /// Stable code, listed in `docs/errors.md`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -155,7 +155,7 @@ pub async fn obstacle(
     tenant: TenantId,
     id: DeadLetterId,
     replay: Replay<'_>,
-) -> Result<Option<Refusal>, Error> {
+) -> Result<Option<Obstacle>, Error> {
     let now = crate::events::receipts::now(connection).await?;
     Ok(revived(connection, tenant, id, replay, (now, Look::Ahead)).await?.err())
 }
@@ -186,7 +186,7 @@ pub async fn replay(
         Err(refusal) => return Ok(Replayed::Refused(refusal)),
     };
     if !reopen(connection, tenant, &ended).await? {
-        return Ok(Replayed::Refused(Refusal::RunGone));
+        return Ok(Replayed::Refused(Obstacle::RunGone));
     }
     enrol_again(connection, tenant, &ended).await?;
     wake(connection, tenant, &ended, now, replay.look_again).await?;
@@ -205,7 +205,7 @@ async fn revived(
     id: DeadLetterId,
     replay: Replay<'_>,
     (now, look): (DateTime<Utc>, Look),
-) -> Result<Result<(Ended, Option<NewEffect>), Refusal>, Error> {
+) -> Result<Result<(Ended, Option<NewEffect>), Obstacle>, Error> {
     let mut ended = match ended(connection, tenant, id, replay.version).await? {
         Ok(ended) => ended,
         Err(refusal) => return Ok(Err(refusal)),
@@ -216,10 +216,10 @@ async fn revived(
         return Ok(Err(reason.into()));
     }
     if let Some(missing) = missing(connection, tenant, &ended).await? {
-        return Ok(Err(Refusal::NotInCurrent(missing)));
+        return Ok(Err(Obstacle::NotInCurrent(missing)));
     }
     if let Some(other) = other_open_run(connection, tenant, &ended, look).await? {
-        return Ok(Err(Refusal::OtherRunOpen(other)));
+        return Ok(Err(Obstacle::OtherRunOpen(other)));
     }
     let Some(request) = replay.edited else { return Ok(Ok((ended, None))) };
     let edited = match branch {
@@ -228,7 +228,7 @@ async fn revived(
     };
     Ok(match edited {
         Some(edited) => Ok((ended, Some(edited))),
-        None => Err(Refusal::NothingToEdit),
+        None => Err(Obstacle::NothingToEdit),
     })
 }
 
@@ -250,7 +250,7 @@ async fn ended(
     tenant: TenantId,
     id: DeadLetterId,
     version: ReplayVersion,
-) -> Result<Result<Ended, Refusal>, Error> {
+) -> Result<Result<Ended, Obstacle>, Error> {
     let row = sqlx::query(
         "SELECT d.status AS letter_status, d.run_id, d.epoch AS letter_epoch, d.node, d.visit, r.status, r.epoch,
                 r.workflow_id, r.trigger_id, r.run_key, r.priority, r.state, d.version_id AS pinned_id,
@@ -273,11 +273,11 @@ async fn ended(
     .await?;
     match row {
         Some(row) => read_ended(&row, id),
-        None => Ok(Err(Refusal::NotFound)),
+        None => Ok(Err(Obstacle::NotFound)),
     }
 }
 
-fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Refusal>, Error> {
+fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Obstacle>, Error> {
     let unreadable = |column, word: &str| Error::Unreadable {
         table: "dead_letters",
         column,
@@ -288,23 +288,23 @@ fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Refusal>, E
     match DeadLetterStatus::from_key(&word).ok_or_else(|| unreadable("status", &word))? {
         DeadLetterStatus::Open => {}
         other @ (DeadLetterStatus::Replayed | DeadLetterStatus::Discarded) => {
-            return Ok(Err(Refusal::NotOpen(other)));
+            return Ok(Err(Obstacle::NotOpen(other)));
         }
     }
-    let Some(word) = row.try_get::<Option<String>, _>("status")? else { return Ok(Err(Refusal::RunGone)) };
+    let Some(word) = row.try_get::<Option<String>, _>("status")? else { return Ok(Err(Obstacle::RunGone)) };
     let status = RunStatus::from_key(&word).ok_or_else(|| unreadable("run_id", &word))?;
     if status.is_open() {
-        return Ok(Err(Refusal::RunOpen(status)));
+        return Ok(Err(Obstacle::RunOpen(status)));
     }
     let epoch: i32 = row.try_get("epoch")?;
     if status != RunStatus::Failed || epoch != row.try_get::<i32, _>("letter_epoch")? {
-        return Ok(Err(Refusal::RunMovedOn(status)));
+        return Ok(Err(Obstacle::RunMovedOn(status)));
     }
     if !row.try_get::<bool, _>("has_version")? {
-        return Ok(Err(Refusal::WorkflowGone));
+        return Ok(Err(Obstacle::WorkflowGone));
     }
     if !row.try_get::<bool, _>("has_event")? {
-        return Ok(Err(Refusal::EventGone));
+        return Ok(Err(Obstacle::EventGone));
     }
     let run_id = RunId(row.try_get("run_id")?);
     Ok(Ok(Ended {

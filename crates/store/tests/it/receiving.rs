@@ -6,17 +6,17 @@ use automation_store::Scope;
 use automation_store::events::receipts::{self, Claim, Seen};
 use std::collections::BTreeMap;
 
-type Verdicts = BTreeMap<(TenantId, EventKey), Seen>;
+type AllSeen = BTreeMap<(TenantId, EventKey), Seen>;
 
-async fn accept(world: &World, claims: &[Claim]) -> anyhow::Result<Verdicts> {
-    let verdicts = world
+async fn accept(world: &World, claims: &[Claim]) -> anyhow::Result<AllSeen> {
+    let seen = world
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
             receipts::accept(connection, now, claims).await
         })
         .await?;
-    Ok(verdicts)
+    Ok(seen)
 }
 
 fn claim(world: &World, id: &str, body: u8) -> Claim {

@@ -7,7 +7,7 @@ use automation_domain::id::{DeadLetterId, RunId};
 use automation_domain::interpreter::ReplayKey;
 use automation_domain::priority::Priority;
 use automation_domain::trace::RunTrace;
-use automation_store::dead_letters::{self, DeadLetterStatus, Refusal, Replay, ReplayVersion, Replayed};
+use automation_store::dead_letters::{self, DeadLetterStatus, Obstacle, Replay, ReplayVersion, Replayed};
 use automation_store::events::receipts;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next};
 use automation_store::runs::enrolments::{self, EnrolmentKey};
@@ -93,7 +93,7 @@ async fn replay(world: &World, id: DeadLetterId, key: ReplayKey) -> Result<Repla
 }
 
 /// Asserts that a replay is refused like this, foreseen by the dry run, and that nothing is changed by it.
-async fn refused(world: &World, id: DeadLetterId, expected: Refusal) -> anyhow::Result<()> {
+async fn refused(world: &World, id: DeadLetterId, expected: Obstacle) -> anyhow::Result<()> {
     let before = fingerprint(world).await?;
     let foreseen = world
         .api
@@ -155,7 +155,7 @@ async fn a_failed_run_is_open_again_with_its_next_epoch_and_wakeups_for_each_bra
     let claimed = world.claim(&[run_id]).await?.remove(0);
     let state = claimed.state.unwrap();
     assert_eq!((claimed.epoch, state.tokens.len(), state.tokens[&0].visit, state.end), (3, 2, 1, None));
-    refused(&world, id, Refusal::NotOpen(DeadLetterStatus::Replayed)).await
+    refused(&world, id, Obstacle::NotOpen(DeadLetterStatus::Replayed)).await
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn of_many_replays_at_once_one_wins() -> anyhow::Result<()> {
         futures_util::future::try_join_all((0..6).map(|_| replay(&world, id, ReplayKey::Same))).await?;
     let won = outcomes.iter().filter(|outcome| matches!(outcome, Replayed::Now { .. })).count();
     assert_eq!(won, 1, "{outcomes:?}");
-    let lost = Replayed::Refused(Refusal::NotOpen(DeadLetterStatus::Replayed));
+    let lost = Replayed::Refused(Obstacle::NotOpen(DeadLetterStatus::Replayed));
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == lost).count(), 5, "{outcomes:?}");
     assert_eq!(world.database.count("SELECT count(*) FROM runs_open").await?, 1);
     assert_eq!(world.database.count("SELECT count(*) FROM audit_links").await?, 1);
@@ -209,12 +209,12 @@ async fn a_run_that_fails_again_is_replayed_by_its_latest_letter_only() -> anyho
     end(&world, started, 3, "failed").await?;
     // As if nobody had handled the first one.
     world.database.execute("UPDATE dead_letters SET status = 'open' WHERE epoch = 1").await?;
-    refused(&world, first, Refusal::RunMovedOn(RunStatus::Failed)).await?;
+    refused(&world, first, Obstacle::RunMovedOn(RunStatus::Failed)).await?;
     let second = letter_of(&world, started.run_id, 3).await?;
     assert!(matches!(replay(&world, second, ReplayKey::Same).await?, Replayed::Now { .. }));
-    refused(&world, first, Refusal::RunOpen(RunStatus::Waiting)).await?;
+    refused(&world, first, Obstacle::RunOpen(RunStatus::Waiting)).await?;
     end(&world, started, 5, "completed").await?;
-    refused(&world, first, Refusal::RunMovedOn(RunStatus::Completed)).await
+    refused(&world, first, Obstacle::RunMovedOn(RunStatus::Completed)).await
 }
 
 #[tokio::test]
@@ -223,16 +223,16 @@ async fn what_is_gone_or_archived_is_refused_by_its_reason() -> anyhow::Result<(
     let (_, id) = failed(&world, "1").await?;
     let change = async |to: &str| world.database.execute(&format!("UPDATE dead_letters SET {to}")).await;
     change("status = 'discarded', changed_at = now(), changed_by = 'bob'").await?;
-    refused(&world, id, Refusal::NotOpen(DeadLetterStatus::Discarded)).await?;
+    refused(&world, id, Obstacle::NotOpen(DeadLetterStatus::Discarded)).await?;
     change("status = 'open'").await?;
     change("version_id = gen_random_uuid()").await?;
-    refused(&world, id, Refusal::WorkflowGone).await?;
+    refused(&world, id, Obstacle::WorkflowGone).await?;
     change(&format!("version_id = '{}'", world.workflow.version_id)).await?;
     world.database.execute("UPDATE events SET tenant_id = gen_random_uuid()").await?;
-    refused(&world, id, Refusal::EventGone).await?;
+    refused(&world, id, Obstacle::EventGone).await?;
     world.database.execute("DELETE FROM runs_finished").await?;
-    refused(&world, id, Refusal::RunGone).await?;
-    refused(&world, DeadLetterId(uuid::Uuid::nil()), Refusal::NotFound).await
+    refused(&world, id, Obstacle::RunGone).await?;
+    refused(&world, DeadLetterId(uuid::Uuid::nil()), Obstacle::NotFound).await
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn another_tenants_letter_is_not_there() -> anyhow::Result<()> {
                 dead_letters::replay(connection, tenant, id, replay).await
             })
             .await?;
-        assert_eq!(outcome, Replayed::Refused(Refusal::NotFound));
+        assert_eq!(outcome, Replayed::Refused(Obstacle::NotFound));
     }
     assert_eq!(world.database.count("SELECT count(*) FROM runs_open").await?, 0);
     Ok(())
@@ -300,7 +300,7 @@ async fn for_entry_rules_the_run_is_open_again() -> anyhow::Result<()> {
 
     // While it is open, a second one of the same key stays out.
     let (_, of_two) = failed(&world, "2").await?;
-    refused(&world, of_two, Refusal::OtherRunOpen(one.run_id)).await
+    refused(&world, of_two, Obstacle::OtherRunOpen(one.run_id)).await
 }
 
 #[tokio::test]

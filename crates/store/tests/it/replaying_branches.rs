@@ -6,7 +6,7 @@ use crate::world::World;
 use automation_domain::effect::Request;
 use automation_domain::id::DeadLetterId;
 use automation_domain::interpreter::{ReplayKey, Waits};
-use automation_store::dead_letters::{self, Refusal, Replay, Replayed, Trial};
+use automation_store::dead_letters::{self, Obstacle, Replay, Replayed, Trial};
 use automation_store::events::receipts;
 use automation_store::runs::effects::{self, EffectKey};
 use automation_store::{Error, Scope};
@@ -71,7 +71,7 @@ async fn an_edited_request_is_for_the_branch_whose_visit_failed() -> anyhow::Res
             })
             .await
     };
-    assert_eq!(obstacle(edited).await?, Some(Refusal::NothingToEdit), "no request is stored");
+    assert_eq!(obstacle(edited).await?, Some(Obstacle::NothingToEdit), "no request is stored");
     world
         .worker
         .tx(world.scope(), async |connection| {
@@ -80,7 +80,7 @@ async fn an_edited_request_is_for_the_branch_whose_visit_failed() -> anyhow::Res
         })
         .await?;
     let same = Replay { key: ReplayKey::Same, ..edited };
-    assert_eq!(obstacle(same).await?, Some(Refusal::NothingToEdit), "the same key would mean two requests");
+    assert_eq!(obstacle(same).await?, Some(Obstacle::NothingToEdit), "the same key would mean two requests");
     assert_eq!(obstacle(edited).await?, None);
 
     let replayed = world

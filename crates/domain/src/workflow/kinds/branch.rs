@@ -3,7 +3,7 @@
 use super::{Behaviour, Kind, NodeText, Ways};
 use crate::budget::Exceeded;
 use crate::catalogue::{ActionEntry, Effect};
-use crate::condition::{Condition, Verdict};
+use crate::condition::{Condition, Explained};
 use crate::facts::{Facts, FieldPath};
 use crate::interpreter::{Onward, Visit, Walk};
 use crate::workflow::compile::{Keys, Reader};
@@ -173,10 +173,10 @@ impl Branch {
     fn decide(&self, facts: &Facts<'_>) -> Result<Decided<'_>, Exceeded> {
         let mut decided = Decided { taken: None, looked_at: Vec::new(), left_out: 0 };
         for case in &self.cases {
-            let verdict = case.condition.explain(facts)?;
-            decided.taken = verdict.holds.then_some(case);
+            let explained = case.condition.explain(facts)?;
+            decided.taken = explained.holds.then_some(case);
             if facts.budget.log(CASE_BYTES + case.name.len())? {
-                decided.looked_at.push(told(case, verdict));
+                decided.looked_at.push(told(case, explained));
             } else {
                 decided.left_out += 1;
             }
@@ -189,14 +189,14 @@ impl Branch {
 }
 
 /// A case in the log, with its comparisons.
-fn told(case: &Case, verdict: Verdict) -> Value {
+fn told(case: &Case, explained: Explained) -> Value {
     let mut told = json!({
         "case": case.name,
-        "holds": verdict.holds,
-        "comparisons": verdict.comparisons,
+        "holds": explained.holds,
+        "comparisons": explained.comparisons,
     });
-    if verdict.left_out > 0 {
-        told["left_out"] = verdict.left_out.into();
+    if explained.left_out > 0 {
+        told["left_out"] = explained.left_out.into();
     }
     told
 }
