@@ -234,7 +234,10 @@ fn what_can_never_be_sent_is_refused_with_the_workflow_in_words() {
             json!({ "url": url, "headers": { "Authorization": "Bearer x" } }),
             "the header \"Authorization\" carries a secret; name a credential",
         ),
-        (json!({ "url": url, "save": { "b": "bdy.x" } }), "with.save: save.b is not a path in the response"),
+        (
+            json!({ "url": url, "save": { "b": "bdy.x" } }),
+            "with.save.b: save.b is not a path in the response",
+        ),
     ] {
         let problems = told(with.clone());
         assert!(matches!(problems.as_slice(), [one] if one.contains(expected)), "{with}: {problems:?}");

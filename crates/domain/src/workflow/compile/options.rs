@@ -40,7 +40,8 @@ impl Reader<'_> {
             match told.get_key_value(option) {
                 Some((option, message)) if lacks_words(&error) => {
                     if said.insert(*option) {
-                        self.problem::<()>("bad_value", format!("{at}.{option}"), message);
+                        let place = place(error.instance_path().as_str(), with, at);
+                        self.problem::<()>("bad_value", place, message);
                     }
                 }
                 Some(_) | None => report(self, &error, (key, schema), with, at),
