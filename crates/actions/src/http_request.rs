@@ -5,7 +5,7 @@ mod contract;
 mod url;
 
 use crate::config::{self, Max, invalid};
-use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext, as_answered};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::credential;
 use automation_domain::effect::{HttpRequest, Request};
@@ -29,6 +29,7 @@ pub(crate) static ACTION: Action = Action {
     contact: ContactUse::None,
     check,
     prepare,
+    receive: as_answered,
 };
 
 /// How long an exchange may take, in milliseconds, unless the node says otherwise.

@@ -1,7 +1,7 @@
 //! `update_field`: sets or clears one field of the contact.
 
 use crate::config::{self, Max};
-use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext};
+use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext, as_answered};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::contact::field;
 use automation_domain::interpreter::StepError;
@@ -24,6 +24,7 @@ pub(crate) static ACTION: Action = Action {
     contact: ContactUse::Needed,
     check,
     prepare,
+    receive: as_answered,
 };
 
 fn schema() -> Value {

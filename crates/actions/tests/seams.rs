@@ -4,6 +4,7 @@ use automation_actions::{RunInput, walk};
 use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
 use automation_domain::budget::Budget;
 use automation_domain::catalogue::{ActionEntry, Effect};
+use automation_domain::effect::Outcome;
 use automation_domain::facts::{Facts, FieldPath};
 use automation_domain::id::RunId;
 use automation_domain::interpreter::{End, Onward, RunEvent, RunState, StepError, Unwatched, Visit, Walk};
@@ -13,7 +14,7 @@ use automation_domain::template::ValueTemplate;
 use automation_domain::workflow::kinds::{Behaviour, Kind, NodeText, Ways};
 use automation_domain::workflow::{Keys, NodeTypes, Reader, Workflow, json_schema, parse_value};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -117,11 +118,23 @@ static SHOUT: Action = Action {
         Some(_) | None => Vec::new(),
     },
     prepare: shout,
+    receive: heard,
 };
 
 fn shout(config: &Value, _step: &StepContext<'_>) -> Result<Prepared, StepError> {
     let words = config["words"].as_str().unwrap_or_default().to_uppercase();
     Ok(Prepared::Changes { changes: Vec::new(), output: json!({ "words": words }) })
+}
+
+/// The other side says in its answer whether it heard.
+fn heard(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Done { output, .. } if output["body"]["heard"] == false => {
+            let error = StepError { code: "not_heard".to_owned(), message: "nobody listened".to_owned() };
+            Outcome::Retry { error, after: None, reached: true }
+        }
+        Outcome::Done { .. } | Outcome::Retry { .. } | Outcome::Failed { .. } => outcome,
+    }
 }
 
 fn types() -> NodeTypes {
@@ -222,4 +235,15 @@ fn their_mistakes_are_told_like_those_of_the_engine() {
     let grams = ValueTemplate::parse(&json!("{{ 1 + 1 }}"), "grams", &Limits::default()).unwrap();
     grams.render(&facts).unwrap();
     assert!(budget.spent_steps() > 0);
+}
+
+#[test]
+fn an_action_reads_whether_it_worked_in_what_came_back() {
+    let vars = Map::new();
+    let answered =
+        |heard: bool| Outcome::Done { output: json!({ "body": { "heard": heard } }), vars: vars.clone() };
+    assert_eq!((SHOUT.receive)(answered(true)), answered(true));
+    assert!(
+        matches!((SHOUT.receive)(answered(false)), Outcome::Retry { error, .. } if error.code == "not_heard")
+    );
 }

@@ -1,7 +1,7 @@
 //! Actions: what each of them is, in one value. Those of the engine stand in the crate `actions`, a file each.
 
 use crate::catalogue::ActionEntry;
-use crate::effect::Request;
+use crate::effect::{Outcome, Request};
 use crate::facts::Facts;
 use crate::id::{IdempotencyKey, RecordId};
 use crate::interpreter::StepError;
@@ -24,6 +24,17 @@ pub struct Action {
     pub check: Check,
     /// From the rendered `with` to what the step comes to: pure, and final for this visit of the node.
     pub prepare: Prepare,
+    /// Reads what a request came to, where success stands in the answer and not in its status; [`as_answered`] where it does
+    /// not, and for what sends nothing.
+    pub receive: Receive,
+}
+
+/// Reads the outcome of a try: pure, and asked for every one.
+pub type Receive = fn(Outcome) -> Outcome;
+
+/// Leaves an outcome as the connector tells it.
+pub fn as_answered(outcome: Outcome) -> Outcome {
+    outcome
 }
 
 /// Finds faults in options that hold no template: each with its key and a sentence.

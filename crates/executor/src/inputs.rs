@@ -89,8 +89,20 @@ pub(crate) fn of_claim(
 }
 
 /// The inputs of a run whose requests were on their way.
-pub(crate) fn of_answers(claimed: &Claimed, answers: Vec<Answer>) -> (Vec<RunEvent>, Vec<Ended>) {
-    answers.into_iter().map(|answer| of_answer(claimed, answer)).unzip()
+///
+/// The action of the node reads what came back: success may stand in the answer.
+pub(crate) fn of_answers(
+    claimed: &Claimed,
+    workflow: &Workflow,
+    answers: Vec<Answer>,
+) -> (Vec<RunEvent>, Vec<Ended>) {
+    let read = |mut answer: Answer| {
+        if let Some(node) = workflow.nodes.get(answer.asked.node).and_then(|node| node.behaviour.action()) {
+            answer.attempt.outcome = (node.action.receive)(answer.attempt.outcome);
+        }
+        of_answer(claimed, answer)
+    };
+    answers.into_iter().map(read).unzip()
 }
 
 fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {

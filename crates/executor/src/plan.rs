@@ -186,7 +186,9 @@ struct Plan<'c> {
 impl Plan<'_> {
     fn settle(self, back: Option<Back>) -> Result<Settlement, Missing> {
         let (under_way, (events, ended)) = match back {
-            Some(Back { answers, under_way }) => (under_way, inputs::of_answers(self.claimed, answers)),
+            Some(Back { answers, under_way }) => {
+                (under_way, inputs::of_answers(self.claimed, self.workflow, answers))
+            }
             None => (BTreeSet::new(), inputs::of_claim(self.claimed, self.run, self.workflow)),
         };
         let state = self.run.state.clone().unwrap_or_default();

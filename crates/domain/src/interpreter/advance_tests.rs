@@ -1,7 +1,7 @@
 //! Runs as tables: a small graph, a list of inputs, and what each of them asked for.
 
 use super::*;
-use crate::action::{Action, ContactUse};
+use crate::action::{Action, ContactUse, as_answered};
 use crate::budget::Budget;
 use crate::catalogue::{ActionEntry, Effect};
 use crate::condition::Condition;
@@ -148,6 +148,7 @@ static ACTION: Action = Action {
     contact: ContactUse::None,
     check: |_| Vec::new(),
     prepare: |_, _| unreachable!("the interpreter prepares nothing"),
+    receive: as_answered,
 };
 
 fn action(sending: Sending) -> Arc<dyn Behaviour> {
