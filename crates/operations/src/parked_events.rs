@@ -2,11 +2,13 @@
 //! all tenants, and of none.
 
 mod message;
+mod reasons;
 mod replay;
 mod shown;
 
 pub use automation_store::events::parked::ParkedStatus;
 pub use message::Speakers;
+pub use reasons::{REASONS, reason};
 pub use replay::{How, Outcome, replay, would_replay};
 pub use shown::{Line, Shown};
 
