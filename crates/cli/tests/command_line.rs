@@ -574,6 +574,15 @@ async fn an_event_that_would_be_parked_is_not_sent() -> anyhow::Result<()> {
         publish(&[form, more].concat()).fails(2, code);
     }
     publish(&["--type", "Order.Created"]).fails(2, "attribute_invalid");
+    for time in ["yesterday", "2026-11-30T08:00:00"] {
+        let refused = publish(&[form, ["--time", time]].concat());
+        assert!(
+            refused.code() == 2 && refused.error().contains("a date (2026-11-30,"),
+            "{}",
+            refused.error()
+        );
+    }
+    publish(&[form, ["--time", "2026-11-30"]].concat()).fails(4, "broker");
     publish(&["--type", "schedule.cron"]).fails(2, "reserved_type");
     publish(&form).fails(4, "broker");
     publish(&[form, ["--id", &"i".repeat(256)]].concat()).fails(4, "broker");

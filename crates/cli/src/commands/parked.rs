@@ -70,7 +70,7 @@ pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> 
                 let Some(kept) = &shown.bytes else {
                     return Err(exit::wrong(
                         "the bytes were not kept: the tenant's quota of parked bytes was used up",
-                        "automation tenant usage says what the quota is; ask the publisher to send it again",
+                        "automation tenant usage KEY says what the quota is; ask the publisher to send it again",
                     ));
                 };
                 return bytes(kept);

@@ -256,10 +256,10 @@ fn warn_of(suspended: &[Suspended], key: &str) {
                 time(one.suspended_at),
                 one.deaths
             ),
-            format!(
+            exit::as_typed(&format!(
                 "  next: publish a version that mends it, or: automation workflow resume-part {key} {}",
                 one.name()
-            ),
+            )),
         ]);
     }
 }
