@@ -15,7 +15,7 @@ pub struct FilterArgs {
     /// Only with this reason
     #[arg(long, value_name = "CODE", value_parser = rule(parked_events::reason))]
     reason: Option<String>,
-    /// Only of this broker user
+    /// Only of this publisher: a user of the broker, apikey:NAME or hook:ID
     #[arg(long)]
     user: Option<String>,
     /// Only with this type, or routing key
