@@ -172,7 +172,7 @@ fn database(error: &automation_store::Error) -> Verdict {
             automation_store::Error::OverQuota(_) => (
                 1,
                 Some(
-                    "delete what is not needed, or ask for a larger quota: automation tenant usage; tenant quota",
+                    "delete what is not needed, or ask for a larger quota: automation tenant usage KEY; tenant quota",
                 ),
             ),
             automation_store::Error::EntryTooLarge { .. } => (

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod event_types;
 mod exit;
 mod expiry;
 mod moment;

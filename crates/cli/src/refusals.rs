@@ -8,7 +8,7 @@ pub fn next(refusal: &Refusal) -> String {
         Refusal::NoTenant(_) => "automation tenant list",
         Refusal::TenantKey(_) => "use lower-case letters, digits and hyphens, at most 63",
         Refusal::TenantExists(_) => "choose another, or add --if-not-exists",
-        Refusal::NoQuota(_) => "automation tenant usage lists them",
+        Refusal::NoQuota { tenant, .. } => return format!("automation tenant usage {tenant} lists them"),
         Refusal::PublisherName => "give its name with --user",
         Refusal::EngineMadePublisher(_) => "automation apikey, automation hook",
         Refusal::TypePattern(_) => {
@@ -22,22 +22,28 @@ pub fn next(refusal: &Refusal) -> String {
         Refusal::ApiKeyName(_) => {
             "use lower-case letters, digits, - and _, at most 64, a letter or digit first"
         }
-        Refusal::ApiKeyExists(_) => "choose another name, or automation apikey revoke",
+        Refusal::ApiKeyExists(name) => {
+            return format!("choose another name, or automation apikey revoke {name}");
+        }
         Refusal::ApiKeyRevoked(_) | Refusal::NoGoodApiKey(_) => "automation apikey list",
         Refusal::CredentialKey(_) => "use lower-case letters, digits, - and _, at most 64",
         Refusal::Scheme(_) => "automation credential set --help",
         Refusal::AllowedHost(_) => "name hosts as host or host:port",
         Refusal::NoSecret | Refusal::Secret(_) => "give the secret on standard input or with --from-file",
         Refusal::NoCredential(_) => "automation credential list",
-        Refusal::CredentialTampered { .. } => {
-            "automation credential show says what stands there now; automation credential set makes it right"
+        Refusal::CredentialTampered { key, .. } => {
+            return format!(
+                "automation credential show {key} says what stands there now; automation credential set {key} makes it right"
+            );
         }
         Refusal::HookName(_) => {
             "use lower-case letters, digits, - and _, at most 64, a letter or digit first"
         }
         Refusal::HookHeader(_) => "name headers as they are sent, without their values",
         Refusal::SignedHasIdHeader => "leave --id-header out, or choose --verification token",
-        Refusal::HookExists(_) => "choose another name, or automation hook rotate",
+        Refusal::HookExists(name) => {
+            return format!("choose another name, or automation hook rotate {name}");
+        }
         Refusal::NoHook(_) => "automation hook list",
         Refusal::HookTampered { .. } => {
             "automation hook list says what stands there now; delete it, and make it anew"
@@ -70,10 +76,37 @@ pub fn next(refusal: &Refusal) -> String {
         Refusal::CanaryStopped => "repeat the command",
         Refusal::NoParkedEvent(_) | Refusal::NoParkedEventFits(_) => "automation parked list --status all",
         Refusal::Cursor => "give the cursor that the page before ended with",
+        Refusal::NoEntryFits => "automation audit list shows actors, subjects and numbers as they are named here",
         Refusal::NoHead => "automation audit head --json",
         Refusal::AuditChanged(_) | Refusal::AuditPutBack(_) => {
             "compare with a backup of the database; whoever changed it had the rights of its owner"
         }
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_named_with_what_it_needs() {
+        let tenant = || "demo".to_owned();
+        let name = || "shop".to_owned();
+        for (refusal, expected) in [
+            (
+                Refusal::NoQuota { tenant: tenant(), table: "evnts".to_owned() },
+                "automation tenant usage demo",
+            ),
+            (Refusal::NoGrant { user: name(), tenant: tenant() }, "automation tenant grants demo"),
+            (Refusal::ApiKeyExists(name()), "automation apikey revoke shop"),
+            (Refusal::HookExists(name()), "automation hook rotate shop"),
+            (
+                Refusal::CredentialTampered { key: name(), why: String::new() },
+                "automation credential show shop",
+            ),
+        ] {
+            assert!(next(&refusal).contains(expected), "{}", next(&refusal));
+        }
+    }
 }

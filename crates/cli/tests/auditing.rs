@@ -276,6 +276,10 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("parked discard", &[parked], "").await?;
     desk.does("parked restore", &[parked], "").await?;
     desk.does("parked replay", &[parked], "").await?;
+    for nothing in [["--actor", "nobody"], ["--subject", "nothing"], ["--entry", "9999"]] {
+        let refused = desk.call(&[&["audit", "erase", "--yes"][..], &nothing].concat(), "", true);
+        assert_eq!(refused.status.code(), Some(3), "{nothing:?}");
+    }
     desk.does("audit erase", &["--actor", "ada", "--yes"], "").await?;
 
     // Over the quota of what people write, nothing more is set up.

@@ -173,6 +173,9 @@ async fn tenants_are_made_granted_and_listed() -> anyhow::Result<()> {
     let grant = |types| shell.call(&["tenant", "grant", "shop", "--user", "crm", "--types", types]);
     assert_eq!(grant("form.*,cart.abandoned").code(), 0);
     assert_eq!(shell.database.count(version).await?, before, "the same grant changes nothing");
+    let odd = grant("form.submited,form.*");
+    assert_eq!((odd.code(), odd.error().contains("did you mean \"form.submitted\"?")), (0, true));
+    assert_eq!(grant("form.*,cart.abandoned").error(), "");
     for wrong in ["form*submitted", "Order.*", "form.* ", "form.*,order..created"] {
         grant(wrong).fails(2, "no event has a type like");
     }
@@ -204,6 +207,10 @@ async fn every_problem_of_a_file_is_a_line_with_its_place_and_code() -> anyhow::
     );
     assert!(lines.iter().any(|line| line.contains("did you mean \"add_tag\"?")), "{lines:?}");
     assert!(lines.iter().any(|line| line.ends_with("[unknown_operator]")), "{lines:?}");
+    let packed = shell.folder.join("packed.yaml");
+    std::fs::write(&packed, b"\x1f\x8b\x08")?;
+    let refused = shell.call_with(&["workflow", "validate", packed.to_str().unwrap()], &[]);
+    refused.fails(2, "compressed with gzip, and text is read; unpack it");
     let odd = shell.file("odd.yaml", &WORKFLOW.replace("form.submitted", "form.submited"))?;
     let checked = shell.call_with(&["workflow", "validate", &odd, "--json"], &[]).json();
     assert_eq!((&checked["valid"], &checked["problems"]), (&json!(1), &json!([])));
@@ -365,7 +372,8 @@ async fn numbers_are_given_when_nothing_more_is_to_be_expected() -> anyhow::Resu
 async fn a_contact_is_found_by_its_subject() -> anyhow::Result<()> {
     let shell = Shell::with_a_workflow().await?;
     shell.queued("1").await?;
-    assert_eq!(shell.call(&["contact", "show", "ada", "--json"]).json()["subject"], "ada");
+    let shown = shell.call(&["contact", "show", "ada", "--json"]).json();
+    assert_eq!((&shown["subject"], &shown["score"]), (&json!("ada"), &json!(0)));
     shell.call(&["contact", "show", "eve"]).fails(3, "no contact \"eve\"");
     shell.call(&["task", "list", "--contact", "eve"]).fails(3, "no contact \"eve\"");
     Ok(())
@@ -574,6 +582,15 @@ async fn an_event_that_would_be_parked_is_not_sent() -> anyhow::Result<()> {
         publish(&[form, more].concat()).fails(2, code);
     }
     publish(&["--type", "Order.Created"]).fails(2, "attribute_invalid");
+    for time in ["yesterday", "2026-11-30T08:00:00"] {
+        let refused = publish(&[form, ["--time", time]].concat());
+        assert!(
+            refused.code() == 2 && refused.error().contains("a date (2026-11-30,"),
+            "{}",
+            refused.error()
+        );
+    }
+    publish(&[form, ["--time", "2026-11-30"]].concat()).fails(4, "broker");
     publish(&["--type", "schedule.cron"]).fails(2, "reserved_type");
     publish(&form).fails(4, "broker");
     publish(&[form, ["--id", &"i".repeat(256)]].concat()).fails(4, "broker");

@@ -4,8 +4,9 @@ pub mod field;
 pub mod from_event;
 
 use crate::id::ContactId;
+use crate::json::number;
 use crate::record::stamps::{Applied, Presence, Stamp, Stamps};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// The engine's record of a person, known to publishers by `subject`.
@@ -26,6 +27,7 @@ pub struct Contact {
     /// IANA time zone.
     pub timezone: Option<String>,
     /// Lead score.
+    #[serde(serialize_with = "shortest")]
     pub score: f64,
     /// Who looks after the contact.
     pub owner: Option<String>,
@@ -39,6 +41,11 @@ pub struct Contact {
     pub consent: Map<String, Value>,
     /// What set each field, tag and segment, and when.
     pub set_by: Stamps,
+}
+
+/// Writes a whole number as it is written everywhere else, without a fraction.
+fn shortest<S: Serializer>(score: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    number::of_double(*score).serialize(serializer)
 }
 
 impl Contact {
@@ -102,5 +109,19 @@ fn remove_sorted(words: &mut Vec<String>, word: &str) -> bool {
             true
         }
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_written_as_numbers_are_everywhere() {
+        let mut contact = Contact::new(ContactId(uuid::Uuid::nil()), "ada");
+        for (score, written) in [(0.0, "0"), (-3.0, "-3"), (2.5, "2.5")] {
+            contact.score = score;
+            assert_eq!(serde_json::to_value(&contact).unwrap()["score"].to_string(), written);
+        }
     }
 }

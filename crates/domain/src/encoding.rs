@@ -15,8 +15,8 @@ pub enum Foreign {
 impl std::fmt::Display for Foreign {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Charset(name) => write!(f, "it is {name}, and UTF-8 is read; send it as UTF-8"),
-            Self::Compressed(coding) => write!(f, "it is compressed with {coding}; send it uncompressed"),
+            Self::Charset(name) => write!(f, "it is {name}, and UTF-8 is read"),
+            Self::Compressed(coding) => write!(f, "it is compressed with {coding}, and text is read"),
         }
     }
 }
@@ -39,7 +39,8 @@ pub fn text_without_mark(text: &str) -> &str {
 pub fn text_of(bytes: Vec<u8>) -> Result<String, String> {
     let begins = foreign(&bytes);
     match (begins, String::from_utf8(bytes)) {
-        (Some(foreign), _) => Err(foreign.to_string()),
+        (Some(foreign @ Foreign::Charset(_)), _) => Err(format!("{foreign}; save it as UTF-8")),
+        (Some(foreign @ Foreign::Compressed(_)), _) => Err(format!("{foreign}; unpack it")),
         (None, Ok(text)) => Ok(text_without_mark(&text).to_owned()),
         (None, Err(error)) => {
             Err(format!("byte {} is not UTF-8; save it as UTF-8", error.utf8_error().valid_up_to()))
@@ -103,7 +104,9 @@ mod tests {
     #[test]
     fn a_file_is_utf8_with_or_without_a_mark() {
         assert_eq!(text_of(b"\xef\xbb\xbfkey: a".to_vec()).as_deref(), Ok("key: a"));
-        assert!(text_of(b"\xff\xfek\0".to_vec()).unwrap_err().contains("UTF-16LE"));
+        let refused = |bytes: &[u8]| text_of(bytes.to_vec()).unwrap_err();
+        assert_eq!(refused(b"\xff\xfek\0"), "it is UTF-16LE, and UTF-8 is read; save it as UTF-8");
+        assert_eq!(refused(b"\x1f\x8b\x08"), "it is compressed with gzip, and text is read; unpack it");
         assert!(text_of(b"key: \xfc".to_vec()).unwrap_err().contains("byte 5 is not UTF-8"));
     }
 

@@ -48,6 +48,9 @@ pub enum Fault {
     /// Not JSON, or a lone surrogate.
     #[error("not valid JSON: {0}")]
     Syntax(String),
+    /// Nothing, or nothing but white space.
+    #[error("not valid JSON: there is nothing")]
+    Empty,
     /// Not UTF-8, but something that is known.
     #[error("not valid JSON: {0}")]
     Foreign(Foreign),
@@ -116,7 +119,9 @@ fn explain(text: &[u8], found: Option<Fault>, error: &serde_json::Error) -> Json
         (offset <= near.end).then(|| Fault::number(&String::from_utf8_lossy(&text[near])))
     };
     let foreign = || encoding::foreign(text).map(Fault::Foreign);
-    let fault = found.or_else(foreign).or_else(number).unwrap_or_else(|| Fault::Syntax(error.to_string()));
+    let empty = || text.trim_ascii().is_empty().then_some(Fault::Empty);
+    let syntax = || Fault::Syntax(error.to_string());
+    let fault = found.or_else(empty).or_else(foreign).or_else(number).unwrap_or_else(syntax);
     let path = if matches!(fault, Fault::Foreign(_)) {
         String::new()
     } else {

@@ -6,7 +6,7 @@
 use crate::Door;
 use crate::pools::{self, Name};
 use crate::problems::{self, EventError};
-use crate::reading::{self, Incoming, Mode};
+use crate::reading::{self, Incoming, Mode, Refused};
 use automation_domain::catalogue::payload;
 use automation_domain::event::ENGINE_SOURCE;
 use automation_domain::event::admission::{self, Reason};
@@ -15,7 +15,7 @@ use automation_domain::grant::{allows, api_key_publisher};
 use automation_domain::limits::Limits;
 use automation_http_server::peer::Peer;
 use automation_http_server::problem::Problem;
-use automation_http_server::{body, coding};
+use automation_http_server::{body, coding, query};
 use automation_service_kit::clock;
 use automation_store::access::api_keys::KeyHolder;
 use axum::Extension;
@@ -52,7 +52,9 @@ pub(crate) async fn receive(
     let (mut events, mut errors) = (Vec::with_capacity(read.len()), Vec::new());
     for (index, outcome) in read.into_iter().enumerate() {
         match outcome {
-            Err(Refusal { code, detail }) => errors.push(EventError { index, id: None, code, detail }),
+            Err(Refused { id, refusal: Refusal { code, detail } }) => {
+                errors.push(EventError { index, id, code, detail });
+            }
             Ok(incoming) => match admit(&incoming, &holder, &door.config.limits, follows_schemas) {
                 Ok(()) => events.push(incoming),
                 Err((code, detail)) => {
@@ -144,8 +146,9 @@ fn check_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn follows_schemas(query: Option<&str>) -> Result<bool, Problem> {
-    let asked = query.unwrap_or_default().split('&').find_map(|pair| match pair.split_once('=') {
+fn follows_schemas(asked: Option<&str>) -> Result<bool, Problem> {
+    query::check(asked, &["validate"])?;
+    let asked = asked.unwrap_or_default().split('&').find_map(|pair| match pair.split_once('=') {
         Some(("validate", word)) => Some(word),
         None if pair == "validate" => Some("true"),
         Some(_) | None => None,
@@ -166,7 +169,8 @@ mod tests {
         for (query, expected) in [
             (None, Some(false)),
             (Some("validate"), Some(true)),
-            (Some("a=b&validate=true"), Some(true)),
+            (Some("a=b&validate=true"), None),
+            (Some("validte=true"), None),
             (Some("validate=false"), Some(false)),
             (Some("validate=maybe"), None),
         ] {

@@ -49,6 +49,14 @@ pub(crate) struct Incoming {
     pub(crate) form: Form,
 }
 
+/// Why something in a request is no event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Refused {
+    /// The id that it gives itself, where that can be read.
+    pub(crate) id: Option<String>,
+    pub(crate) refusal: Refusal,
+}
+
 /// The bytes of an event.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Form {
@@ -70,7 +78,11 @@ impl Mode {
         {
             Ok(if headers.contains_key("ce-specversion") { Self::Binary } else { Self::Structured })
         } else {
-            let detail = format!("{STRUCTURED}, {BATCH} and application/json are read");
+            let what = match media_type.as_str() {
+                "" => "there is no content type".to_owned(),
+                named => format!("the content type is \"{named}\""),
+            };
+            let detail = format!("{what}; {STRUCTURED}, {BATCH} and application/json are read");
             Err(Problem::unsupported(Refusal::new("unsupported_content_type", detail)))
         }
     }
@@ -128,21 +140,44 @@ pub(crate) fn read(
     body: Vec<u8>,
     tenant: &str,
     limits: &Limits,
-) -> Result<Vec<Result<Incoming, Refusal>>, Problem> {
+) -> Result<Vec<Result<Incoming, Refused>>, Problem> {
     let _hand = in_hand::take(Doing::Message("over HTTP"));
     let said = Said { tenant, trace: Trace::of(headers) };
     coding::check_charset(body::content_type(headers), &body).map_err(Problem::unsupported)?;
+    let member = |bytes: &[u8]| {
+        structured(bytes, &said, limits).map_err(|refusal| Refused { id: id_in(bytes), refusal })
+    };
     match mode {
-        Mode::Structured => Ok(vec![structured(&body, &said, limits)]),
-        Mode::Binary => Ok(vec![binary(headers, body, &said, limits)]),
+        Mode::Structured => Ok(vec![member(&body)]),
+        Mode::Binary => {
+            let id = headers.get("ce-id").and_then(|id| id.to_str().ok()).map(envelope::percent_decoded);
+            let id = id.filter(|id| is_id(id));
+            let read = binary(headers, body, &said, limits).map_err(|refusal| Refused { id, refusal });
+            Ok(vec![read])
+        }
         Mode::Batch => {
             let members = envelope::batch_members(&body, limits).map_err(|refusal| whole(refusal, limits))?;
-            Ok(members
-                .into_iter()
-                .map(|member| member.and_then(|member| structured(member, &said, limits)))
-                .collect())
+            let read = |bytes: Result<&[u8], Refusal>| {
+                member(bytes.map_err(|refusal| Refused { id: None, refusal })?)
+            };
+            Ok(members.into_iter().map(read).collect())
         }
     }
+}
+
+/// The id of an event that is refused.
+fn id_in(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+    let named = serde_json::from_slice::<Named>(encoding::without_mark(bytes)).ok()?;
+    Some(named.id).filter(|id| is_id(id))
+}
+
+/// Whether a text can be an event's id; an answer repeats no other.
+fn is_id(text: &str) -> bool {
+    (1..=256).contains(&text.len())
 }
 
 /// A batch that cannot even be taken apart.
@@ -273,6 +308,39 @@ mod tests {
         ] {
             assert_eq!(Mode::of(&headers(pairs)).ok(), expected, "{pairs:?}");
         }
+        let told = |pairs| {
+            serde_json::to_value(Mode::of(&headers(pairs)).unwrap_err()).unwrap()["detail"].to_string()
+        };
+        assert!(
+            told(&[("content-type", "text/plain; charset=utf-8")]).contains("type is \\\"text/plain\\\";")
+        );
+        assert!(told(&[]).contains("there is no content type;"));
+    }
+
+    #[test]
+    fn an_id_is_told_wherever_it_can_be_read() {
+        let (limits, long) = (Limits::default(), "x".repeat(257));
+        let ids = |mode, pairs: &[(&'static str, &'static str)], body: String| -> Vec<Option<String>> {
+            let read = read(mode, &headers(pairs), body.into_bytes(), "acme", &limits).unwrap();
+            read.into_iter().map(|one| one.unwrap_err().id).collect()
+        };
+        let seven = || Some("7".to_owned());
+        let large = "x".repeat(limits.event_bytes);
+        for (member, id) in [
+            (format!("{{{},\"type\":\"A\"}}", REST.replace(",\"type\":\"a.b\"", "")), Some("1".to_owned())),
+            (r#"{"id":"7"}"#.to_owned(), seven()),
+            (r#"{"id":"7","data":{"a":1,"a":2}}"#.to_owned(), seven()),
+            (format!(r#"{{"id":"7","data":"{large}"}}"#), seven()),
+            (r#"{"id":7}"#.to_owned(), None),
+            (format!(r#"{{"id":"{long}"}}"#), None),
+            (r#"{"id":"7",}"#.to_owned(), None),
+            (r#"{"id":"7","id":"8"}"#.to_owned(), None),
+        ] {
+            let shown = member.chars().take(100).collect::<String>();
+            assert_eq!(ids(Mode::Batch, &[], format!("[{member}]")), std::slice::from_ref(&id), "{shown}");
+            assert_eq!(ids(Mode::Structured, &[], member), [id], "{shown}");
+        }
+        assert_eq!(ids(Mode::Binary, &[("ce-id", "%37")], "{}".to_owned()), [seven()]);
     }
 
     #[test]
@@ -383,12 +451,12 @@ mod tests {
             |body: &str| read(Mode::Batch, &HeaderMap::new(), body.as_bytes().to_vec(), "acme", &limits);
         let members = read(&format!("[{{{REST}}}, {{\"id\": 7}}]")).unwrap();
         assert!(members[0].is_ok());
-        assert_eq!(members[1].as_ref().unwrap_err().code, "missing_attribute");
+        assert_eq!(members[1].as_ref().unwrap_err().refusal.code, "missing_attribute");
         assert_eq!(read("[{},{},{}]").unwrap_err().code(), "batch_too_many");
         assert_eq!(read("[{}").unwrap_err().code(), "malformed_batch");
         let codes = |body: &str| -> Vec<Option<String>> {
             let read = read(body).unwrap();
-            read.into_iter().map(|one| one.err().map(|refusal| refusal.code)).collect()
+            read.into_iter().map(|one| one.err().map(|refused| refused.refusal.code)).collect()
         };
         let (good, syntax) = (format!("{{{REST}}}"), Some("malformed_json".to_owned()));
         assert_eq!(codes(&format!("[{{\"a\":1,}},{good}]")), [syntax, None]);

@@ -20,7 +20,7 @@ pub fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let on_the_way = headers.get_all(header::TRANSFER_ENCODING).iter().map(text);
     let on_the_way = on_the_way.map(|codings| codings.to_ascii_lowercase().replace("chunked", ""));
     let all: Vec<String> = codings.chain(on_the_way).collect();
-    coding::check(Some(&all.join(","))).map_err(Problem::unsupported)
+    coding::check(Some(&all.join(",")), "Content-Encoding").map_err(Problem::unsupported)
 }
 
 /// The charset in which a text is read.

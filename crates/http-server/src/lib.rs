@@ -14,5 +14,6 @@ mod guard;
 pub mod peer;
 pub mod pools;
 pub mod problem;
+pub mod query;
 pub mod rate;
 pub mod server;

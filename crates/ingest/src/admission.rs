@@ -21,7 +21,8 @@ pub(crate) fn check(
     let Some(user) = &delivery.user_id else {
         return Err((
             "no_user_id",
-            "the message has no user_id property, so nobody vouches for it".to_owned(),
+            "the message has no user_id property, so nobody vouches for it; set it to the name that the publisher logs in with"
+                .to_owned(),
         ));
     };
     let speaker = users.speaker(user, delivery.headers.get(ON_BEHALF_OF).map(String::as_str));

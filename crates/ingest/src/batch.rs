@@ -209,7 +209,8 @@ impl Batch<'_> {
         for arrival in arrivals {
             let known = ids.get(&arrival.event.tenant).and_then(|id| tenants.get(id));
             let Some(tenant) = known else {
-                let detail = format!("there is no tenant \"{}\"", arrival.event.tenant);
+                let key = &arrival.event.tenant;
+                let detail = format!("there is no tenant \"{key}\"; create it, or correct tenantid");
                 self.refuse(arrival, None, "unknown_tenant", detail);
                 continue;
             };

@@ -8,7 +8,7 @@ pub use automation_store::audit::Erase;
 pub use heads::{Head, KeptHead, heads};
 pub use verify::{Verified, verify};
 
-use crate::{Auditor, Error, Page, Session};
+use crate::{Auditor, Error, Page, Refusal, Session};
 use automation_domain::audit::legacy;
 use automation_domain::id::TenantId;
 use automation_store::Db;
@@ -85,7 +85,7 @@ pub async fn list_legacy(session: &Session, limit: u16, before: Option<i64>) -> 
 ///
 /// # Errors
 ///
-/// [`Error::Store`]: then some may be erased already.
+/// [`Refusal::NoEntryFits`]; [`Error::Store`]: then some may be erased already.
 pub async fn erase(
     session: &Session,
     auditor: &Auditor,
@@ -113,7 +113,7 @@ pub async fn erase(
             .await?;
         erased += done;
         if done == 0 {
-            return Ok(Erased { erased });
+            return if erased == 0 { Err(Refusal::NoEntryFits.into()) } else { Ok(Erased { erased }) };
         }
     }
 }

@@ -2,16 +2,19 @@
 //! all tenants, and of none.
 
 mod message;
+mod reasons;
 mod replay;
 mod shown;
 
 pub use automation_store::events::parked::ParkedStatus;
 pub use message::Speakers;
+pub use reasons::{REASONS, reason};
 pub use replay::{How, Outcome, replay, would_replay};
 pub use shown::{Line, Shown};
 
 use crate::{Auditor, Error, Page, Refusal, transaction};
-use automation_store::events::parked::{self, Change, Parked, ParkedFilter};
+pub use automation_domain::event::admission::BrokerUsers;
+use automation_store::events::parked::{self, Change, Parked, ParkedFilter, Publisher};
 use automation_store::{Db, Scope};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -23,7 +26,7 @@ use uuid::Uuid;
 pub struct Filter {
     /// The reason: a code.
     pub reason: Option<String>,
-    /// The broker's user.
+    /// The publisher.
     pub user: Option<String>,
     /// The type, or routing key.
     pub event_type: Option<String>,
@@ -54,23 +57,25 @@ pub struct Handled {
     pub changed: bool,
 }
 
-/// Up to `limit` parked events, the latest first, behind `cursor` if it is given.
+/// Up to `limit` parked events, the latest first, behind `cursor` if it is given. `users` are believed where they published
+/// for somebody else.
 ///
 /// # Errors
 ///
 /// [`Refusal::Cursor`]; [`Error::Store`].
 pub async fn list(
     operator: &Db,
+    users: &BrokerUsers,
     filter: &Filter,
     status: Option<ParkedStatus>,
     limit: u16,
     cursor: Option<&str>,
 ) -> Result<Page<Line>, Error> {
     let cursor = cursor.map(shown::decode).transpose()?;
-    let (by, most) = (resolve(filter, status), i64::from(limit) + 1);
+    let (by, most) = (resolve(filter, users, status), i64::from(limit) + 1);
     let list = async |connection: &mut _| parked::list(connection, &by, cursor, most).await;
     let page = Page::cut(operator.read(Scope::Unscoped, list).await?, limit, shown::encode);
-    Ok(page.map(|parked| Line::from(&parked)))
+    Ok(page.map(|parked| Line::of(&parked, users)))
 }
 
 /// Everything about one.
@@ -78,8 +83,8 @@ pub async fn list(
 /// # Errors
 ///
 /// [`Refusal::NoParkedEvent`]; [`Error::Store`].
-pub async fn show(operator: &Db, id: Uuid) -> Result<Shown, Error> {
-    Ok(Shown::from(find(operator, id).await?))
+pub async fn show(operator: &Db, users: &BrokerUsers, id: Uuid) -> Result<Shown, Error> {
+    Ok(Shown::of(find(operator, id).await?, users))
 }
 
 /// The ids as they are now, at most `most`, the oldest first: what is parked later never joins them.
@@ -89,6 +94,7 @@ pub async fn show(operator: &Db, id: Uuid) -> Result<Shown, Error> {
 /// [`Refusal::NoParkedEventFits`]; [`Error::Store`].
 pub async fn choose(
     operator: &Db,
+    users: &BrokerUsers,
     selection: Selection,
     status: ParkedStatus,
     most: i64,
@@ -99,7 +105,7 @@ pub async fn choose(
             ids.dedup();
             return Ok(ids);
         }
-        Selection::Fitting(filter) => resolve(&filter, Some(status)),
+        Selection::Fitting(filter) => resolve(&filter, users, Some(status)),
     };
     let snapshot = async |connection: &mut _| parked::snapshot(connection, &filter, most).await;
     let ids = operator.read(Scope::Unscoped, snapshot).await?;
@@ -154,11 +160,11 @@ async fn find(operator: &Db, id: Uuid) -> Result<Parked, Error> {
     Ok(operator.read(Scope::Unscoped, by_id).await?.ok_or(Refusal::NoParkedEvent(id))?)
 }
 
-fn resolve(filter: &Filter, status: Option<ParkedStatus>) -> ParkedFilter {
+fn resolve(filter: &Filter, users: &BrokerUsers, status: Option<ParkedStatus>) -> ParkedFilter {
     ParkedFilter {
         ids: None,
         reason: filter.reason.clone(),
-        user: filter.user.clone(),
+        user: filter.user.clone().map(|name| Publisher { speakers: users.speaking_for(&name), name }),
         event_type: filter.event_type.clone(),
         status,
         since: filter.since,

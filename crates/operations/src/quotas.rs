@@ -61,7 +61,11 @@ pub async fn set(operator: &Db, auditor: &Auditor, quota: Quota) -> Result<Quota
         Ok((known, known.then_some(Deed { action: "tenant.quota", subject, detail })))
     })
     .await?;
-    if known { Ok(quota) } else { Err(Refusal::NoQuota(quota.table).into()) }
+    if known {
+        return Ok(quota);
+    }
+    let Quota { key: tenant, table, .. } = quota;
+    Err(Refusal::NoQuota { tenant, table }.into())
 }
 
 fn of_table(kept: Kept) -> Usage {

@@ -17,8 +17,13 @@ pub enum Refusal {
     #[error("the key \"{0}\" is taken")]
     TenantExists(String),
     /// No table with a quota has the name.
-    #[error("there is no table \"{0}\" with a quota")]
-    NoQuota(String),
+    #[error("there is no table \"{table}\" with a quota")]
+    NoQuota {
+        /// The tenant's key.
+        tenant: String,
+        /// The table.
+        table: String,
+    },
     /// The broker has no user with such a name.
     #[error("a user of the broker has a name of 1 to 255 bytes")]
     PublisherName,
@@ -218,6 +223,9 @@ pub enum Refusal {
     /// Of the heads that were kept, none is of this log.
     #[error("the file has no head of this log")]
     NoHead,
+    /// No entry that still has its words is looked for.
+    #[error("no entry that still has its words fits")]
+    NoEntryFits,
     /// An entry is not as it was written: which, and how that shows.
     #[error("the audit log was changed [audit_broken]: {0}")]
     AuditChanged(String),
@@ -256,7 +264,7 @@ impl Refusal {
             Self::NoTenant(_) => (NotFound, "tenant_not_found"),
             Self::TenantKey(_) => (Invalid, "tenant_key_invalid"),
             Self::TenantExists(_) => (Conflict, "tenant_exists"),
-            Self::NoQuota(_) => (NotFound, "quota_not_found"),
+            Self::NoQuota { .. } => (NotFound, "quota_not_found"),
             Self::PublisherName => (Invalid, "publisher_invalid"),
             Self::EngineMadePublisher(_) => (Invalid, "publisher_engine_made"),
             Self::TypePattern(_) => (Invalid, "type_pattern_invalid"),
@@ -298,6 +306,7 @@ impl Refusal {
             Self::CanaryStopped => (Conflict, "canary_stopped"),
             Self::NoParkedEvent(_) | Self::NoParkedEventFits(_) => (NotFound, "parked_event_not_found"),
             Self::Cursor => (Invalid, "cursor_invalid"),
+            Self::NoEntryFits => (NotFound, "audit_entry_not_found"),
             Self::NoHead => (Invalid, "audit_head_missing"),
             Self::AuditChanged(_) | Self::AuditPutBack(_) => (Conflict, "audit_broken"),
         }

@@ -71,6 +71,13 @@ pub struct BrokerConfig {
     pub users: BrokerUsers,
 }
 
+/// Whom to believe for whom they publish, for commands that do not reach the broker.
+#[derive(Clone, Debug)]
+pub struct SpeakersConfig {
+    /// Broker users who may publish for others. As the engine: the user of `AMQP_URL` by default.
+    pub users: BrokerUsers,
+}
+
 /// How to reach RabbitMQ's management API, for commands that need nothing else of the broker.
 #[derive(Clone, Debug)]
 pub struct ManagementConfig {
@@ -115,12 +122,32 @@ struct BrokerArgs {
     amqp_url_file: Option<Secret>,
     #[command(flatten)]
     management: ManagementArgs,
+    #[command(flatten)]
+    users: UsersArgs,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Broker")]
+struct UsersArgs {
     /// Broker users who may speak as the engine, comma-separated [default: the user of AMQP_URL]
     #[arg(long, env = "AUTOMATION_ENGINE_USERS", value_name = "USERS", value_delimiter = ',', value_parser = rule(user_name))]
     engine_users: Vec<String>,
     /// Broker users who may speak for API keys and webhooks, comma-separated [default: those who may speak as the engine]
     #[arg(long, env = "AUTOMATION_DOOR_USERS", value_name = "USERS", value_delimiter = ',', value_parser = rule(user_name))]
     door_users: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Broker")]
+struct SpeakersArgs {
+    #[command(flatten)]
+    users: UsersArgs,
+    /// Names the engine's user where nothing else does; the broker is not asked
+    #[arg(long, env = "AMQP_URL", hide = true, hide_env_values = true, value_parser = secret_rule(url::amqp))]
+    amqp_url: Option<Secret>,
+    /// The same in a file
+    #[arg(long, env = "AMQP_URL_FILE", hide = true, value_parser = rule(|file| url::in_file(file, url::amqp)))]
+    amqp_url_file: Option<Secret>,
 }
 
 #[derive(Args)]
@@ -198,10 +225,25 @@ impl From<DatabaseArgs> for DatabaseConfig {
 impl From<BrokerArgs> for BrokerConfig {
     fn from(args: BrokerArgs) -> Self {
         let amqp_url = args.amqp_url.or(args.amqp_url_file).expect("clap requires one of the two");
-        let engine =
-            if args.engine_users.is_empty() { vec![url::user(amqp_url.expose())] } else { args.engine_users };
         let ManagementConfig { amqp_management_url } = args.management.into();
-        Self { amqp_url, amqp_management_url, users: BrokerUsers { engine, door: args.door_users } }
+        let users = args.users.settled(Some(&amqp_url));
+        Self { amqp_url, amqp_management_url, users }
+    }
+}
+
+impl UsersArgs {
+    fn settled(self, amqp_url: Option<&Secret>) -> BrokerUsers {
+        let engine = match amqp_url {
+            Some(url) if self.engine_users.is_empty() => vec![url::user(url.expose())],
+            Some(_) | None => self.engine_users,
+        };
+        BrokerUsers { engine, door: self.door_users }
+    }
+}
+
+impl From<SpeakersArgs> for SpeakersConfig {
+    fn from(args: SpeakersArgs) -> Self {
+        Self { users: args.users.settled(args.amqp_url.or(args.amqp_url_file).as_ref()) }
     }
 }
 
@@ -269,6 +311,7 @@ flattened!(CommonConfig, CommonArgs);
 flattened!(DatabaseConfig, DatabaseArgs);
 flattened!(BrokerConfig, BrokerArgs);
 flattened!(ManagementConfig, ManagementArgs);
+flattened!(SpeakersConfig, SpeakersArgs);
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()

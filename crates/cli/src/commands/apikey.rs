@@ -1,6 +1,7 @@
 //! `automation apikey`: keys by which publishers send events over HTTP. A key is shown once, when it is made.
 
 use crate::commands::tenant::password::PasswordFile;
+use crate::event_types;
 use crate::expiry;
 use crate::output::{Output, time};
 use crate::session::{AuditArgs, TenantArgs};
@@ -105,6 +106,7 @@ async fn create(args: CreateArgs, output: &Output) -> anyhow::Result<()> {
         (None, None) => String::new(),
     };
     let Key { name, types, .. } = &made.shown;
+    event_types::warn_of_nearly_known(types);
     output.one(&made, || {
         format!("key {name} may publish {} for tenant {}; {place}", types.join(", "), session.key)
     });

@@ -3,6 +3,7 @@
 mod erase;
 mod heads;
 
+use crate::exit;
 use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
 use automation_operations::audit::{self, Verified};
@@ -116,14 +117,15 @@ fn told(verified: &Verified) -> Vec<String> {
     }
     if late > 0 {
         lines.push(format!(
-            "{late} of them came in after it had one, from an older command line or from somebody without the key: \
-             automation audit list --legacy"
+            "{late} of them came in after it had one, from an older command line or from somebody without the key: {}",
+            exit::as_typed("automation audit list --legacy")
         ));
     }
     lines.push(match verified.heads {
-        0 => "A log that was put back as a whole does not show it: keep what automation audit head --json prints \
-              elsewhere, and give it with --heads"
-            .to_owned(),
+        0 => exit::as_typed(
+            "a log that was put back as a whole does not show it: keep what automation audit head --json prints \
+             elsewhere, and give it with --heads",
+        ),
         _ => "it has the heads that were kept".to_owned(),
     });
     lines

@@ -3,6 +3,7 @@
 pub mod show;
 
 use crate::exit;
+use crate::moment;
 use crate::output::{Output, note, time};
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::EVENTS;
@@ -14,7 +15,7 @@ use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::json;
 use automation_domain::limits::Limits;
 use automation_domain::schedule::EVENT_PREFIX;
-use automation_service_kit::config::{BrokerConfig, LimitsConfig};
+use automation_service_kit::config::{BrokerConfig, LimitsConfig, rule};
 use automation_service_kit::{clock, ids};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -47,8 +48,8 @@ pub struct PublishArgs {
     /// Who publishes
     #[arg(long, default_value = "automation-cli")]
     source: String,
-    /// When it happened; now if it is left out
-    #[arg(long)]
+    /// When it happened: a time, a date (its beginning in UTC), or how long ago; now if it is left out
+    #[arg(long, value_parser = rule(moment::parse))]
     time: Option<DateTime<Utc>>,
     /// Publish nothing when the data does not follow the schema of its type; warn of what would change no contact
     #[arg(long)]

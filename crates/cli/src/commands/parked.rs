@@ -8,7 +8,7 @@ use crate::exit;
 use crate::output::{Output, bytes, to_json, yaml};
 use crate::session::DatabaseArgs;
 use automation_operations::parked_events;
-use automation_service_kit::config::rule;
+use automation_service_kit::config::{SpeakersConfig, rule};
 use clap::Subcommand;
 use select::FilterArgs;
 use uuid::Uuid;
@@ -30,6 +30,8 @@ pub enum ParkedCommand {
         #[arg(long)]
         cursor: Option<String>,
         #[command(flatten)]
+        speakers: SpeakersConfig,
+        #[command(flatten)]
         database: DatabaseArgs,
     },
     /// Show one parked event
@@ -40,6 +42,8 @@ pub enum ParkedCommand {
         /// Print the original bytes and nothing else
         #[arg(long)]
         body: bool,
+        #[command(flatten)]
+        speakers: SpeakersConfig,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -54,23 +58,24 @@ pub enum ParkedCommand {
 /// Runs the command.
 pub async fn run(command: ParkedCommand, output: &Output) -> anyhow::Result<()> {
     match command {
-        ParkedCommand::List { filter, status, limit, cursor, database } => {
+        ParkedCommand::List { filter, status, limit, cursor, speakers, database } => {
             let (operator, status) = (database.operator()?, select::status(&status)?);
-            let cursor = cursor.as_deref();
-            let listed = parked_events::list(&operator, &filter.filter(), status, limit, cursor).await?;
+            let (users, cursor) = (&speakers.users, cursor.as_deref());
+            let listed =
+                parked_events::list(&operator, users, &filter.filter(), status, limit, cursor).await?;
             output.page(
                 &["id", "reason", "type", "user", "bytes", "occurrences", "last_seen_at", "status", "detail"],
                 &listed,
             );
             Ok(())
         }
-        ParkedCommand::Show { id, body, database } => {
-            let shown = parked_events::show(&database.operator()?, id).await?;
+        ParkedCommand::Show { id, body, speakers, database } => {
+            let shown = parked_events::show(&database.operator()?, &speakers.users, id).await?;
             if body {
                 let Some(kept) = &shown.bytes else {
                     return Err(exit::wrong(
                         "the bytes were not kept: the tenant's quota of parked bytes was used up",
-                        "automation tenant usage says what the quota is; ask the publisher to send it again",
+                        "automation tenant usage KEY says what the quota is; ask the publisher to send it again",
                     ));
                 };
                 return bytes(kept);

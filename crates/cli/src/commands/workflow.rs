@@ -191,11 +191,12 @@ fn found(file: &str, problem: &Problem) -> Value {
 fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Result<Vec<Checked>> {
     let (mut checked, mut problems) = (Vec::new(), Vec::new());
     for file in files {
-        let unreadable = |why: String| {
-            exit::usage(format!("cannot read {}: {why}", file.display()), "name files that exist, in UTF-8")
-        };
-        let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
-        let text = encoding::text_of(bytes).map_err(unreadable)?;
+        let unreadable =
+            |why: String, next| exit::usage(format!("cannot read {}: {why}", file.display()), next);
+        let bytes = std::fs::read(file)
+            .map_err(|error| unreadable(error.to_string(), "name files that exist and can be read"))?;
+        let text = encoding::text_of(bytes)
+            .map_err(|why| unreadable(why, "name a file that holds a workflow as YAML or JSON, in UTF-8"))?;
         match workflows::compile(&text, limits) {
             Ok(workflow) => {
                 for warning in &workflow.warnings {
@@ -256,10 +257,10 @@ fn warn_of(suspended: &[Suspended], key: &str) {
                 time(one.suspended_at),
                 one.deaths
             ),
-            format!(
+            exit::as_typed(&format!(
                 "  next: publish a version that mends it, or: automation workflow resume-part {key} {}",
                 one.name()
-            ),
+            )),
         ]);
     }
 }

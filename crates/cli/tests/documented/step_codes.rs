@@ -1,13 +1,15 @@
-//! Codes of failed steps: the table in the code and the one in `docs/errors.md` are one, and no step fails with any other.
+//! Codes of failed steps, and of parked events: the tables in the code and those in `docs/errors.md` are one, and no step
+//! fails with any other.
 
 use crate::pages;
 use automation_domain::step_code::StepCode;
+use automation_operations::parked_events::REASONS;
 use std::collections::BTreeSet;
 
-/// Codes in the first column under "Failed steps"; a family stands there as `http_<status>`.
-fn documented() -> BTreeSet<String> {
+/// Codes in the first column under a title; a family stands there as `http_<status>`.
+fn documented(title: &str) -> BTreeSet<String> {
     let page = pages::page("docs/errors.md").prose();
-    let (_, section) = page.split_once("\n## Failed steps\n").unwrap();
+    let (_, section) = page.split_once(&format!("\n## {title}\n")).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let cells =
         section.lines().filter(|line| line.starts_with("| `")).map(|row| row.split('|').nth(1).unwrap());
@@ -21,7 +23,15 @@ fn every_code_of_a_step_is_documented_and_every_documented_one_is_in_the_table()
         .map(|code| code.to_string())
         .chain([StepCode::HttpStatus(0).to_string().replace('0', "<status>")])
         .collect();
-    assert_eq!(documented(), table);
+    assert_eq!(documented("Failed steps"), table);
+}
+
+#[test]
+fn every_reason_for_which_events_are_parked_is_documented_and_every_documented_one_is_in_the_table() {
+    let table: BTreeSet<String> = REASONS.iter().copied().chain(["broker_…"]).map(str::to_owned).collect();
+    let mut documented = documented("Parked events");
+    documented.retain(|code| !["broker_rejected", "broker_delivery_limit"].contains(&code.as_str()));
+    assert_eq!(documented, table);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The catalogue: every trigger, action, operator and permission by its public key.
 
 use crate::priority::Priority;
+use crate::problem::nearest_hint;
 
 pub mod payload;
 
@@ -117,6 +118,17 @@ pub fn trigger(key: &str) -> Option<&'static TriggerEntry> {
     triggers().iter().find(|entry| entry.key == key)
 }
 
+/// For a type that is in no catalogue and nearly one that is, a sentence that says so: it may be a typo, and it may be meant.
+pub fn nearly_known(event_type: &str) -> Option<String> {
+    if trigger(event_type).is_some() || event_type.ends_with('*') {
+        return None;
+    }
+    let hint = nearest_hint(event_type, triggers().iter().map(|entry| entry.key));
+    (!hint.is_empty()).then(|| {
+        format!("\"{event_type}\" is not in the catalogue, so it is taken for an event of your own{hint}")
+    })
+}
+
 /// The priority of an event type; medium for one that the catalogue does not know.
 pub fn priority_of(event_type: &str) -> Priority {
     trigger(event_type).map_or(Priority::Medium, |entry| entry.priority)
@@ -176,6 +188,14 @@ mod tests {
                 description.ends_with('.') && description.starts_with(char::is_uppercase),
                 "{description}"
             );
+        }
+    }
+
+    #[test]
+    fn a_type_that_may_be_a_typo_is_told() {
+        assert!(nearly_known("form.submited").unwrap().ends_with("(did you mean \"form.submitted\"?)"));
+        for fine in ["form.submitted", "form.*", "*", "com.example.thing"] {
+            assert_eq!(nearly_known(fine), None, "{fine}");
         }
     }
 

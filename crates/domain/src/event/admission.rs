@@ -46,6 +46,12 @@ impl BrokerUsers {
         }
     }
 
+    /// Those who may publish for `other`.
+    pub fn speaking_for(&self, other: &str) -> Vec<String> {
+        let door = self.door.iter().filter(|_| grant::is_engine_made(other));
+        self.engine.iter().chain(door).cloned().collect()
+    }
+
     /// Whether `user` may speak on behalf of API keys and webhooks.
     pub fn speaks_for_callers(&self, user: &str) -> bool {
         self.engine.iter().chain(&self.door).any(|one| one == user)
@@ -101,6 +107,8 @@ mod tests {
         {
             assert_eq!(speaker(user, Some(behalf)), Err("reserved_header"), "{user} for {behalf}");
         }
+        assert_eq!(users.speaking_for("apikey:shop"), ["engine", "door"]);
+        assert_eq!(users.speaking_for("crm"), ["engine"]);
         assert!(users.speaks_for_callers("door") && users.speaks_for_callers("engine"));
         assert!(!users.speaks_for_callers("crm"));
     }

@@ -6,23 +6,26 @@ use crate::id::EventKey;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+/// Attributes without which there is no event.
+const REQUIRED: [&str; 6] = ["specversion", "id", "source", "type", "time", "tenantid"];
+
 /// Builds an event from its attributes; `take` gives each attribute by name, once.
 pub(super) fn build(
     mut take: impl FnMut(&str) -> Option<Value>,
     data: Option<Value>,
 ) -> Result<Event, Refusal> {
     let mut take = |name: &str| take(name).filter(|value| !value.is_null());
-    let spec_version = required(&mut take, "specversion", 16)?;
-    if spec_version != "1.0" {
-        return Err(Refusal::new(
-            "unsupported_specversion",
-            format!("specversion is \"{spec_version}\"; only \"1.0\" is read"),
-        ));
+    let given = REQUIRED.map(|name| take(name));
+    let [spec_version, ..] = &given;
+    if let Some(spec_version) = spec_version {
+        check_spec_version(spec_version.clone())?;
     }
+    check_missing(&given)?;
+    let [_, id, source, event_type, time, tenant] = given;
     if take("data_base64").is_some() {
         return Err(Refusal::new("data_base64", "data_base64 is not read; send the payload as JSON in data"));
     }
-    if let Some(content_type) = optional(&mut take, "datacontenttype", 256)?
+    if let Some(content_type) = optional(take("datacontenttype"), "datacontenttype", 256)?
         && !is_json(&content_type)
     {
         return Err(Refusal::new(
@@ -30,20 +33,20 @@ pub(super) fn build(
             format!("datacontenttype is \"{content_type}\"; only application/json is read"),
         ));
     }
-    let id = required(&mut take, "id", 256)?;
-    let source = required(&mut take, "source", 512)?;
-    let event_type = required(&mut take, "type", 128)?;
+    let id = required(id, "id", 256)?;
+    let source = required(source, "source", 512)?;
+    let event_type = required(event_type, "type", 128)?;
     if !is_type(&event_type) {
         return Err(invalid("type", "is words of a-z, 0-9, _ and - with single dots between them"));
     }
-    let tenant = required(&mut take, "tenantid", 63)?;
+    let tenant = required(tenant, "tenantid", 63)?;
     if !tenant.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
         return Err(invalid("tenantid", "is letters a-z, digits and -"));
     }
-    let time = time(&required(&mut take, "time", 64)?)?;
-    let subject = optional(&mut take, "subject", 256)?;
-    let correlation_id = optional(&mut take, "correlationid", 256)?;
-    let causation_id = optional(&mut take, "causationid", 256)?;
+    let time = parsed_time(&required(time, "time", 64)?)?;
+    let subject = optional(take("subject"), "subject", 256)?;
+    let correlation_id = optional(take("correlationid"), "correlationid", 256)?;
+    let causation_id = optional(take("causationid"), "causationid", 256)?;
     let causation_depth = causation_depth(take("causationdepth"))?;
     let traceparent = trace(take("traceparent")).filter(|text| is_traceparent(text));
     let tracestate = trace(take("tracestate")).filter(|_| traceparent.is_some());
@@ -82,22 +85,40 @@ pub(super) fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-fn required(
-    take: &mut impl FnMut(&str) -> Option<Value>,
-    name: &str,
-    max_bytes: usize,
-) -> Result<String, Refusal> {
-    optional(take, name, max_bytes)?.ok_or_else(|| {
-        Refusal::new("missing_attribute", format!("the attribute {name} is required and is missing"))
-    })
+fn check_spec_version(value: Value) -> Result<(), Refusal> {
+    match required(Some(value), "specversion", 16)?.as_str() {
+        "1.0" => Ok(()),
+        other => Err(Refusal::new(
+            "unsupported_specversion",
+            format!("specversion is \"{other}\"; only \"1.0\" is read"),
+        )),
+    }
 }
 
-fn optional(
-    take: &mut impl FnMut(&str) -> Option<Value>,
-    name: &str,
-    max_bytes: usize,
-) -> Result<Option<String>, Refusal> {
-    let text = match take(name) {
+/// Refuses an event without one of these, and names all that it lacks.
+fn check_missing(given: &[Option<Value>; REQUIRED.len()]) -> Result<(), Refusal> {
+    let lacks = REQUIRED.iter().zip(given).filter(|(_, value)| value.is_none());
+    match lacks.map(|(name, _)| *name).collect::<Vec<_>>().as_slice() {
+        [] => Ok(()),
+        [name] => Err(missing(name)),
+        [others @ .., last] => {
+            let names = format!("{} and {last}", others.join(", "));
+            let detail = format!("the attributes {names} are required and are missing");
+            Err(Refusal::new("missing_attribute", detail))
+        }
+    }
+}
+
+fn missing(name: &str) -> Refusal {
+    Refusal::new("missing_attribute", format!("the attribute {name} is required and is missing"))
+}
+
+fn required(value: Option<Value>, name: &str, max_bytes: usize) -> Result<String, Refusal> {
+    optional(value, name, max_bytes)?.ok_or_else(|| missing(name))
+}
+
+fn optional(value: Option<Value>, name: &str, max_bytes: usize) -> Result<Option<String>, Refusal> {
+    let text = match value {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => text,
         Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
@@ -119,7 +140,7 @@ fn optional(
     Ok(Some(text))
 }
 
-fn time(text: &str) -> Result<DateTime<Utc>, Refusal> {
+fn parsed_time(text: &str) -> Result<DateTime<Utc>, Refusal> {
     DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(|_| {
         invalid(
             "time",

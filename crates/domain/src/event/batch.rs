@@ -41,6 +41,9 @@ fn pieces(body: &[u8], limits: &Limits) -> Result<Vec<Piece>, Refusal> {
     }
     let text = encoding::without_mark(body);
     let mark = body.len() - text.len();
+    if text.trim_ascii().is_empty() {
+        return Err(Refusal::new("malformed_batch", "the body is empty"));
+    }
     let Some(Pieces { members, rest }) = split(text, limits.batch_events + 1) else {
         return Err(encoding::foreign(body).map_or_else(
             || Refusal::new("malformed_batch", "the batch is not a JSON array of events"),
@@ -74,7 +77,11 @@ fn read_member(bytes: &[u8], routing_key: Option<&str>, limits: &Limits) -> Resu
     if let Some(key) = routing_key.filter(|key| *key != event.event_type) {
         return Err(Refusal::new(
             "batch_mixed_types",
-            format!("the event's type \"{}\" is not the batch's routing key \"{key}\"", event.event_type),
+            format!(
+                "the event's type \"{}\" is not the batch's routing key \"{key}\"; send one type in a batch, with the type as \
+                 routing key",
+                event.event_type
+            ),
         ));
     }
     Ok(event)

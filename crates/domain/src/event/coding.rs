@@ -3,14 +3,16 @@
 use super::envelope::Refusal;
 use crate::encoding::{self, Foreign};
 
-/// Refuses a body of which the transport says that it is compressed.
+/// Refuses a body of which the transport says that it is compressed, in what it calls `property`.
 ///
 /// # Errors
 ///
 /// `unsupported_content_encoding`, with the coding's name.
-pub fn check(content_encoding: Option<&str>) -> Result<(), Refusal> {
+pub fn check(content_encoding: Option<&str>, property: &str) -> Result<(), Refusal> {
     match content_encoding.and_then(encoding::content_coding) {
-        Some(coding) => Err(compressed(&format!("the body is coded as {coding}"))),
+        Some(coding) => {
+            Err(compressed(&format!("the body is coded as {coding}"), &format!(", without {property}")))
+        }
         None => Ok(()),
     }
 }
@@ -36,7 +38,7 @@ pub fn check_charset(content_type: Option<&str>, body: &[u8]) -> Result<(), Refu
 pub fn foreign_body(foreign: Foreign) -> Refusal {
     match foreign {
         Foreign::Charset(name) => charset_refused(&format!("the body is in {name}")),
-        Foreign::Compressed(coding) => compressed(&format!("the body is compressed with {coding}")),
+        Foreign::Compressed(coding) => compressed(&format!("the body is compressed with {coding}"), ""),
     }
 }
 
@@ -45,9 +47,8 @@ pub fn charset_refused(what: &str) -> Refusal {
     Refusal::new("unsupported_charset", format!("{what}, and UTF-8 is read; send it as UTF-8"))
 }
 
-fn compressed(what: &str) -> Refusal {
-    let detail =
-        format!("{what}, and nothing compressed is read; send it as it is, without Content-Encoding");
+fn compressed(what: &str, without: &str) -> Refusal {
+    let detail = format!("{what}, and nothing compressed is read; send it as it is{without}");
     Refusal::new("unsupported_content_encoding", detail)
 }
 
@@ -58,12 +59,13 @@ mod tests {
     #[test]
     fn a_compressed_body_is_refused_by_the_name_of_its_coding() {
         for coding in ["gzip", "deflate", "br", "zstd", "compress", "identity, gzip"] {
-            let refusal = check(Some(coding)).unwrap_err();
+            let refusal = check(Some(coding), "content_encoding").unwrap_err();
             assert_eq!(refusal.code, "unsupported_content_encoding");
             assert!(refusal.detail.contains(coding.rsplit(' ').next().unwrap()), "{refusal:?}");
+            assert!(refusal.detail.ends_with("as it is, without content_encoding"), "{refusal:?}");
         }
         for none in [None, Some(""), Some("identity"), Some("utf-8")] {
-            assert_eq!(check(none), Ok(()));
+            assert_eq!(check(none, "content_encoding"), Ok(()));
         }
     }
 

@@ -95,7 +95,7 @@ fn read_routed(
 ) -> Result<Members, Refusal> {
     let content_type = envelope.content_type.filter(|text| !text.trim().is_empty());
     let mode = content_type.map_or("", media_type);
-    coding::check(envelope.content_encoding)?;
+    coding::check(envelope.content_encoding, "content_encoding")?;
     coding::check_charset(content_type, envelope.body)?;
     if mode.eq_ignore_ascii_case(BATCH) {
         return batch::read(envelope.body, routing_key, limits);
@@ -116,7 +116,10 @@ fn read_routed(
     if let Some(key) = routing_key.filter(|key| *key != event.event_type) {
         return Err(Refusal::new(
             "routing_key_mismatch",
-            format!("the routing key \"{key}\" is not the event's type \"{}\"", event.event_type),
+            format!(
+                "the routing key \"{key}\" is not the event's type \"{}\"; publish with the type as routing key",
+                event.event_type
+            ),
         ));
     }
     Ok(vec![Member { index: None, bytes: 0..envelope.body.len(), outcome: Ok(event) }])
@@ -224,6 +227,7 @@ pub fn percent_decoded(text: &str) -> String {
 pub fn refuse_json(error: JsonError) -> Refusal {
     let code = match &error.fault {
         Fault::Syntax(_) => "malformed_json",
+        Fault::Empty => return Refusal::new("malformed_json", "the body is empty"),
         Fault::Foreign(foreign) => return coding::foreign_body(*foreign),
         Fault::DuplicateKey(_) => "duplicate_key",
         Fault::Nul => "nul_character",

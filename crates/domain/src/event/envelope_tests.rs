@@ -106,6 +106,36 @@ fn each_broken_rule_has_its_code() {
 }
 
 #[test]
+fn all_that_an_event_lacks_is_named_at_once() {
+    let mut lacking = order();
+    for name in ["source", "type", "time"] {
+        lacking.as_object_mut().unwrap().remove(name);
+    }
+    let told = |event: &Value| one(event).unwrap_err().detail;
+    assert_eq!(told(&lacking), "the attributes source, type and time are required and are missing");
+    assert_eq!(told(&order_without("time")), "the attribute time is required and is missing");
+    // Of another version, what it lacks says nothing.
+    lacking["specversion"] = json!("0.3");
+    assert_eq!(one(&lacking).unwrap_err().code, "unsupported_specversion");
+}
+
+#[test]
+fn a_body_without_anything_is_called_empty() {
+    for (mode, code) in
+        [(None, "malformed_json"), (Some(STRUCTURED), "malformed_json"), (Some(BATCH), "malformed_batch")]
+    {
+        for body in ["", " \n"] {
+            let refusal = read_as(mode, body.as_bytes()).unwrap_err();
+            assert_eq!(
+                (refusal.code.as_str(), refusal.detail.as_str()),
+                (code, "the body is empty"),
+                "{mode:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn bytes_that_are_not_strict_json_are_refused() {
     for (body, code) in [
         ("", "malformed_json"),

@@ -4,10 +4,11 @@ use super::{Fact, Facts, FieldPath, RunFacts};
 use crate::contact::Contact;
 use crate::event::RecordedEvent;
 use crate::interpreter::StepResult;
+use crate::json::number;
 use crate::path;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
-use serde_json::{Number, Value, json};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 
 type Found<'a> = Option<Fact<'a>>;
@@ -61,7 +62,7 @@ fn contact<'a>(contact: &'a Contact, rest: &[&str]) -> Found<'a> {
         ["last_name"] => optional(&contact.last_name),
         ["timezone"] => optional(&contact.timezone),
         ["owner"] => optional(&contact.owner),
-        ["score"] => owned(number(contact.score)?),
+        ["score"] => owned(Value::Number(number::of_double(contact.score)?)),
         ["tags"] => owned(json!(contact.tags)),
         ["segments"] => owned(json!(contact.segments)),
         ["tags", index] => owned(text(contact.tags.get(path::number(index)?)?)),
@@ -151,15 +152,6 @@ fn text(text: &str) -> Value {
 
 fn instant(at: DateTime<Utc>) -> Value {
     Value::String(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-}
-
-/// A whole number where it is one, so that a score of 80 reads `80`.
-fn number(value: f64) -> Option<Value> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if value.fract() == 0.0 && value.abs() <= EXACT {
-        return Some(Value::from(value as i64));
-    }
-    Number::from_f64(value).map(Value::Number)
 }
 
 #[cfg(test)]

@@ -67,6 +67,15 @@ fn is_of_number(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
 }
 
+/// A double as a JSON number, whole where it is: 80 and not 80.0; `None` for what is no number.
+pub fn of_double(value: f64) -> Option<Number> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        return Some(Number::from(value as i64));
+    }
+    Number::from_f64(value)
+}
+
 /// The number as a double, if nothing of it is lost.
 pub fn exact_f64(number: &Number) -> Option<f64> {
     let double = number.as_f64()?;

@@ -66,7 +66,7 @@ pub(super) fn message(parked: &Parked, speakers: Speakers<'_>) -> Result<(Messag
     if parked.reason == "dead_letter" {
         return Err(Refusal::NotAnEvent);
     }
-    let on_behalf_of = publisher(parked, speakers)?;
+    let on_behalf_of = speaker(parked, speakers)?;
     let mut headers: BTreeMap<String, String> = parked
         .headers
         .iter()
@@ -87,15 +87,24 @@ pub(super) fn message(parked: &Parked, speakers: Speakers<'_>) -> Result<(Messag
     Ok((message, on_behalf_of))
 }
 
+/// Who published it, as far as anybody vouches for that.
+pub(super) fn publisher(parked: &Parked, users: &BrokerUsers) -> Option<String> {
+    let user = parked.amqp_user.as_ref()?;
+    Some(on_behalf_of(parked, user, users).unwrap_or_else(|| user.clone()))
+}
+
+/// For whom `user` published it; `None` for what the engine published by itself.
+fn on_behalf_of(parked: &Parked, user: &str, users: &BrokerUsers) -> Option<String> {
+    let claimed = parked.headers.get(ON_BEHALF_OF).map(text);
+    // What somebody claimed without the right to does not count.
+    let speaker = users.speaker(user, claimed.as_deref()).unwrap_or(Some(user));
+    speaker.map(str::to_owned)
+}
+
 /// On whose behalf; `None` for what the engine published by itself.
-fn publisher(parked: &Parked, speakers: Speakers<'_>) -> Result<Option<String>, Refusal> {
+fn speaker(parked: &Parked, speakers: Speakers<'_>) -> Result<Option<String>, Refusal> {
     match &parked.amqp_user {
-        Some(user) => {
-            let on_behalf_of = parked.headers.get(ON_BEHALF_OF).map(text);
-            // What somebody claimed without the right to does not count.
-            let speaker = speakers.users.speaker(user, on_behalf_of.as_deref()).unwrap_or(Some(user));
-            Ok(speaker.map(str::to_owned))
-        }
+        Some(user) => Ok(on_behalf_of(parked, user, speakers.users)),
         None => speakers.stand_in.map(|user| Some(user.to_owned())).ok_or(Refusal::NoPublisher),
     }
 }
@@ -149,6 +158,23 @@ mod tests {
         assert_eq!(message.headers.get(ON_BEHALF_OF), behalf.as_ref());
         assert_eq!(message.user_id.as_deref(), Some("engine"));
         Ok(behalf)
+    }
+
+    #[test]
+    fn the_publisher_is_whoever_is_spoken_for_by_one_who_may() {
+        let users = BrokerUsers { engine: vec!["engine".to_owned()], door: vec!["door".to_owned()] };
+        let claims = |name: &str| json!({ ON_BEHALF_OF: name });
+        for (user, headers, expected) in [
+            (Some("crm"), json!({}), Some("crm")),
+            (Some("door"), claims("apikey:st"), Some("apikey:st")),
+            (Some("engine"), claims("crm"), Some("crm")),
+            (Some("engine"), json!({}), Some("engine")),
+            (Some("door"), claims("crm"), Some("door")),
+            (Some("crm"), claims("apikey:st"), Some("crm")),
+            (None, claims("apikey:st"), None),
+        ] {
+            assert_eq!(publisher(&parked(user, headers), &users).as_deref(), expected, "{user:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A parked event, as programs get it.
 
+use super::message;
 use crate::Refusal;
+use automation_domain::event::admission::BrokerUsers;
 use automation_domain::id::TenantId;
 use automation_store::events::parked::{Parked, ParkedBody};
 use chrono::{DateTime, Utc};
@@ -20,7 +22,7 @@ pub struct Line {
     /// Its type, or routing key.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// The broker's user who published it.
+    /// Who published it: a user of the broker, an API key or a webhook.
     pub user: Option<String>,
     /// How many bytes were received.
     pub bytes: usize,
@@ -39,6 +41,8 @@ pub struct Shown {
     /// What a list says of it.
     #[serde(flatten)]
     pub line: Line,
+    /// The broker's user who sent it.
+    pub broker_user: Option<String>,
     /// The queue it was taken from.
     pub queue: String,
     /// Its content type.
@@ -68,14 +72,15 @@ pub struct Shown {
     pub bytes: Option<Vec<u8>>,
 }
 
-impl From<&Parked> for Line {
-    fn from(parked: &Parked) -> Self {
+impl Line {
+    /// What a list says of it.
+    pub(super) fn of(parked: &Parked, users: &BrokerUsers) -> Self {
         Self {
             id: parked.parked_id,
             reason: parked.reason.clone(),
             detail: parked.detail.clone(),
             event_type: parked.routing_key.clone(),
-            user: parked.amqp_user.clone(),
+            user: message::publisher(parked, users),
             bytes: parked.body.size(),
             occurrences: parked.occurrences,
             last_seen_at: parked.last_seen_at,
@@ -84,9 +89,10 @@ impl From<&Parked> for Line {
     }
 }
 
-impl From<Parked> for Shown {
-    fn from(parked: Parked) -> Self {
-        let line = Line::from(&parked);
+impl Shown {
+    /// Everything about it.
+    pub(super) fn of(parked: Parked, users: &BrokerUsers) -> Self {
+        let line = Line::of(&parked, users);
         let (bytes, body_sha256) = match parked.body {
             ParkedBody::Kept(bytes) => (Some(bytes), None),
             ParkedBody::Left { sha256, .. } => {
@@ -95,6 +101,7 @@ impl From<Parked> for Shown {
         };
         Self {
             line,
+            broker_user: parked.amqp_user,
             queue: parked.queue,
             content_type: parked.content_type,
             tenant_id: parked.tenant_id,

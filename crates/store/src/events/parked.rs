@@ -4,6 +4,7 @@ use crate::Error;
 use crate::audit::{self, Auditor, Deed};
 use crate::dead_letters::DeadLetterStatus;
 use crate::upkeep::usage;
+use automation_domain::event::admission::ON_BEHALF_OF;
 use automation_domain::id::{TenantId, digest};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -25,8 +26,8 @@ pub struct ParkedFilter {
     pub ids: Option<Vec<Uuid>>,
     /// With this reason.
     pub reason: Option<String>,
-    /// Of this broker user.
-    pub user: Option<String>,
+    /// Of this publisher.
+    pub user: Option<Publisher>,
     /// With this routing key.
     pub event_type: Option<String>,
     /// In this state.
@@ -35,6 +36,15 @@ pub struct ParkedFilter {
     pub since: Option<DateTime<Utc>>,
     /// Last parked before this moment.
     pub until: Option<DateTime<Utc>>,
+}
+
+/// Who published: a user of the broker, or somebody for whom others publish.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Publisher {
+    /// The name.
+    pub name: String,
+    /// Users of the broker who may publish for it.
+    pub speakers: Vec<String>,
 }
 
 /// A message, or a member of a batch, that was refused.
@@ -345,15 +355,18 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &ParkedFilter) {
         query.push(" AND p.parked_id = ANY(").push_bind(ids.clone()).push(")");
     }
     let status = filter.status.map(|status| status.as_str().to_owned());
-    for (column, value) in [
-        ("reason", &filter.reason),
-        ("amqp_user", &filter.user),
-        ("routing_key", &filter.event_type),
-        ("status", &status),
-    ] {
+    for (column, value) in
+        [("reason", &filter.reason), ("routing_key", &filter.event_type), ("status", &status)]
+    {
         if let Some(value) = value {
             query.push(format_args!(" AND p.{column} = ")).push_bind(value.clone());
         }
+    }
+    if let Some(Publisher { name, speakers }) = &filter.user {
+        query.push(" AND (p.amqp_user = ").push_bind(name.clone());
+        query.push(" OR (p.amqp_user = ANY(").push_bind(speakers.clone());
+        query.push(") AND p.headers ->> ").push_bind(ON_BEHALF_OF);
+        query.push(" = ").push_bind(name.clone()).push("))");
     }
     if let Some(since) = filter.since {
         query.push(" AND p.last_seen_at >= ").push_bind(since);

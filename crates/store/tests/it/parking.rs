@@ -1,7 +1,9 @@
 //! Parked events are recorded many at once, counted, and handled by people.
 
 use crate::world::World;
-use automation_store::events::parked::{self, Change, Parked, ParkedBody, ParkedFilter, ParkedStatus};
+use automation_store::events::parked::{
+    self, Change, Parked, ParkedBody, ParkedFilter, ParkedStatus, Publisher,
+};
 use automation_store::upkeep::usage;
 use automation_store::{Error, Scope, audit};
 use automation_test_support::builders;
@@ -80,7 +82,19 @@ async fn a_batch_is_recorded_once_each_and_counted_together_with_what_was_there(
     assert_eq!(list(ParkedFilter { since: Some(at(5)), ..Default::default() }).await, [3, 2]);
     assert_eq!(list(ParkedFilter { until: Some(at(5)), ..Default::default() }).await, [1]);
     assert_eq!(list(ParkedFilter { reason: Some("no_user_id".to_owned()), ..Default::default() }).await, []);
-    assert_eq!(list(ParkedFilter { user: Some("crm".to_owned()), ..Default::default() }).await.len(), 3);
+    let by = |name: &str, speakers: &[&str]| {
+        let (name, speakers) = (name.to_owned(), speakers.iter().map(|&user| user.to_owned()).collect());
+        ParkedFilter { user: Some(Publisher { name, speakers }), ..Default::default() }
+    };
+    assert_eq!(list(by("crm", &[])).await.len(), 3);
+    // Whoever publishes for somebody else is believed where he may.
+    let mut spoken = parked(4, at(6));
+    spoken.amqp_user = Some("door".to_owned());
+    spoken.headers.insert("automation-on-behalf-of".to_owned(), json!("apikey:st"));
+    record(&world, &[spoken]).await?;
+    assert_eq!(list(by("apikey:st", &["engine", "door"])).await, [4]);
+    assert_eq!(list(by("apikey:st", &["engine"])).await, []);
+    assert_eq!(list(by("door", &["engine"])).await, [4]);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A dead letter as text for a person who has to decide.
 
+use crate::exit;
 use crate::output::{table, time, to_json, yaml};
 use crate::terminal::Lines;
 use automation_operations::dead_letters::{DeadLetterStatus, Letter};
@@ -49,6 +50,7 @@ pub fn text(shown: &Letter) -> Lines {
         DeadLetterStatus::Discarded => format!("automation dead restore {}", letter.dead_letter_id),
         DeadLetterStatus::Replayed => format!("automation run explain {}", letter.run_id),
     };
-    lines.push(format!("next: {next}; the whole story: automation run explain {}", letter.run_id));
+    let next = format!("next: {next}; the whole story: automation run explain {}", letter.run_id);
+    lines.push(exit::as_typed(&next));
     lines
 }

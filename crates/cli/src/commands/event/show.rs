@@ -1,6 +1,7 @@
 //! `automation event show`: a recorded event, and what each trigger that listens for it made of it.
 
 use crate::commands::entry;
+use crate::exit;
 use crate::output::{Output, time};
 use crate::session::TenantArgs;
 use automation_domain::contact::from_event::passed_over;
@@ -116,13 +117,11 @@ fn reason(one: &Judged) -> String {
         Verdict::ConditionFalse => "a condition does not hold".to_owned(),
         Verdict::OverBudget => "deciding it takes more than its budget [over_budget]".to_owned(),
         Verdict::Paused => "the workflow is paused".to_owned(),
-        Verdict::Suspended { since } => {
-            format!(
-                "suspended since {}, because processes died or hung over it: automation workflow show {}",
-                time(*since),
-                one.workflow
-            )
-        }
+        Verdict::Suspended { since } => exit::as_typed(&format!(
+            "suspended since {}, because processes died or hung over it: automation workflow show {}",
+            time(*since),
+            one.workflow
+        )),
         Verdict::Once => format!("kept out by reentry once, \"{key}\" had been in{earlier}"),
         Verdict::StillIn => format!("kept out, a run of \"{key}\" was open{earlier}"),
         Verdict::Gap { until } => {

@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs};
 use automation_operations::Page;
 use automation_operations::parked_events::{self, ParkedStatus};
+use automation_service_kit::config::SpeakersConfig;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -20,6 +21,8 @@ pub struct HandleArgs {
     note: Option<String>,
     #[command(flatten)]
     bulk: BulkArgs,
+    #[command(flatten)]
+    speakers: SpeakersConfig,
     #[command(flatten)]
     audit: AuditArgs,
     #[command(flatten)]
@@ -64,7 +67,8 @@ async fn run(args: HandleArgs, way: Way, output: &Output) -> anyhow::Result<()> 
     let operator = args.database.operator()?;
     let (from, to) = way.states();
     let selection = args.select.selection()?;
-    let ids = parked_events::choose(&operator, selection, from, args.bulk.most()).await?;
+    let (users, most) = (&args.speakers.users, args.bulk.most());
+    let ids = parked_events::choose(&operator, users, selection, from, most).await?;
     let columns = ["id", "result"];
     if args.bulk.dry_run {
         let result = format!("would be {to}");

@@ -41,10 +41,11 @@ pub struct ReplayArgs {
 pub async fn run(args: ReplayArgs, output: &Output) -> anyhow::Result<()> {
     let operator = args.database.operator()?;
     let selection = args.select.selection()?;
-    let ids = parked_events::choose(&operator, selection, ParkedStatus::Open, args.bulk.most()).await?;
+    let (users, most) = (&args.broker.users, args.bulk.most());
+    let ids = parked_events::choose(&operator, users, selection, ParkedStatus::Open, most).await?;
     let who = args.audit.auditor()?;
     let user = args.broker.amqp_user();
-    let speakers = Speakers { user: &user, users: &args.broker.users, stand_in: args.stand_in.as_deref() };
+    let speakers = Speakers { user: &user, users, stand_in: args.stand_in.as_deref() };
     if args.bulk.dry_run {
         output.page(&COLUMNS, &parked_events::would_replay(&operator, speakers, &ids).await?);
         return Ok(());

@@ -3,7 +3,7 @@
 use super::parse_id;
 use crate::exit;
 use crate::moment;
-use automation_operations::parked_events::{Filter, ParkedStatus, Selection};
+use automation_operations::parked_events::{self, Filter, ParkedStatus, Selection};
 use automation_service_kit::config::rule;
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -13,9 +13,9 @@ use uuid::Uuid;
 #[derive(Args, Debug)]
 pub struct FilterArgs {
     /// Only with this reason
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = rule(parked_events::reason))]
     reason: Option<String>,
-    /// Only of this broker user
+    /// Only of this publisher: a user of the broker, apikey:NAME or hook:ID
     #[arg(long)]
     user: Option<String>,
     /// Only with this type, or routing key

@@ -4,7 +4,7 @@ use super::password::PasswordFile;
 use crate::output::{Output, time};
 use crate::session::{AuditArgs, DatabaseArgs};
 use crate::vhost::VhostArgs;
-use crate::{exit, expiry};
+use crate::{event_types, exit, expiry};
 use automation_operations::Expiry;
 use automation_operations::grants::{self, BrokerUsers, Given, NewGrant};
 use automation_service_kit::config::{ManagementConfig, Secret, rule};
@@ -97,6 +97,7 @@ pub async fn grant(args: GrantArgs, output: &Output) -> anyhow::Result<()> {
     let new = NewGrant { tenant: args.key, user: args.user, types: args.types, expires: args.expires };
     let mut given = grants::give(&operator, &auditor, new, broker.as_ref()).await?;
     let Given { tenant, user, types, expires_at, .. } = &given;
+    event_types::warn_of_nearly_known(types);
     let until = expires_at.map(|until| format!(", until {}", time(until))).unwrap_or_default();
     let mut lines = vec![format!("user {user} may publish {} for tenant {tenant}{until}", types.join(", "))];
     let in_file = file.and_then(|file| Some((file, given.password.take()?)));

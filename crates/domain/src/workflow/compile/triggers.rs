@@ -5,7 +5,6 @@ use super::schedules;
 use crate::catalogue;
 use crate::condition::Condition;
 use crate::event::is_type;
-use crate::problem::nearest_hint;
 use crate::schedule::{EVENT_PREFIX, Schedule};
 use serde_json::Value;
 
@@ -77,13 +76,8 @@ fn event(reader: &mut Reader<'_>, section: Section<'_>) -> Option<String> {
             "an event type is words of a-z, 0-9, _ and - with single dots between them, at most 128 bytes";
         return reader.problem("bad_name", at, message);
     }
-    if catalogue::trigger(event).is_none() {
-        let hint = nearest_hint(event, catalogue::triggers().iter().map(|entry| entry.key));
-        if !hint.is_empty() {
-            let message =
-                format!("\"{event}\" is not in the catalogue, so it is taken for an event of your own{hint}");
-            reader.warn("unknown_event", at, message);
-        }
+    if let Some(message) = catalogue::nearly_known(event) {
+        reader.warn("unknown_event", at, message);
     }
     Some(event.to_owned())
 }
