@@ -15,7 +15,7 @@ pub(super) fn build(
     data: Option<Value>,
 ) -> Result<Event, Refusal> {
     let mut take = |name: &str| take(name).filter(|value| !value.is_null());
-    let given = REQUIRED.map(|name| take(name));
+    let given = REQUIRED.map(&mut take);
     let [spec_version, ..] = &given;
     if let Some(spec_version) = spec_version {
         check_spec_version(spec_version.clone())?;
