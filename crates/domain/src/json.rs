@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         let refused: [(&[u8], &str); 14] = [
-            (b"", "EOF"),
+            (b"", "there is nothing"),
             (b"{\"a\":1}{}", "trailing"),
             (b"{\"a\":1,}", "trailing comma"),
             (b"[1e400]", "[0]: the number 1e400 cannot be kept exactly"),
