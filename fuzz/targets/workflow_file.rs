@@ -7,10 +7,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let sample = Sample::default();
-    let contracts = automation_actions::contracts();
-    match workflow::parse(text, contracts, sample.limits()) {
+    let types = automation_actions::node_types();
+    match workflow::parse(text, types, sample.limits()) {
         Ok(read) => {
-            let stored = workflow::parse_value(&read.definition, contracts, sample.limits());
+            let stored = workflow::parse_value(&read.definition, types, sample.limits());
             let stored = stored.expect("what was read can be read again");
             assert_eq!(stored.definition, read.definition);
             assert_eq!(stored.nodes.len(), read.nodes.len());
