@@ -178,17 +178,13 @@ async fn change_records(
     claimed: &Claimed,
     valid: &[&Settlement],
 ) -> Result<Vec<NewOutboxEvent>, Error> {
-    let of: Vec<&Settlement> =
-        valid.iter().flat_map(|settlement| settlement.changes.iter().map(|_| *settlement)).collect();
-    let changes = valid.iter().flat_map(|settlement| {
-        let run = &settlement.run;
-        settlement.changes.iter().map(|change| Made {
-            tenant_id: run.tenant_id,
-            run_id: run.run_id,
-            record: change,
+    let (of, changes): (Vec<&Settlement>, Vec<Made<'_, RecordChange>>) = valid
+        .iter()
+        .flat_map(|settlement| {
+            let (tenant_id, run_id) = id(settlement);
+            settlement.changes.iter().map(move |record| (*settlement, Made { tenant_id, run_id, record }))
         })
-    });
-    let changes: Vec<Made<'_, RecordChange>> = changes.collect();
+        .unzip();
     let emitted = records::write(connection, now, &changes).await?;
     let mut events = Vec::with_capacity(emitted.len());
     let (mut last, mut number) = (None, 0);

@@ -142,8 +142,8 @@ pub(crate) fn step_outcome(outcome: StepOutcome) -> &'static str {
 
 /// The action of a step by its key in the catalogue: a label has no other values, whatever a state holds.
 pub(crate) fn action_of(step: &Step) -> &'static str {
-    match automation_actions::node_types().entry(&step.action) {
-        Some(entry) => entry.key,
+    match automation_actions::node_types().get(&step.action) {
+        Some(known) => known.kind.entry().key,
         None if step.action == "trigger" => "trigger",
         None => "other",
     }

@@ -41,39 +41,21 @@ pub async fn write(
     changes: &[Made<'_, RecordChange>],
 ) -> Result<Vec<(usize, EmittedEvent)>, Error> {
     let mut events = contacts::apply(connection, now, changes).await?;
-    notes::insert(
-        connection,
-        now,
-        &of_kind(changes, |change| match change {
-            RecordChange::AddNote(note) => Some(note),
-            RecordChange::Contact { .. } | RecordChange::CreateTask(_) => None,
-        }),
-    )
-    .await?;
-    let tasks = of_kind(changes, |change| match change {
-        RecordChange::CreateTask(task) => Some(task),
-        RecordChange::Contact { .. } | RecordChange::AddNote(_) => None,
-    });
-    tasks::insert(connection, now, &tasks).await?;
-    for (index, made) in changes.iter().enumerate() {
-        if let RecordChange::CreateTask(task) = made.record {
-            events.push((index, task.created()));
+    let (mut notes, mut tasks) = (Vec::new(), Vec::new());
+    for (index, &Made { tenant_id, run_id, record }) in changes.iter().enumerate() {
+        match record {
+            RecordChange::Contact { .. } => {}
+            RecordChange::AddNote(record) => notes.push(Made { tenant_id, run_id, record }),
+            RecordChange::CreateTask(record) => {
+                tasks.push(Made { tenant_id, run_id, record });
+                events.push((index, record.created()));
+            }
         }
     }
+    notes::insert(connection, now, &notes).await?;
+    tasks::insert(connection, now, &tasks).await?;
     events.sort_by_key(|(index, _)| *index);
     Ok(events)
-}
-
-/// The changes that are of one kind.
-fn of_kind<'a, T>(
-    changes: &[Made<'a, RecordChange>],
-    pick: impl Fn(&'a RecordChange) -> Option<&'a T>,
-) -> Vec<Made<'a, T>> {
-    let picked = |made: &Made<'a, RecordChange>| {
-        let Made { tenant_id, run_id, record } = *made;
-        Some(Made { tenant_id, run_id, record: pick(record)? })
-    };
-    changes.iter().filter_map(picked).collect()
 }
 
 /// The table that a kind of record counts to.
