@@ -8,11 +8,13 @@ mod create_task;
 mod http_request;
 mod remove_tag;
 mod update_field;
-mod walk;
 
 pub use catalogue::node_types;
 pub use http_request::check_edited;
-pub use walk::{Asked, RunInput, Wait, WaitReason, Walked, walk};
 
 #[cfg(test)]
 mod prepare_tests;
+#[cfg(test)]
+mod run_budget_tests;
+#[cfg(test)]
+mod run_tests;

@@ -1,13 +1,15 @@
 //! A node kind and an action that are in no list of the engine, made of public parts alone: each is one value.
 
-use automation_actions::{RunInput, walk};
 use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
 use automation_domain::budget::Budget;
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::effect::Outcome;
 use automation_domain::facts::{Facts, FieldPath};
 use automation_domain::id::RunId;
-use automation_domain::interpreter::{End, Onward, RunEvent, RunState, StepError, Unwatched, Visit, Walk};
+use automation_domain::interpreter::{
+    Advanced, End, NothingStored, Onward, RunEvent, RunInput, RunState, StepError, Unwatched, Visit, Walk,
+    advance,
+};
 use automation_domain::limits::Limits;
 use automation_domain::retry::Ladder;
 use automation_domain::template::ValueTemplate;
@@ -158,12 +160,7 @@ fn compile(definition: &Value) -> Result<Workflow, Vec<String>> {
         .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-fn go(
-    workflow: &Workflow,
-    state: RunState,
-    input: RunEvent,
-    now: DateTime<Utc>,
-) -> automation_actions::Walked {
+fn go(workflow: &Workflow, state: RunState, input: RunEvent, now: DateTime<Utc>) -> Advanced {
     let run = RunInput {
         event: None,
         contact: None,
@@ -176,9 +173,10 @@ fn go(
         limits: &Limits::default(),
         ladder: &Ladder::default(),
         is_paused: false,
+        stored: &NothingStored,
         watch: &Unwatched,
     };
-    walk(workflow, state, [input], run)
+    advance(workflow, state, [input], run)
 }
 
 #[test]
@@ -194,9 +192,9 @@ fn a_kind_and_an_action_of_public_parts_are_compiled_and_walked_like_those_of_th
         let begun = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let waiting =
             go(&workflow, RunState::default(), RunEvent::Started { trigger: "go".to_owned() }, begun);
-        assert_eq!((waiting.waits.len(), waiting.finished), (1, false));
+        assert_eq!((waiting.state.owed(begun).len(), waiting.finished()), (1, false));
         let done = go(&workflow, waiting.state, RunEvent::TimerFired, begun + TimeDelta::minutes(1));
-        let lines = done.log.iter().map(|step| format!("{} {} {:?}", step.node, step.action, step.outcome));
+        let lines = done.log().map(|step| format!("{} {} {:?}", step.node, step.action, step.outcome));
         assert_eq!(lines.collect::<Vec<_>>(), expected);
         assert_eq!(done.state.end, Some(End::Completed));
         if expected.len() == 2 {

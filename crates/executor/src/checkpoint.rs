@@ -182,7 +182,7 @@ async fn change_records(
         .iter()
         .flat_map(|settlement| {
             let (tenant_id, run_id) = id(settlement);
-            settlement.changes.iter().map(move |record| (*settlement, Made { tenant_id, run_id, record }))
+            settlement.changes().map(move |record| (*settlement, Made { tenant_id, run_id, record }))
         })
         .unzip();
     let emitted = records::write(connection, now, &changes).await?;

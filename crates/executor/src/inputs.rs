@@ -1,12 +1,12 @@
 //! What happens to a held run: its claim, or what came back from outside.
 
 use crate::claim::Claimed;
-use crate::under_way::Answer;
+use crate::under_way::{Answer, Asked};
 use automation_domain::effect::{Attempt, Outcome, Response};
 use automation_domain::interpreter::{RunEvent, RunState, StepError, Tries, Waits};
 use automation_domain::retry::FailureKind;
 use automation_domain::step_code::StepCode;
-use automation_domain::workflow::{Delivery, Node, Workflow};
+use automation_domain::workflow::{Delivery, Workflow};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::effects::{EffectKey, EffectStatus, Tried, Try};
 use std::time::Duration;
@@ -53,12 +53,12 @@ pub(crate) fn of_claim(
         Some(state) if !state.tokens.is_empty() || state.end.is_some() => state,
         Some(_) | None => return (vec![RunEvent::Started { trigger: run.trigger_id.clone() }], Vec::new()),
     };
-    let (mut inputs, mut ended) = (Vec::new(), Vec::new());
+    let (mut inputs, mut ended) = (vec![RunEvent::Claimed], Vec::new());
     for (number, token) in &state.tokens {
         let (Waits::Action { tries }, Some(node)) = (&token.waits, workflow.node_index(&token.node)) else {
             continue;
         };
-        if delivery(&workflow.nodes[node]) == Delivery::AtLeastOnce {
+        if workflow.nodes[node].delivery() == Delivery::AtLeastOnce {
             continue;
         }
         let error = unknown("whoever sent the request vanished before its outcome was recorded");
@@ -84,7 +84,6 @@ pub(crate) fn of_claim(
             kind: FailureKind::Unknown,
         });
     }
-    inputs.push(RunEvent::TimerFired);
     (inputs, ended)
 }
 
@@ -106,12 +105,13 @@ pub(crate) fn of_answers(
 }
 
 fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
-    let Answer { asked, key, delivery, attempt: Attempt { outcome, response, took }, trying: _ } = answer;
-    let (token, node, visit, number) = (asked.token, asked.node, asked.visit, asked.tries.number());
+    let Answer { asked, attempt: Attempt { outcome, response, took }, trying: _ } = answer;
+    let Asked { token, node, tries, key, delivery } = asked;
+    let (visit, number) = (key.visit, tries.number());
     let status = response.as_ref().map(|response| response.status);
     let (error, kind) = match outcome {
         Outcome::Done { output, vars } => {
-            let tried = tried(claimed, asked.tries, took, None, status);
+            let tried = tried(claimed, tries, took, None, status);
             let ended = Ended { token, key, kind: None, tried, response };
             return (RunEvent::ActionCompleted { token, node, visit, number, output, vars }, ended);
         }
@@ -121,14 +121,9 @@ fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
         Outcome::Retry { error, after, .. } => (error, FailureKind::Retry { after }),
         Outcome::Failed { error } => (error, FailureKind::Fail),
     };
-    let tried = tried(claimed, asked.tries, took, Some(&error), status);
+    let tried = tried(claimed, tries, took, Some(&error), status);
     let ended = Ended { token, key, kind: Some(kind), tried, response };
     (RunEvent::ActionFailed { token, node, visit, number, error, kind }, ended)
-}
-
-/// How often the request of a node may arrive.
-pub(crate) fn delivery(node: &Node) -> Delivery {
-    node.behaviour.action().map_or(Delivery::AtLeastOnce, |action| action.sending.delivery)
 }
 
 fn tried(

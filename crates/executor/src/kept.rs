@@ -36,7 +36,7 @@ pub(crate) fn sums(committed: &[Settlement]) -> Sums {
                 add(Metered::Effects, response_bytes(response.as_ref()));
             }
         }
-        for change in &settlement.changes {
+        for change in settlement.changes() {
             add(records::metered(change.record()), change.bytes());
         }
     }

@@ -97,5 +97,5 @@ fn action(settlement: &Settlement, node: &str) -> Option<String> {
     let failed = |step: &&automation_domain::interpreter::Step| {
         step.node == node && step.outcome == StepOutcome::Failed
     };
-    settlement.log.iter().rev().find(failed).map(|step| step.action.clone())
+    settlement.log().filter(failed).last().map(|step| step.action.clone())
 }

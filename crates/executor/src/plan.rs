@@ -6,19 +6,22 @@ use crate::claim::Claimed;
 use crate::inputs::{self, Ended};
 use crate::outside;
 use crate::rooms::wait_for_room;
-use crate::under_way::{Answer, Errand};
+use crate::under_way::{Answer, Asked, Errand};
 use crate::versions::Version;
-use automation_actions::{Asked, RunInput, Wait, WaitReason, Walked, walk};
 use automation_domain::budget::Spent;
+use automation_domain::effect::Request;
 use automation_domain::id::IdempotencyKey;
-use automation_domain::interpreter::{End, RunEvent, RunState, Step, StepError};
+use automation_domain::interpreter::{
+    Advanced, Command, End, Owed, OwedFor, RunEvent, RunInput, RunState, Send, Step, StepError,
+    StoredRequests, Waits, advance,
+};
 use automation_domain::record::RecordChange;
 use automation_domain::step_code::StepCode;
 use automation_domain::workflow::Workflow;
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::checkpoints::{Checkpoint, Next, WakeReason, Wakeup};
 use automation_store::runs::effects::{EffectKey, NewEffect, Tried};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -34,9 +37,8 @@ pub(crate) struct Settlement {
     pub(crate) checkpoint: Checkpoint,
     /// Its state after the checkpoint.
     pub(crate) state: RunState,
-    /// What happened, in order.
-    pub(crate) log: Vec<Step>,
-    pub(crate) changes: Vec<RecordChange>,
+    /// What it asks for, in order, but for what is sent.
+    pub(crate) commands: Vec<Command>,
     /// Whether the workflow has entry rules that need to know when runs end.
     pub(crate) enrolled: bool,
     pub(crate) effects: Effects,
@@ -46,6 +48,18 @@ pub(crate) struct Settlement {
     pub(crate) delays: Vec<Duration>,
     /// What walking the run was charged.
     pub(crate) spent: Spent,
+}
+
+impl Settlement {
+    /// What happened, in order.
+    pub(crate) fn log(&self) -> impl Iterator<Item = &Step> {
+        self.commands.iter().filter_map(Command::step)
+    }
+
+    /// The changes of records, in order.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &RecordChange> {
+        self.commands.iter().filter_map(Command::change)
+    }
 }
 
 /// What a checkpoint writes into the ledger of effects.
@@ -96,11 +110,7 @@ pub(crate) fn settlement(
     let walking = AssertUnwindSafe(|| plan.settle(back));
     // A defect in one run's walk must not take the batch with it; nothing of the walk outlives the panic.
     match catch_unwind(walking) {
-        Ok(Ok(settlement)) => settlement,
-        Ok(Err(Missing { node })) => {
-            let message = format!("the request of \"{node}\" was stored and is not there any more");
-            failed(claimed, run, StepCode::RequestMissing, message)
-        }
+        Ok(settlement) => settlement,
         Err(_panic) => {
             tracing::error!(run.id = %run.run_id, "walking the run panicked");
             let message = "the engine failed while it walked the run; its log has the details";
@@ -141,8 +151,7 @@ fn bare(run: &Arc<ClaimedRun>, state: RunState, checkpoint: Checkpoint) -> Settl
         run: run.clone(),
         checkpoint,
         state,
-        log: Vec::new(),
-        changes: Vec::new(),
+        commands: Vec::new(),
         enrolled: false,
         effects: Effects::default(),
         errands: Vec::new(),
@@ -168,11 +177,6 @@ fn encode(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("states and steps hold strings for keys and finite numbers")
 }
 
-/// A stored request that cannot be found.
-struct Missing {
-    node: String,
-}
-
 /// One run with what it is walked with.
 struct Plan<'c> {
     shared: &'c Shared,
@@ -183,8 +187,23 @@ struct Plan<'c> {
     watcher: &'c Watcher<'c>,
 }
 
+/// The requests of a run's earlier tries, as the claim read them.
+#[derive(Debug)]
+struct Stored<'c> {
+    claimed: &'c Claimed,
+    run: &'c ClaimedRun,
+}
+
+impl StoredRequests for Stored<'_> {
+    fn request(&self, node: &str, visit: u32) -> Option<&Request> {
+        let (tenant_id, run_id) = (self.run.tenant_id, self.run.run_id);
+        let key = EffectKey { tenant_id, run_id, node: node.to_owned(), visit };
+        self.claimed.effects.get(&key).map(|stored| &stored.request)
+    }
+}
+
 impl Plan<'_> {
-    fn settle(self, back: Option<Back>) -> Result<Settlement, Missing> {
+    fn settle(self, back: Option<Back>) -> Settlement {
         let (under_way, (events, ended)) = match back {
             Some(Back { answers, under_way }) => {
                 (under_way, inputs::of_answers(self.claimed, self.workflow, answers))
@@ -192,46 +211,41 @@ impl Plan<'_> {
             None => (BTreeSet::new(), inputs::of_claim(self.claimed, self.run, self.workflow)),
         };
         let state = self.run.state.clone().unwrap_or_default();
-        let mut walked = walk(self.workflow, state, events, self.input());
+        let Advanced { state, mut commands, spent } = self.advance(state, events);
         let (mut effects, mut errands, mut postponed) = (Effects::default(), Vec::new(), Vec::new());
-        for asked in std::mem::take(&mut walked.asked) {
-            if under_way.contains(&asked.token) {
-                continue;
-            }
-            match self.errand(asked, &mut effects)? {
+        for command in commands.extract_if(.., |command| matches!(command, Command::Send(_))) {
+            let Command::Send(send) = command else { continue };
+            match self.errand(send, &mut effects) {
                 Ok(errand) => errands.push(errand),
                 Err(no_room) => postponed.push(no_room),
             }
         }
-        self.postpone(&mut walked, postponed);
-        effects.tried = ended.into_iter().map(|ended: Ended| ended.after(&walked.state)).collect();
-        let delays = walked.waits.iter().filter_map(|wait| match wait.reason {
-            WaitReason::Retry { delay } => delay,
-            WaitReason::Timer => None,
-        });
+        let state = self.postpone(state, postponed);
+        effects.tried = ended.into_iter().map(|ended: Ended| ended.after(&state)).collect();
+        let retries = retries(&state, &commands);
         let on_their_way: Vec<u16> =
             errands.iter().map(|errand: &Errand| errand.asked.token).chain(under_way).collect();
-        Ok(Settlement {
+        let log: Vec<&Step> = commands.iter().filter_map(Command::step).collect();
+        Settlement {
             run: self.run.clone(),
-            delays: delays.collect(),
             checkpoint: Checkpoint {
-                state: encode(&walked.state),
-                steps: if walked.log.is_empty() { Vec::new() } else { encode(&walked.log) },
-                ..checkpoint(self.run, self.next(&walked, &on_their_way))
+                state: encode(&state),
+                steps: if log.is_empty() { Vec::new() } else { encode(&log) },
+                ..checkpoint(self.run, self.next(&state, &retries, &on_their_way, !log.is_empty()))
             },
+            delays: retries.into_values().collect(),
             enrolled: self.workflow.enrolment.needs_record(),
-            changes: walked.changes,
-            state: walked.state,
-            log: walked.log,
+            state,
+            commands,
             effects,
             errands,
-            spent: walked.spent,
-        })
+            spent,
+        }
     }
 
-    fn input(&self) -> RunInput<'_> {
+    fn advance(&self, state: RunState, inputs: Vec<RunEvent>) -> Advanced {
         let (claimed, run) = (self.claimed, self.run);
-        RunInput {
+        let input = RunInput {
             event: claimed.events.get(&(run.tenant_id, run.event_id)),
             contact: run.contact_id.and_then(|id| claimed.contacts.get(&(run.tenant_id, id))).cloned(),
             tenant: &self.version.tenant,
@@ -243,8 +257,10 @@ impl Plan<'_> {
             limits: &self.shared.config.limits,
             ladder: &self.shared.config.ladder,
             is_paused: self.is_paused(),
+            stored: &Stored { claimed, run },
             watch: self.watcher,
-        }
+        };
+        advance(self.workflow, state, inputs, input)
     }
 
     fn is_paused(&self) -> bool {
@@ -252,88 +268,92 @@ impl Plan<'_> {
     }
 
     /// What is to be sent, if there is room for it; the ledger is told either way.
-    fn errand(&self, asked: Asked, effects: &mut Effects) -> Result<Result<Errand, RunEvent>, Missing> {
-        let Asked { token, node: index, visit, tries, prepared } = asked;
+    fn errand(&self, send: Send, effects: &mut Effects) -> Result<Errand, RunEvent> {
+        let Send { token, node: index, visit, tries, request, is_stored } = send;
         let (run, node) = (self.run, &self.workflow.nodes[index]);
         let key = EffectKey { tenant_id: run.tenant_id, run_id: run.run_id, node: node.id.clone(), visit };
-        let delivery = inputs::delivery(node);
-        let request = match (&prepared, self.claimed.effects.get(&key)) {
-            (Some(request), _) => request.clone(),
-            (None, Some(stored)) => stored.request.clone(),
-            (None, None) => return Err(Missing { node: key.node }),
-        };
         let room = self.shared.rooms.take(run.tenant_id, &outside::destination(&request));
-        match prepared {
-            Some(request) => effects.new.push(NewEffect {
+        if is_stored {
+            effects.marked.push((key.clone(), room.as_ref().map(|_| tries.attempt)));
+        } else {
+            effects.new.push(NewEffect {
                 key: key.clone(),
                 action: node.action_key().to_owned(),
                 idempotency_key: IdempotencyKey::derive(run.run_id, &node.id, visit),
-                delivery,
-                request,
+                delivery: node.delivery(),
+                request: request.clone(),
                 starts: room.is_some(),
-            }),
-            None => effects.marked.push((key.clone(), room.as_ref().map(|_| tries.attempt))),
+            });
         }
-        let asked = Asked { token, node: index, visit, tries, prepared: None };
-        Ok(match room {
-            Some(room) => Ok(Errand { asked, key, delivery, request, room }),
+        match room {
+            Some(room) => {
+                let asked = Asked { token, node: index, tries, key, delivery: node.delivery() };
+                Ok(Errand { asked, request, room })
+            }
             None => {
                 let until = self.claimed.now + wait_for_room(tries.postponed, run.run_id.0);
                 Err(RunEvent::ActionPostponed { token, node: index, visit, number: tries.number(), until })
             }
-        })
+        }
     }
 
     /// Lets steps wait for which there is no room.
-    fn postpone(&self, walked: &mut Walked, postponed: Vec<RunEvent>) {
+    fn postpone(&self, state: RunState, postponed: Vec<RunEvent>) -> RunState {
         self.shared.metrics.postponed(postponed.len());
-        if postponed.is_empty() {
-            return;
-        }
-        let Walked { state, waits, .. } =
-            walk(self.workflow, std::mem::take(&mut walked.state), postponed, self.input());
-        let before = std::mem::replace(&mut walked.waits, waits);
-        walked.state = state;
-        // Only the first walk knows which delays it began.
-        for wait in &mut walked.waits {
-            let same = |known: &&Wait| known.token == wait.token && known.until == wait.until;
-            if let Some(known) = before.iter().find(same) {
-                wait.reason = known.reason;
-            }
-        }
+        if postponed.is_empty() { state } else { self.advance(state, postponed).state }
     }
 
-    fn next(&self, walked: &Walked, on_their_way: &[u16]) -> Next {
-        match &walked.state.end {
+    fn next(
+        &self,
+        state: &RunState,
+        retries: &BTreeMap<u16, Duration>,
+        on_their_way: &[u16],
+        progress: bool,
+    ) -> Next {
+        match &state.end {
             Some(End::Completed) => return Next::Finished { status: "completed" },
             Some(End::Failed { .. }) => return Next::Finished { status: "failed" },
             Some(End::Cancelled { .. }) => return Next::Finished { status: "cancelled" },
             None => {}
         }
-        let mut wakeups: Vec<Wakeup> = walked.waits.iter().map(|wait| self.wakeup(wait)).collect();
-        if on_their_way.is_empty() {
-            return if self.is_paused() { Next::Paused } else { Next::Waiting { wakeups } };
+        if on_their_way.is_empty() && self.is_paused() {
+            return Next::Paused;
         }
-        let (now, lease) = (self.claimed.now, self.shared.config.lease);
-        // Looked at when the lease is over: until then it is renewed.
-        wakeups.extend(on_their_way.iter().map(|token| Wakeup {
-            token: *token,
-            ready_at: Some(now),
-            due_at: Some(now + lease),
-            reason: WakeReason::Retry,
-        }));
-        Next::Sending { lease, progress: !walked.log.is_empty(), wakeups }
+        let owed = state.owed(self.claimed.now);
+        let wakeups = owed.iter().map(|owed| self.wakeup(owed, retries.get(&owed.token))).collect();
+        if on_their_way.is_empty() {
+            return Next::Waiting { wakeups };
+        }
+        Next::Sending { lease: self.shared.config.lease, progress, wakeups }
     }
 
-    fn wakeup(&self, wait: &Wait) -> Wakeup {
-        let reason = match wait.reason {
-            WaitReason::Timer => return Wakeup::timer(wait.token, wait.until),
-            WaitReason::Retry { delay } => delay,
+    fn wakeup(&self, owed: &Owed, retry: Option<&Duration>) -> Wakeup {
+        let config = &self.shared.config;
+        let (ready_at, due_at) = match owed.waits_for {
+            OwedFor::Timer { until } => return Wakeup::timer(owed.token, until),
+            OwedFor::Retry { until } => {
+                // What a wait queue brings back is looked for a little later; all else is the sweep's.
+                let has_queue = retry.is_some_and(|delay| config.has_queue(*delay));
+                (until, until + if has_queue { config.first_look } else { Duration::ZERO })
+            }
+            // Looked at when the lease is over: until then it is renewed.
+            OwedFor::Outcome => (self.claimed.now, self.claimed.now + config.lease),
         };
-        // What a wait queue brings back is looked for a little later; all else is the sweep's.
-        let has_queue = reason.is_some_and(|delay| self.shared.config.has_queue(delay));
-        let grace = if has_queue { self.shared.config.first_look } else { Duration::ZERO };
-        let (ready_at, due_at) = (Some(wait.until), Some(wait.until + grace));
-        Wakeup { token: wait.token, ready_at, due_at, reason: WakeReason::Retry }
+        let (ready_at, due_at) = (Some(ready_at), Some(due_at));
+        Wakeup { token: owed.token, ready_at, due_at, reason: WakeReason::Retry }
     }
+}
+
+/// How long those tokens wait that began to wait for another try, and still do.
+fn retries(state: &RunState, commands: &[Command]) -> BTreeMap<u16, Duration> {
+    let waits = |token: &u16| {
+        state.tokens.get(token).is_some_and(|standing| matches!(standing.waits, Waits::Retry { .. }))
+    };
+    let begun = commands.iter().filter_map(|command| match command {
+        Command::Wake { token, retry: Some(delay), .. } => Some((*token, *delay)),
+        Command::Wake { .. } | Command::Change(_) | Command::Send(_) | Command::Log(_) | Command::Finish => {
+            None
+        }
+    });
+    begun.filter(|(token, _)| waits(token)).collect()
 }

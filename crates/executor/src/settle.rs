@@ -138,7 +138,7 @@ async fn save(
                 let Some(culprit) = part.pop() else { continue };
                 let run = &culprit.run;
                 tracing::error!(%error, run.id = %run.run_id, "the database refused what the run came to");
-                if culprit.changes.is_empty()
+                if culprit.changes().next().is_none()
                     && matches!(culprit.checkpoint.next, Next::Finished { status: "failed" })
                 {
                     // Even its failure cannot be stored: its lease runs out, and it is given up after six of them.
@@ -173,7 +173,7 @@ pub(crate) fn committed(
 
 /// What the commit allows: requests leave, nudges of later tries go to their wait queues.
 fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement>) {
-    shared.metrics.steps(committed.iter().flat_map(|settlement| &settlement.log));
+    shared.metrics.steps(committed.iter().flat_map(Settlement::log));
     if committed.iter().any(|settlement| !settlement.errands.is_empty()) {
         crash_point!("executor.before_send");
     }

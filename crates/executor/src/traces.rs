@@ -110,7 +110,7 @@ pub(crate) fn end(claimed: &Claimed, committed: &[Settlement], tries: &mut Tries
         links.push(trace.context());
         let run = Run { trace, settlement, known: known(claimed, &settlement.run), batch, end };
         let mut of_run = tries.remove(&(settlement.run.tenant_id, settlement.run.run_id)).unwrap_or_default();
-        for step in &settlement.log {
+        for step in settlement.log() {
             let is_answer = |trying: &Trying| {
                 step.outcome != StepOutcome::Waiting
                     && (trying.node == step.node && trying.visit == step.visit)

@@ -3,13 +3,12 @@
 use crate::Shared;
 use crate::rooms::Room;
 use crate::traces::{self, Trying};
-use automation_actions::Asked;
 use automation_domain::effect::{Attempt, Outcome, Request};
 use automation_domain::id::{RunId, TenantId};
-use automation_domain::interpreter::StepError;
+use automation_domain::interpreter::{StepError, Tries};
 use automation_domain::step_code::StepCode;
 use automation_domain::trace::RunTrace;
-use automation_domain::workflow::Delivery;
+use automation_domain::workflow::{Delivery, NodeIndex};
 use automation_service_kit::{clock, crash_point};
 use automation_store::runs::effects::EffectKey;
 use automation_store::runs::{self, ClaimedRun};
@@ -21,12 +20,21 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+/// Who waits for the outcome of a request.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) token: u16,
+    pub(crate) node: NodeIndex,
+    /// What the step has used up, this try included.
+    pub(crate) tries: Tries,
+    pub(crate) key: EffectKey,
+    pub(crate) delivery: Delivery,
+}
+
 /// A request that is to be sent as soon as the checkpoint that says so has committed.
 #[derive(Debug)]
 pub(crate) struct Errand {
     pub(crate) asked: Asked,
-    pub(crate) key: EffectKey,
-    pub(crate) delivery: Delivery,
     pub(crate) request: Request,
     /// Kept until the outcome is there.
     pub(crate) room: Room,
@@ -36,8 +44,6 @@ pub(crate) struct Errand {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) asked: Asked,
-    pub(crate) key: EffectKey,
-    pub(crate) delivery: Delivery,
     pub(crate) attempt: Attempt,
     /// Where the run's trace is sampled.
     pub(crate) trying: Option<Trying>,
@@ -89,7 +95,7 @@ impl UnderWay {
     /// `None` when its claim was lost meanwhile: whoever has it now sends again, or knows better.
     pub(crate) fn take_answer(&self, answer: &Answer) -> Option<(ClaimedRun, BTreeSet<u16>)> {
         let mut runs = self.runs();
-        let sending = runs.get_mut(&(answer.key.tenant_id, answer.key.run_id))?;
+        let sending = runs.get_mut(&(answer.asked.key.tenant_id, answer.asked.key.run_id))?;
         sending.errands.remove(&answer.asked.token)?;
         Some((sending.run.clone(), sending.errands.keys().copied().collect()))
     }
@@ -139,8 +145,9 @@ impl UnderWay {
 
 /// Sends one request, whatever happens on the way.
 async fn perform(shared: &Arc<Shared>, errand: Errand, trace: Option<RunTrace>) -> (Answer, Room) {
-    let Errand { asked, key, delivery, request, room } = errand;
-    let trying = trace.map(|trace| Trying::begin(trace, &key, asked.tries.attempt));
+    let Errand { asked, request, room } = errand;
+    let key = &asked.key;
+    let trying = trace.map(|trace| Trying::begin(trace, key, asked.tries.attempt));
     let traceparent = trying.as_ref().map(Trying::traceparent);
     let method = trying.as_ref().map(|_| traces::method(&request).to_owned());
     let begun = clock::now();
@@ -159,10 +166,10 @@ async fn perform(shared: &Arc<Shared>, errand: Errand, trace: Option<RunTrace>) 
     drop(guard);
     shared.metrics.sent(&attempt);
     if let (Some(trying), Some(method)) = (&trying, &method) {
-        trying.answered(&key, method, &attempt);
+        trying.answered(key, method, &attempt);
     }
     crash_point!("executor.after_send");
-    (Answer { asked, key, delivery, attempt, trying }, room)
+    (Answer { asked, attempt, trying }, room)
 }
 
 /// Ends a task whose owner is gone.

@@ -1,11 +1,13 @@
 //! What an entry comes to, in a line.
 
 use crate::subject::{Subject, TEXTS};
-use automation_actions::{RunInput, Walked, node_types, walk};
+use automation_actions::node_types;
 use automation_domain::budget::{BUDGETS_TOGETHER, Budget, LOG_BYTES};
 use automation_domain::condition::Condition;
 use automation_domain::facts::Facts;
-use automation_domain::interpreter::{End, RunEvent, RunState, Unwatched};
+use automation_domain::interpreter::{
+    Advanced, End, NothingStored, OwedFor, RunEvent, RunInput, RunState, Unwatched, advance,
+};
 use automation_domain::json;
 use automation_domain::problem::Problem;
 use automation_domain::template::Template;
@@ -109,7 +111,7 @@ fn of_workflow(subject: &Subject, workflow: &Workflow) -> String {
             let silent = if over_budget > 0 { ", triggers over_budget" } else { "" };
             return format!("{end} in {turn} turns{silent}");
         }
-        if walked.waits.is_empty() {
+        if walked.state.owed(subject.now).iter().all(|owed| owed.waits_for == OwedFor::Outcome) {
             return format!("waits for an answer after {turn} turns");
         }
         (state, input) = (walked.state, RunEvent::TimerFired);
@@ -121,7 +123,7 @@ fn started(workflow: &Workflow) -> RunEvent {
     RunEvent::Started { trigger: workflow.triggers[0].id.clone() }
 }
 
-fn turn_of(subject: &Subject, workflow: &Workflow, state: RunState, input: RunEvent) -> Walked {
+fn turn_of(subject: &Subject, workflow: &Workflow, state: RunState, input: RunEvent) -> Advanced {
     let limits = &subject.limits;
     let run = RunInput {
         event: Some(&subject.event),
@@ -135,12 +137,13 @@ fn turn_of(subject: &Subject, workflow: &Workflow, state: RunState, input: RunEv
         limits,
         ladder: &subject.ladder,
         is_paused: false,
+        stored: &NothingStored,
         watch: &Unwatched,
     };
-    let walked = walk(workflow, state, [input], run);
+    let walked = advance(workflow, state, [input], run);
     assert!(walked.spent.steps <= (BUDGETS_TOGETHER + 1) * limits.evaluation_steps, "{:?}", walked.spent);
     assert!(walked.spent.bytes <= 2 * limits.evaluation_bytes, "{:?}", walked.spent);
-    for step in walked.log.iter().filter(|step| step.action == "branch") {
+    for step in walked.log().filter(|step| step.action == "branch") {
         // Beside its comparisons: the names of its cases.
         assert!(json::size_bytes(&step.detail) <= 2 * LOG_BYTES, "{}", step.node);
     }

@@ -9,11 +9,13 @@ mod graphs;
 mod subject;
 
 use super::percentile;
-use automation_actions::{RunInput, node_types, walk};
+use automation_actions::node_types;
 use automation_domain::budget::Budget;
 use automation_domain::condition::Condition;
 use automation_domain::facts::Facts;
-use automation_domain::interpreter::{RunEvent, RunState, Unwatched};
+use automation_domain::interpreter::{
+    NothingStored, OwedFor, RunEvent, RunInput, RunState, Unwatched, advance,
+};
 use automation_domain::template::Template;
 use automation_domain::workflow::{self, Workflow};
 use serde::Serialize;
@@ -129,10 +131,12 @@ fn turns(subject: &Subject, workflow: &Workflow, name: &str, times: &mut Vec<(f6
             limits: &subject.limits,
             ladder: &subject.ladder,
             is_paused: false,
+            stored: &NothingStored,
             watch: &Unwatched,
         };
-        let walked = timed(times, name, || walk(workflow, state, [input], run));
-        if walked.waits.is_empty() && walked.state.end.is_none() {
+        let walked = timed(times, name, || advance(workflow, state, [input], run));
+        let owed = walked.state.owed(subject.now);
+        if walked.state.end.is_none() && owed.iter().all(|owed| owed.waits_for == OwedFor::Outcome) {
             return;
         }
         (state, input) = (walked.state, RunEvent::TimerFired);

@@ -6,11 +6,10 @@ use crate::prepared::{TENANTS, subject};
 use crate::process;
 use crate::workload::Workload;
 use anyhow::Context;
-use automation_actions::{RunInput, walk};
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::id::{ContactId, EventId, EventKey, RecordId, RunId, TenantId, VersionId, WorkflowId};
-use automation_domain::interpreter::{RunEvent, RunState, Unwatched};
+use automation_domain::interpreter::{NothingStored, RunEvent, RunInput, RunState, Step, Unwatched, advance};
 use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_domain::record::Note;
@@ -201,15 +200,17 @@ impl Sample {
             limits: &Limits::default(),
             ladder: &Ladder::default(),
             is_paused: false,
+            stored: &NothingStored,
             watch: &Unwatched,
         };
         let started = RunEvent::Started { trigger: "ordered".to_owned() };
-        let walked = walk(&Workload::Note.compile()?, RunState::default(), [started], run);
+        let walked = advance(&Workload::Note.compile()?, RunState::default(), [started], run);
         anyhow::ensure!(
-            walked.finished && walked.changes.len() == 1,
+            walked.finished() && walked.changes().count() == 1,
             "the benchmark's workflow does not run"
         );
-        let (state, steps) = (serde_json::to_vec(&walked.state)?, serde_json::to_vec(&walked.log)?);
+        let log: Vec<&Step> = walked.log().collect();
+        let (state, steps) = (serde_json::to_vec(&walked.state)?, serde_json::to_vec(&log)?);
         Ok(Self { tenants, workflow_id, version_id, contact_id, state, steps })
     }
 

@@ -1,42 +1,104 @@
-//! Moving a run forward by one input.
+//! Moving a run forward by what happened to it.
 
 use super::answers::Asked;
-use super::{Command, End, RunEvent, RunState, Walk, Watch};
-use crate::facts::Facts;
+use super::{Command, End, RunEvent, RunState, Send, Step, StoredRequests, Walk, Watch};
+use crate::budget::Spent;
+use crate::contact::Contact;
+use crate::event::RecordedEvent;
+use crate::id::RunId;
+use crate::limits::Limits;
+use crate::record::RecordChange;
 use crate::retry::Ladder;
 use crate::workflow::Workflow;
 use chrono::{DateTime, Utc};
 
-/// What the interpreter may look at beside the run's own state.
-#[derive(Clone, Copy, Debug)]
-pub struct Surroundings<'a> {
-    /// Everything but the state: `facts.run.state` is replaced by the state being advanced.
-    pub facts: Facts<'a>,
-    /// Most steps a run may take.
-    pub max_steps: u32,
+/// What is known about a run beside its state.
+#[derive(Clone, Debug)]
+pub struct RunInput<'a> {
+    /// The event that started it; may be left out when [`Workflow::reads_event`] is false.
+    pub event: Option<&'a RecordedEvent>,
+    /// Its contact as recorded; the run works on this copy.
+    pub contact: Option<Contact>,
+    /// The tenant's key.
+    pub tenant: &'a str,
+    /// The run.
+    pub run_id: RunId,
+    /// What the run is unique by within its workflow.
+    pub run_key: &'a str,
+    /// When the run was made.
+    pub started_at: DateTime<Utc>,
+    /// Number of the pinned version.
+    pub version: i32,
+    /// The database's clock, read once per batch.
+    pub now: DateTime<Utc>,
+    /// What steps may use up.
+    pub limits: &'a Limits,
     /// When failed steps are tried again.
     pub ladder: &'a Ladder,
-    /// Whether the workflow is paused: what is under way comes to its outcome, and nothing is begun.
+    /// Whether the workflow is paused: outcomes are taken in, and nothing is begun.
     pub is_paused: bool,
+    /// The requests of earlier tries.
+    pub stored: &'a dyn StoredRequests,
     /// Who is told of each node that is evaluated.
     pub watch: &'a dyn Watch,
 }
 
-/// Moves a run forward by one input.
+/// How far a run went.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Advanced {
+    /// Its state now; [`RunState::end`] says how it ended, if it did.
+    pub state: RunState,
+    /// What it asks for, in order; nothing of a failed step, but that it failed.
+    pub commands: Vec<Command>,
+    /// What its steps were charged. Where steps spend too much together the run stops before the next one, which then
+    /// waits for its turn.
+    pub spent: Spent,
+}
+
+impl Advanced {
+    /// Whether this ended the run; false when the run had ended before.
+    pub fn finished(&self) -> bool {
+        self.commands.contains(&Command::Finish)
+    }
+
+    /// What its steps change, in order.
+    pub fn changes(&self) -> impl Iterator<Item = &RecordChange> {
+        self.commands.iter().filter_map(Command::change)
+    }
+
+    /// What happened, in order.
+    pub fn log(&self) -> impl Iterator<Item = &Step> {
+        self.commands.iter().filter_map(Command::step)
+    }
+
+    /// The requests that are to be sent, in order.
+    pub fn sends(&self) -> impl Iterator<Item = &Send> {
+        self.commands.iter().filter_map(Command::send)
+    }
+}
+
+/// Moves a run by these inputs, and through every step that needs no waiting.
 ///
-/// An input that comes too late changes nothing and asks for nothing. Whatever happens, afterwards the run has ended
-/// or every token waits for something named.
+/// Pure: the same arguments give the same commands with the same ids. An input that comes too late changes nothing and asks
+/// for nothing. Whatever happens, afterwards the run has ended or every token waits for something named. Later steps see what
+/// earlier ones did to the contact.
 pub fn advance(
     workflow: &Workflow,
     state: RunState,
-    input: RunEvent,
-    surroundings: Surroundings<'_>,
-    now: DateTime<Utc>,
-) -> (RunState, Vec<Command>) {
-    if state.end.is_some() {
-        return (state, Vec::new());
+    inputs: impl IntoIterator<Item = RunEvent>,
+    run: RunInput<'_>,
+) -> Advanced {
+    let mut walk = Walk::new(workflow, state, run);
+    for input in inputs {
+        if walk.state.end.is_none() {
+            take(&mut walk, input);
+        }
     }
-    let mut walk = Walk { workflow, state, surroundings, now, commands: Vec::new() };
+    let spent = walk.budget.spent_together();
+    Advanced { state: walk.state, commands: walk.commands, spent }
+}
+
+fn take(walk: &mut Walk<'_>, input: RunEvent) {
     match input {
         RunEvent::Started { trigger } => walk.start(&trigger),
         RunEvent::ActionCompleted { token, node, visit, number, output, vars } => {
@@ -49,11 +111,11 @@ pub fn advance(
             walk.postpone_action(Asked { token, node, visit, number }, until);
         }
         RunEvent::TimerFired => walk.wake(),
+        RunEvent::Claimed => walk.take_over(),
         RunEvent::Cancelled { reason } => {
             walk.end(End::Cancelled { reason });
         }
     }
-    (walk.state, walk.commands)
 }
 
 #[cfg(test)]

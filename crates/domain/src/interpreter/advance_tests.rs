@@ -1,14 +1,13 @@
 //! Runs as tables: a small graph, a list of inputs, and what each of them asked for.
 
 use super::*;
-use crate::action::{Action, ContactUse, as_answered};
-use crate::budget::Budget;
+use crate::action::{Action, ContactUse, Prepared, as_answered};
 use crate::catalogue::{ActionEntry, Effect};
 use crate::condition::Condition;
+use crate::effect::{HttpRequest, Request};
 use crate::event::{Event, RecordedEvent};
-use crate::facts::RunFacts;
 use crate::id::{EventId, EventKey, RunId};
-use crate::interpreter::{End, ReplayKey, Step, StepError, StepOutcome, Tries, Unwatched, Waits};
+use crate::interpreter::{End, ReplayKey, Send, Step, StepError, StepOutcome, Tries, Unwatched, Waits};
 use crate::limits::Limits;
 use crate::retry::{FailureKind, RetryPolicy};
 use crate::template::ValueTemplate;
@@ -19,7 +18,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -147,9 +146,32 @@ static ACTION: Action = Action {
     schema: || json!({}),
     contact: ContactUse::None,
     check: |_| Vec::new(),
-    prepare: |_, _| unreachable!("the interpreter prepares nothing"),
+    prepare: |_, _| Ok(Prepared::Request(request())),
     receive: as_answered,
 };
+
+fn request() -> Request {
+    Request::Http(HttpRequest {
+        method: "POST".to_owned(),
+        url: "https://crm.example.com/".to_owned(),
+        headers: Vec::new(),
+        body: None,
+        credential: None,
+        timeout_ms: 1,
+        redirects: 0,
+        save: BTreeMap::new(),
+    })
+}
+
+/// The request of every step, for whoever sends it again.
+#[derive(Debug)]
+struct Stored(Request);
+
+impl StoredRequests for Stored {
+    fn request(&self, _node: &str, _visit: u32) -> Option<&Request> {
+        Some(&self.0)
+    }
+}
 
 fn action(sending: Sending) -> Arc<dyn Behaviour> {
     Arc::new(ActionNode { action: &ACTION, config: template(json!({})), sending })
@@ -187,21 +209,29 @@ fn step(
     event: &RecordedEvent,
     now: DateTime<Utc>,
 ) -> (RunState, Vec<Command>) {
-    let (none, run) = (RunState::default(), RunId(Uuid::nil()));
-    let run =
-        RunFacts { run_id: run, run_key: "1", started_at: start(), workflow: "w", version: 1, state: &none };
-    let budget = Budget::default();
-    let facts = Facts {
+    let Advanced { state, commands, .. } = advance(workflow, state, [input], run(event, now));
+    (state, commands)
+}
+
+fn run(event: &RecordedEvent, now: DateTime<Utc>) -> RunInput<'_> {
+    static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits { steps: 20, ..Limits::default() });
+    static LADDER: LazyLock<Ladder> = LazyLock::new(ladder);
+    static STORED: LazyLock<Stored> = LazyLock::new(|| Stored(request()));
+    RunInput {
         event: Some(event),
         contact: None,
-        run: Some(run),
         tenant: "acme",
-        now: start(),
-        budget: &budget,
-    };
-    let surroundings =
-        Surroundings { facts, max_steps: 20, ladder: &ladder(), is_paused: false, watch: &Unwatched };
-    advance(workflow, state, input, surroundings, now)
+        run_id: RunId(Uuid::nil()),
+        run_key: "1",
+        started_at: start(),
+        version: 1,
+        now,
+        limits: &LIMITS,
+        ladder: &LADDER,
+        is_paused: false,
+        stored: &*STORED,
+        watch: &Unwatched,
+    }
 }
 
 /// Three attempts, and at most two deferrals or a hundred seconds of them.
@@ -278,15 +308,18 @@ fn failure() -> StepError {
 
 fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> String {
     match command {
-        Command::RunAction { node, visit, .. } => format!("run {}#{visit}", workflow.nodes[*node].id),
-        Command::SendAgain { node, visit, number, .. } => {
-            format!("send {}#{visit}, the {number}.", workflow.nodes[*node].id)
+        Command::Change(change) => panic!("no action of a table changes records: {change:?}"),
+        Command::Send(Send { node, visit, is_stored: false, .. }) => {
+            format!("run {}#{visit}", workflow.nodes[*node].id)
         }
-        Command::RetryAt { node, delay, until, .. } => {
+        Command::Send(Send { node, visit, tries, .. }) => {
+            format!("send {}#{visit}, the {}.", workflow.nodes[*node].id, tries.number())
+        }
+        Command::Wake { node, until, retry: Some(delay), .. } => {
             let at = (*until - start()).num_seconds();
             format!("retry {} after {}s at +{at}s", workflow.nodes[*node].id, delay.as_secs())
         }
-        Command::WaitUntil { node, until, .. } => {
+        Command::Wake { node, until, retry: None, .. } => {
             format!("wake {} at +{}s", workflow.nodes[*node].id, (*until - start()).num_seconds())
         }
         Command::Finish => match state.end.as_ref().unwrap() {
@@ -491,25 +524,16 @@ fn failed_step_with_an_error_branch_goes_on_there() {
 #[test]
 fn paused_workflow_takes_an_answer_and_begins_nothing() {
     let workflow = graph("start -> a; a -> b");
-    let (event, ladder) = (event(json!({})), ladder());
+    let event = event(json!({}));
     let started = RunEvent::Started { trigger: "start".to_owned() };
     let (state, _) = step(&workflow, RunState::default(), started, &event, start());
-    let budget = Budget::default();
-    let facts = Facts {
-        event: Some(&event),
-        contact: None,
-        run: None,
-        tenant: "acme",
-        now: start(),
-        budget: &budget,
-    };
-    let paused = Surroundings { facts, max_steps: 20, ladder: &ladder, is_paused: true, watch: &Unwatched };
+    let paused = RunInput { is_paused: true, ..run(&event, start()) };
     let (output, vars) = (json!(7), Map::new());
     let answer = RunEvent::ActionCompleted { token: 0, node: 0, visit: 1, number: 1, output, vars };
-    let (state, commands) = advance(&workflow, state, answer, paused, start());
+    let Advanced { state, commands, .. } = advance(&workflow, state, [answer], paused.clone());
     assert!(matches!(&commands[..], [Command::Log(step)] if step.node == "a"), "{commands:?}");
     assert_eq!((state.tokens[&0].node.as_str(), &state.tokens[&0].waits), ("b", &Waits::Turn));
-    let (state, _) = advance(&workflow, state, RunEvent::TimerFired, paused, start());
+    let Advanced { state, .. } = advance(&workflow, state, [RunEvent::TimerFired], paused);
     assert_eq!((state.steps["a"].output.clone(), state.steps.get("b")), (json!(7), None));
     let (state, commands) = step(&workflow, state, RunEvent::TimerFired, &event, start());
     assert_eq!(tell(&workflow, &state, &commands[0]), "run b#1");
@@ -700,14 +724,15 @@ fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunS
         }
         for command in &commands {
             let (token, node, visit, number) = match command {
-                Command::RunAction { token, node, visit } => (*token, *node, *visit, 1),
-                Command::SendAgain { token, node, visit, number } => (*token, *node, *visit, *number),
-                Command::WaitUntil { until, .. } | Command::RetryAt { until, .. } => {
+                Command::Send(Send { token, node, visit, tries, .. }) => {
+                    (*token, *node, *visit, tries.number())
+                }
+                Command::Wake { until, .. } => {
                     now = *until;
                     next = Some(RunEvent::TimerFired);
                     continue;
                 }
-                Command::Log(_) | Command::Finish => continue,
+                Command::Change(_) | Command::Log(_) | Command::Finish => continue,
             };
             let failed = |kind| RunEvent::ActionFailed { token, node, visit, number, error: failure(), kind };
             let output = json!({ "node": node });
@@ -758,7 +783,9 @@ proptest! {
         let mut retries = std::collections::BTreeMap::<&str, (usize, usize)>::new();
         for command in history {
             match command {
-                Command::RunAction { node, visit, .. } => prop_assert!(asked.insert((*node, *visit))),
+                Command::Send(Send { node, visit, is_stored: false, .. }) => {
+                    prop_assert!(asked.insert((*node, *visit)));
+                }
                 Command::Log(step) if step.outcome == StepOutcome::Retrying => {
                     let (attempts, deferrals) = retries.entry(&step.node).or_default();
                     if step.detail["deferred"] == true { *deferrals += 1 } else { *attempts += 1 }
@@ -767,10 +794,7 @@ proptest! {
                     let waits = step.outcome == StepOutcome::Waiting;
                     prop_assert!(logged.insert((step.node.clone(), step.visit, waits)), "{:?} twice", step);
                 }
-                Command::SendAgain { .. }
-                | Command::WaitUntil { .. }
-                | Command::RetryAt { .. }
-                | Command::Finish => {}
+                Command::Change(_) | Command::Send(_) | Command::Wake { .. } | Command::Finish => {}
             }
         }
         for (node, (attempts, deferrals)) in retries {

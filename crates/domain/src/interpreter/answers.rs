@@ -24,30 +24,21 @@ struct Again {
 }
 
 impl<'a> Walk<'a> {
-    /// Has the stored request sent once more; the attempt is the one that the token waited for.
-    pub(super) fn send_again(&mut self, visit: Visit<'_>) {
-        let Some(standing) = self.state.tokens.get_mut(&visit.token) else { return };
-        if let Waits::Retry { tries, .. } = standing.waits {
-            standing.waits = Waits::Action { tries };
-            let Visit { token, index: node, number: visit, .. } = visit;
-            self.commands.push(Command::SendAgain { token, node, visit, number: tries.number() });
-        }
-    }
-
     pub(super) fn complete_action(&mut self, asked: Asked, output: Value, vars: Map<String, Value>) {
+        if let Some(node) = self.workflow.nodes.get(asked.node)
+            && let Err(error) = self.make_room(&node.id, &output, &vars)
+        {
+            return self.fail_action(asked, error, FailureKind::Fail);
+        }
         let Some((visit, _)) = self.take_asker(asked) else { return };
-        self.complete(visit, output.clone());
-        self.state.vars.extend(vars);
-        let result = self.result(visit);
-        result.output = output;
-        result.error = None;
+        self.succeed(visit, output, vars);
         self.go(visit.token, visit.node.next);
     }
 
     /// Another try where policy and error allow one; else the step has failed.
     pub(super) fn fail_action(&mut self, asked: Asked, error: StepError, kind: FailureKind) {
         let Some((visit, tries)) = self.take_asker(asked) else { return };
-        match retry::next(policy(visit.node), self.surroundings.ladder, tries.tally(), kind) {
+        match retry::next(policy(visit.node), self.run.ladder, tries.tally(), kind) {
             Next::Attempt { delay, tally } => {
                 let again = Again { delay, tries: tally.into(), is_deferred: false };
                 self.try_again(visit, (tries.attempt, error), again);
@@ -74,7 +65,7 @@ impl<'a> Walk<'a> {
 
     fn try_again(&mut self, visit: Visit<'_>, (attempt, error): (u32, StepError), again: Again) {
         let delay = TimeDelta::from_std(again.delay).unwrap_or(TimeDelta::MAX);
-        let until = self.now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let until = self.run.now.checked_add_signed(delay).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let detail = json!({
             "attempt": attempt,
             "code": error.code,
@@ -85,7 +76,7 @@ impl<'a> Walk<'a> {
         self.log_step(visit, StepOutcome::Retrying, detail);
         self.stand(visit, Waits::Retry { until, tries: again.tries, stored: true });
         let Visit { token, index: node, .. } = visit;
-        self.commands.push(Command::RetryAt { token, node, delay: again.delay, until });
+        self.commands.push(Command::Wake { token, node, until, retry: Some(again.delay) });
     }
 
     /// Takes the token off the node that asked; `None` when no token waits for this answer.

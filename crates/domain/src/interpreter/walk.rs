@@ -1,8 +1,9 @@
 //! A run on its way: how tokens get from node to node, and what nodes may ask for.
 
 use super::{
-    Command, End, RunState, Step, StepError, StepOutcome, StepResult, Surroundings, Token, Tries, Waits,
+    Command, End, RunInput, RunState, Step, StepError, StepOutcome, StepResult, Token, Tries, Waits,
 };
+use crate::budget::Budget;
 use crate::facts::{Facts, RunFacts};
 use crate::step_code::StepCode;
 use crate::workflow::{Node, NodeIndex, Workflow};
@@ -17,9 +18,12 @@ const FIRST_TOKEN: u16 = 0;
 pub struct Walk<'a> {
     pub(super) workflow: &'a Workflow,
     pub(super) state: RunState,
-    pub(super) surroundings: Surroundings<'a>,
-    pub(super) now: DateTime<Utc>,
+    pub(super) run: RunInput<'a>,
+    /// Whole again at each step.
+    pub(super) budget: Budget,
     pub(super) commands: Vec<Command>,
+    /// Bytes of variables and outputs; measured when they are first asked for.
+    pub(super) used_bytes: Option<usize>,
 }
 
 /// A token in a node.
@@ -48,7 +52,7 @@ pub enum Onward {
 impl Walk<'_> {
     /// The database's clock, read once per batch.
     pub fn now(&self) -> DateTime<Utc> {
-        self.now
+        self.run.now
     }
 
     /// Evaluates what the node's author wrote over the facts as they are at this moment of the walk, where whoever watches
@@ -62,7 +66,7 @@ impl Walk<'_> {
         visit: Visit<'_>,
         evaluate: impl FnOnce(&Facts<'_>) -> Result<T, StepError>,
     ) -> Result<T, StepError> {
-        let watch = self.surroundings.watch;
+        let watch = self.run.watch;
         watch.take(&visit.node.id)?;
         let evaluated = evaluate(&self.facts());
         watch.put_down();
@@ -84,14 +88,7 @@ impl Walk<'_> {
         self.stand(visit, Waits::Timer { until });
         let detail = json!({ "until": until.to_rfc3339_opts(SecondsFormat::AutoSi, true) });
         self.log_step(visit, StepOutcome::Waiting, detail);
-        self.commands.push(Command::WaitUntil { token: visit.token, node: visit.index, until });
-        Onward::Stays
-    }
-
-    /// The token waits on the node for the outcome of the node's action.
-    pub fn ask(&mut self, visit: Visit<'_>) -> Onward {
-        self.stand(visit, Waits::Action { tries: Tries::FIRST });
-        self.commands.push(Command::RunAction { token: visit.token, node: visit.index, visit: visit.number });
+        self.commands.push(Command::Wake { token: visit.token, node: visit.index, until, retry: None });
         Onward::Stays
     }
 
@@ -110,6 +107,11 @@ impl Walk<'_> {
 }
 
 impl<'a> Walk<'a> {
+    pub(super) fn new(workflow: &'a Workflow, state: RunState, run: RunInput<'a>) -> Self {
+        let budget = Budget::new(run.limits);
+        Self { workflow, state, run, budget, commands: Vec::new(), used_bytes: None }
+    }
+
     /// A run that has a token was started before.
     pub(super) fn start(&mut self, trigger: &str) {
         if !self.state.tokens.is_empty() {
@@ -134,7 +136,7 @@ impl<'a> Walk<'a> {
     /// is so far is to be stored, and others are to have their turn.
     pub(super) fn go(&mut self, token: u16, mut to: Option<NodeIndex>) {
         while let Some(index) = to {
-            if self.surroundings.is_paused || self.surroundings.facts.budget.is_worn_out() {
+            if self.run.is_paused || self.budget.is_worn_out() {
                 self.stand_before(token, index);
                 return;
             }
@@ -168,15 +170,15 @@ impl<'a> Walk<'a> {
 
     /// Begins a visit that is counted already.
     pub(super) fn begin(&mut self, visit: Visit<'a>) -> Onward {
-        if self.state.step_count >= self.surroundings.max_steps {
-            let message = format!("the run took all of its {} steps", self.surroundings.max_steps);
+        if self.state.step_count >= self.run.limits.steps {
+            let message = format!("the run took all of its {} steps", self.run.limits.steps);
             let error = StepError { code: StepCode::TooManySteps.into(), message };
             self.log_failure(visit, &error, None);
             self.end_failed_at(visit, error, false);
             return Onward::Stays;
         }
         self.state.step_count += 1;
-        self.surroundings.facts.budget.begin_next();
+        self.budget.begin_next();
         visit.node.behaviour.enter(self, visit)
     }
 
@@ -191,9 +193,16 @@ impl<'a> Walk<'a> {
 
     /// The facts as they are at this moment of the walk.
     pub(super) fn facts(&self) -> Facts<'_> {
-        let given = self.surroundings.facts;
-        let run = given.run.map(|run| RunFacts { state: &self.state, ..run });
-        Facts { run, now: self.now, ..given }
+        let RunInput { run_id, run_key, started_at, version, tenant, now, .. } = self.run;
+        let (workflow, state) = (self.workflow.key.as_str(), &self.state);
+        Facts {
+            event: self.run.event,
+            contact: self.run.contact.as_ref(),
+            run: Some(RunFacts { run_id, run_key, started_at, workflow, version, state }),
+            tenant,
+            now,
+            budget: &self.budget,
+        }
     }
 
     pub(super) fn stand(&mut self, visit: Visit<'_>, waits: Waits) {
@@ -248,11 +257,11 @@ impl<'a> Walk<'a> {
 
     /// Ends the run because of a step, with a token on it for a replay.
     fn end_failed_at(&mut self, visit: Visit<'_>, error: StepError, stored: bool) {
-        self.stand(visit, Waits::Retry { until: self.now, tries: Tries::FIRST, stored });
+        self.stand(visit, Waits::Retry { until: self.run.now, tries: Tries::FIRST, stored });
         self.end_failed(Some(visit.node.id.clone()), error);
     }
 
-    fn end_failed(&mut self, node: Option<String>, error: StepError) {
+    pub(super) fn end_failed(&mut self, node: Option<String>, error: StepError) {
         let tokens = std::mem::take(&mut self.state.tokens);
         self.end(End::Failed { node, error, tokens });
     }

@@ -124,6 +124,11 @@ impl Node {
     pub fn action_key(&self) -> &'static str {
         self.behaviour.key()
     }
+
+    /// How often the request of its action may arrive; of a node without one, as often as it likes.
+    pub fn delivery(&self) -> Delivery {
+        self.behaviour.action().map_or(Delivery::AtLeastOnce, |action| action.sending.delivery)
+    }
 }
 
 /// How an action's request is sent.

@@ -52,7 +52,7 @@ impl Behaviour for ActionNode {
     }
 
     fn enter(&self, walk: &mut Walk<'_>, visit: Visit<'_>) -> Onward {
-        walk.ask(visit)
+        walk.act(visit, self)
     }
 
     fn action(&self) -> Option<&ActionNode> {

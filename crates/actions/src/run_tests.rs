@@ -1,14 +1,24 @@
 //! Whole runs over real graphs.
 
-use super::*;
-use automation_domain::id::ContactId;
-use automation_domain::interpreter::{End, Unwatched};
+use automation_domain::budget::Spent;
+use automation_domain::contact::Contact;
+use automation_domain::effect::Request;
+use automation_domain::id::{ContactId, IdempotencyKey, RecordId, RunId};
+use automation_domain::interpreter::{
+    Advanced, Command, End, NothingStored, Owed, OwedFor, RunEvent, RunInput, RunState, StepError,
+    StoredRequests, Unwatched, advance,
+};
+use automation_domain::limits::Limits;
+use automation_domain::record::RecordChange;
+use automation_domain::retry::{FailureKind, Ladder};
 use automation_domain::template::ValueTemplate;
-use automation_domain::workflow::kinds::{Behaviour, Branch, Case, Delay, Stop};
-use automation_domain::workflow::{Enrolment, Node, Sending, Trigger};
-use chrono::TimeDelta;
-use serde_json::json;
+use automation_domain::workflow::kinds::{ActionNode, Behaviour, Branch, Case, Delay, Stop};
+use automation_domain::workflow::{Delivery, Enrolment, Node, Sending, Trigger, Workflow};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 use uuid::Uuid;
 
 fn start() -> DateTime<Utc> {
@@ -86,15 +96,26 @@ fn input(now: DateTime<Utc>, limits: &Limits) -> RunInput<'_> {
         limits,
         ladder: &LADDER,
         is_paused: false,
+        stored: &NothingStored,
         watch: &Unwatched,
     }
 }
 
-fn lines(walked: &Walked) -> Vec<String> {
-    walked.log.iter().map(|step| format!("{} {} {:?}", step.node, step.action, step.outcome)).collect()
+/// The request of an earlier try, whichever it is.
+#[derive(Debug)]
+struct Stored(Request);
+
+impl StoredRequests for Stored {
+    fn request(&self, _node: &str, _visit: u32) -> Option<&Request> {
+        Some(&self.0)
+    }
 }
 
-fn error_of(walked: &Walked) -> (&str, &str) {
+fn lines(walked: &Advanced) -> Vec<String> {
+    walked.log().map(|step| format!("{} {} {:?}", step.node, step.action, step.outcome)).collect()
+}
+
+fn error_of(walked: &Advanced) -> (&str, &str) {
     match walked.state.end.as_ref() {
         Some(End::Failed { node: Some(node), error, .. }) => (node, &error.code),
         Some(End::Failed { node: None, .. } | End::Completed | End::Cancelled { .. }) | None => {
@@ -112,33 +133,34 @@ fn a_run_goes_to_its_delay_and_from_there_to_its_end() {
         Arc::new(Stop),
     ]);
     let limits = Limits::default();
-    let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let first = advance(&workflow, RunState::default(), started(), input(start(), &limits));
     let until = start() + TimeDelta::hours(1);
     assert_eq!(lines(&first), ["t trigger Completed", "n0 add_tag Completed", "n1 delay Waiting"]);
-    let wait = Wait { token: 0, node: "n1".to_owned(), until, reason: WaitReason::Timer };
-    assert_eq!(first.waits, [wait]);
-    assert!(!first.finished && first.changes.len() == 1);
+    let wait = Owed { token: 0, node: "n1".to_owned(), waits_for: OwedFor::Timer { until } };
+    assert_eq!(first.state.owed(start()), [wait]);
+    assert!(!first.finished() && first.changes().count() == 1);
 
-    let early = walk(&workflow, first.state.clone(), [RunEvent::TimerFired], input(start(), &limits));
+    let early = advance(&workflow, first.state.clone(), [RunEvent::TimerFired], input(start(), &limits));
     assert_eq!(early.state, first.state);
-    assert!(early.log.is_empty() && early.changes.is_empty() && !early.finished);
-    assert_eq!(early.waits, first.waits, "what is owed is told even when nothing happened");
+    assert_eq!(early.commands, []);
+    assert_eq!(
+        early.state.owed(start()),
+        first.state.owed(start()),
+        "what is owed is told even when nothing happened"
+    );
 
-    let last = walk(&workflow, first.state, [RunEvent::TimerFired], input(until, &limits));
+    let last = advance(&workflow, first.state, [RunEvent::TimerFired], input(until, &limits));
     assert_eq!(
         lines(&last),
         ["n1 delay Completed", "n2 create_task Completed", "n3 stop_workflow Completed"]
     );
-    assert!(last.finished && last.waits.is_empty());
-    let RecordChange::CreateTask(task) = &last.changes[0] else { panic!("{:?}", last.changes) };
+    assert!(last.finished() && last.state.owed(until).is_empty());
+    let Some(RecordChange::CreateTask(task)) = last.changes().next() else { panic!("{:?}", last.commands) };
     assert!(task.title.ends_with("about new"), "{}", task.title);
     assert_eq!(task.task_id, RecordId::derive(RunId(Uuid::from_u128(9)), "n2", 1));
 
-    let after = walk(&workflow, last.state.clone(), [RunEvent::TimerFired], input(until, &limits));
-    assert_eq!(
-        after,
-        Walked { changes: vec![], log: vec![], finished: false, spent: Spent::default(), ..last }
-    );
+    let after = advance(&workflow, last.state.clone(), [RunEvent::TimerFired], input(until, &limits));
+    assert_eq!(after, Advanced { commands: vec![], spent: Spent::default(), ..last });
 }
 
 #[test]
@@ -155,10 +177,10 @@ fn later_steps_see_what_earlier_ones_did_to_the_contact() {
     workflow.nodes[2].ways.insert("tagged".to_owned(), 3);
     workflow.reads_contact = true;
     let limits = Limits::default();
-    let walked = walk(&workflow, RunState::default(), started(), input(start(), &limits));
-    let RecordChange::AddNote(note) = &walked.changes[2] else { panic!("{:?}", walked.changes) };
+    let walked = advance(&workflow, RunState::default(), started(), input(start(), &limits));
+    let Some(RecordChange::AddNote(note)) = walked.changes().nth(2) else { panic!("{:?}", walked.commands) };
     assert_eq!(note.text, "Hello Ada");
-    assert_eq!((walked.state.end, walked.finished), (Some(End::Completed), true));
+    assert_eq!((&walked.state.end, walked.finished()), (&Some(End::Completed), true));
 }
 
 #[test]
@@ -166,8 +188,8 @@ fn the_same_walk_twice_gives_the_same() {
     let workflow =
         row(vec![action("create_task", json!({"title": "a"})), action("add_note", json!({"text": "b"}))]);
     let limits = Limits::default();
-    let once = walk(&workflow, RunState::default(), started(), input(start(), &limits));
-    assert_eq!(walk(&workflow, RunState::default(), started(), input(start(), &limits)), once);
+    let once = advance(&workflow, RunState::default(), started(), input(start(), &limits));
+    assert_eq!(advance(&workflow, RunState::default(), started(), input(start(), &limits)), once);
 }
 
 #[test]
@@ -178,11 +200,11 @@ fn a_failed_step_keeps_the_changes_before_it() {
         action("add_tag", json!({"tag": "never"})),
     ]);
     let limits = Limits::default();
-    let walked = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let walked = advance(&workflow, RunState::default(), started(), input(start(), &limits));
     assert_eq!(error_of(&walked), ("n1", "invalid_config"));
-    assert_eq!(walked.changes.len(), 1);
-    assert!(walked.finished);
-    assert_eq!(walked.log.last().unwrap().detail["code"], "invalid_config");
+    assert_eq!(walked.changes().count(), 1);
+    assert!(walked.finished());
+    assert_eq!(walked.log().last().unwrap().detail["code"], "invalid_config");
 }
 
 #[test]
@@ -191,7 +213,7 @@ fn a_run_without_a_contact_fails_where_one_is_needed() {
         row(vec![action("create_task", json!({"title": "a"})), action("add_tag", json!({"tag": "b"}))]);
     let limits = Limits::default();
     let run = RunInput { contact: None, ..input(start(), &limits) };
-    assert_eq!(error_of(&walk(&workflow, RunState::default(), started(), run)), ("n1", "no_contact"));
+    assert_eq!(error_of(&advance(&workflow, RunState::default(), started(), run)), ("n1", "no_contact"));
 }
 
 #[test]
@@ -199,19 +221,19 @@ fn outputs_are_limited_one_by_one_and_together() {
     let tag = |letter: &str| action("add_tag", json!({"tag": letter.repeat(100)}));
     let workflow = row(vec![tag("a"), tag("b"), tag("c")]);
     let small = Limits { output_bytes: 50, ..Limits::default() };
-    let walked = walk(&workflow, RunState::default(), started(), input(start(), &small));
+    let walked = advance(&workflow, RunState::default(), started(), input(start(), &small));
     assert_eq!(error_of(&walked), ("n0", "output_too_large"));
-    assert!(walked.changes.is_empty(), "a step that fails changes nothing");
+    assert!(walked.changes().next().is_none(), "a step that fails changes nothing");
     let together = Limits { variables_bytes: 250, ..Limits::default() };
-    let walked = walk(&workflow, RunState::default(), started(), input(start(), &together));
-    assert_eq!((error_of(&walked), walked.changes.len()), (("n2", "output_too_large"), 2));
+    let walked = advance(&workflow, RunState::default(), started(), input(start(), &together));
+    assert_eq!((error_of(&walked), walked.changes().count()), (("n2", "output_too_large"), 2));
 }
 
 #[test]
 fn steps_are_limited() {
     let workflow = row(vec![action("add_tag", json!({"tag": "a"})), action("add_tag", json!({"tag": "b"}))]);
     let limits = Limits { steps: 1, ..Limits::default() };
-    let walked = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let walked = advance(&workflow, RunState::default(), started(), input(start(), &limits));
     assert_eq!(error_of(&walked), ("n1", "too_many_steps"));
 }
 
@@ -242,50 +264,74 @@ fn a_request_is_prepared_once_and_asked_for_by_every_try() {
     let limits = Limits::default();
     let sending = Sending { timeout: Some(Duration::from_secs(7)), ..Sending::default() };
     let workflow = call(sending);
-    let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
-    let Some(Request::Http(request)) = &first.asked[0].prepared else { panic!("{:?}", first.asked) };
+    let first = advance(&workflow, RunState::default(), started(), input(start(), &limits));
+    let asked = first.sends().next().unwrap();
+    let Request::Http(request) = &asked.request;
+    assert!(!asked.is_stored);
     assert_eq!((request.method.as_str(), request.timeout_ms), ("POST", 7_000));
     let key = IdempotencyKey::derive(RunId(Uuid::from_u128(9)), "n0", 1).to_string();
     assert!(request.headers.contains(&("Idempotency-Key".to_owned(), key)), "{:?}", request.headers);
-    assert!(first.waits.is_empty() && first.changes.is_empty() && !first.finished);
+    assert_eq!(first.state.owed(start())[0].waits_for, OwedFor::Outcome);
+    assert!(first.changes().next().is_none() && !first.finished());
 
-    let again = walk(&workflow, first.state.clone(), [RunEvent::TimerFired], input(start(), &limits));
-    assert_eq!(
-        (again.asked.len(), &again.asked[0].prepared),
-        (1, &None),
-        "taken over: the stored one is sent"
-    );
+    let stored = Stored(asked.request.clone());
+    let claimed = |now| RunInput { stored: &stored, ..input(now, &limits) };
+    let again = advance(&workflow, first.state.clone(), [RunEvent::Claimed], claimed(start()));
+    let sent: Vec<_> = again.sends().map(|send| (&send.request, send.is_stored)).collect();
+    assert_eq!(sent, [(&asked.request, true)], "taken over: the stored one is sent");
 
-    let failed = walk(&workflow, first.state, flaky(1), input(start(), &limits));
-    let (until, delay) = (start() + TimeDelta::minutes(1), Some(Duration::from_secs(60)));
-    let wait = Wait { token: 0, node: "n0".to_owned(), until, reason: WaitReason::Retry { delay } };
-    assert_eq!((failed.waits, failed.asked.len()), (vec![wait], 0));
-    assert_eq!(failed.log[0].detail["next_at"], "2027-01-15T08:01:00Z");
+    let failed = advance(&workflow, first.state, flaky(1), input(start(), &limits));
+    let (until, retry) = (start() + TimeDelta::minutes(1), Some(Duration::from_secs(60)));
+    let wait = Owed { token: 0, node: "n0".to_owned(), waits_for: OwedFor::Retry { until } };
+    assert_eq!((failed.state.owed(start()), failed.sends().count()), (vec![wait], 0));
+    assert_eq!(failed.log().next().unwrap().detail["next_at"], "2027-01-15T08:01:00Z");
+    assert!(failed.commands.contains(&Command::Wake { token: 0, node: 0, until, retry }));
 
-    let second = walk(&workflow, failed.state, [RunEvent::TimerFired], input(until, &limits));
-    assert_eq!((second.asked[0].tries.attempt, &second.asked[0].prepared), (2, &None));
-    let done = walk(
+    let second = advance(&workflow, failed.state, [RunEvent::TimerFired], claimed(until));
+    let sent: Vec<_> = second.sends().map(|send| (send.tries.attempt, send.is_stored)).collect();
+    assert_eq!(sent, [(2, true)]);
+    let done = advance(
         &workflow,
         second.state,
         answer(2, json!({}), json!({ "answer": "yes" })),
         input(until, &limits),
     );
-    let RecordChange::AddNote(note) = &done.changes[0] else { panic!("{:?}", done.changes) };
-    assert_eq!((note.text.as_str(), done.finished), ("yes", true));
+    let Some(RecordChange::AddNote(note)) = done.changes().next() else { panic!("{:?}", done.commands) };
+    assert_eq!((note.text.as_str(), done.finished()), ("yes", true));
+}
+
+#[test]
+fn a_run_whose_stored_request_is_gone_fails_and_sends_nothing() {
+    let (workflow, limits) = (call(Sending::default()), Limits::default());
+    let first = advance(&workflow, RunState::default(), started(), input(start(), &limits));
+    let again = advance(&workflow, first.state, [RunEvent::Claimed], input(start(), &limits));
+    assert!(again.sends().next().is_none() && again.finished());
+    let Some(End::Failed { error, .. }) = &again.state.end else { panic!("{:?}", again.state) };
+    assert_eq!(error.code, "request_missing");
+}
+
+#[test]
+fn whoever_takes_a_run_over_does_not_send_again_what_may_arrive_once_at_most() {
+    let workflow = call(Sending { delivery: Delivery::AtMostOnce, ..Sending::default() });
+    let limits = Limits::default();
+    let first = advance(&workflow, RunState::default(), started(), input(start(), &limits));
+    let again = advance(&workflow, first.state.clone(), [RunEvent::Claimed], input(start(), &limits));
+    assert_eq!((again.state, again.commands), (first.state, vec![]));
 }
 
 #[test]
 fn an_answer_for_which_the_run_has_no_room_fails_the_step() {
     let workflow = call(Sending::default());
     let limits = Limits { output_bytes: 60, variables_bytes: 130, ..Limits::default() };
-    let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let first = advance(&workflow, RunState::default(), started(), input(start(), &limits));
     for (output, vars, fits) in [
         (json!("x".repeat(30)), json!({ "answer": "y".repeat(20) }), true),
         (json!("x".repeat(60)), json!({}), false),
         (json!("x".repeat(30)), json!({ "answer": "y".repeat(100) }), false),
     ] {
-        let walked = walk(&workflow, first.state.clone(), answer(1, output, vars), input(start(), &limits));
-        assert_eq!(walked.changes.len(), usize::from(fits));
+        let walked =
+            advance(&workflow, first.state.clone(), answer(1, output, vars), input(start(), &limits));
+        assert_eq!(walked.changes().count(), usize::from(fits));
         if !fits {
             assert_eq!(error_of(&walked), ("n0", "output_too_large"));
         }
@@ -295,12 +341,12 @@ fn an_answer_for_which_the_run_has_no_room_fails_the_step() {
 #[test]
 fn a_paused_workflow_takes_an_answer_in_and_stands_before_the_next_step() {
     let (workflow, limits) = (call(Sending::default()), Limits::default());
-    let first = walk(&workflow, RunState::default(), started(), input(start(), &limits));
+    let first = advance(&workflow, RunState::default(), started(), input(start(), &limits));
     let paused = RunInput { is_paused: true, ..input(start(), &limits) };
-    let walked = walk(&workflow, first.state, answer(1, json!(1), json!({})), paused);
-    assert!(walked.changes.is_empty() && !walked.finished && walked.asked.is_empty());
-    let wait = Wait { token: 0, node: "n1".to_owned(), until: start(), reason: WaitReason::Timer };
-    assert_eq!(walked.waits, [wait]);
-    let resumed = walk(&workflow, walked.state, [RunEvent::TimerFired], input(start(), &limits));
-    assert!(resumed.finished);
+    let walked = advance(&workflow, first.state, answer(1, json!(1), json!({})), paused);
+    assert!(walked.changes().next().is_none() && !walked.finished() && walked.sends().next().is_none());
+    let wait = Owed { token: 0, node: "n1".to_owned(), waits_for: OwedFor::Timer { until: start() } };
+    assert_eq!(walked.state.owed(start()), [wait]);
+    let resumed = advance(&workflow, walked.state, [RunEvent::TimerFired], input(start(), &limits));
+    assert!(resumed.finished());
 }

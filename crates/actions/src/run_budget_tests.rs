@@ -1,12 +1,19 @@
-//! What a walk may spend: each step by itself, and all of them together.
+//! What a run may spend at once: each step by itself, and all of them together.
 
-use super::*;
 use automation_domain::budget::BUDGETS_TOGETHER;
+use automation_domain::contact::Contact;
+use automation_domain::event::RecordedEvent;
 use automation_domain::event::envelope::{self, Envelope};
-use automation_domain::id::{ContactId, EventId};
-use automation_domain::interpreter::{End, StepOutcome, Unwatched};
-use automation_domain::workflow;
-use serde_json::json;
+use automation_domain::id::{ContactId, EventId, RunId};
+use automation_domain::interpreter::{
+    Advanced, End, NothingStored, OwedFor, RunEvent, RunInput, RunState, StepOutcome, Unwatched, advance,
+};
+use automation_domain::limits::Limits;
+use automation_domain::record::RecordChange;
+use automation_domain::retry::Ladder;
+use automation_domain::workflow::{self, Workflow};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -52,7 +59,7 @@ fn compile(nodes: Vec<Value>) -> Workflow {
     workflow::parse_value(&definition, crate::node_types(), &LIMITS).unwrap()
 }
 
-fn go(workflow: &Workflow, state: RunState, input: RunEvent, event: &RecordedEvent) -> Walked {
+fn go(workflow: &Workflow, state: RunState, input: RunEvent, event: &RecordedEvent) -> Advanced {
     let input_of = RunInput {
         event: Some(event),
         contact: Some(Contact::new(ContactId(Uuid::from_u128(1)), "c-1")),
@@ -65,9 +72,10 @@ fn go(workflow: &Workflow, state: RunState, input: RunEvent, event: &RecordedEve
         limits: &LIMITS,
         ladder: &LADDER,
         is_paused: false,
+        stored: &NothingStored,
         watch: &Unwatched,
     };
-    walk(workflow, state, [input], input_of)
+    advance(workflow, state, [input], input_of)
 }
 
 fn started() -> RunEvent {
@@ -92,7 +100,8 @@ fn a_step_over_its_budget_goes_on_where_its_error_leads() {
         json!({ "id": "sorry", "action": "add_note", "with": { "text": "{{ steps.b.error.code }}" } });
     let walked = go(&compile(vec![hostile, sorry]), RunState::default(), started(), &event());
     assert_eq!(walked.state.end, Some(End::Completed));
-    let [RecordChange::AddNote(note)] = walked.changes.as_slice() else { panic!("{:?}", walked.changes) };
+    let changes: Vec<_> = walked.changes().collect();
+    let [RecordChange::AddNote(note)] = changes[..] else { panic!("{changes:?}") };
     assert_eq!(note.text, "over_budget");
 }
 
@@ -104,10 +113,11 @@ fn a_walk_of_many_dear_steps_stops_in_between_and_goes_on_to_its_end() {
     while state.end.is_none() {
         let walked = go(&workflow, state, input, &event);
         assert!(walked.spent.steps <= (BUDGETS_TOGETHER + 1) * LIMITS.evaluation_steps);
-        steps += walked.log.iter().filter(|step| step.action == "branch").count();
+        steps += walked.log().filter(|step| step.action == "branch").count();
         if walked.state.end.is_none() {
-            assert_eq!(walked.waits.len(), 1, "it is owed its turn");
-            assert_eq!((walked.waits[0].until, walked.waits[0].reason), (now(), WaitReason::Timer));
+            let owed = walked.state.owed(now());
+            assert_eq!(owed.len(), 1, "it is owed its turn");
+            assert_eq!(owed[0].waits_for, OwedFor::Timer { until: now() });
         }
         (state, input, walks) = (walked.state, RunEvent::TimerFired, walks + 1);
     }
@@ -124,8 +134,7 @@ fn what_a_walk_makes_before_it_is_stored_is_bounded() {
     let walked = go(&workflow, RunState::default(), started(), &event());
     assert!(walked.state.end.is_none(), "500 notes of 60,000 bytes are too much for one transaction");
     let bytes: usize = walked
-        .changes
-        .iter()
+        .changes()
         .map(|change| match change {
             RecordChange::AddNote(note) => note.text.len(),
             RecordChange::Contact { .. } | RecordChange::CreateTask(_) => 0,
@@ -152,7 +161,7 @@ fn a_thousand_steps_that_fail_one_after_the_other_need_no_stack() {
         .unwrap()
         .join()
         .unwrap();
-    let failed = walked.log.iter().filter(|step| step.outcome == StepOutcome::Failed).count();
+    let failed = walked.log().filter(|step| step.outcome == StepOutcome::Failed).count();
     assert_eq!(failed, 1_000);
     assert!(matches!(walked.state.end, Some(End::Failed { .. })));
 }

@@ -1,0 +1,107 @@
+//! What a run asks for: one list, from the nodes that ask to the transaction that grants.
+
+use super::Tries;
+use crate::effect::Request;
+use crate::record::RecordChange;
+use crate::workflow::NodeIndex;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What a run asks for. What it is owed is no command: [`RunState::owed`](super::RunState::owed) tells that of its state.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Change a record, together with the step that asks.
+    Change(RecordChange),
+    /// Send a request once the step is stored, and answer with the outcome.
+    Send(Send),
+    /// Wake the run at this time.
+    Wake {
+        /// The token that waits.
+        token: u16,
+        /// The node it stands on.
+        node: NodeIndex,
+        /// When.
+        until: DateTime<Utc>,
+        /// How long from now, for another try: an entry of the ladder, of the node's delays, or what the other side named.
+        retry: Option<Duration>,
+    },
+    /// Something for the run's log.
+    Log(Step),
+    /// The run ended; [`RunState::end`](super::RunState::end) says how.
+    Finish,
+}
+
+impl Command {
+    /// The change of a record that it asks for.
+    pub fn change(&self) -> Option<&RecordChange> {
+        match self {
+            Self::Change(change) => Some(change),
+            Self::Send(_) | Self::Wake { .. } | Self::Log(_) | Self::Finish => None,
+        }
+    }
+
+    /// The line of history that it is.
+    pub fn step(&self) -> Option<&Step> {
+        match self {
+            Self::Log(step) => Some(step),
+            Self::Change(_) | Self::Send(_) | Self::Wake { .. } | Self::Finish => None,
+        }
+    }
+
+    /// The request that it asks for.
+    pub fn send(&self) -> Option<&Send> {
+        match self {
+            Self::Send(send) => Some(send),
+            Self::Change(_) | Self::Wake { .. } | Self::Log(_) | Self::Finish => None,
+        }
+    }
+}
+
+/// A request that is to be sent.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Send {
+    /// The token to answer for.
+    pub token: u16,
+    /// The node.
+    pub node: NodeIndex,
+    /// Which visit of the node: part of every derived id and idempotency key.
+    pub visit: u32,
+    /// What the step has used up, this try included.
+    pub tries: Tries,
+    /// What is sent.
+    pub request: Request,
+    /// Whether it is stored already, by an earlier try.
+    pub is_stored: bool,
+}
+
+/// One line of a run's history.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Node id; a trigger's id for the first line.
+    pub node: String,
+    /// `trigger`, `branch`, `delay`, `stop_workflow` or an action's key.
+    pub action: String,
+    /// Which visit of the node.
+    pub visit: u32,
+    /// How it went.
+    pub outcome: StepOutcome,
+    /// What it returned, which case was taken, until when it waits.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub detail: Value,
+}
+
+/// How a step went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// Done.
+    Completed,
+    /// Failed for good.
+    Failed,
+    /// Begun, and waiting.
+    Waiting,
+    /// A try failed, and another follows.
+    Retrying,
+}

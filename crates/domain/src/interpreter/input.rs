@@ -1,0 +1,71 @@
+//! What can happen to a run.
+
+use super::StepError;
+use crate::retry::FailureKind;
+use crate::workflow::NodeIndex;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+/// Something that happened to a run.
+#[derive(Clone, PartialEq, Debug)]
+pub enum RunEvent {
+    /// The run begins at the node its trigger leads to.
+    Started {
+        /// That trigger's id.
+        trigger: String,
+    },
+    /// The action that a token waits for came back. Node, visit and number are those of the command that asked: an
+    /// answer that is repeated, or late, matches no token and changes nothing.
+    ActionCompleted {
+        /// Which token.
+        token: u16,
+        /// The node that asked.
+        node: NodeIndex,
+        /// Which visit of it.
+        visit: u32,
+        /// Which sending of it.
+        number: u32,
+        /// What it returned.
+        output: Value,
+        /// Variables of the run to set.
+        vars: Map<String, Value>,
+    },
+    /// A try of the action that a token waits for failed.
+    ActionFailed {
+        /// Which token.
+        token: u16,
+        /// The node that asked.
+        node: NodeIndex,
+        /// Which visit of it.
+        visit: u32,
+        /// Which sending of it.
+        number: u32,
+        /// Why.
+        error: StepError,
+        /// What that means for another try.
+        kind: FailureKind,
+    },
+    /// There is no room to send the stored request of the action that a token waits for; that uses up nothing.
+    ActionPostponed {
+        /// Which token.
+        token: u16,
+        /// The node that asked.
+        node: NodeIndex,
+        /// Which visit of it.
+        visit: u32,
+        /// Which sending of it.
+        number: u32,
+        /// When there may be room.
+        until: DateTime<Utc>,
+    },
+    /// The clock reached what tokens wait for: every token whose time is at or before `now` goes on.
+    TimerFired,
+    /// A worker has the run, and whoever had it before is gone: beside what [`TimerFired`](Self::TimerFired) does, requests
+    /// that were on their way are sent again, but for those that may arrive once at most.
+    Claimed,
+    /// The run is to end.
+    Cancelled {
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
