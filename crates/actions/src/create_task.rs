@@ -1,7 +1,9 @@
 //! `create_task`: makes a task for a person, about the run's contact if it has one.
 
 use crate::config::{self, Max, TEXT_BYTES, TITLE_CHARS};
-use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext, as_answered};
+use automation_domain::action::{
+    Action, ContactUse, Literals, NamedWays, Prepared, StepContext, as_answered, passes,
+};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::duration;
 use automation_domain::interpreter::StepError;
@@ -22,6 +24,8 @@ pub(crate) static ACTION: Action = Action {
     contact: ContactUse::Optional,
     check,
     prepare,
+    gate: passes,
+    ways: NamedWays::NONE,
     receive: as_answered,
 };
 

@@ -5,7 +5,9 @@ mod contract;
 mod url;
 
 use crate::config::{self, Max, invalid};
-use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext, as_answered};
+use automation_domain::action::{
+    Action, ContactUse, Literals, NamedWays, Prepared, StepContext, as_answered, passes,
+};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::credential;
 use automation_domain::effect::{HttpRequest, Request};
@@ -29,6 +31,8 @@ pub(crate) static ACTION: Action = Action {
     contact: ContactUse::None,
     check,
     prepare,
+    gate: passes,
+    ways: NamedWays::NONE,
     receive: as_answered,
 };
 

@@ -39,7 +39,7 @@ fn prepared(action: &str, config: Value) -> (Value, Value) {
 fn changes(prepared: Prepared) -> (Vec<RecordChange>, Value) {
     match prepared {
         Prepared::Changes { changes, output } => (changes, output),
-        Prepared::Request(request) => panic!("{request:?}"),
+        other @ (Prepared::Request(_) | Prepared::Directive { .. }) => panic!("{other:?}"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `remove_tag`: Removes a tag from the contact.
 
 use crate::config::{self, Max, TAG_CHARS};
-use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext, as_answered};
+use automation_domain::action::{
+    Action, ContactUse, Literals, NamedWays, Prepared, StepContext, as_answered, passes,
+};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::interpreter::StepError;
 use automation_domain::record::{ContactChange, RecordChange};
@@ -19,6 +21,8 @@ pub(crate) static ACTION: Action = Action {
     contact: ContactUse::Needed,
     check,
     prepare,
+    gate: passes,
+    ways: NamedWays::NONE,
     receive: as_answered,
 };
 

@@ -1,7 +1,9 @@
 //! `update_field`: sets or clears one field of the contact.
 
 use crate::config::{self, Max};
-use automation_domain::action::{Action, ContactUse, Literals, Prepared, StepContext, as_answered};
+use automation_domain::action::{
+    Action, ContactUse, Literals, NamedWays, Prepared, StepContext, as_answered, passes,
+};
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::contact::field;
 use automation_domain::interpreter::StepError;
@@ -24,6 +26,8 @@ pub(crate) static ACTION: Action = Action {
     contact: ContactUse::Needed,
     check,
     prepare,
+    gate: passes,
+    ways: NamedWays::NONE,
     receive: as_answered,
 };
 

@@ -1,22 +1,27 @@
 //! A node kind and an action that are in no list of the engine, made of public parts alone: each is one value.
 
-use automation_domain::action::{Action, ContactUse, Prepared, StepContext};
+use automation_domain::action::{
+    Action, ContactUse, Decision, NamedWays, Outgoing, Prepared, Reason, SKIPPED, StepContext, as_answered,
+    passes,
+};
 use automation_domain::budget::Budget;
 use automation_domain::catalogue::{ActionEntry, Effect};
-use automation_domain::effect::Outcome;
+use automation_domain::effect::{Directive, HttpRequest, Outcome, Request};
 use automation_domain::facts::{Facts, FieldPath};
-use automation_domain::id::RunId;
+use automation_domain::id::{ContactId, RunId};
 use automation_domain::interpreter::{
-    Advanced, End, NothingStored, Onward, RunEvent, RunInput, RunState, StepError, Unwatched, Visit, Walk,
-    advance,
+    Advanced, Command, End, NothingStored, Onward, OwedFor, RunEvent, RunInput, RunState, StepError,
+    StoredRequests, Unwatched, Visit, Walk, advance,
 };
 use automation_domain::limits::Limits;
+use automation_domain::record::{Note, RecordChange};
 use automation_domain::retry::Ladder;
 use automation_domain::template::ValueTemplate;
 use automation_domain::workflow::kinds::{Behaviour, Kind, NodeText, Ways};
 use automation_domain::workflow::{Keys, NodeTypes, Reader, Workflow, json_schema, parse_value};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -120,6 +125,8 @@ static SHOUT: Action = Action {
         Some(_) | None => Vec::new(),
     },
     prepare: shout,
+    gate: passes,
+    ways: NamedWays::NONE,
     receive: heard,
 };
 
@@ -161,7 +168,11 @@ fn compile(definition: &Value) -> Result<Workflow, Vec<String>> {
 }
 
 fn go(workflow: &Workflow, state: RunState, input: RunEvent, now: DateTime<Utc>) -> Advanced {
-    let run = RunInput {
+    advance(workflow, state, [input], run(now, &Limits::default(), &Ladder::default()))
+}
+
+fn run<'a>(now: DateTime<Utc>, limits: &'a Limits, ladder: &'a Ladder) -> RunInput<'a> {
+    RunInput {
         event: None,
         contact: None,
         tenant: "acme",
@@ -170,13 +181,12 @@ fn go(workflow: &Workflow, state: RunState, input: RunEvent, now: DateTime<Utc>)
         started_at: now,
         version: 1,
         now,
-        limits: &Limits::default(),
-        ladder: &Ladder::default(),
+        limits,
+        ladder,
         is_paused: false,
         stored: &NothingStored,
         watch: &Unwatched,
-    };
-    advance(workflow, state, [input], run)
+    }
 }
 
 #[test]
@@ -244,4 +254,216 @@ fn an_action_reads_whether_it_worked_in_what_came_back() {
     assert!(
         matches!((SHOUT.receive)(answered(false)), Outcome::Retry { error, .. } if error.code == "not_heard")
     );
+}
+
+/// `knock`: calls whoever lives in a house, unless a policy says no.
+static KNOCK: Action = Action {
+    entry: ActionEntry {
+        key: "knock",
+        group: "crm",
+        description: "Knocks at a door.",
+        effect: Effect::External,
+        emits: &[],
+    },
+    schema: || json!({ "type": "object" }),
+    contact: ContactUse::None,
+    check: |_| Vec::new(),
+    prepare: knock,
+    gate: at_home,
+    ways: NamedWays { names: &[SKIPPED, "opened"], of_output: opened },
+    receive: as_answered,
+};
+
+fn knock(config: &Value, _step: &StepContext<'_>) -> Result<Prepared, StepError> {
+    if config["bell"] == true {
+        let directive = Directive { command_type: "bell.ring".to_owned(), subject: None, data: json!({}) };
+        return Ok(Prepared::Directive { directive, output: json!({ "rang": true }) });
+    }
+    Ok(Prepared::Request(request()))
+}
+
+fn request() -> Request {
+    Request::Http(HttpRequest {
+        method: "POST".to_owned(),
+        url: "https://house.example.com/".to_owned(),
+        headers: Vec::new(),
+        body: None,
+        credential: None,
+        timeout_ms: 1_000,
+        redirects: 0,
+        save: BTreeMap::new(),
+    })
+}
+
+/// Nobody knocks in the first hour; whoever is away is left alone; each knock is counted.
+fn at_home(_outgoing: Outgoing<'_>, step: &StepContext<'_>) -> Decision {
+    let away = step.facts.run.and_then(|run| run.state.vars.get("away"));
+    let opens = begun() + TimeDelta::hours(1);
+    if step.facts.now < opens {
+        return Decision::Hold { until: opens, reason: reason("quiet_hours") };
+    }
+    if away == Some(&json!(true)) {
+        return Decision::Skip { reason: reason("away") };
+    }
+    let id = step.record_id;
+    Decision::Send {
+        changes: vec![RecordChange::AddNote(Note {
+            note_id: id,
+            contact_id: ContactId(Uuid::nil()),
+            text: "knock".to_owned(),
+        })],
+    }
+}
+
+fn reason(code: &'static str) -> Reason {
+    Reason { code, message: "not now".to_owned() }
+}
+
+fn opened(output: &Value) -> Option<&'static str> {
+    (output["opened"] == true).then_some("opened")
+}
+
+fn begun() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(1_800_000_000)
+}
+
+fn house(bell: bool, edges: &[Value]) -> Result<Workflow, Vec<String>> {
+    let plain = [json!(["go", "door"]), json!(["door", "plain"])];
+    let edges: Vec<Value> = plain.into_iter().chain(edges.iter().cloned()).collect();
+    let mut nodes = vec![
+        json!({ "id": "door", "action": "knock", "with": { "bell": bell } }),
+        json!({ "id": "plain", "action": "shout", "with": { "words": "plain" } }),
+    ];
+    if edges.len() > 2 {
+        nodes.push(json!({ "id": "named", "action": "shout", "with": { "words": "named" } }));
+    }
+    let definition = json!({
+        "apiVersion": "automation/v1", "key": "visits",
+        "triggers": [{ "id": "go", "event": "form.submitted" }],
+        "nodes": nodes,
+        "edges": edges,
+    });
+    let types = NodeTypes::new([&SHOUT, &KNOCK]);
+    parse_value(&definition, &types, &Limits::default())
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn edge(case: &str) -> Value {
+    json!({ "from": "door", "case": case, "to": "named" })
+}
+
+fn lines(advanced: &Advanced) -> Vec<String> {
+    advanced.log().map(|step| format!("{} {:?}", step.node, step.outcome)).collect()
+}
+
+fn started() -> RunEvent {
+    RunEvent::Started { trigger: "go".to_owned() }
+}
+
+#[test]
+fn a_gate_holds_a_step_until_its_time_and_is_asked_again_then() {
+    let workflow = house(false, &[edge("opened")]).unwrap();
+    let held = go(&workflow, RunState::default(), started(), begun());
+    assert_eq!(lines(&held), ["go Completed", "door Waiting"]);
+    let until = begun() + TimeDelta::hours(1);
+    let detail = &held.log().last().unwrap().detail;
+    assert_eq!(
+        *detail,
+        json!({ "until": "2027-01-15T09:00:00Z", "reason": "quiet_hours", "message": "not now" })
+    );
+    assert_eq!(held.state.owed(begun())[0].waits_for, OwedFor::Retry { until });
+    assert_eq!((held.sends().count(), held.changes().count()), (0, 0));
+
+    let sent = go(&workflow, held.state, RunEvent::TimerFired, until);
+    let send = sent.sends().next().unwrap();
+    assert_eq!((send.tries.attempt, send.is_stored, send.changes.len()), (1, false, 1));
+    assert_eq!(sent.changes().count(), 0, "it is counted when there is room for it");
+
+    let answer = |output: Value| RunEvent::ActionCompleted {
+        token: 0,
+        node: send.node,
+        visit: 1,
+        number: 1,
+        output,
+        vars: Map::new(),
+    };
+    for (output, way) in [(json!({ "opened": true }), "named"), (json!({ "opened": false }), "plain")] {
+        let done = go(&workflow, sent.state.clone(), answer(output), until);
+        assert_eq!(lines(&done), ["door Completed".to_owned(), format!("{way} Completed")]);
+    }
+}
+
+#[test]
+fn a_gate_skips_a_step_which_is_no_error_and_goes_its_own_way_where_there_is_one() {
+    let state =
+        || RunState { vars: Map::from_iter([("away".to_owned(), json!(true))]), ..RunState::default() };
+    let later = begun() + TimeDelta::hours(2);
+    for (edges, way) in [(vec![edge(SKIPPED)], "named"), (Vec::new(), "plain")] {
+        let workflow = house(false, &edges).unwrap();
+        let skipped = go(&workflow, state(), started(), later);
+        assert_eq!(lines(&skipped)[1..], ["door Skipped".to_owned(), format!("{way} Completed")]);
+        assert_eq!(skipped.state.end, Some(End::Completed));
+        assert_eq!((skipped.sends().count(), skipped.changes().count()), (0, 0));
+        assert_eq!(skipped.state.steps["door"].case.as_deref(), Some(SKIPPED));
+    }
+}
+
+/// The request of an earlier try.
+#[derive(Debug)]
+struct Stored(Request);
+
+impl StoredRequests for Stored {
+    fn request(&self, _node: &str, _visit: u32) -> Option<&Request> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn a_gate_is_asked_before_every_try_and_what_it_withholds_is_told_to_the_ledger() {
+    let workflow = house(false, &[]).unwrap();
+    let later = begun() + TimeDelta::hours(2);
+    let sent = go(&workflow, RunState::default(), started(), later);
+    let again = |mut state: RunState, now: DateTime<Utc>, is_away: bool| {
+        state.vars.insert("away".to_owned(), json!(is_away));
+        let limits = Limits::default();
+        let ladder = Ladder::default();
+        let run = RunInput { stored: &Stored(request()), ..run(now, &limits, &ladder) };
+        advance(&workflow, state, [RunEvent::Claimed], run)
+    };
+    let withheld = |advanced: &Advanced| {
+        advanced.commands.iter().find_map(|command| {
+            if let Command::Withhold { visit, is_skipped, .. } = command {
+                Some((*visit, *is_skipped))
+            } else {
+                None
+            }
+        })
+    };
+    let resent = again(sent.state.clone(), later, false);
+    assert_eq!((resent.sends().count(), withheld(&resent)), (1, None));
+    let held = again(sent.state.clone(), begun(), false);
+    assert_eq!((held.sends().count(), withheld(&held)), (0, Some((1, false))));
+    let resent = again(held.state, later, false);
+    assert!(resent.sends().next().unwrap().is_stored, "what was stored is sent as it is");
+    let skipped = again(sent.state, later, true);
+    assert_eq!((withheld(&skipped), &skipped.state.end), (Some((1, true)), &Some(End::Completed)));
+}
+
+#[test]
+fn a_command_for_another_module_passes_the_same_gate_and_its_step_is_done_at_once() {
+    let workflow = house(true, &[]).unwrap();
+    let held = go(&workflow, RunState::default(), started(), begun());
+    assert!(held.commands.iter().all(|command| command.directive().is_none()));
+    let done = go(&workflow, held.state, RunEvent::TimerFired, begun() + TimeDelta::hours(1));
+    let published: Vec<_> = done.commands.iter().filter_map(Command::directive).collect();
+    assert_eq!((published.len(), published[0].command_type.as_str()), (1, "bell.ring"));
+    assert_eq!((done.changes().count(), &done.state.end), (1, &Some(End::Completed)));
+    assert_eq!(done.state.steps["door"].output, json!({ "rang": true }));
+}
+
+#[test]
+fn an_edge_names_a_way_that_the_action_has() {
+    assert!(house(false, &[edge(SKIPPED), edge("opened")]).is_ok());
+    let problems = house(false, &[edge("opend")]).unwrap_err();
+    assert!(problems[0].contains("no case \"opend\" (did you mean \"opened\"?)"), "{problems:?}");
 }

@@ -12,13 +12,20 @@ pub(crate) use resolver::{GuardedResolver, ResolveFailed};
 pub use resolver::{Resolve, Resolved, SystemResolver};
 pub(crate) use target::Target;
 
+use automation_domain::effect::Request;
 use automation_domain::outbound::AllowList;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-/// Host and port that a request to this URL is counted by, in the one form that the guard connects to: any spelling of an
-/// address or a name, and the port that a scheme implies. `None` for what the guard refuses to read.
-pub fn destination(url: &str) -> Option<String> {
+/// Host and port that a request is counted by; `None` for what the guard refuses to read.
+pub fn destination(request: &Request) -> Option<String> {
+    match request {
+        Request::Http(request) => of_url(&request.url),
+    }
+}
+
+/// In the one form that the guard connects to: any spelling of an address or a name, and the port that a scheme implies.
+fn of_url(url: &str) -> Option<String> {
     let target = Target::parse(url).ok()?;
     Some(match target.address().map(|address| address.to_canonical()) {
         Some(address) => SocketAddr::new(address, target.port()).to_string(),
@@ -152,10 +159,10 @@ mod tests {
             (&["https://crm.example.com:8443"], "crm.example.com:8443"),
         ] {
             for url in urls {
-                assert_eq!(destination(url).as_deref(), Some(expected), "{url}");
+                assert_eq!(of_url(url).as_deref(), Some(expected), "{url}");
             }
         }
-        assert_eq!(destination("http://user:secret@crm.example.com"), None);
+        assert_eq!(of_url("http://user:secret@crm.example.com"), None);
     }
 
     #[test]

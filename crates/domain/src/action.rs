@@ -1,12 +1,13 @@
 //! Actions: what each of them is, in one value. Those of the engine stand in the crate `actions`, a file each.
 
 use crate::catalogue::ActionEntry;
-use crate::effect::{Outcome, Request};
+use crate::effect::{Directive, Outcome, Request};
 use crate::facts::Facts;
 use crate::id::{IdempotencyKey, RecordId};
 use crate::interpreter::StepError;
 use crate::record::RecordChange;
 use crate::template::is_template;
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,6 +25,10 @@ pub struct Action {
     pub check: Check,
     /// From the rendered `with` to what the step comes to: pure, and final for this visit of the node.
     pub prepare: Prepare,
+    /// Whether what leaves the engine may leave now; [`passes`] where nobody has to be asked.
+    pub gate: Gate,
+    /// The ways out beside the plain one; [`NamedWays::NONE`] where there are no others.
+    pub ways: NamedWays,
     /// Reads what a request came to, where success stands in the answer and not in its status; [`as_answered`] where it does
     /// not, and for what sends nothing.
     pub receive: Receive,
@@ -35,6 +40,72 @@ pub type Receive = fn(Outcome) -> Outcome;
 /// Leaves an outcome as the connector tells it.
 pub fn as_answered(outcome: Outcome) -> Outcome {
     outcome
+}
+
+/// Decides about what is about to leave: pure, and asked before every try.
+pub type Gate = fn(Outgoing<'_>, &StepContext<'_>) -> Decision;
+
+/// What is about to leave the engine.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Outgoing<'a> {
+    /// A request to the world outside.
+    Request(&'a Request),
+    /// A command for the module that owns a screen.
+    Directive(&'a Directive),
+}
+
+/// What a gate says.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Decision {
+    /// It leaves.
+    Send {
+        /// What is to be counted or taken for it: committed with the start of the try, and not at all should there be no
+        /// room for it yet.
+        changes: Vec<RecordChange>,
+    },
+    /// It may leave later: the gate is asked again then. That uses up no attempt.
+    Hold {
+        /// When.
+        until: DateTime<Utc>,
+        /// Why, in a word of the policy and a sentence.
+        reason: Reason,
+    },
+    /// It does not leave, which is no error: the step is done, and goes the way [`SKIPPED`] where it has one.
+    Skip {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// Why something was held or skipped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reason {
+    /// Stable word of the policy.
+    pub code: &'static str,
+    /// One sentence for a person.
+    pub message: String,
+}
+
+/// Lets everything leave.
+pub fn passes(_outgoing: Outgoing<'_>, _step: &StepContext<'_>) -> Decision {
+    Decision::Send { changes: Vec::new() }
+}
+
+/// The way out of a step that its gate skipped.
+pub const SKIPPED: &str = "skipped";
+
+/// The ways out of an action beside the plain one. A step that takes one without an edge goes the plain way.
+#[derive(Clone, Copy)]
+pub struct NamedWays {
+    /// Their names.
+    pub names: &'static [&'static str],
+    /// Which of them a step goes that is done, by its output; `None`: the plain one.
+    pub of_output: fn(&Value) -> Option<&'static str>,
+}
+
+impl NamedWays {
+    /// The plain one alone.
+    pub const NONE: Self = Self { names: &[], of_output: |_| None };
 }
 
 /// Finds faults in options that hold no template: each with its key and a sentence.
@@ -111,6 +182,13 @@ pub enum Prepared {
     },
     /// A request to the world outside, to be stored and then sent.
     Request(Request),
+    /// A command for the module that owns a screen, to be stored and then published.
+    Directive {
+        /// For the outbox.
+        directive: Directive,
+        /// What later steps see as `steps.<node>.output`.
+        output: Value,
+    },
 }
 
 /// Which step asks.

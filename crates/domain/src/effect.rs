@@ -15,6 +15,40 @@ pub enum Request {
     Http(HttpRequest),
 }
 
+impl Request {
+    /// Key of the credential that authorizes it.
+    pub fn credential(&self) -> Option<&str> {
+        match self {
+            Self::Http(request) => request.credential.as_deref(),
+        }
+    }
+
+    /// Gives the whole exchange this long.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        match self {
+            Self::Http(request) => {
+                request.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+            }
+        }
+    }
+
+    /// What is asked of the other side, in a word of its protocol: the method of an HTTP request.
+    pub fn method(&self) -> &str {
+        match self {
+            Self::Http(request) => &request.method,
+        }
+    }
+
+    /// About how many bytes it takes to keep it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Http(HttpRequest { url, headers, body, .. }) => {
+                url.len() + headers_bytes(headers) + body.as_ref().map_or(0, String::len)
+            }
+        }
+    }
+}
+
 /// An HTTP request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct HttpRequest {
@@ -78,6 +112,17 @@ pub enum Outcome {
     },
 }
 
+/// A command for the module that owns a screen: published on `automation.commands` under its type, once the step is stored.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Directive {
+    /// What the module is to do, such as `popup.show`: also the routing key.
+    pub command_type: String,
+    /// Whom it is for, as the module knows them.
+    pub subject: Option<String>,
+    /// What the module has to know.
+    pub data: Value,
+}
+
 /// What came back, cut to what history keeps.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Response {
@@ -91,4 +136,15 @@ pub struct Response {
     /// Whether more of the body was left out.
     #[serde(default)]
     pub truncated: bool,
+}
+
+impl Response {
+    /// About how many bytes it takes to keep it.
+    pub fn bytes(&self) -> usize {
+        headers_bytes(&self.headers) + self.body.len()
+    }
+}
+
+fn headers_bytes(headers: &[(String, String)]) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }

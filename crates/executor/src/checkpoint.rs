@@ -2,10 +2,11 @@
 
 use crate::Shared;
 use crate::claim::Claimed;
-use crate::emit::{Cause, outbox_event};
+use crate::emit::{Cause, outbox_command, outbox_event};
 use crate::letters;
 use crate::plan::Settlement;
 use automation_domain::id::{RunId, TenantId};
+use automation_domain::interpreter::Command;
 use automation_domain::record::RecordChange;
 use automation_store::dead_letters::{self, NewDeadLetter};
 use automation_store::events::outbox::NewOutboxEvent;
@@ -15,7 +16,7 @@ use automation_store::runs::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::runs::effects::{self, EffectKey, NewEffect, Tried};
 use automation_store::runs::enrolments::{self, EnrolmentKey};
 use automation_store::runs::wakeups;
-use automation_store::runs::{self, Places};
+use automation_store::runs::{self, ClaimedRun, Places};
 use automation_store::{Error, PgConnection, Scope, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,8 +83,9 @@ pub(crate) async fn write(
     enrolments::end(connection, now, &ended).await?;
 
     write_effects(connection, now, &valid).await?;
-    let events = change_records(connection, now, claimed, &valid).await?;
-    outbox::insert(connection, &events).await?;
+    let mut leaving = change_records(connection, now, claimed, &valid).await?;
+    leaving.extend(valid.iter().flat_map(|settlement| commands(now, claimed, settlement)));
+    outbox::insert(connection, &leaving).await?;
     Ok(held.into_iter().chain(handed_back).collect())
 }
 
@@ -98,7 +100,7 @@ async fn write_effects(
     let new: Vec<&NewEffect> = valid.iter().flat_map(|settlement| &settlement.effects.new).collect();
     effects::insert(connection, now, &new).await?;
     let marked = valid.iter().flat_map(|settlement| &settlement.effects.marked);
-    let marked: Vec<_> = marked.map(|(key, attempt)| (key, *attempt)).collect();
+    let marked: Vec<_> = marked.map(|(key, mark)| (key, *mark)).collect();
     effects::mark(connection, now, &marked).await?;
     let failed: Vec<EffectKey> =
         valid.iter().filter_map(|settlement| letters::effect_key(settlement)).collect();
@@ -190,17 +192,33 @@ async fn change_records(
     let (mut last, mut number) = (None, 0);
     for (change, event) in emitted {
         let run = &of[change].run;
-        let Some(version) = claimed.versions.get(&run.version_id) else { continue };
+        let Some(cause) = cause(claimed, run) else { continue };
         number = if last.replace(run.run_id) == Some(run.run_id) { number + 1 } else { 0 };
-        let cause = Cause {
-            tenant_id: run.tenant_id,
-            tenant: &version.tenant,
-            run_id: run.run_id,
-            epoch: run.epoch,
-            event: claimed.events.get(&(run.tenant_id, run.event_id)),
-            trace: run.trace,
-        };
         events.push(outbox_event(cause, number, event, now));
     }
     Ok(events)
+}
+
+/// The commands that a settlement publishes, numbered within its claim.
+fn commands<'c>(
+    now: DateTime<Utc>,
+    claimed: &'c Claimed,
+    settlement: &'c Settlement,
+) -> impl Iterator<Item = NewOutboxEvent> + 'c {
+    let directives = (0..).zip(settlement.commands.iter().filter_map(Command::directive));
+    directives.filter_map(move |(number, directive)| {
+        Some(outbox_command(cause(claimed, &settlement.run)?, number, directive, now))
+    })
+}
+
+/// `None` for a run of an unknown version, which makes nothing.
+fn cause<'c>(claimed: &'c Claimed, run: &ClaimedRun) -> Option<Cause<'c>> {
+    Some(Cause {
+        tenant_id: run.tenant_id,
+        tenant: &claimed.versions.get(&run.version_id)?.tenant,
+        run_id: run.run_id,
+        epoch: run.epoch,
+        event: claimed.events.get(&(run.tenant_id, run.event_id)),
+        trace: run.trace,
+    })
 }

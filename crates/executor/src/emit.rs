@@ -1,5 +1,6 @@
-//! The events that follow from changes to records; they leave through the outbox.
+//! What leaves through the outbox: the events that follow from changes to records, and commands for other modules.
 
+use automation_domain::effect::Directive;
 use automation_domain::event::encode::to_cloudevent;
 use automation_domain::event::{ENGINE_SOURCE, Event, RecordedEvent};
 use automation_domain::id::{EventKey, RecordId, RunId, TenantId};
@@ -27,7 +28,30 @@ pub(crate) fn outbox_event(
     emitted: EmittedEvent,
     now: DateTime<Utc>,
 ) -> NewOutboxEvent {
-    let id = RecordId::derive(cause.run_id, &format!("event of claim {}", cause.epoch), number).to_string();
+    row(cause, &format!("event of claim {}", cause.epoch), number, emitted, now)
+}
+
+/// The outbox row of the `number`th command of this claim.
+pub(crate) fn outbox_command(
+    cause: Cause<'_>,
+    number: u32,
+    directive: &Directive,
+    now: DateTime<Utc>,
+) -> NewOutboxEvent {
+    let Directive { command_type, subject, data } = directive.clone();
+    let emitted = EmittedEvent { event_type: command_type, subject, data };
+    let row = row(cause, &format!("command of claim {}", cause.epoch), number, emitted, now);
+    NewOutboxEvent { is_command: true, ..row }
+}
+
+fn row(
+    cause: Cause<'_>,
+    what: &str,
+    number: u32,
+    emitted: EmittedEvent,
+    now: DateTime<Utc>,
+) -> NewOutboxEvent {
+    let id = RecordId::derive(cause.run_id, what, number).to_string();
     let root = cause.event.map(|recorded| &recorded.event);
     let event = Event {
         key: EventKey::derive(ENGINE_SOURCE, &id),
@@ -53,5 +77,6 @@ pub(crate) fn outbox_event(
         run_id: cause.run_id,
         body: to_cloudevent(&event).to_string().into_bytes(),
         event_type: event.event_type,
+        is_command: false,
     }
 }

@@ -1,7 +1,7 @@
 //! What committed settlements add to what their tenants keep.
 
 use crate::plan::Settlement;
-use automation_domain::effect::{HttpRequest, Request, Response};
+use automation_domain::effect::Response;
 use automation_store::records;
 use automation_store::runs::checkpoints::Next;
 use automation_store::runs::effects::{EffectStatus, Tried};
@@ -29,7 +29,7 @@ pub(crate) fn sums(committed: &[Settlement]) -> Sums {
             }
         }
         for effect in &settlement.effects.new {
-            add(Metered::Effects, request_bytes(&effect.request));
+            add(Metered::Effects, effect.request.bytes());
         }
         for Tried { response, status, .. } in &settlement.effects.tried {
             if *status != EffectStatus::Started {
@@ -43,15 +43,6 @@ pub(crate) fn sums(committed: &[Settlement]) -> Sums {
     sums
 }
 
-fn request_bytes(request: &Request) -> usize {
-    let Request::Http(HttpRequest { url, headers, body, .. }) = request;
-    url.len() + headers_bytes(headers) + body.as_ref().map_or(0, String::len)
-}
-
 fn response_bytes(response: Option<&Response>) -> usize {
-    response.map_or(0, |response| headers_bytes(&response.headers) + response.body.len())
-}
-
-fn headers_bytes(headers: &[(String, String)]) -> usize {
-    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+    response.map_or(0, Response::bytes)
 }

@@ -137,6 +137,7 @@ pub(crate) fn step_outcome(outcome: StepOutcome) -> &'static str {
         StepOutcome::Failed => "failed",
         StepOutcome::Waiting => "waiting",
         StepOutcome::Retrying => "retrying",
+        StepOutcome::Skipped => "skipped",
     }
 }
 

@@ -28,8 +28,7 @@ pub(crate) struct Outside {
 
 /// Host and port that a request is counted by; nothing for one that will be refused and reaches nobody.
 pub(crate) fn destination(request: &Request) -> String {
-    let Request::Http(http) = request;
-    automation_connectors::destination(&http.url).unwrap_or_default()
+    automation_connectors::destination(request).unwrap_or_default()
 }
 
 impl Outside {
@@ -53,8 +52,7 @@ impl Outside {
         traceparent: Option<&str>,
     ) -> Attempt {
         let begun = clock::now();
-        let Request::Http(http) = request;
-        let authorization = match &http.credential {
+        let authorization = match request.credential() {
             None => None,
             Some(key) => match self.authorization(db, tenant, key).await {
                 Ok(authorization) => Some(authorization),

@@ -17,10 +17,10 @@ use automation_domain::interpreter::{
 };
 use automation_domain::record::RecordChange;
 use automation_domain::step_code::StepCode;
-use automation_domain::workflow::Workflow;
+use automation_domain::workflow::{NodeIndex, Workflow};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::checkpoints::{Checkpoint, Next, WakeReason, Wakeup};
-use automation_store::runs::effects::{EffectKey, NewEffect, Tried};
+use automation_store::runs::effects::{EffectKey, Mark, NewEffect, Tried};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +37,7 @@ pub(crate) struct Settlement {
     pub(crate) checkpoint: Checkpoint,
     /// Its state after the checkpoint.
     pub(crate) state: RunState,
-    /// What it asks for, in order, but for what is sent.
+    /// What it asks for, in order, but for requests.
     pub(crate) commands: Vec<Command>,
     /// Whether the workflow has entry rules that need to know when runs end.
     pub(crate) enrolled: bool,
@@ -66,8 +66,8 @@ impl Settlement {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) new: Vec<NewEffect>,
-    /// Stored requests of which a try begins, with its attempt, and those that wait for room, without.
-    pub(crate) marked: Vec<(EffectKey, Option<u32>)>,
+    /// Stored requests of which a try begins, and those that are not sent, or not now.
+    pub(crate) marked: Vec<(EffectKey, Mark)>,
     pub(crate) tried: Vec<Tried>,
 }
 
@@ -213,13 +213,22 @@ impl Plan<'_> {
         let state = self.run.state.clone().unwrap_or_default();
         let Advanced { state, mut commands, spent } = self.advance(state, events);
         let (mut effects, mut errands, mut postponed) = (Effects::default(), Vec::new(), Vec::new());
-        for command in commands.extract_if(.., |command| matches!(command, Command::Send(_))) {
-            let Command::Send(send) = command else { continue };
-            match self.errand(send, &mut effects) {
-                Ok(errand) => errands.push(errand),
-                Err(no_room) => postponed.push(no_room),
+        let mut started = Vec::new();
+        for command in commands.extract_if(.., |command| is_about_requests(command)) {
+            if let Command::Withhold { node, visit, is_skipped } = command {
+                let mark = if is_skipped { Mark::Skipped } else { Mark::Waits };
+                effects.marked.push((self.effect_key(node, visit), mark));
+            } else if let Command::Send(send) = command {
+                match self.errand(send, &mut effects) {
+                    Ok((errand, changes)) => {
+                        errands.push(errand);
+                        started.extend(changes.into_iter().map(Command::Change));
+                    }
+                    Err(no_room) => postponed.push(no_room),
+                }
             }
         }
+        commands.extend(started);
         let state = self.postpone(state, postponed);
         effects.tried = ended.into_iter().map(|ended: Ended| ended.after(&state)).collect();
         let retries = retries(&state, &commands);
@@ -267,14 +276,20 @@ impl Plan<'_> {
         self.claimed.paused.contains(&self.run.workflow_id)
     }
 
-    /// What is to be sent, if there is room for it; the ledger is told either way.
-    fn errand(&self, send: Send, effects: &mut Effects) -> Result<Errand, RunEvent> {
-        let Send { token, node: index, visit, tries, request, is_stored } = send;
+    fn effect_key(&self, node: NodeIndex, visit: u32) -> EffectKey {
+        let (tenant_id, run_id) = (self.run.tenant_id, self.run.run_id);
+        EffectKey { tenant_id, run_id, node: self.workflow.nodes[node].id.clone(), visit }
+    }
+
+    /// What is to be sent, with the changes that come with its start, if there is room for it; the ledger is told either way.
+    fn errand(&self, send: Send, effects: &mut Effects) -> Result<(Errand, Vec<RecordChange>), RunEvent> {
+        let Send { token, node: index, visit, tries, request, is_stored, changes } = send;
         let (run, node) = (self.run, &self.workflow.nodes[index]);
-        let key = EffectKey { tenant_id: run.tenant_id, run_id: run.run_id, node: node.id.clone(), visit };
+        let key = self.effect_key(index, visit);
         let room = self.shared.rooms.take(run.tenant_id, &outside::destination(&request));
         if is_stored {
-            effects.marked.push((key.clone(), room.as_ref().map(|_| tries.attempt)));
+            let mark = if room.is_some() { Mark::Begins(tries.attempt) } else { Mark::Waits };
+            effects.marked.push((key.clone(), mark));
         } else {
             effects.new.push(NewEffect {
                 key: key.clone(),
@@ -288,7 +303,7 @@ impl Plan<'_> {
         match room {
             Some(room) => {
                 let asked = Asked { token, node: index, tries, key, delivery: node.delivery() };
-                Ok(Errand { asked, request, room })
+                Ok((Errand { asked, request, room }, changes))
             }
             None => {
                 let until = self.claimed.now + wait_for_room(tries.postponed, run.run_id.0);
@@ -344,14 +359,19 @@ impl Plan<'_> {
     }
 }
 
+fn is_about_requests(command: &Command) -> bool {
+    matches!(command, Command::Send(_) | Command::Withhold { .. })
+}
+
 /// How long those tokens wait that began to wait for another try, and still do.
 fn retries(state: &RunState, commands: &[Command]) -> BTreeMap<u16, Duration> {
     let waits = |token: &u16| {
         state.tokens.get(token).is_some_and(|standing| matches!(standing.waits, Waits::Retry { .. }))
     };
-    let begun = commands.iter().filter_map(|command| match command {
-        Command::Wake { token, retry: Some(delay), .. } => Some((*token, *delay)),
-        Command::Wake { .. } | Command::Change(_) | Command::Send(_) | Command::Log(_) | Command::Finish => {
+    let begun = commands.iter().filter_map(|command| {
+        if let Command::Wake { token, retry: Some(delay), .. } = command {
+            Some((*token, *delay))
+        } else {
             None
         }
     });

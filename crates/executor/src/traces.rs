@@ -6,7 +6,7 @@
 use crate::claim::Claimed;
 use crate::metrics::{action_of, outcome_of, step_outcome};
 use crate::plan::Settlement;
-use automation_domain::effect::{Attempt, Outcome, Request};
+use automation_domain::effect::{Attempt, Outcome};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::interpreter::{End, Step, StepOutcome};
 use automation_domain::trace::{RunTrace, SpanContext};
@@ -90,12 +90,6 @@ impl Trying {
     fn place(&self, span_id: u64) -> SpanContext {
         SpanContext { trace_id: self.run.trace_id, span_id }
     }
-}
-
-/// The method of a request.
-pub(crate) fn method(request: &Request) -> &str {
-    let Request::Http(http) = request;
-    &http.method
 }
 
 /// Tells of what a batch of runs came to, once that is committed.

@@ -2,7 +2,7 @@
 
 use crate::Shared;
 use crate::rooms::Room;
-use crate::traces::{self, Trying};
+use crate::traces::Trying;
 use automation_domain::effect::{Attempt, Outcome, Request};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::interpreter::{StepError, Tries};
@@ -149,7 +149,7 @@ async fn perform(shared: &Arc<Shared>, errand: Errand, trace: Option<RunTrace>) 
     let key = &asked.key;
     let trying = trace.map(|trace| Trying::begin(trace, key, asked.tries.attempt));
     let traceparent = trying.as_ref().map(Trying::traceparent);
-    let method = trying.as_ref().map(|_| traces::method(&request).to_owned());
+    let method = trying.as_ref().map(|_| request.method().to_owned());
     let begun = clock::now();
     let (outside, tenant) = (shared.clone(), key.tenant_id);
     let task = tokio::spawn(async move {

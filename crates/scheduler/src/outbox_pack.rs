@@ -1,7 +1,7 @@
 //! Many events in few messages.
 
 use automation_broker::publisher::Message;
-use automation_broker::topology::EVENTS;
+use automation_broker::topology::{COMMANDS, EVENTS};
 use automation_domain::event::encode::{BATCH, STRUCTURED};
 use automation_domain::id::TenantId;
 use automation_service_kit::ids;
@@ -19,7 +19,8 @@ pub(crate) struct Packed {
     pub(crate) rows: Vec<(TenantId, i64)>,
 }
 
-/// Packs neighbours of one type into one message, so that the order stays as it is.
+/// Packs neighbouring events of one type into one message, so that the order stays as it is. A command is a message by itself:
+/// whoever takes it does one thing.
 pub(crate) fn pack(leased: Vec<Leased>, user: &str) -> Vec<Packed> {
     let mut packed: Vec<Packed> = Vec::new();
     for event in leased {
@@ -28,7 +29,7 @@ pub(crate) fn pack(leased: Vec<Leased>, user: &str) -> Vec<Packed> {
             Some(packed) => packed.add(row, &event.body),
             None => packed.push(Packed {
                 message: Message {
-                    exchange: EVENTS.to_owned(),
+                    exchange: if event.is_command { COMMANDS } else { EVENTS }.to_owned(),
                     routing_key: event.event_type,
                     body: event.body,
                     content_type: STRUCTURED.to_owned(),
@@ -47,7 +48,9 @@ impl Packed {
     fn has_room_for(&self, event: &Leased) -> bool {
         // Brackets and comma.
         let bytes = self.message.body.len() + event.body.len() + 3;
-        self.message.routing_key == event.event_type
+        !event.is_command
+            && self.message.exchange == EVENTS
+            && self.message.routing_key == event.event_type
             && self.rows.len() < MOST_IN_MESSAGE
             && bytes <= MOST_BYTES
     }
@@ -75,7 +78,13 @@ mod tests {
 
     fn leased(event_type: &str, body: &str) -> Leased {
         let tenant_id = TenantId(Uuid::nil());
-        Leased { tenant_id, outbox_id: 0, event_type: event_type.to_owned(), body: body.as_bytes().to_vec() }
+        Leased {
+            tenant_id,
+            outbox_id: 0,
+            event_type: event_type.to_owned(),
+            is_command: false,
+            body: body.as_bytes().to_vec(),
+        }
     }
 
     #[test]
@@ -94,6 +103,18 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, [("a", "[1,2,3]", BATCH), ("b", "4", STRUCTURED), ("a", "5", STRUCTURED)]);
+    }
+
+    #[test]
+    fn a_command_goes_to_its_own_exchange_and_shares_no_message() {
+        let command = |body: &str| Leased { is_command: true, ..leased("a", body) };
+        let packed = pack(vec![leased("a", "1"), command("2"), command("3"), leased("a", "4")], "engine");
+        let told: Vec<_> = packed
+            .iter()
+            .map(|packed| (packed.message.exchange.as_str(), packed.message.body.as_slice()))
+            .collect();
+        assert_eq!(told, [(EVENTS, &b"1"[..]), (COMMANDS, b"2"), (COMMANDS, b"3"), (EVENTS, b"4")]);
+        assert!(packed.iter().all(|packed| packed.message.content_type == STRUCTURED));
     }
 
     #[test]

@@ -146,6 +146,7 @@ fn event(held: &Due, schedule: &Schedule, slot: DateTime<Utc>, due_at: DateTime<
         body_hash: [0; 32],
     };
     NewOutboxEvent {
+        is_command: false,
         tenant_id: held.tenant_id,
         run_id: RunId(held.schedule_id.0),
         body: to_cloudevent(&event).to_string().into_bytes(),

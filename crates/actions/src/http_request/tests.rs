@@ -19,7 +19,7 @@ fn request(config: &Value) -> Result<HttpRequest, StepError> {
     };
     match prepare(config, &step)? {
         Prepared::Request(Request::Http(request)) => Ok(request),
-        other @ Prepared::Changes { .. } => panic!("{other:?}"),
+        other @ (Prepared::Changes { .. } | Prepared::Directive { .. }) => panic!("{other:?}"),
     }
 }
 

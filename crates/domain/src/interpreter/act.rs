@@ -1,8 +1,8 @@
 //! Doing the action of a node: what it comes to, and whether the run has room for that.
 
-use super::{Command, Onward, RunState, Send, StepError, Tries, Visit, Waits, Walk};
-use crate::action::{Prepared, StepContext};
-use crate::effect::Request;
+use super::{Command, Onward, RunState, Send, StepError, StepOutcome, Tries, Visit, Waits, Walk};
+use crate::action::{Decision, Outgoing, Prepared, Reason, SKIPPED, StepContext};
+use crate::effect::{Directive, Request};
 use crate::facts::Facts;
 use crate::id::{IdempotencyKey, RecordId, RunId};
 use crate::json;
@@ -10,7 +10,8 @@ use crate::record::RecordChange;
 use crate::record::stamps::Stamp;
 use crate::step_code::StepCode;
 use crate::workflow::kinds::ActionNode;
-use serde_json::{Map, Value};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
 use std::fmt::Debug;
 
 /// The requests of earlier tries, which later tries send as they are.
@@ -37,7 +38,8 @@ impl Walk<'_> {
         let prepared = self.evaluate(visit, |facts| prepare(run_id, visit, node, facts));
         match prepared {
             Ok(Prepared::Changes { changes, output }) => self.change(visit, changes, output),
-            Ok(Prepared::Request(request)) => self.send(visit, Tries::FIRST, request, false),
+            Ok(Prepared::Request(request)) => self.let_send(visit, Tries::FIRST, request, false),
+            Ok(Prepared::Directive { directive, output }) => self.let_publish(visit, directive, output),
             Err(error) => self.fail(visit, error),
         }
     }
@@ -46,19 +48,23 @@ impl Walk<'_> {
         if let Err(error) = self.make_room(&visit.node.id, &output, &Map::new()) {
             return self.fail(visit, error);
         }
+        self.fold(&changes);
+        self.commands.extend(changes.into_iter().map(Command::Change));
+        self.succeed(visit, output, Map::new())
+    }
+
+    /// Later steps see what earlier ones did to the contact.
+    fn fold(&mut self, changes: &[RecordChange]) {
         let stamp = Stamp::of_run(self.run.run_id, self.run.now);
         if let Some(contact) = &mut self.run.contact {
             changes.iter().for_each(|change| change.fold(contact, stamp));
         }
-        self.commands.extend(changes.into_iter().map(Command::Change));
-        self.succeed(visit, output, Map::new());
-        Onward::To(visit.node.next)
     }
 
     /// Has the stored request sent once more; the attempt is the one that the token waits for.
     pub(super) fn send_again(&mut self, visit: Visit<'_>, tries: Tries) -> Onward {
         match self.run.stored.request(&visit.node.id, visit.number) {
-            Some(request) => self.send(visit, tries, request.clone(), true),
+            Some(request) => self.let_send(visit, tries, request.clone(), true),
             None => {
                 let node = &visit.node.id;
                 let message = format!("the request of \"{node}\" was stored and is not there any more");
@@ -68,20 +74,97 @@ impl Walk<'_> {
         }
     }
 
-    fn send(&mut self, visit: Visit<'_>, tries: Tries, request: Request, is_stored: bool) -> Onward {
+    /// Sends a request if the action's gate lets it.
+    fn let_send(&mut self, visit: Visit<'_>, tries: Tries, request: Request, is_stored: bool) -> Onward {
+        let changes = match self.ask_gate(visit, Outgoing::Request(&request)) {
+            Decision::Send { changes } => changes,
+            Decision::Hold { until, reason } => return self.hold(visit, (until, &reason), tries, is_stored),
+            Decision::Skip { reason } => return self.skip(visit, &reason, is_stored),
+        };
+        self.fold(&changes);
         self.stand(visit, Waits::Action { tries });
         let Visit { token, index: node, number: visit, .. } = visit;
-        self.commands.push(Command::Send(Send { token, node, visit, tries, request, is_stored }));
+        self.commands.push(Command::Send(Send { token, node, visit, tries, request, is_stored, changes }));
         Onward::Stays
     }
 
+    /// Publishes a command if the action's gate lets it.
+    fn let_publish(&mut self, visit: Visit<'_>, directive: Directive, output: Value) -> Onward {
+        let mut changes = match self.ask_gate(visit, Outgoing::Directive(&directive)) {
+            Decision::Send { changes } => changes,
+            Decision::Hold { until, reason } => {
+                return self.hold(visit, (until, &reason), Tries::FIRST, false);
+            }
+            Decision::Skip { reason } => return self.skip(visit, &reason, false),
+        };
+        if let Err(error) = self.make_room(&visit.node.id, &output, &Map::new()) {
+            return self.fail(visit, error);
+        }
+        self.fold(&changes);
+        self.commands.extend(changes.drain(..).map(Command::Change));
+        self.commands.push(Command::Publish(directive));
+        self.succeed(visit, output, Map::new())
+    }
+
+    fn ask_gate(&self, visit: Visit<'_>, outgoing: Outgoing<'_>) -> Decision {
+        match visit.node.behaviour.action() {
+            Some(node) => (node.action.gate)(outgoing, &context(self.run.run_id, visit, &self.facts())),
+            None => Decision::Send { changes: Vec::new() },
+        }
+    }
+
+    /// The token waits until its gate may let it. A stored request keeps what it used up; any other step is prepared anew.
+    fn hold(
+        &mut self,
+        visit: Visit<'_>,
+        (until, reason): (DateTime<Utc>, &Reason),
+        tries: Tries,
+        is_stored: bool,
+    ) -> Onward {
+        let detail = json!({
+            "until": until.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            "reason": reason.code,
+            "message": reason.message,
+        });
+        self.log_step(visit, StepOutcome::Waiting, detail);
+        self.stand(visit, Waits::Retry { until, tries, stored: is_stored });
+        if is_stored {
+            self.withhold(visit, false);
+        }
+        self.commands.push(Command::Wake { token: visit.token, node: visit.index, until, retry: None });
+        Onward::Stays
+    }
+
+    fn skip(&mut self, visit: Visit<'_>, reason: &Reason, is_stored: bool) -> Onward {
+        self.state.tokens.remove(&visit.token);
+        let detail = json!({ "reason": reason.code, "message": reason.message });
+        self.log_step(visit, StepOutcome::Skipped, detail);
+        if is_stored {
+            self.withhold(visit, true);
+        }
+        self.leave_by(visit, Some(SKIPPED))
+    }
+
+    /// The ledger is told of a stored request alone.
+    fn withhold(&mut self, visit: Visit<'_>, is_skipped: bool) {
+        self.commands.push(Command::Withhold { node: visit.index, visit: visit.number, is_skipped });
+    }
+
     /// The action did its work.
-    pub(super) fn succeed(&mut self, visit: Visit<'_>, output: Value, vars: Map<String, Value>) {
+    pub(super) fn succeed(&mut self, visit: Visit<'_>, output: Value, vars: Map<String, Value>) -> Onward {
         self.complete(visit, output.clone());
         self.state.vars.extend(vars);
+        let way = visit.node.behaviour.action().and_then(|node| (node.action.ways.of_output)(&output));
         let result = self.result(visit);
         result.output = output;
         result.error = None;
+        self.leave_by(visit, way)
+    }
+
+    /// By a named way where there is an edge for it, else by the plain one.
+    fn leave_by(&mut self, visit: Visit<'_>, way: Option<&'static str>) -> Onward {
+        self.result(visit).case = way.map(str::to_owned);
+        Onward::To(way.and_then(|way| visit.node.ways.get(way).copied()).or(visit.node.next))
     }
 
     /// Keeps each output, and variables and outputs together, within the limits; an output replaces the node's last, and a
@@ -127,16 +210,19 @@ fn prepare(
     let ActionNode { action, config, sending } = node;
     let config =
         config.render(facts).map_err(|error| StepError { code: error.code, message: error.message })?;
-    let step = StepContext {
+    let mut prepared = (action.prepare)(&config, &context(run_id, visit, facts))?;
+    if let (Prepared::Request(request), Some(timeout)) = (&mut prepared, sending.timeout) {
+        request.set_timeout(timeout);
+    }
+    Ok(prepared)
+}
+
+fn context<'f>(run_id: RunId, visit: Visit<'_>, facts: &Facts<'f>) -> StepContext<'f> {
+    StepContext {
         facts: *facts,
         record_id: RecordId::derive(run_id, &visit.node.id, visit.number),
         idempotency_key: IdempotencyKey::derive(run_id, &visit.node.id, visit.number),
-    };
-    let mut prepared = (action.prepare)(&config, &step)?;
-    if let (Prepared::Request(Request::Http(request)), Some(timeout)) = (&mut prepared, sending.timeout) {
-        request.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     }
-    Ok(prepared)
 }
 
 fn used_bytes(state: &RunState) -> usize {

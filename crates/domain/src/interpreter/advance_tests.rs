@@ -1,7 +1,7 @@
 //! Runs as tables: a small graph, a list of inputs, and what each of them asked for.
 
 use super::*;
-use crate::action::{Action, ContactUse, Prepared, as_answered};
+use crate::action::{Action, ContactUse, NamedWays, Prepared, as_answered, passes};
 use crate::catalogue::{ActionEntry, Effect};
 use crate::condition::Condition;
 use crate::effect::{HttpRequest, Request};
@@ -147,6 +147,8 @@ static ACTION: Action = Action {
     contact: ContactUse::None,
     check: |_| Vec::new(),
     prepare: |_, _| Ok(Prepared::Request(request())),
+    gate: passes,
+    ways: NamedWays::NONE,
     receive: as_answered,
 };
 
@@ -185,7 +187,7 @@ fn branch(limits: impl IntoIterator<Item = String>) -> Arc<dyn Behaviour> {
 fn add_case(node: &mut Node, name: &str, to: NodeIndex) {
     let mut limits: Vec<String> = match node.behaviour.ways() {
         Ways::Named(names) => names.into_iter().map(str::to_owned).collect(),
-        Ways::One | Ways::None => Vec::new(),
+        Ways::One | Ways::OneOr(_) | Ways::None => Vec::new(),
     };
     limits.retain(|limit| limit != "else");
     limits.extend((name != "else").then(|| name.to_owned()));
@@ -308,7 +310,9 @@ fn failure() -> StepError {
 
 fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> String {
     match command {
-        Command::Change(change) => panic!("no action of a table changes records: {change:?}"),
+        Command::Change(_) | Command::Withhold { .. } | Command::Publish(_) => {
+            panic!("the action of the tables does not ask for this: {command:?}")
+        }
         Command::Send(Send { node, visit, is_stored: false, .. }) => {
             format!("run {}#{visit}", workflow.nodes[*node].id)
         }
@@ -333,6 +337,7 @@ fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> String {
                 StepOutcome::Failed => "failed",
                 StepOutcome::Waiting => "waits",
                 StepOutcome::Retrying => "retries",
+                StepOutcome::Skipped => "skipped",
             };
             match detail["case"].as_str() {
                 Some(case) => format!("log {node} {outcome} [{case}]"),
@@ -732,7 +737,11 @@ fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunS
                     next = Some(RunEvent::TimerFired);
                     continue;
                 }
-                Command::Change(_) | Command::Log(_) | Command::Finish => continue,
+                Command::Change(_)
+                | Command::Withhold { .. }
+                | Command::Publish(_)
+                | Command::Log(_)
+                | Command::Finish => continue,
             };
             let failed = |kind| RunEvent::ActionFailed { token, node, visit, number, error: failure(), kind };
             let output = json!({ "node": node });
@@ -794,7 +803,12 @@ proptest! {
                     let waits = step.outcome == StepOutcome::Waiting;
                     prop_assert!(logged.insert((step.node.clone(), step.visit, waits)), "{:?} twice", step);
                 }
-                Command::Change(_) | Command::Send(_) | Command::Wake { .. } | Command::Finish => {}
+                Command::Change(_)
+                | Command::Send(_)
+                | Command::Withhold { .. }
+                | Command::Publish(_)
+                | Command::Wake { .. }
+                | Command::Finish => {}
             }
         }
         for (node, (attempts, deferrals)) in retries {

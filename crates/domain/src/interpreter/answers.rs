@@ -31,8 +31,9 @@ impl<'a> Walk<'a> {
             return self.fail_action(asked, error, FailureKind::Fail);
         }
         let Some((visit, _)) = self.take_asker(asked) else { return };
-        self.succeed(visit, output, vars);
-        self.go(visit.token, visit.node.next);
+        if let Onward::To(to) = self.succeed(visit, output, vars) {
+            self.go(visit.token, to);
+        }
     }
 
     /// Another try where policy and error allow one; else the step has failed.

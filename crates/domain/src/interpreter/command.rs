@@ -1,7 +1,7 @@
 //! What a run asks for: one list, from the nodes that ask to the transaction that grants.
 
 use super::Tries;
-use crate::effect::Request;
+use crate::effect::{Directive, Request};
 use crate::record::RecordChange;
 use crate::workflow::NodeIndex;
 use chrono::{DateTime, Utc};
@@ -16,6 +16,17 @@ pub enum Command {
     Change(RecordChange),
     /// Send a request once the step is stored, and answer with the outcome.
     Send(Send),
+    /// Leave a stored request unsent.
+    Withhold {
+        /// The node.
+        node: NodeIndex,
+        /// Which visit of it.
+        visit: u32,
+        /// Whether it is never sent; else it waits for its time.
+        is_skipped: bool,
+    },
+    /// Publish a command once the step is stored.
+    Publish(Directive),
     /// Wake the run at this time.
     Wake {
         /// The token that waits.
@@ -36,26 +47,22 @@ pub enum Command {
 impl Command {
     /// The change of a record that it asks for.
     pub fn change(&self) -> Option<&RecordChange> {
-        match self {
-            Self::Change(change) => Some(change),
-            Self::Send(_) | Self::Wake { .. } | Self::Log(_) | Self::Finish => None,
-        }
+        if let Self::Change(change) = self { Some(change) } else { None }
     }
 
     /// The line of history that it is.
     pub fn step(&self) -> Option<&Step> {
-        match self {
-            Self::Log(step) => Some(step),
-            Self::Change(_) | Self::Send(_) | Self::Wake { .. } | Self::Finish => None,
-        }
+        if let Self::Log(step) = self { Some(step) } else { None }
     }
 
     /// The request that it asks for.
     pub fn send(&self) -> Option<&Send> {
-        match self {
-            Self::Send(send) => Some(send),
-            Self::Change(_) | Self::Wake { .. } | Self::Log(_) | Self::Finish => None,
-        }
+        if let Self::Send(send) = self { Some(send) } else { None }
+    }
+
+    /// What it has published.
+    pub fn directive(&self) -> Option<&Directive> {
+        if let Self::Publish(directive) = self { Some(directive) } else { None }
     }
 }
 
@@ -74,6 +81,8 @@ pub struct Send {
     pub request: Request,
     /// Whether it is stored already, by an earlier try.
     pub is_stored: bool,
+    /// What is committed with the start of this try.
+    pub changes: Vec<RecordChange>,
 }
 
 /// One line of a run's history.
@@ -100,8 +109,10 @@ pub enum StepOutcome {
     Completed,
     /// Failed for good.
     Failed,
-    /// Begun, and waiting.
+    /// Begun, and waiting: for a time, or until a policy lets it act.
     Waiting,
     /// A try failed, and another follows.
     Retrying,
+    /// A policy did not let it act, which is no error.
+    Skipped,
 }

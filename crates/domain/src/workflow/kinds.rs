@@ -110,6 +110,8 @@ pub enum Ways<'a> {
     One,
     /// One for each name; an edge says which it is.
     Named(Vec<&'a str>),
+    /// One by a plain edge, and others by name; the plain one stands in for those that have no edge.
+    OneOr(&'a [&'a str]),
 }
 
 /// A kind as the compiler knows it.

@@ -1,4 +1,4 @@
-//! Events that wait to leave for the broker.
+//! Events and commands that wait to leave for the broker.
 
 mod frontier;
 
@@ -19,6 +19,8 @@ pub struct NewOutboxEvent {
     pub run_id: RunId,
     /// Its type, also the routing key.
     pub event_type: String,
+    /// Whether it is a command for a module that owns a screen; else it is an event.
+    pub is_command: bool,
     /// CloudEvents 1.0, structured JSON.
     pub body: Vec<u8>,
 }
@@ -32,6 +34,8 @@ pub struct Leased {
     pub outbox_id: i64,
     /// Its type.
     pub event_type: String,
+    /// Whether it is a command.
+    pub is_command: bool,
     /// CloudEvents 1.0, structured JSON.
     pub body: Vec<u8>,
 }
@@ -46,13 +50,14 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewOutboxEvent]) ->
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO outbox (tenant_id, run_id, event_type, body)
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[])",
+        "INSERT INTO outbox (tenant_id, run_id, event_type, body, is_command)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::bool[])",
     )
     .bind(events.iter().map(|event| event.tenant_id.0).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.run_id.0).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.event_type.as_str()).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.body.as_slice()).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.is_command).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
@@ -89,7 +94,7 @@ pub async fn lease(
                FROM head),
          next AS MATERIALIZED (SELECT place FROM waiting WHERE NOT held ORDER BY outbox_id LIMIT $1)
          UPDATE outbox o SET leased_until = now() + $2 FROM next WHERE o.ctid = next.place AND o.leased_until < now()
-      RETURNING o.tenant_id, o.outbox_id, o.event_type, o.body, (SELECT min(outbox_id) FROM head) AS first,
+      RETURNING o.tenant_id, o.outbox_id, o.event_type, o.is_command, o.body, (SELECT min(outbox_id) FROM head) AS first,
                 (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8) AS ended_before,
                 (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int8) AS begun_before",
     )
@@ -105,6 +110,7 @@ pub async fn lease(
                 tenant_id: TenantId(row.try_get("tenant_id")?),
                 outbox_id: row.try_get("outbox_id")?,
                 event_type: row.try_get("event_type")?,
+                is_command: row.try_get("is_command")?,
                 body: row.try_get("body")?,
             })
         })

@@ -59,11 +59,14 @@ pub enum EffectStatus {
     Failed,
     /// It was sent once at most, and nobody knows whether it arrived.
     Unknown,
+    /// A policy did not let it leave.
+    Skipped,
 }
 
 impl EffectStatus {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Started, Self::Done, Self::Failed, Self::Unknown];
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Started, Self::Done, Self::Failed, Self::Unknown, Self::Skipped];
 
     /// The word that is stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -73,6 +76,35 @@ impl EffectStatus {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What becomes of a stored effect before anything is sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Mark {
+    /// This attempt of it begins.
+    Begins(u32),
+    /// It waits for its turn.
+    Waits,
+    /// It is never sent.
+    Skipped,
+}
+
+impl Mark {
+    fn status(self) -> EffectStatus {
+        match self {
+            Self::Begins(_) => EffectStatus::Started,
+            Self::Waits => EffectStatus::Pending,
+            Self::Skipped => EffectStatus::Skipped,
+        }
+    }
+
+    fn attempt(self) -> i32 {
+        match self {
+            Self::Begins(attempt) => i32::try_from(attempt).unwrap_or(i32::MAX),
+            Self::Waits | Self::Skipped => 0,
         }
     }
 }
@@ -183,7 +215,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Notes that a try of stored effects begins (with its attempt), or that they wait for their turn (without).
+/// Notes what becomes of stored effects before anything is sent.
 ///
 /// # Errors
 ///
@@ -191,7 +223,7 @@ pub async fn insert(
 pub async fn mark(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
-    effects: &[(&EffectKey, Option<u32>)],
+    effects: &[(&EffectKey, Mark)],
 ) -> Result<(), Error> {
     if effects.is_empty() {
         return Ok(());
@@ -199,14 +231,13 @@ pub async fn mark(
     let mut sorted = effects.to_vec();
     sorted.sort_unstable();
     let keys = Keys::of(sorted.iter().map(|(key, _)| *key));
-    let attempts =
-        sorted.iter().map(|(_, attempt)| attempt.map(|number| i32::try_from(number).unwrap_or(i32::MAX)));
+    let statuses: Vec<&str> = sorted.iter().map(|(_, mark)| mark.status().as_str()).collect();
+    let attempts: Vec<i32> = sorted.iter().map(|(_, mark)| mark.attempt()).collect();
     let rows = sqlx::query(
         "INSERT INTO effects AS e (tenant_id, run_id, node, visit, action, idempotency_key, delivery, request, status,
                                    attempts, started_at)
-         SELECT t, r, n, v, '', t, 'at_least_once', '', CASE WHEN a IS NULL THEN 'pending' ELSE 'started' END,
-                coalesce(a, 0), $6
-           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int4[], $5::int4[]) AS u (t, r, n, v, a)
+         SELECT t, r, n, v, '', t, 'at_least_once', '', s, a, $6
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int4[], $5::int4[], $7::text[]) AS u (t, r, n, v, a, s)
          ON CONFLICT (tenant_id, run_id, node, visit) DO UPDATE
             SET status = excluded.status,
                 attempts = CASE excluded.status WHEN 'started' THEN excluded.attempts ELSE e.attempts END,
@@ -217,8 +248,9 @@ pub async fn mark(
     .bind(keys.runs)
     .bind(keys.nodes)
     .bind(keys.visits)
-    .bind(attempts.collect::<Vec<_>>())
+    .bind(attempts)
     .bind(now)
+    .bind(statuses)
     .fetch_all(connection)
     .await?;
     all_were_there(&rows)

@@ -8,7 +8,7 @@ use automation_domain::workflow::Delivery;
 use automation_store::events::receipts;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next, WakeReason, Wakeup};
 use automation_store::runs::effects::{
-    self, EffectKey, EffectStatus, MOST_TRIES, NewEffect, StoredEffect, Tried, Try,
+    self, EffectKey, EffectStatus, MOST_TRIES, Mark, NewEffect, StoredEffect, Tried, Try,
 };
 use automation_store::{Error, Scope, runs};
 use chrono::DateTime;
@@ -126,7 +126,7 @@ async fn tries_are_kept_in_order_and_the_oldest_of_too_many_go() -> anyhow::Resu
             .tx(world.scope(), async |connection| {
                 let now = receipts::now(connection).await?;
                 effects::record(connection, &[&tried]).await?;
-                effects::mark(connection, now, &[(&tried.key, Some(number + 1))]).await
+                effects::mark(connection, now, &[(&tried.key, Mark::Begins(number + 1))]).await
             })
             .await?;
     }
@@ -141,11 +141,24 @@ async fn tries_are_kept_in_order_and_the_oldest_of_too_many_go() -> anyhow::Resu
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
-            effects::mark(connection, now, &[(&key, None)]).await
+            effects::mark(connection, now, &[(&key, Mark::Waits)]).await
         })
         .await?;
     let stored = read(&world, std::slice::from_ref(&key)).await?;
     assert_eq!((stored[&key].status, stored[&key].attempts), (EffectStatus::Pending, most + 4));
+    // Also one that never began may be left unsent for good.
+    world
+        .worker
+        .tx(world.scope(), async |connection| {
+            let now = receipts::now(connection).await?;
+            effects::mark(connection, now, &[(&key, Mark::Skipped), (&other, Mark::Skipped)]).await
+        })
+        .await?;
+    let stored = read(&world, &[key.clone(), other.clone()]).await?;
+    let skipped =
+        |key: &EffectKey| (stored[key].status, stored[key].attempts, stored[key].started_at.is_some());
+    assert_eq!(skipped(&key), (EffectStatus::Skipped, most + 4, true));
+    assert_eq!(skipped(&other), (EffectStatus::Skipped, 0, false));
     Ok(())
 }
 
@@ -228,7 +241,7 @@ async fn what_is_not_stored_is_neither_marked_nor_recorded() -> anyhow::Result<(
         .worker
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
-            effects::mark(connection, now, &[(&key, Some(2))]).await
+            effects::mark(connection, now, &[(&key, Mark::Begins(2))]).await
         })
         .await;
     assert!(marked.is_err_and(|error| !error.is_transient()));
@@ -261,7 +274,7 @@ async fn a_batch_reads_its_own_effects_only() -> anyhow::Result<()> {
         .tx(world.scope(), async |connection| {
             let now = receipts::now(connection).await?;
             effects::record(connection, &tries.iter().collect::<Vec<_>>()).await?;
-            let marks: Vec<_> = batch.iter().map(|key| (key, Some(2))).collect();
+            let marks: Vec<_> = batch.iter().map(|key| (key, Mark::Begins(2))).collect();
             effects::mark(connection, now, &marks).await?;
             let read = effects::read(connection, &batch).await?;
             sqlx::query("SELECT pg_stat_force_next_flush()").execute(connection).await?;

@@ -11,6 +11,7 @@ async fn put(world: &World, run: u128, bodies: &[&str]) -> anyhow::Result<()> {
     let events: Vec<_> = bodies
         .iter()
         .map(|body| NewOutboxEvent {
+            is_command: false,
             tenant_id: world.tenant,
             run_id: RunId(Uuid::from_u128(run)),
             event_type: "contact.tag_added".to_owned(),

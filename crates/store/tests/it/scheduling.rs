@@ -226,8 +226,9 @@ async fn the_scheduler_writes_slots_of_schedules_that_exist_and_nothing_else() -
     publish(&world, world.tenant, &[("a", json!({ "every": "1h" }))]).await?;
     let other = builders::tenant(&world.operator, "rival").await?;
     let own = one(&world).await?.schedule_id;
-    let put = async |tenant_id, id: ScheduleId, event_type: &str| {
+    let put_as = async |is_command: bool, tenant_id, id: ScheduleId, event_type: &str| {
         let event = NewOutboxEvent {
+            is_command,
             tenant_id,
             run_id: RunId(id.0),
             event_type: event_type.to_owned(),
@@ -238,7 +239,13 @@ async fn the_scheduler_writes_slots_of_schedules_that_exist_and_nothing_else() -
             .tx(Scope::Unscoped, async |connection| outbox::insert(connection, &[event]).await)
             .await
     };
+    let put = async |tenant_id, id, event_type: &str| put_as(false, tenant_id, id, event_type).await;
     put(world.tenant, own, "schedule.interval").await?;
+    let refused = put_as(true, world.tenant, own, "schedule.interval").await;
+    assert!(
+        refused.is_err_and(|error| error.to_string().contains("row-level security")),
+        "a slot is no command"
+    );
     let unknown = ScheduleId(Uuid::from_u128(1));
     for (tenant, id, event_type) in [
         (world.tenant, own, "contact.tag_added"),

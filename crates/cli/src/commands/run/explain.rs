@@ -170,6 +170,7 @@ fn outcome(outcome: StepOutcome) -> &'static str {
         StepOutcome::Failed => "failed",
         StepOutcome::Waiting => "waiting",
         StepOutcome::Retrying => "tried again",
+        StepOutcome::Skipped => "skipped",
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::action::{Action, ContactUse, Literals, StepContext, as_answered};
+use crate::action::{Action, ContactUse, Literals, NamedWays, StepContext, as_answered, passes};
 use crate::catalogue::{ActionEntry, Effect};
 use crate::facts::sample::Sample;
 use crate::priority::Priority;
@@ -59,7 +59,16 @@ pub(super) fn types() -> &'static NodeTypes {
 const fn action(key: &'static str, effect: Effect, contact: ContactUse, schema: fn() -> Value) -> Action {
     let entry = ActionEntry { key, group: "crm", description: "Does something.", effect, emits: &[] };
     let prepare = |_: &Value, _: &StepContext<'_>| unreachable!("the compiler prepares nothing");
-    Action { entry, schema, contact, check: check_rank, prepare, receive: as_answered }
+    Action {
+        entry,
+        schema,
+        contact,
+        check: check_rank,
+        prepare,
+        gate: passes,
+        ways: NamedWays::NONE,
+        receive: as_answered,
+    }
 }
 
 static ADD_TAG: Action =

@@ -227,11 +227,11 @@ impl Wiring {
 fn is_way_out(reader: &mut Reader<'_>, node: &DraftNode, edge: &DraftEdge) -> bool {
     let (from, Some(behaviour)) = (&edge.from, &node.behaviour) else { return true };
     let (code, message) = match (behaviour.ways(), &edge.case) {
-        (Ways::One, None) => return true,
+        (Ways::One | Ways::OneOr(_), None) => return true,
         (Ways::Named(names), Some(case)) if names.contains(&case.as_str()) => return true,
-        (Ways::Named(names), Some(case)) => {
-            ("unknown_case", format!("\"{from}\" has no case \"{case}\"{}", nearest_hint(case, names)))
-        }
+        (Ways::OneOr(names), Some(case)) if names.contains(&case.as_str()) => return true,
+        (Ways::Named(names), Some(case)) => no_case(from, case, names),
+        (Ways::OneOr(names), Some(case)) => no_case(from, case, names.to_vec()),
         (Ways::Named(_), None) => {
             let key = behaviour.key();
             ("missing_case", format!("\"{from}\" is a {key}: the edge has to say which case it is"))
@@ -241,6 +241,10 @@ fn is_way_out(reader: &mut Reader<'_>, node: &DraftNode, edge: &DraftEdge) -> bo
     };
     reader.problem::<()>(code, &edge.at, message);
     false
+}
+
+fn no_case(from: &str, case: &str, names: Vec<&str>) -> (&'static str, String) {
+    ("unknown_case", format!("\"{from}\" has no case \"{case}\"{}", nearest_hint(case, names)))
 }
 
 fn report_second(reader: &mut Reader<'_>, edge: &DraftEdge, is_same: bool) {

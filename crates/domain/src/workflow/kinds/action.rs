@@ -1,6 +1,6 @@
 //! Every action: asked for once per visit, tried as often as the node's policy says, and answered once.
 
-use super::{Behaviour, Kind, NodeText};
+use super::{Behaviour, Kind, NodeText, Ways};
 use crate::action::{Action, ContactUse};
 use crate::catalogue::ActionEntry;
 use crate::facts::FieldPath;
@@ -49,6 +49,13 @@ impl Behaviour for ActionNode {
 
     fn contact(&self) -> ContactUse {
         self.action.contact
+    }
+
+    fn ways(&self) -> Ways<'_> {
+        match self.action.ways.names {
+            [] => Ways::One,
+            names => Ways::OneOr(names),
+        }
     }
 
     fn enter(&self, walk: &mut Walk<'_>, visit: Visit<'_>) -> Onward {
