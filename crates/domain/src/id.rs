@@ -141,9 +141,13 @@ impl IdempotencyKey {
 }
 
 impl DeadLetterId {
-    /// Derives the id of the dead letter of the claim `epoch` of a run: a claim gives up once.
-    pub fn derive(died_at: DateTime<Utc>, run: RunId, epoch: i32) -> Self {
-        Self(time_ordered(millis(died_at), &hash(&[b"dead letter", run.0.as_bytes(), &epoch.to_be_bytes()])))
+    /// Derives the id of the dead letter of the claim `epoch` of a run: a claim gives up a visit of a node once, or the run as
+    /// a whole.
+    pub fn derive(died_at: DateTime<Utc>, run: RunId, epoch: i32, step: Option<(&str, u32)>) -> Self {
+        let (node, visit) = step.unwrap_or_default();
+        let (epoch, visit) = (epoch.to_be_bytes(), visit.to_be_bytes());
+        let parts: [&[u8]; 5] = [b"dead letter", run.0.as_bytes(), &epoch, node.as_bytes(), &visit];
+        Self(time_ordered(millis(died_at), &hash(&parts)))
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) async fn write(
     enrolments::lock(connection, &ended.keys().cloned().collect::<Vec<_>>()).await?;
     enrolments::end(connection, now, &ended).await?;
 
-    write_effects(connection, now, &valid).await?;
+    write_effects(connection, now, claimed, &valid).await?;
     let mut leaving = change_records(connection, now, claimed, &valid).await?;
     leaving.extend(valid.iter().flat_map(|settlement| commands(now, claimed, settlement)));
     outbox::insert(connection, &leaving).await?;
@@ -93,6 +93,7 @@ pub(crate) async fn write(
 async fn write_effects(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
+    claimed: &Claimed,
     valid: &[&Settlement],
 ) -> Result<(), Error> {
     let tried: Vec<&Tried> = valid.iter().flat_map(|settlement| &settlement.effects.tried).collect();
@@ -102,11 +103,14 @@ async fn write_effects(
     let marked = valid.iter().flat_map(|settlement| &settlement.effects.marked);
     let marked: Vec<_> = marked.map(|(key, mark)| (key, *mark)).collect();
     effects::mark(connection, now, &marked).await?;
-    let failed: Vec<EffectKey> =
-        valid.iter().filter_map(|settlement| letters::effect_key(settlement)).collect();
+    let with_workflow = || valid.iter().map(|settlement| (*settlement, claimed.workflow(&settlement.run)));
+    let failed: Vec<EffectKey> = with_workflow()
+        .flat_map(|(settlement, workflow)| letters::effect_keys(settlement, workflow))
+        .collect();
     let stored = effects::read(connection, &failed).await?;
-    let letters: Vec<NewDeadLetter> =
-        valid.iter().filter_map(|settlement| letters::letter(settlement, &stored, now)).collect();
+    let letters: Vec<NewDeadLetter> = with_workflow()
+        .flat_map(|(settlement, workflow)| letters::letters(settlement, workflow, &stored, now))
+        .collect();
     dead_letters::insert(connection, now, &letters).await
 }
 

@@ -5,6 +5,7 @@ use crate::versions::Version;
 use automation_domain::event::RecordedEvent;
 use automation_domain::id::{EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::Waits;
+use automation_domain::workflow::Workflow;
 use automation_service_kit::clock;
 use automation_store::records::contacts::{self, Contacts};
 use automation_store::runs::effects::{self, EffectKey, StoredEffect};
@@ -29,6 +30,13 @@ pub(crate) struct Claimed {
     pub(crate) paused: BTreeSet<WorkflowId>,
     /// The stored requests that are to be sent again.
     pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
+}
+
+impl Claimed {
+    /// The version that a run is pinned to, compiled; `None` where it is not there or cannot be read.
+    pub(crate) fn workflow(&self, run: &ClaimedRun) -> Option<&Workflow> {
+        self.versions.get(&run.version_id)?.workflow.as_ref().ok()
+    }
 }
 
 /// Claims those of `nudged` that are ready and free, in a transaction of its own.
@@ -118,7 +126,7 @@ fn stored_requests(run: &ClaimedRun, now: DateTime<Utc>) -> impl Iterator<Item =
         .filter(move |token| match &token.waits {
             Waits::Action { .. } => true,
             Waits::Retry { until, stored, .. } => *stored && *until <= now,
-            Waits::Timer { .. } | Waits::Turn => false,
+            Waits::Timer { .. } | Waits::Turn | Waits::Dead { .. } => false,
         })
         .map(|token| EffectKey {
             tenant_id: run.tenant_id,

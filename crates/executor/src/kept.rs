@@ -2,6 +2,7 @@
 
 use crate::plan::Settlement;
 use automation_domain::effect::Response;
+use automation_domain::interpreter::Command;
 use automation_store::records;
 use automation_store::runs::checkpoints::Next;
 use automation_store::runs::effects::{EffectStatus, Tried};
@@ -17,16 +18,17 @@ pub(crate) fn sums(committed: &[Settlement]) -> Sums {
         if !checkpoint.steps.is_empty() {
             add(Metered::WorkflowRunLogs, checkpoint.steps.len());
         }
+        let mut deaths =
+            settlement.commands.iter().filter(|command| matches!(command, Command::Bury { .. })).count();
         if let Next::Finished { status } = checkpoint.next {
             add(Metered::RunsFinished, checkpoint.state.len());
-            if status == "failed" {
-                // With the request and the last response of the step.
-                let tried = &settlement.effects.tried;
-                add(
-                    Metered::DeadLetters,
-                    tried.iter().map(|tried| response_bytes(tried.response.as_ref())).sum(),
-                );
-            }
+            deaths = deaths.max(usize::from(status == "failed"));
+        }
+        // With the requests and the last responses of the steps.
+        let tried = settlement.effects.tried.iter();
+        let mut responses = tried.map(|tried| response_bytes(tried.response.as_ref())).sum();
+        for _ in 0..deaths {
+            add(Metered::DeadLetters, std::mem::take(&mut responses));
         }
         for effect in &settlement.effects.new {
             add(Metered::Effects, effect.request.bytes());

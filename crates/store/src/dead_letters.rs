@@ -68,6 +68,12 @@ pub struct FailedStep {
     pub action: Option<String>,
 }
 
+impl FailedStep {
+    fn visit_of(&self) -> (&str, u32) {
+        (&self.node, self.visit)
+    }
+}
+
 /// One attempt of a step that failed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DeadAttempt {
@@ -120,7 +126,7 @@ pub async fn insert(
          ON CONFLICT DO NOTHING",
     )
     .bind(column!(letter => letter.tenant_id.0))
-    .bind(column!(letter => DeadLetterId::derive(now, letter.run_id, letter.epoch).0))
+    .bind(column!(letter => DeadLetterId::derive(now, letter.run_id, letter.epoch, letter.step.as_ref().map(FailedStep::visit_of)).0))
     .bind(column!(letter => letter.run_id.0))
     .bind(column!(letter => letter.epoch))
     .bind(column!(letter => letter.workflow_id.0))

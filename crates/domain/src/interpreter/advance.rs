@@ -92,6 +92,7 @@ pub fn advance(
     for input in inputs {
         if walk.state.end.is_none() {
             take(&mut walk, input);
+            walk.go_forked();
         }
     }
     let spent = walk.budget.spent_together();

@@ -7,7 +7,9 @@ use crate::condition::Condition;
 use crate::effect::{HttpRequest, Request};
 use crate::event::{Event, RecordedEvent};
 use crate::id::{EventId, EventKey, RunId};
-use crate::interpreter::{End, ReplayKey, Send, Step, StepError, StepOutcome, Tries, Unwatched, Waits};
+use crate::interpreter::{
+    End, Onward, Origin, ReplayKey, Send, Step, StepError, StepOutcome, Tries, Unwatched, Visit, Waits,
+};
 use crate::limits::Limits;
 use crate::retry::{FailureKind, RetryPolicy};
 use crate::template::ValueTemplate;
@@ -72,7 +74,7 @@ fn event(data: Value) -> RecordedEvent {
 
 /// Reads `start -> a; a -> b; b -[100]-> c; b -[else]-> stop`.
 ///
-/// `a -[error]-> b` is where `a` goes on when it fails. A node with other cases is a branch over `event.data.total` being greater than the case's number; `nap=<duration>` is a delay
+/// A node `fork` goes all its ways at once. `a -[error]-> b` is where `a` goes on when it fails. A node with other cases is a branch over `event.data.total` being greater than the case's number; `nap=<duration>` is a delay
 /// of that name, `stop` stops, every other node is an action.
 fn graph(text: &str) -> Workflow {
     let mut workflow = Workflow {
@@ -127,6 +129,7 @@ fn node(workflow: &mut Workflow, text: &str) -> NodeIndex {
     let behaviour: Arc<dyn Behaviour> = match duration {
         Some(duration) => Arc::new(Delay { duration: template(json!(duration)) }),
         None if id == "stop" => Arc::new(Stop),
+        None if id == "fork" => Arc::new(Fork),
         None => action(Sending::default()),
     };
     let ways = BTreeMap::new();
@@ -184,7 +187,31 @@ fn branch(limits: impl IntoIterator<Item = String>) -> Arc<dyn Behaviour> {
     Arc::new(Branch { cases: limits.into_iter().map(case).collect() })
 }
 
+/// Goes every way at once; no two branches of it ever meet.
+#[derive(Debug)]
+struct Fork;
+
+impl Behaviour for Fork {
+    fn key(&self) -> &'static str {
+        "fork"
+    }
+
+    fn references(&self) -> Vec<(&crate::facts::FieldPath, String)> {
+        Vec::new()
+    }
+
+    fn enter(&self, walk: &mut Walk<'_>, visit: Visit<'_>) -> Onward {
+        walk.complete(visit, Value::Null);
+        let ways: Vec<_> = visit.node.ways.values().map(|to| Some(*to)).collect();
+        walk.fork(visit, &ways)
+    }
+}
+
 fn add_case(node: &mut Node, name: &str, to: NodeIndex) {
+    if node.id == "fork" {
+        node.ways.insert(name.to_owned(), to);
+        return;
+    }
     let mut limits: Vec<String> = match node.behaviour.ways() {
         Ways::Named(names) => names.into_iter().map(str::to_owned).collect(),
         Ways::One | Ways::OneOr(_) | Ways::None => Vec::new(),
@@ -254,7 +281,7 @@ fn play_to_end(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>)
         let index = |name: &str| workflow.node_index(name).unwrap();
         let number = match state.tokens.get(&token).map(|token| &token.waits) {
             Some(Waits::Action { tries }) => tries.number(),
-            Some(Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn) | None => 1,
+            Some(Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn | Waits::Dead { .. }) | None => 1,
         };
         let failed = |name: &str, kind: FailureKind| RunEvent::ActionFailed {
             token,
@@ -297,7 +324,9 @@ fn play_to_end(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>)
         };
         let (next, commands) = step(&workflow, state, input, &event, now);
         state = next;
-        let told: Vec<_> = commands.iter().map(|command| tell(&workflow, &state, command)).collect();
+        // What is buried stands beside the line of the step that failed.
+        let told = commands.iter().filter(|command| !matches!(command, Command::Bury { .. }));
+        let told: Vec<_> = told.map(|command| tell(&workflow, &state, command)).collect();
         let told = if told.is_empty() { "-".to_owned() } else { told.join(", ") };
         lines.push(format!("{label:<10} | {told}"));
     }
@@ -310,6 +339,7 @@ fn failure() -> StepError {
 
 fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> String {
     match command {
+        Command::Bury { node, visit, .. } => format!("bury {}#{visit}", workflow.nodes[*node].id),
         Command::Change(_) | Command::Withhold { .. } | Command::Publish(_) => {
             panic!("the action of the tables does not ask for this: {command:?}")
         }
@@ -603,6 +633,91 @@ fn late_timer_for_cancelled_run_changes_nothing() {
     ");
 }
 
+/// What a run with branches asks for, input by input.
+fn branches(
+    text: &str,
+    inputs: impl IntoIterator<Item = RunEvent>,
+    now: DateTime<Utc>,
+) -> (String, RunState) {
+    let (workflow, event) = (graph(text), event(json!({})));
+    let (mut state, mut lines) = (RunState::default(), Vec::new());
+    for input in inputs {
+        let (next, commands) = step(&workflow, state, input, &event, now);
+        state = next;
+        let told: Vec<_> = commands.iter().map(|command| tell(&workflow, &state, command)).collect();
+        lines.push(told.join(", "));
+    }
+    (lines.join("\n"), state)
+}
+
+#[test]
+fn a_run_with_a_dead_branch_stays_open_while_others_live_and_fails_with_the_last() {
+    let text = "start -> fork; fork -[1]-> a; fork -[2]-> b; fork -[3]-> nap=1h";
+    let workflow = graph(text);
+    let index = |name: &str| workflow.node_index(name).unwrap();
+    let started = RunEvent::Started { trigger: "start".to_owned() };
+    let failed = |token: u16, name: &str| {
+        let (error, kind) = (failure(), FailureKind::Fail);
+        RunEvent::ActionFailed { token, node: index(name), visit: 1, number: 1, error, kind }
+    };
+    let done = |token: u16, name: &str| {
+        let (output, vars) = (Value::Null, Map::new());
+        RunEvent::ActionCompleted { token, node: index(name), visit: 1, number: 1, output, vars }
+    };
+    let (told, state) = branches(text, [started.clone(), failed(1, "a"), done(2, "b")], start());
+    assert_snapshot!(told, @r"
+    log start ok, log fork ok, run a#1, run b#1, log nap waits, wake nap at +3600s
+    log a failed, bury a#1
+    log b ok
+    ");
+    let origin = Some(Origin { parent: 0, fork: "fork".to_owned(), visit: 1 });
+    assert!(state.tokens.values().all(|token| token.origin == origin));
+    assert!(matches!(&state.tokens[&1].waits, Waits::Dead { error, stored: true } if *error == failure()));
+    assert_eq!(state.owed(start()).iter().map(|owed| owed.token).collect::<Vec<_>>(), [3]);
+    let text_of_state = serde_json::to_string(&state).unwrap();
+    assert_eq!(serde_json::from_str::<RunState>(&text_of_state).unwrap(), state);
+
+    let later = start() + TimeDelta::hours(1);
+    let (state, commands) = step(&workflow, state, RunEvent::TimerFired, &event(json!({})), later);
+    let told: Vec<_> = commands.iter().map(|command| tell(&workflow, &state, command)).collect();
+    assert_eq!(told, ["log nap ok", "finish failed refused"], "buried once, when it died");
+    let mut revived = state.clone();
+    revived.revive(ReplayKey::Same, later).unwrap();
+    let retry = Waits::Retry { until: later, tries: Tries::FIRST, stored: true };
+    assert_eq!(
+        revived.tokens.iter().map(|(token, it)| (*token, &it.waits)).collect::<Vec<_>>(),
+        [(1, &retry)]
+    );
+
+    let inputs =
+        [started, failed(1, "a"), failed(2, "b"), RunEvent::Cancelled { reason: "asked".to_owned() }];
+    let (told, state) = branches(text, inputs, start());
+    assert!(told.ends_with("log b failed, bury b#1\nfinish cancelled asked"), "{told}");
+    assert!(state.tokens.is_empty());
+}
+
+#[test]
+fn branches_that_all_end_complete_the_run_and_their_numbers_are_used_again() {
+    let text = "start -> fork; fork -[1]-> check; fork -[2]-> check; check -[else]-> a; a -> fork";
+    let started = RunEvent::Started { trigger: "start".to_owned() };
+    let (told, state) = branches(text, [started], start());
+    assert_snapshot!(told, @"log start ok, log fork ok, log check ok [else], run a#1, log check ok [else], run a#2");
+    assert_eq!(state.tokens.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    let answer = |token: u16, visit: u32, output: Value| RunEvent::ActionCompleted {
+        token,
+        node: graph(text).node_index("a").unwrap(),
+        visit,
+        number: 1,
+        output,
+        vars: Map::new(),
+    };
+    let (state, _) = step(&graph(text), state, answer(1, 1, Value::Null), &event(json!({})), start());
+    assert_eq!(state.tokens.keys().copied().collect::<Vec<_>>(), [0, 2, 3], "0 was free, 1 was forked");
+    let text = "start -> fork; fork -[1]-> stop; fork -[2]-> a";
+    let (told, _) = branches(text, [RunEvent::Started { trigger: "start".to_owned() }], start());
+    assert_snapshot!(told, @"log start ok, log fork ok, log stop ok, finish completed");
+}
+
 #[test]
 fn circle_ends_at_the_limit_of_steps() {
     let (trace, state) =
@@ -740,6 +855,7 @@ fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunS
                 Command::Change(_)
                 | Command::Withhold { .. }
                 | Command::Publish(_)
+                | Command::Bury { .. }
                 | Command::Log(_)
                 | Command::Finish => continue,
             };
@@ -807,6 +923,7 @@ proptest! {
                 | Command::Send(_)
                 | Command::Withhold { .. }
                 | Command::Publish(_)
+                | Command::Bury { .. }
                 | Command::Wake { .. }
                 | Command::Finish => {}
             }

@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
         let waiting = self.state.tokens.get(&asked.token)?;
         let tries = match waiting.waits {
             Waits::Action { tries } => tries,
-            Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn => return None,
+            Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn | Waits::Dead { .. } => return None,
         };
         if workflow.node_index(&waiting.node).is_none() {
             let node = waiting.node.clone();

@@ -1,6 +1,6 @@
 //! What a run asks for: one list, from the nodes that ask to the transaction that grants.
 
-use super::Tries;
+use super::{StepError, Tries};
 use crate::effect::{Directive, Request};
 use crate::record::RecordChange;
 use crate::workflow::NodeIndex;
@@ -37,6 +37,15 @@ pub enum Command {
         until: DateTime<Utc>,
         /// How long from now, for another try: an entry of the ladder, of the node's delays, or what the other side named.
         retry: Option<Duration>,
+    },
+    /// Keep what failed for good for a person: a branch died, whether the run goes on or not.
+    Bury {
+        /// The node that failed.
+        node: NodeIndex,
+        /// Which visit of it.
+        visit: u32,
+        /// Why.
+        error: StepError,
     },
     /// Something for the run's log.
     Log(Step),

@@ -1,6 +1,6 @@
 //! What a run is owed by whoever keeps it.
 
-use super::{RunState, Waits};
+use super::{RunState, Token, Waits};
 use chrono::{DateTime, Utc};
 
 /// What a token that waits is owed.
@@ -32,19 +32,20 @@ pub enum OwedFor {
 }
 
 impl RunState {
-    /// What each token is owed, in the order of their numbers; nothing once the run has ended. A token whose turn it is to
+    /// What each token is owed, in the order of their numbers; nothing once the run has ended, nor to
+    /// a branch that died. A token whose turn it is to
     /// enter a node is owed that `now`.
     pub fn owed(&self, now: DateTime<Utc>) -> Vec<Owed> {
-        let of = |(token, standing): (&u16, &super::Token)| Owed {
-            token: *token,
-            node: standing.node.clone(),
-            waits_for: match standing.waits {
+        let of = |(token, standing): (&u16, &Token)| {
+            let waits_for = match standing.waits {
                 Waits::Timer { until } => OwedFor::Timer { until },
                 Waits::Turn => OwedFor::Timer { until: now },
                 Waits::Retry { until, .. } => OwedFor::Retry { until },
                 Waits::Action { .. } => OwedFor::Outcome,
-            },
+                Waits::Dead { .. } => return None,
+            };
+            Some(Owed { token: *token, node: standing.node.clone(), waits_for })
         };
-        self.tokens.iter().map(of).collect()
+        self.tokens.iter().filter_map(of).collect()
     }
 }

@@ -51,11 +51,11 @@ impl RunState {
         for token in tokens.values_mut() {
             let is_stored = match token.waits {
                 Waits::Timer { .. } | Waits::Turn => continue,
-                Waits::Retry { stored, .. } => stored,
+                Waits::Retry { stored, .. } | Waits::Dead { stored, .. } => stored,
                 Waits::Action { .. } => true,
             };
             // Without a step at fault, whatever was under way is tried again.
-            let is_under_way = matches!(token.waits, Waits::Action { .. });
+            let is_under_way = matches!(token.waits, Waits::Action { .. } | Waits::Dead { .. });
             if failed.as_ref().map_or(!is_under_way, |failed| *failed != token.node) {
                 continue;
             }
@@ -79,7 +79,7 @@ impl RunState {
     fn last_place(&self, node: &str) -> Option<Token> {
         let visit = self.steps.get(node)?.visits;
         let waits = Waits::Retry { until: DateTime::UNIX_EPOCH, tries: Tries::FIRST, stored: false };
-        Some(Token { node: node.to_owned(), visit, waits })
+        Some(Token { node: node.to_owned(), visit, waits, origin: None })
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn token(node: &str, waits: Waits) -> Token {
-        Token { node: node.to_owned(), visit: 2, waits }
+        Token { node: node.to_owned(), visit: 2, waits, origin: None }
     }
 
     fn retry(until: i64, attempt: u32, stored: bool) -> Waits {

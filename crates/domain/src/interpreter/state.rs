@@ -30,6 +30,11 @@ pub struct RunState {
 }
 
 impl RunState {
+    /// Whether a branch may still get somewhere.
+    pub(super) fn is_alive(&self) -> bool {
+        self.tokens.values().any(|token| !matches!(token.waits, Waits::Dead { .. }))
+    }
+
     /// A person or a rule ends the run: nothing of it goes on.
     pub fn cancel(&mut self, reason: String) {
         self.end_as(End::Cancelled { reason });
@@ -50,6 +55,20 @@ pub struct Token {
     pub visit: u32,
     /// What it waits for.
     pub waits: Waits,
+    /// Where it came from, of a branch that a fork made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// The fork that made a branch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// The token that was forked.
+    pub parent: u16,
+    /// The node that forked it.
+    pub fork: String,
+    /// Which visit of that node.
+    pub visit: u32,
 }
 
 /// What a token waits for; always something named.
@@ -76,6 +95,13 @@ pub enum Waits {
         #[serde(flatten)]
         tries: Tries,
         /// Whether its request is stored, and is sent as it is; else the step is begun anew.
+        stored: bool,
+    },
+    /// Nothing more: its step failed for good, while other branches go on.
+    Dead {
+        /// Why.
+        error: StepError,
+        /// Whether the step's request is stored.
         stored: bool,
     },
     /// Its turn at a node that it has not entered: the workflow was paused while the step before it was under way, or

@@ -46,7 +46,7 @@ impl Walk<'_> {
                 Waits::Action { tries } if sends_again && may_arrive_again(&token.node) => {
                     Some((*number, Due::TriesAgain { tries: *tries, stored: true }))
                 }
-                Waits::Timer { .. } | Waits::Retry { .. } | Waits::Action { .. } => None,
+                Waits::Timer { .. } | Waits::Retry { .. } | Waits::Action { .. } | Waits::Dead { .. } => None,
             })
             .collect();
         for (number, due) in due {

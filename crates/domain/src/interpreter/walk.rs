@@ -1,7 +1,7 @@
 //! A run on its way: how tokens get from node to node, and what nodes may ask for.
 
 use super::{
-    Command, End, RunInput, RunState, Step, StepError, StepOutcome, StepResult, Token, Tries, Waits,
+    Command, End, Origin, RunInput, RunState, Step, StepError, StepOutcome, StepResult, Token, Tries, Waits,
 };
 use crate::budget::Budget;
 use crate::facts::{Facts, RunFacts};
@@ -9,6 +9,7 @@ use crate::step_code::StepCode;
 use crate::workflow::{Node, NodeIndex, Workflow};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The token that a run starts with.
 const FIRST_TOKEN: u16 = 0;
@@ -24,6 +25,10 @@ pub struct Walk<'a> {
     pub(super) commands: Vec<Command>,
     /// Bytes of variables and outputs; measured when they are first asked for.
     pub(super) used_bytes: Option<usize>,
+    /// Where branches came from, of those that a fork made, also while they are on their way.
+    origins: BTreeMap<u16, Origin>,
+    /// Branches that were forked and not moved yet.
+    forked: VecDeque<(u16, Option<NodeIndex>)>,
 }
 
 /// A token in a node.
@@ -92,8 +97,29 @@ impl Walk<'_> {
         Onward::Stays
     }
 
-    /// The step failed for good, before anything was sent: its branch goes on where the node's `on_error` leads, else the
-    /// run ends.
+    /// The token goes on as one branch for each of these ways; `None` leads out of the graph at once.
+    ///
+    /// Branches know the fork that made them. Each gets the smallest number that is free.
+    pub fn fork(&mut self, visit: Visit<'_>, ways: &[Option<NodeIndex>]) -> Onward {
+        let fork = visit.node.id.clone();
+        for to in ways {
+            let Some(number) = (0..u16::MAX)
+                .find(|number| *number != visit.token && !self.state.tokens.contains_key(number))
+            else {
+                break;
+            };
+            let origin = Origin { parent: visit.token, fork: fork.clone(), visit: visit.number };
+            self.origins.insert(number, origin.clone());
+            let waits = Waits::Turn;
+            let token = Token { node: fork.clone(), visit: visit.number, waits, origin: Some(origin) };
+            self.state.tokens.insert(number, token);
+            self.forked.push_back((number, *to));
+        }
+        self.end_if_over();
+        Onward::Stays
+    }
+
+    /// The step failed for good, before anything was sent: its branch goes on where the node's `on_error` leads, else it dies.
     pub fn fail(&mut self, visit: Visit<'_>, error: StepError) -> Onward {
         self.fail_step(visit, error, None)
     }
@@ -109,7 +135,25 @@ impl Walk<'_> {
 impl<'a> Walk<'a> {
     pub(super) fn new(workflow: &'a Workflow, state: RunState, run: RunInput<'a>) -> Self {
         let budget = Budget::new(run.limits);
-        Self { workflow, state, run, budget, commands: Vec::new(), used_bytes: None }
+        let origins =
+            state.tokens.iter().filter_map(|(number, token)| Some((*number, token.origin.clone()?)));
+        let origins = origins.collect();
+        let (commands, forked) = (Vec::new(), VecDeque::new());
+        Self { workflow, state, run, budget, commands, used_bytes: None, origins, forked }
+    }
+
+    /// Moves the branches that were forked.
+    pub(super) fn go_forked(&mut self) {
+        while let Some((token, to)) = self.forked.pop_front() {
+            // The run may have ended on the way of an earlier one.
+            if self.state.tokens.remove(&token).is_some() {
+                self.go(token, to);
+            }
+        }
+    }
+
+    fn origin(&self, token: u16) -> Option<Origin> {
+        self.origins.get(&token).cloned()
     }
 
     /// A run that has a token was started before.
@@ -145,8 +189,31 @@ impl<'a> Walk<'a> {
                 Onward::Stays => return,
             }
         }
-        if self.state.tokens.is_empty() {
-            self.end(End::Completed);
+        self.end_if_over();
+    }
+
+    /// Ends the run once no branch of it may get anywhere: as failed if one of them died.
+    fn end_if_over(&mut self) {
+        if self.state.is_alive() {
+            return;
+        }
+        let first = self.state.tokens.values().find_map(|token| match &token.waits {
+            Waits::Dead { error, .. } => Some((token.node.clone(), error.clone())),
+            Waits::Action { .. } | Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn => None,
+        });
+        match first {
+            None => {
+                self.end(End::Completed);
+            }
+            Some((node, error)) => {
+                // A replay tries again where they stand.
+                for token in self.state.tokens.values_mut() {
+                    if let Waits::Dead { stored, .. } = token.waits {
+                        token.waits = Waits::Retry { until: self.run.now, tries: Tries::FIRST, stored };
+                    }
+                }
+                self.end_failed(Some(node), error);
+            }
         }
     }
 
@@ -155,7 +222,9 @@ impl<'a> Walk<'a> {
             self.fail_unknown(format!("node {index}"));
             return;
         };
-        self.state.tokens.insert(token, Token { node: node.id.clone(), visit: 0, waits: Waits::Turn });
+        let standing =
+            Token { node: node.id.clone(), visit: 0, waits: Waits::Turn, origin: self.origin(token) };
+        self.state.tokens.insert(token, standing);
     }
 
     fn enter(&mut self, token: u16, index: NodeIndex) -> Onward {
@@ -174,7 +243,7 @@ impl<'a> Walk<'a> {
             let message = format!("the run took all of its {} steps", self.run.limits.steps);
             let error = StepError { code: StepCode::TooManySteps.into(), message };
             self.log_failure(visit, &error, None);
-            self.end_failed_at(visit, error, false);
+            self.die(visit, error, false);
             return Onward::Stays;
         }
         self.state.step_count += 1;
@@ -206,8 +275,8 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn stand(&mut self, visit: Visit<'_>, waits: Waits) {
-        let token = Token { node: visit.node.id.clone(), visit: visit.number, waits };
-        self.state.tokens.insert(visit.token, token);
+        let (node, origin) = (visit.node.id.clone(), self.origin(visit.token));
+        self.state.tokens.insert(visit.token, Token { node, visit: visit.number, waits, origin });
     }
 
     pub(super) fn log_step(&mut self, visit: Visit<'_>, outcome: StepOutcome, detail: Value) {
@@ -219,7 +288,7 @@ impl<'a> Walk<'a> {
         self.commands.push(Command::Log(step));
     }
 
-    /// A step that failed for good: its branch goes on where the node's `on_error` leads, else the run ends.
+    /// A step that failed for good: its branch goes on where the node's `on_error` leads, else it dies.
     ///
     /// `tried` is what a step used up whose request is stored.
     pub(super) fn fail_step(&mut self, visit: Visit<'_>, error: StepError, tried: Option<Tries>) -> Onward {
@@ -230,7 +299,7 @@ impl<'a> Walk<'a> {
                 Onward::To(Some(to))
             }
             None => {
-                self.end_failed_at(visit, error, tried.is_some());
+                self.die(visit, error, tried.is_some());
                 Onward::Stays
             }
         }
@@ -255,10 +324,11 @@ impl<'a> Walk<'a> {
         self.end_failed(Some(node), StepError { code: StepCode::UnknownNode.into(), message });
     }
 
-    /// Ends the run because of a step, with a token on it for a replay.
-    fn end_failed_at(&mut self, visit: Visit<'_>, error: StepError, stored: bool) {
-        self.stand(visit, Waits::Retry { until: self.run.now, tries: Tries::FIRST, stored });
-        self.end_failed(Some(visit.node.id.clone()), error);
+    /// The branch dies of its step, and the run with its last one.
+    fn die(&mut self, visit: Visit<'_>, error: StepError, stored: bool) {
+        self.commands.push(Command::Bury { node: visit.index, visit: visit.number, error: error.clone() });
+        self.stand(visit, Waits::Dead { error, stored });
+        self.end_if_over();
     }
 
     pub(super) fn end_failed(&mut self, node: Option<String>, error: StepError) {

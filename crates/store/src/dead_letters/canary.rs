@@ -71,18 +71,24 @@ fn trial(row: &PgRow) -> Result<Trial, Error> {
         RunStatus::Queued | RunStatus::Running | RunStatus::Waiting | RunStatus::Paused => {
             match (state()?, node) {
                 (Some(state), Some(node)) if !stands_at(&state.tokens, &node) => Trial::Passed,
+                (Some(state), Some(node)) if died_at(&state.tokens, &node) => Trial::Failed,
                 _ => Trial::Pending,
             }
         }
     })
 }
 
-/// Whether a branch tries this node, or is about to.
+/// Whether a branch died of this node.
+fn died_at(tokens: &BTreeMap<u16, Token>, node: &str) -> bool {
+    tokens.values().any(|token| token.node == node && matches!(token.waits, Waits::Dead { .. }))
+}
+
+/// Whether a branch tries this node, is about to, or died of it.
 fn stands_at(tokens: &BTreeMap<u16, Token>, node: &str) -> bool {
     tokens.values().any(|token| {
         token.node == node
             && match token.waits {
-                Waits::Retry { .. } | Waits::Action { .. } | Waits::Turn => true,
+                Waits::Retry { .. } | Waits::Action { .. } | Waits::Turn | Waits::Dead { .. } => true,
                 // The node is a delay, and has begun.
                 Waits::Timer { .. } => false,
             }

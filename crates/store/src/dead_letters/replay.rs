@@ -10,7 +10,7 @@ use crate::runs::moves;
 use automation_domain::effect::Request;
 use automation_domain::id::{DeadLetterId, IdempotencyKey, RunId, TenantId};
 use automation_domain::interpreter::{
-    End, NotRevivable, ReplayKey, RunState, Step, StepOutcome, Token, Waits,
+    End, NotRevivable, Owed, OwedFor, ReplayKey, RunState, Step, StepOutcome, Token, Waits,
 };
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
@@ -436,16 +436,14 @@ async fn wake(
     now: DateTime<Utc>,
     look_again: Duration,
 ) -> Result<(), Error> {
-    let ready = |waits: &Waits| match waits {
-        Waits::Timer { until } | Waits::Retry { until, .. } => (*until).max(now),
-        Waits::Action { .. } | Waits::Turn => now,
+    let ready = |owed: Owed| {
+        let at = match owed.waits_for {
+            OwedFor::Timer { until } | OwedFor::Retry { until } => until.max(now),
+            OwedFor::Outcome => now,
+        };
+        (i16::try_from(owed.token).unwrap_or(i16::MAX), at)
     };
-    let mut tokens: Vec<(i16, DateTime<Utc>)> = ended
-        .state
-        .tokens
-        .iter()
-        .map(|(number, token)| (i16::try_from(*number).unwrap_or(i16::MAX), ready(&token.waits)))
-        .collect();
+    let mut tokens: Vec<(i16, DateTime<Utc>)> = ended.state.owed(now).into_iter().map(ready).collect();
     if tokens.is_empty() {
         tokens.push((0, now));
     }

@@ -100,6 +100,13 @@ async fn a_claim_gives_up_once_and_a_later_claim_again() -> anyhow::Result<()> {
         .map(|one| (one.epoch, one.message))
         .collect();
     assert_eq!(messages, [(2, "c".to_owned()), (1, "a".to_owned())]);
+    // Each of its branches may die, and the run as a whole.
+    let other = |node: &str, visit| FailedStep { node: node.to_owned(), visit, action: None };
+    let steps = [Some(other("call", 2)), Some(other("mail", 1)), None];
+    let letters = steps.map(|step| NewDeadLetter { step, ..letter(&world, started, 2, "d") });
+    insert(&world, &letters).await?;
+    insert(&world, &letters).await?;
+    assert_eq!(list(&world, DeadLetterFilter::default()).await.len(), 5);
     Ok(())
 }
 

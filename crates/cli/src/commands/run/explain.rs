@@ -140,6 +140,12 @@ fn ending(detail: &RunDetail) -> Vec<String> {
         let tokens = detail.state.iter().flat_map(|state| state.tokens.values());
         let waits = tokens.map(|token| match &token.waits {
             Waits::Timer { until } => format!("{} waits until {}", token.node, time(*until)),
+            Waits::Dead { error, .. } => {
+                format!(
+                    "{} failed for good: {} [{}]; other branches go on",
+                    token.node, error.message, error.code
+                )
+            }
             Waits::Turn => {
                 format!("{} is next: as soon as it is its turn, or the workflow is resumed", token.node)
             }
