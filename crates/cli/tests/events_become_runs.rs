@@ -4,6 +4,10 @@
 
 mod engine;
 
+use automation_domain::interpreter::InboxInput;
+use automation_store::Scope;
+use automation_store::runs::inbox;
+use automation_store::runs::lists::{self, RunFilter};
 use engine::{Engine, event, note_forms};
 use serde_json::{Value, json};
 
@@ -254,5 +258,44 @@ async fn news_of_a_contact_counts_by_its_time_in_whatever_order_it_comes() -> an
     // Each step of the run was news, though all were committed at one time.
     let told = "SELECT count(*) FROM events WHERE source = 'automation' AND event_type LIKE 'contact.tag%'";
     engine.until(told, 3).await?;
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_hears_what_comes_from_outside_also_while_its_workflow_is_paused()
+-> anyhow::Result<()> {
+    let engine = Engine::start(1).await?;
+    for key in ["waits", "rests"] {
+        engine
+            .apply(json!({
+                "apiVersion": "automation/v1", "key": key, "name": key,
+                "triggers": [{ "id": "form", "event": "form.submitted" }],
+                "nodes": [{ "id": "pause", "action": "delay", "with": { "for": "1h" } }],
+                "edges": [["form", "pause"]],
+            }))
+            .await?;
+    }
+    engine.publish(vec![event("form.submitted", "1", "ada", json!({}))]).await?;
+    engine.until("SELECT count(*) FROM runs_open WHERE status = 'waiting'", 2).await?;
+    let rests = "workflow_id = (SELECT workflow_id FROM workflows WHERE key = 'rests')";
+    engine.database.execute("UPDATE workflows SET state = 'paused' WHERE key = 'rests'").await?;
+    engine.database.execute(&format!("UPDATE runs_open SET status = 'paused' WHERE {rests}")).await?;
+    let (tenant, scope) = (engine.tenant, Scope::Tenant(engine.tenant));
+    let runs = engine
+        .api
+        .tx(scope, async |connection| lists::list(connection, tenant, &RunFilter::default(), 10).await)
+        .await?;
+    let reason = || "she wrote herself".to_owned();
+    let inputs: Vec<_> =
+        runs.iter().map(|run| (tenant, run.run_id, InboxInput::Cancel { reason: reason() })).collect();
+    // The sweep finds them: nobody publishes a nudge here.
+    engine.api.tx(scope, async |connection| inbox::put(connection, &inputs).await).await?;
+    engine.until("SELECT count(*) FROM runs_finished WHERE status = 'cancelled'", 2).await?;
+    for rest in ["run_inbox", "wakeups", "runs_open"] {
+        assert_eq!(engine.count(&format!("SELECT count(*) FROM {rest}")).await?, 0, "{rest}");
+    }
+    let told =
+        "SELECT count(*) FROM workflow_run_logs WHERE convert_from(steps, 'UTF8') LIKE '%she wrote herself%'";
+    assert_eq!(engine.count(told).await?, 2);
     engine.stop().await
 }

@@ -15,6 +15,7 @@ use automation_store::records::{self, Made};
 use automation_store::runs::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::runs::effects::{self, EffectKey, NewEffect, Tried};
 use automation_store::runs::enrolments::{self, EnrolmentKey};
+use automation_store::runs::inbox;
 use automation_store::runs::wakeups;
 use automation_store::runs::{self, ClaimedRun, Places};
 use automation_store::{Error, PgConnection, Scope, workflows};
@@ -78,6 +79,7 @@ pub(crate) async fn write(
         .iter()
         .filter(|settlement| held.contains(&(settlement.run.tenant_id, settlement.run.run_id)))
         .collect();
+    take_out(connection, claimed, &valid).await?;
     let ended = ended_enrolments(&valid);
     enrolments::lock(connection, &ended.keys().cloned().collect::<Vec<_>>()).await?;
     enrolments::end(connection, now, &ended).await?;
@@ -87,6 +89,28 @@ pub(crate) async fn write(
     leaving.extend(valid.iter().flat_map(|settlement| commands(now, claimed, settlement)));
     outbox::insert(connection, &leaving).await?;
     Ok(held.into_iter().chain(handed_back).collect())
+}
+
+/// Takes out of inboxes what runs heard, and what was for runs that ended.
+async fn take_out(
+    connection: &mut PgConnection,
+    claimed: &Claimed,
+    valid: &[&Settlement],
+) -> Result<(), Error> {
+    if claimed.inbox.is_empty() {
+        return Ok(());
+    }
+    let (mut heard, mut ended) = (Vec::new(), Vec::new());
+    for settlement in valid.iter().filter(|settlement| claimed.inbox.contains_key(&id(settlement))) {
+        let (tenant, run) = id(settlement);
+        match settlement.checkpoint.next {
+            Next::Finished { .. } => ended.push((tenant, run)),
+            Next::Waiting { .. } | Next::Sending { .. } | Next::Paused => {
+                heard.extend(settlement.heard.iter().map(|sequence| (tenant, run, *sequence)));
+            }
+        }
+    }
+    inbox::take_out(connection, &heard, &ended).await
 }
 
 /// Stores requests before they are sent, records what came back, and writes the dead letters of the runs that failed.

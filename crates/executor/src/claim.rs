@@ -9,6 +9,7 @@ use automation_domain::workflow::Workflow;
 use automation_service_kit::clock;
 use automation_store::records::contacts::{self, Contacts};
 use automation_store::runs::effects::{self, EffectKey, StoredEffect};
+use automation_store::runs::inbox::{self, Queued};
 use automation_store::runs::{self, Claim, ClaimedRun, Places};
 use automation_store::{Error, PgConnection, Scope, events, workflows};
 use chrono::{DateTime, Utc};
@@ -30,6 +31,8 @@ pub(crate) struct Claimed {
     pub(crate) paused: BTreeSet<WorkflowId>,
     /// The stored requests that are to be sent again.
     pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
+    /// What runs have not heard yet.
+    pub(crate) inbox: BTreeMap<(TenantId, RunId), Vec<Queued>>,
 }
 
 impl Claimed {
@@ -69,7 +72,8 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
         .tx(Scope::Tenants(&tenants), async |connection| {
             let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
             let (now, paused) = workflows::paused(connection, &of.into_iter().collect::<Vec<_>>()).await?;
-            let claim = Claim { now, runs: runs.to_vec(), paused: paused.into_iter().collect() };
+            let (paused, called) = (paused.into_iter().collect(), BTreeSet::new());
+            let claim = Claim { now, runs: runs.to_vec(), paused, called };
             gather(connection, shared, claim).await
         })
         .await
@@ -78,7 +82,7 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
 async fn gather(
     connection: &mut PgConnection,
     shared: &Shared,
-    Claim { now, runs, paused }: Claim,
+    Claim { now, runs, paused, called }: Claim,
 ) -> Result<Claimed, Error> {
     let began = clock::system_time();
     let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
@@ -101,8 +105,9 @@ async fn gather(
     let contacts = contacts::read(connection, &wanted_contacts).await?;
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
+    let inbox = inbox::read(connection, &called.into_iter().collect::<Vec<_>>()).await?;
     let runs = runs.into_iter().map(Arc::new).collect();
-    Ok(Claimed { now, began, runs, versions, events, contacts, paused, effects })
+    Ok(Claimed { now, began, runs, versions, events, contacts, paused, effects, inbox })
 }
 
 /// Gives claims back as if they had never been.

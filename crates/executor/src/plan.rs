@@ -21,6 +21,7 @@ use automation_domain::workflow::{NodeIndex, Workflow};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::checkpoints::{Checkpoint, Next, WakeReason, Wakeup};
 use automation_store::runs::effects::{EffectKey, Mark, NewEffect, Tried};
+use automation_store::runs::inbox::Queued;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,6 +43,8 @@ pub(crate) struct Settlement {
     /// Whether the workflow has entry rules that need to know when runs end.
     pub(crate) enrolled: bool,
     pub(crate) effects: Effects,
+    /// What it heard from its inbox.
+    pub(crate) heard: Vec<i64>,
     /// What is sent once the checkpoint has committed.
     pub(crate) errands: Vec<Errand>,
     /// Delays that began: the run is nudged after each.
@@ -98,7 +101,8 @@ pub(crate) fn settlement(
             format!("there is no version {}", run.version_id),
         );
     };
-    if back.is_none() && claimed.paused.contains(&run.workflow_id) {
+    let hears = claimed.inbox.get(&(run.tenant_id, run.run_id)).is_some_and(|queued| has_input(queued));
+    if back.is_none() && !hears && claimed.paused.contains(&run.workflow_id) {
         return held(run);
     }
     let workflow = match &version.workflow {
@@ -154,6 +158,7 @@ fn bare(run: &Arc<ClaimedRun>, state: RunState, checkpoint: Checkpoint) -> Settl
         commands: Vec::new(),
         enrolled: false,
         effects: Effects::default(),
+        heard: Vec::new(),
         errands: Vec::new(),
         delays: Vec::new(),
         spent: Spent::default(),
@@ -204,12 +209,16 @@ impl StoredRequests for Stored<'_> {
 
 impl Plan<'_> {
     fn settle(self, back: Option<Back>) -> Settlement {
-        let (under_way, (events, ended)) = match back {
+        let (heard, mut events) = self.heard();
+        let (under_way, (others, ended)) = match back {
             Some(Back { answers, under_way }) => {
                 (under_way, inputs::of_answers(self.claimed, self.workflow, answers))
             }
+            // What is under way stays so while the workflow is paused: it was claimed for what it is to hear.
+            None if self.is_paused() => Default::default(),
             None => (BTreeSet::new(), inputs::of_claim(self.claimed, self.run, self.workflow)),
         };
+        events.extend(others);
         let state = self.run.state.clone().unwrap_or_default();
         let Advanced { state, mut commands, spent } = self.advance(state, events);
         let (mut effects, mut errands, mut postponed) = (Effects::default(), Vec::new(), Vec::new());
@@ -247,9 +256,17 @@ impl Plan<'_> {
             state,
             commands,
             effects,
+            heard,
             errands,
             spent,
         }
+    }
+
+    /// What the run hears from its inbox.
+    fn heard(&self) -> (Vec<i64>, Vec<RunEvent>) {
+        let queued = self.claimed.inbox.get(&(self.run.tenant_id, self.run.run_id));
+        let readable = |one: &Queued| Some((one.sequence, RunEvent::from(one.input.clone()?)));
+        queued.into_iter().flatten().filter_map(readable).unzip()
     }
 
     fn advance(&self, state: RunState, inputs: Vec<RunEvent>) -> Advanced {
@@ -357,6 +374,11 @@ impl Plan<'_> {
         let (ready_at, due_at) = (Some(ready_at), Some(due_at));
         Wakeup { token: owed.token, ready_at, due_at, reason: WakeReason::Retry }
     }
+}
+
+/// Whether there is something that this version can read.
+fn has_input(queued: &[Queued]) -> bool {
+    queued.iter().any(|one| one.input.is_some())
 }
 
 fn is_about_requests(command: &Command) -> bool {

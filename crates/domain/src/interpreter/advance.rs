@@ -1,7 +1,7 @@
 //! Moving a run forward by what happened to it.
 
 use super::answers::Asked;
-use super::{Command, End, RunEvent, RunState, Send, Step, StoredRequests, Walk, Watch};
+use super::{Command, RunEvent, RunState, Send, Step, StoredRequests, Walk, Watch};
 use crate::budget::Spent;
 use crate::contact::Contact;
 use crate::event::RecordedEvent;
@@ -114,7 +114,7 @@ fn take(walk: &mut Walk<'_>, input: RunEvent) {
         RunEvent::TimerFired => walk.wake(),
         RunEvent::Claimed => walk.take_over(),
         RunEvent::Cancelled { reason } => {
-            walk.end(End::Cancelled { reason });
+            walk.cancel(reason);
         }
     }
 }

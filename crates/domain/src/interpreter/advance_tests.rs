@@ -324,8 +324,11 @@ fn play_to_end(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>)
         };
         let (next, commands) = step(&workflow, state, input, &event, now);
         state = next;
-        // What is buried stands beside the line of the step that failed.
-        let told = commands.iter().filter(|command| !matches!(command, Command::Bury { .. }));
+        // What is buried, and that it was cancelled, stands beside a line that says so.
+        let told = commands.iter().filter(|command| {
+            !matches!(command, Command::Bury { .. })
+                && command.step().is_none_or(|step| step.action != "cancel")
+        });
         let told: Vec<_> = told.map(|command| tell(&workflow, &state, command)).collect();
         let told = if told.is_empty() { "-".to_owned() } else { told.join(", ") };
         lines.push(format!("{label:<10} | {told}"));
@@ -692,7 +695,7 @@ fn a_run_with_a_dead_branch_stays_open_while_others_live_and_fails_with_the_last
     let inputs =
         [started, failed(1, "a"), failed(2, "b"), RunEvent::Cancelled { reason: "asked".to_owned() }];
     let (told, state) = branches(text, inputs, start());
-    assert!(told.ends_with("log b failed, bury b#1\nfinish cancelled asked"), "{told}");
+    assert!(told.ends_with("log b failed, bury b#1\nlog  ok, finish cancelled asked"), "{told}");
     assert!(state.tokens.is_empty());
 }
 

@@ -4,7 +4,27 @@ use super::StepError;
 use crate::retry::FailureKind;
 use crate::workflow::NodeIndex;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+/// What a run is to hear from outside while it waits; kept in its inbox until then.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum InboxInput {
+    /// The run is to end.
+    Cancel {
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+impl From<InboxInput> for RunEvent {
+    fn from(input: InboxInput) -> Self {
+        match input {
+            InboxInput::Cancel { reason } => Self::Cancelled { reason },
+        }
+    }
+}
 
 /// Something that happened to a run.
 #[derive(Clone, PartialEq, Debug)]

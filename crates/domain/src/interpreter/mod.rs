@@ -19,7 +19,7 @@ mod watch;
 pub use act::{NothingStored, StoredRequests};
 pub use advance::{Advanced, RunInput, advance};
 pub use command::{Command, Send, Step, StepOutcome};
-pub use input::RunEvent;
+pub use input::{InboxInput, RunEvent};
 pub use owed::{Owed, OwedFor};
 pub use revive::{NotRevivable, ReplayKey};
 pub use state::*;

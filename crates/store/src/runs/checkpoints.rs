@@ -1,7 +1,7 @@
 //! Checkpoints: what a batch of claimed runs came to. Every write carries the epoch of its claim.
 
 use crate::Error;
-use crate::runs::{Place, Places, moves};
+use crate::runs::{Place, Places, inbox, moves};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
@@ -113,12 +113,12 @@ pub async fn settle(
     // In the order of their keys.
     let sorted = by_key(checkpoints);
     let rows = sqlx::query(
-        "SELECT u.t AS tenant_id, u.i AS run_id, r.place::text AS place, o.places::text AS wakeups
+        "SELECT u.t AS tenant_id, u.i AS run_id, r.place::text AS place, o.places::text AS wakeups, o.is_called
            FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
           CROSS JOIN LATERAL (SELECT c.tenant_id, c.run_id, c.ctid AS place FROM runs_open c
                                WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE) AS r
-          CROSS JOIN LATERAL (SELECT array_agg(k.place) AS places
-                                FROM (SELECT w.ctid AS place FROM wakeups w
+          CROSS JOIN LATERAL (SELECT array_agg(k.place) AS places, bool_or(k.token = -1) AS is_called
+                                FROM (SELECT w.token, w.ctid AS place FROM wakeups w
                                        WHERE w.tenant_id = r.tenant_id AND w.run_id = r.run_id FOR UPDATE) AS k) AS o",
     )
     .bind(sorted.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())
@@ -188,6 +188,11 @@ async fn settle_locked(
     held.extend(hold(connection, now, worker, locked, &open).await?);
     held.extend(keep(connection, now, worker, locked, &open).await?);
     move_wakeups(connection, &open, &held).await?;
+    if locked.have_claims {
+        // What came while the claim lasted was looked for in vain.
+        let called: Vec<_> = locked.places.called().filter(|run| held.contains(run)).collect();
+        inbox::look_now(connection, &called).await?;
+    }
     Ok(held)
 }
 
@@ -315,7 +320,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Replaces the wakeups of open runs by one per token that waits. A paused run keeps one that is never due.
+/// Replaces the wakeups of open runs by one per token that waits; that of the inbox stays. A paused run keeps one that is never due.
 async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held: &Held) -> Result<(), Error> {
     const PAUSED: [Wakeup; 1] =
         [Wakeup { token: 0, ready_at: None, due_at: None, reason: WakeReason::Timer }];
@@ -353,6 +358,7 @@ async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held:
           USING (SELECT l.place FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (t, i, kept)
                   CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
                                        WHERE k.tenant_id = u.t AND k.run_id = u.i
+                                         AND k.token >= 0
                                          AND k.token <> ALL (string_to_array(u.kept, ',')::int2[]) OFFSET 0) AS l) AS x
           WHERE w.ctid = x.place",
     )

@@ -54,6 +54,8 @@ pub struct Claim {
     pub runs: Vec<ClaimedRun>,
     /// Those of their workflows that are paused.
     pub paused: BTreeSet<WorkflowId>,
+    /// Those of the runs that have something in their inboxes.
+    pub called: BTreeSet<(TenantId, RunId)>,
 }
 
 /// Where the locked rows of runs are. Nobody can move them until the transaction ends.
@@ -65,6 +67,8 @@ pub struct Places(BTreeMap<(TenantId, RunId), Place>);
 pub(crate) struct Place {
     pub(crate) run: String,
     pub(crate) wakeups: Option<String>,
+    /// Whether one of them says that there is something in the run's inbox.
+    pub(crate) is_called: bool,
 }
 
 impl Places {
@@ -73,13 +77,19 @@ impl Places {
         self.0.get(run)
     }
 
-    /// Reads columns `tenant_id`, `run_id`, `place`, `wakeups`; a row without a run is passed over.
+    /// Those that have something in their inboxes.
+    pub(crate) fn called(&self) -> impl Iterator<Item = (TenantId, RunId)> {
+        self.0.iter().filter(|(_, place)| place.is_called).map(|(run, _)| *run)
+    }
+
+    /// Reads columns `tenant_id`, `run_id`, `place`, `wakeups`, `is_called`; a row without a run is passed over.
     pub(crate) fn read(rows: &[PgRow]) -> Result<Self, Error> {
         let mut places = BTreeMap::new();
         for row in rows {
             let Some(run) = row.try_get::<Option<String>, _>("place")? else { continue };
             let key = (TenantId(row.try_get("tenant_id")?), RunId(row.try_get("run_id")?));
-            places.insert(key, Place { run, wakeups: row.try_get("wakeups")? });
+            let is_called = row.try_get::<Option<bool>, _>("is_called")?.unwrap_or_default();
+            places.insert(key, Place { run, wakeups: row.try_get("wakeups")?, is_called });
         }
         Ok(Self(places))
     }
@@ -128,14 +138,15 @@ pub async fn claim_here(
              SELECT r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
                     r.run_key, r.priority, r.epoch + 1 AS epoch, r.received_at, r.state, r.trace,
                     r.abandoned + (r.lease_until IS NOT NULL)::int::int2 AS abandoned,
-                    r.place::text AS place, o.places::text AS wakeups
+                    r.place::text AS place, o.places::text AS wakeups, o.is_called
                FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
               CROSS JOIN LATERAL (SELECT c.*, c.ctid AS place FROM runs_open c
                                    WHERE c.tenant_id = u.t AND c.run_id = u.i FOR UPDATE SKIP LOCKED) AS r
-              CROSS JOIN LATERAL (SELECT bool_or(k.ready_at <= now()) AS is_ready, array_agg(k.place) AS places
-                                    FROM (SELECT w.ready_at, w.ctid AS place FROM wakeups w
+              CROSS JOIN LATERAL (SELECT bool_or(k.ready_at <= now()) AS is_ready, array_agg(k.place) AS places,
+                                         bool_or(k.token = -1) AS is_called
+                                    FROM (SELECT w.ready_at, w.token, w.ctid AS place FROM wakeups w
                                            WHERE w.tenant_id = r.tenant_id AND w.run_id = r.run_id FOR UPDATE) AS k) AS o
-              WHERE o.is_ready AND r.status <> 'paused' AND (r.lease_until IS NULL OR r.lease_until < now())
+              WHERE o.is_ready AND (r.status <> 'paused' OR o.is_called) AND (r.lease_until IS NULL OR r.lease_until < now())
                 AND (r.epoch = 0 OR r.place = (SELECT s.ctid FROM runs_open s
                                                 WHERE s.tenant_id = r.tenant_id AND s.run_id = r.run_id)))
          SELECT now() AS now, claimed.*,
@@ -149,7 +160,9 @@ pub async fn claim_here(
     .bind(&runs)
     .fetch_all(&mut *connection)
     .await?;
-    let mut claim = Claim { now: DateTime::UNIX_EPOCH, runs: Vec::new(), paused: BTreeSet::new() };
+    let places = Places::read(&rows)?;
+    let (now, runs_of) = (DateTime::UNIX_EPOCH, Vec::new());
+    let mut claim = Claim { now, runs: runs_of, paused: BTreeSet::new(), called: places.called().collect() };
     // There is always a row, and these are the same in all.
     if let Some(any) = rows.first() {
         claim.now = any.try_get("now")?;
@@ -161,7 +174,7 @@ pub async fn claim_here(
     if claim.runs.len() < nudged.len() {
         look_at_the_end_of_leases(connection, &tenants, &runs).await?;
     }
-    Ok((claim, Places::read(&rows)?))
+    Ok((claim, places))
 }
 
 /// Writes claims of [`claim_here`] down, for a transaction that does not settle them: each run gets its lease.
@@ -203,21 +216,36 @@ pub(crate) fn columns(runs: &[(TenantId, RunId)]) -> (Vec<Uuid>, Vec<Uuid>) {
     sorted.into_iter().map(|(tenant, run)| (tenant.0, run.0)).unzip()
 }
 
-/// Whoever holds a wakeup just now looks at it himself: it is skipped, because its run is not locked here.
+/// Whoever holds a wakeup just now looks at it himself: it is skipped, because its run is not locked here. What was to be told to
+/// a run that is not open any more is forgotten, with its wakeup.
 async fn look_at_the_end_of_leases(
     connection: &mut PgConnection,
     tenants: &[Uuid],
     runs: &[Uuid],
 ) -> Result<(), Error> {
     sqlx::query(
-        "UPDATE wakeups w SET due_at = x.lease_until, sweeps = 0
-           FROM (SELECT o.place, o.due_at, l.lease_until FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-                  CROSS JOIN LATERAL (SELECT c.lease_until FROM runs_open c
-                                       WHERE c.tenant_id = u.t AND c.run_id = u.i AND c.lease_until > now() OFFSET 0) AS l
-                  CROSS JOIN LATERAL (SELECT k.ctid AS place, k.due_at FROM wakeups k
-                                       WHERE k.tenant_id = u.t AND k.run_id = u.i AND k.ready_at <= now()
-                                         FOR UPDATE SKIP LOCKED) AS o) AS x
-          WHERE w.ctid = x.place AND x.due_at > x.lease_until",
+        "WITH moved AS (
+             UPDATE wakeups w SET due_at = x.lease_until, sweeps = 0
+               FROM (SELECT o.place, o.due_at, l.lease_until FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+                      CROSS JOIN LATERAL (SELECT c.lease_until FROM runs_open c
+                                           WHERE c.tenant_id = u.t AND c.run_id = u.i AND c.lease_until > now()
+                                             OFFSET 0) AS l
+                      CROSS JOIN LATERAL (SELECT k.ctid AS place, k.due_at FROM wakeups k
+                                           WHERE k.tenant_id = u.t AND k.run_id = u.i AND k.ready_at <= now()
+                                             FOR UPDATE SKIP LOCKED) AS o) AS x
+              WHERE w.ctid = x.place AND x.due_at > x.lease_until),
+         uncalled AS (
+             DELETE FROM wakeups w
+              USING (SELECT o.place FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+                      CROSS JOIN LATERAL (SELECT k.ctid AS place FROM wakeups k
+                                           WHERE k.tenant_id = u.t AND k.run_id = u.i AND k.token = -1
+                                             AND NOT EXISTS (SELECT 1 FROM runs_open c
+                                                              WHERE c.tenant_id = u.t AND c.run_id = u.i)
+                                             FOR UPDATE SKIP LOCKED) AS o) AS x
+              WHERE w.ctid = x.place
+          RETURNING w.tenant_id, w.run_id)
+         DELETE FROM run_inbox q USING uncalled
+          WHERE q.tenant_id = uncalled.tenant_id AND q.run_id = uncalled.run_id",
     )
     .bind(tenants)
     .bind(runs)

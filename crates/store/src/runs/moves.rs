@@ -62,7 +62,8 @@ pub(super) async fn finish(
     held(&rows)
 }
 
-/// Moves one open run, whose row is locked, to the table of finished ones, as it stands and with its next epoch; its wakeups go.
+/// Moves one open run, whose row is locked, to the table of finished ones, as it stands and with its next epoch; its
+/// wakeups go, and what it was to hear.
 pub(super) async fn finish_one(
     connection: &mut PgConnection,
     (tenant, run): (TenantId, RunId),
@@ -75,7 +76,8 @@ pub(super) async fn finish_one(
              DELETE FROM runs_open WHERE tenant_id = $1 AND run_id = $2
           RETURNING tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key, priority,
                     received_at, trace),
-         gone AS (DELETE FROM wakeups WHERE tenant_id = $1 AND run_id = $2)
+         gone AS (DELETE FROM wakeups WHERE tenant_id = $1 AND run_id = $2),
+         unheard AS (DELETE FROM run_inbox WHERE tenant_id = $1 AND run_id = $2)
          INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
                                     run_key, priority, received_at, trace, status, epoch, state, finished_at)
          SELECT ended.*, $3, $4, $5, $6 FROM ended",

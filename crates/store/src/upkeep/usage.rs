@@ -64,6 +64,7 @@ pub const TABLES: &[(&str, Ends, Grows)] = &[
     ("outbox", Ends::OnceDone, Grows::ByEvents),
     ("parked_events", Ends::AfterDays, Grows::ByFaults),
     ("publisher_grants", Ends::ByHand, Grows::ByPeople),
+    ("run_inbox", Ends::With("runs_open"), Grows::ByEvents),
     ("runs_finished", Ends::AfterDays, Grows::ByEvents),
     ("runs_open", Ends::OnceDone, Grows::ByEvents),
     ("suspects", Ends::AfterDays, Grows::ByFaults),

@@ -13,6 +13,7 @@ mod dead_letters;
 mod effects;
 mod enrolling;
 mod http_publishers;
+mod inbox;
 mod keeping;
 mod lagging;
 mod listing;
