@@ -21,7 +21,8 @@ const ROWS: &str = "
       SELECT tenant_id, workflow_id, 'nightly', gen_random_uuid(), version_id, 'key', '{}', now(), now(), now()
         FROM workflows WHERE tenant_id = '$T';
     INSERT INTO enrolments SELECT tenant_id, workflow_id, 'ada' FROM workflows WHERE tenant_id = '$T';
-    INSERT INTO run_inbox (tenant_id, run_id, input) SELECT tenant_id, tenant_id, '{}' FROM tenants;
+    INSERT INTO run_inbox (tenant_id, run_id, input)
+      SELECT tenant_id, run_id, '{}' FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO outbox (tenant_id, run_id, event_type, body)
       SELECT tenant_id, run_id, 'contact.tag_added', '{}' FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO tasks (tenant_id, task_id, run_id, title, created_at) VALUES ('$T', gen_random_uuid(), gen_random_uuid(), 'Call', now());
