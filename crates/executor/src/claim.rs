@@ -7,9 +7,10 @@ use automation_domain::id::{EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::Waits;
 use automation_service_kit::clock;
 use automation_store::records::contacts::{self, Contacts};
+use automation_store::role::Worker;
 use automation_store::runs::effects::{self, EffectKey, StoredEffect};
 use automation_store::runs::{self, Claim, ClaimedRun, Places};
-use automation_store::{Error, PgConnection, Scope, events, workflows};
+use automation_store::{Conn, Error, Scope, events, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub(crate) async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)]) -> Resu
 
 /// Claims those of `nudged` that are ready and free, in a transaction that settles them; and where their rows are.
 pub(crate) async fn claim_here(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     shared: &Shared,
     nudged: &[(TenantId, RunId)],
 ) -> Result<(Claimed, Places), Error> {
@@ -68,7 +69,7 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
 }
 
 async fn gather(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     shared: &Shared,
     Claim { now, runs, paused }: Claim,
 ) -> Result<Claimed, Error> {

@@ -11,6 +11,7 @@ use automation_store::audit::Auditor;
 use automation_store::events::NewEvent;
 use automation_store::events::receipts::{self, Claim};
 use automation_store::records::contacts;
+use automation_store::role::{Api, Operator, Worker};
 use automation_store::runs::{self, NewRun};
 use automation_store::{Db, Error, Scope, events, workflows};
 use chrono::{DateTime, Utc};
@@ -37,7 +38,7 @@ pub fn ada() -> &'static Auditor {
 /// How soon the sweep looks after runs that [`run`] makes.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// A tenant with this key; `operator` is a pool of role operator.
+/// A tenant with this key.
 ///
 /// # Errors
 ///
@@ -46,7 +47,7 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// # Panics
 ///
 /// When the key is taken.
-pub async fn tenant(operator: &Db, key: &str) -> Result<TenantId, Error> {
+pub async fn tenant(operator: &Db<Operator>, key: &str) -> Result<TenantId, Error> {
     let made = operator
         .tx(Scope::Unscoped, async |connection| {
             tenants::create(connection, TenantId(Uuid::new_v4()), key, key).await
@@ -64,12 +65,12 @@ pub struct Published {
     pub version_id: VersionId,
 }
 
-/// A workflow with a trigger `start` on `form.submitted` that leads to a tag; `api` is a pool of role api.
+/// A workflow with a trigger `start` on `form.submitted` that leads to a tag.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn workflow(api: &Db, tenant: TenantId, key: &str) -> Result<Published, Error> {
+pub async fn workflow(api: &Db<Api>, tenant: TenantId, key: &str) -> Result<Published, Error> {
     publish(
         api,
         tenant,
@@ -88,7 +89,7 @@ pub async fn workflow(api: &Db, tenant: TenantId, key: &str) -> Result<Published
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn publish(api: &Db, tenant: TenantId, definition: Value) -> Result<Published, Error> {
+pub async fn publish(api: &Db<Api>, tenant: TenantId, definition: Value) -> Result<Published, Error> {
     let text = |key: &str| definition[key].as_str().unwrap_or_default().to_owned();
     let compiled = Workflow {
         key: text("key"),
@@ -151,13 +152,13 @@ pub struct Started {
 }
 
 /// Records `event` with its receipt and contact, and queues the run of `published` that it starts by its trigger
-/// `start`; `worker` is a pool of role worker.
+/// `start`.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn run(
-    worker: &Db,
+    worker: &Db<Worker>,
     tenant: TenantId,
     published: Published,
     event: Event,

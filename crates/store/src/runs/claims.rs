@@ -1,13 +1,14 @@
 //! Claims: which worker holds which open run.
 
-use crate::Error;
+use crate::role::Worker;
+use crate::{Conn, Error};
 use automation_domain::id::{ContactId, EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::RunState;
 use automation_domain::priority::Priority;
 use automation_domain::trace::RunTrace;
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -95,7 +96,7 @@ impl Places {
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn claim(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     nudged: &[(TenantId, RunId)],
     lease: Duration,
 ) -> Result<Claim, Error> {
@@ -113,7 +114,7 @@ pub async fn claim(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn claim_here(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     nudged: &[(TenantId, RunId)],
 ) -> Result<(Claim, Places), Error> {
     let (tenants, runs) = columns(nudged);
@@ -147,7 +148,7 @@ pub async fn claim_here(
     )
     .bind(&tenants)
     .bind(&runs)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let mut claim = Claim { now: DateTime::UNIX_EPOCH, runs: Vec::new(), paused: BTreeSet::new() };
     // There is always a row, and these are the same in all.
@@ -170,7 +171,7 @@ pub async fn claim_here(
 ///
 /// [`Error`] of the database.
 pub async fn write_claims(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     claims: &[(TenantId, RunId)],
     lease: Duration,
 ) -> Result<(), Error> {
@@ -190,7 +191,7 @@ pub async fn write_claims(
     .bind(&tenants)
     .bind(&runs)
     .bind(lease)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     look_at_the_end_of_leases(connection, &tenants, &runs).await
 }
@@ -205,7 +206,7 @@ pub(crate) fn columns(runs: &[(TenantId, RunId)]) -> (Vec<Uuid>, Vec<Uuid>) {
 
 /// Whoever holds a wakeup just now looks at it himself: it is skipped, because its run is not locked here.
 async fn look_at_the_end_of_leases(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     tenants: &[Uuid],
     runs: &[Uuid],
 ) -> Result<(), Error> {
@@ -221,7 +222,7 @@ async fn look_at_the_end_of_leases(
     )
     .bind(tenants)
     .bind(runs)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -232,7 +233,7 @@ async fn look_at_the_end_of_leases(
 ///
 /// [`Error`] of the database.
 pub async fn renew(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     claims: &[(TenantId, RunId, i32)],
     lease: Duration,
 ) -> Result<BTreeSet<(TenantId, RunId)>, Error> {
@@ -250,7 +251,7 @@ pub async fn renew(
     .bind(sorted.iter().map(|(_, run, _)| run.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|(_, _, epoch)| *epoch).collect::<Vec<_>>())
     .bind(lease)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(|row| Ok((TenantId(row.try_get("tenant_id")?), RunId(row.try_get("run_id")?)))).collect()
 }
@@ -262,7 +263,7 @@ pub async fn renew(
 ///
 /// [`Error`] of the database.
 pub async fn hand_back(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     claims: &[(TenantId, RunId, i32)],
 ) -> Result<(), Error> {
     if claims.is_empty() {
@@ -282,7 +283,7 @@ pub async fn hand_back(
     .bind(sorted.iter().map(|(tenant, _, _)| tenant.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|(_, run, _)| run.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|(_, _, epoch)| *epoch).collect::<Vec<_>>())
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let column = |name: &str| free.iter().map(|row| row.try_get(name)).collect::<Result<Vec<Uuid>, _>>();
     // Tokens that are not ready keep their time: they were not what the run was claimed for.
@@ -295,7 +296,7 @@ pub async fn hand_back(
     )
     .bind(column("tenant_id")?)
     .bind(column("run_id")?)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! No role sees or touches rows of a tenant that is not in its scope.
 
-use crate::world::{TenantId, World};
-use automation_store::{Db, DbRole, Error, PgConnection, Scope};
+use crate::world::{AnyPool, TenantId, World};
+use automation_store::Scope;
+use automation_store::role::{Api, Door, Owner, Worker};
 use automation_test_support::builders;
-use sqlx::{AssertSqlSafe, Row};
 
 /// Statements that give a tenant, `$T`, a row in every table that the builders leave empty.
 const ROWS: &str = "
@@ -77,26 +77,9 @@ async fn tables(world: &World) -> anyhow::Result<Vec<String>> {
     Ok(rows)
 }
 
-/// What a statement came to: rows, or a refusal.
-async fn try_sql(db: &Db, scope: Scope<'_>, sql: &str) -> Result<i64, String> {
-    let outcome = db
-        .tx(scope, async |connection: &mut PgConnection| {
-            let count: i64 =
-                sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await?.try_get(0)?;
-            // Nothing that is tried here is to last.
-            Err::<(), Error>(Error::Unreadable {
-                table: "",
-                column: "",
-                id: String::new(),
-                reason: count.to_string(),
-            })
-        })
-        .await;
-    match outcome {
-        Ok(()) => Err("a transaction that failed was committed".to_owned()),
-        Err(Error::Unreadable { reason, .. }) => Ok(reason.parse().unwrap()),
-        Err(error) => Err(error.to_string()),
-    }
+/// What a statement came to, which is undone: the number it gave, or a refusal.
+async fn try_sql(db: &dyn AnyPool, scope: Scope<'_>, sql: &str) -> Result<i64, String> {
+    db.try_sql(scope, sql).await
 }
 
 fn refused(outcome: &Result<i64, String>) -> bool {
@@ -141,7 +124,7 @@ async fn no_role_of_the_run_time_may_bypass_the_policies() -> anyhow::Result<()>
 #[tokio::test]
 async fn the_owner_sees_a_row_of_each_tenant_in_every_table() -> anyhow::Result<()> {
     let (world, other) = two_tenants().await?;
-    let owner = world.database.store(DbRole::Owner);
+    let owner = world.database.store::<Owner>();
     for table in tables(&world).await? {
         for tenant in [world.tenant, other] {
             let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = '{tenant}'");
@@ -157,9 +140,10 @@ async fn api_and_worker_see_and_touch_nothing_of_another_tenant() -> anyhow::Res
     let (world, other) = two_tenants().await?;
     let own = world.tenant;
     let mut readable = 0;
-    for (name, db, scope) in
-        [("api", &world.api, Scope::Tenant(own)), ("worker", &world.worker, Scope::Tenants(&[own]))]
-    {
+    for (name, db, scope) in [
+        ("api", &world.api as &dyn AnyPool, Scope::Tenant(own)),
+        ("worker", &world.worker, Scope::Tenants(&[own])),
+    ] {
         for table in tables(&world).await? {
             let mine =
                 try_sql(db, scope, &format!("SELECT count(*) FROM {table} WHERE tenant_id = '{own}'")).await;
@@ -247,7 +231,7 @@ async fn the_api_stores_requests_that_wait_and_nothing_of_their_tries() -> anyho
 async fn nobody_changes_who_a_tenant_is() -> anyhow::Result<()> {
     let (world, _) = two_tenants().await?;
     let scopes = [Scope::Tenant(world.tenant), Scope::Tenants(&[world.tenant]), Scope::Unscoped];
-    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+    for db in [&world.api as &dyn AnyPool, &world.worker, &world.scheduler, &world.operator] {
         for scope in scopes {
             for column in ["tenant_id = gen_random_uuid()", "key = 'other'", "created_at = now()"] {
                 let sql = format!(
@@ -289,14 +273,16 @@ async fn a_row_cannot_refer_to_another_tenants_row() -> anyhow::Result<()> {
 async fn a_reused_connection_without_a_scope_shows_nothing() -> anyhow::Result<()> {
     let (world, _) = two_tenants().await?;
     let own = world.tenant;
-    for (role, scope) in [(DbRole::Api, Scope::Tenant(own)), (DbRole::Worker, Scope::Tenants(&[own]))] {
-        // One connection, so that the second transaction meets what the first has left.
-        let db = world.database.store_of_size(role, 1);
+    // One connection each, so that the second transaction meets what the first has left.
+    let (api, worker) = (world.database.store_of_size::<Api>(1), world.database.store_of_size::<Worker>(1));
+    for (role, db, scope) in
+        [("api", &api as &dyn AnyPool, Scope::Tenant(own)), ("worker", &worker, Scope::Tenants(&[own]))]
+    {
         let sql = "SELECT count(*) FROM contacts";
-        assert_eq!(try_sql(&db, scope, sql).await, Ok(1), "{role:?}");
-        assert_eq!(try_sql(&db, Scope::Unscoped, sql).await, Ok(0), "{role:?}");
-        assert_eq!(try_sql(&db, Scope::Tenants(&[]), sql).await, Ok(0), "{role:?}");
-        assert_eq!(try_sql(&db, scope, sql).await, Ok(1), "{role:?}");
+        assert_eq!(try_sql(db, scope, sql).await, Ok(1), "{role}");
+        assert_eq!(try_sql(db, Scope::Unscoped, sql).await, Ok(0), "{role}");
+        assert_eq!(try_sql(db, Scope::Tenants(&[]), sql).await, Ok(0), "{role}");
+        assert_eq!(try_sql(db, scope, sql).await, Ok(1), "{role}");
     }
     Ok(())
 }
@@ -308,7 +294,7 @@ async fn rows_in_scope_can_be_locked() -> anyhow::Result<()> {
     let own = world.tenant;
     for (db, scope, tables) in [
         (
-            &world.worker,
+            &world.worker as &dyn AnyPool,
             Scope::Tenants(&[own]),
             ["runs_open", "wakeups", "enrolments", "contacts"].as_slice(),
         ),
@@ -348,7 +334,7 @@ async fn the_scheduler_sees_what_is_owed_and_nothing_else() -> anyhow::Result<()
 #[tokio::test]
 async fn the_door_touches_no_table_and_calls_its_own_functions_alone() -> anyhow::Result<()> {
     let (world, _) = two_tenants().await?;
-    let door = world.database.store(DbRole::Door);
+    let door = world.database.store::<Door>();
     for table in tables(&world).await? {
         for sql in [
             format!("SELECT count(*) FROM {table}"),
@@ -418,7 +404,7 @@ async fn nobody_may_go_past_the_policies_to_a_partition() -> anyhow::Result<()> 
     .fetch_all(&mut connection)
     .await?;
     assert!(partitions.len() >= 15, "{partitions:?}");
-    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+    for db in [&world.api as &dyn AnyPool, &world.worker, &world.scheduler, &world.operator] {
         for partition in &partitions {
             let seen = try_sql(db, Scope::Unscoped, &format!("SELECT count(*) FROM {partition}")).await;
             assert!(refused(&seen), "{partition}: {seen:?}");
