@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 /// Whose rows a transaction may touch.
 #[derive(Clone, Copy, Debug)]
 pub enum Scope<'a> {
-    /// One tenant's: roles api and operator.
+    /// One tenant's: roles api, batch and operator.
     Tenant(TenantId),
     /// These tenants': role worker.
     Tenants(&'a [TenantId]),

@@ -58,6 +58,10 @@ pub enum Api {}
 #[derive(Clone, Copy, Debug)]
 pub enum Worker {}
 
+/// One tenant at a time, read through: for what takes longer than an event.
+#[derive(Clone, Copy, Debug)]
+pub enum Batch {}
+
 /// What faces the internet: a few functions, and no table.
 #[derive(Clone, Copy, Debug)]
 pub enum Door {}
@@ -73,6 +77,7 @@ pub enum Operator {}
 impl sealed::Sealed for Owner {}
 impl sealed::Sealed for Api {}
 impl sealed::Sealed for Worker {}
+impl sealed::Sealed for Batch {}
 impl sealed::Sealed for Door {}
 impl sealed::Sealed for Scheduler {}
 impl sealed::Sealed for Operator {}
@@ -97,6 +102,12 @@ impl Role for Worker {
     const PLANNER: &'static str = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; \
          SET enable_bitmapscan = off; SET enable_material = off; SET enable_memoize = off; SET random_page_cost = 0.1; \
          SET plan_cache_mode = force_generic_plan";
+}
+
+impl Role for Batch {
+    const NAME: &'static str = "automation_batch";
+    // However much there is to read, most connections are left to those who work on events.
+    const CONNECTIONS: u32 = 2;
 }
 
 impl Role for Door {

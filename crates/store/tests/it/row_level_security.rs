@@ -2,7 +2,7 @@
 
 use crate::world::{AnyPool, TenantId, World};
 use automation_store::Scope;
-use automation_store::role::{Api, Door, Owner, Worker};
+use automation_store::role::{Api, Batch, Door, Owner, Worker};
 use automation_test_support::builders;
 
 /// Statements that give a tenant, `$T`, a row in every table that the builders leave empty.
@@ -378,6 +378,71 @@ async fn the_door_touches_no_table_and_calls_its_own_functions_alone() -> anyhow
 }
 
 #[tokio::test]
+async fn a_batch_reads_one_tenants_contacts_events_runs_and_workflows_and_writes_nothing()
+-> anyhow::Result<()> {
+    let (world, other) = two_tenants().await?;
+    let own = world.tenant;
+    let batch = world.database.store::<Batch>();
+    let readable = [
+        "contacts",
+        "events",
+        "runs_finished",
+        "runs_open",
+        "workflow_runs",
+        "workflow_versions",
+        "workflows",
+    ];
+    for table in tables(&world).await? {
+        let scope = Scope::Tenant(own);
+        let seen_of = async |tenant: TenantId, scope: Scope<'_>| {
+            let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = '{tenant}'");
+            try_sql(&batch, scope, &sql).await
+        };
+        let mine = seen_of(own, scope).await;
+        if readable.contains(&table.as_str()) {
+            assert!(mine.as_ref().is_ok_and(|count| *count > 0), "{table}: {mine:?}");
+            assert_eq!(seen_of(other, scope).await, Ok(0), "{table}");
+            // Neither without a tenant, nor with the tenants of a worker.
+            assert_eq!(seen_of(own, Scope::Unscoped).await, Ok(0), "{table}");
+            assert_eq!(seen_of(own, Scope::Tenants(&[own, other])).await, Ok(0), "{table}");
+        } else {
+            assert!(refused(&mine), "{table}: {mine:?}");
+        }
+        for change in [
+            format!("INSERT INTO {table} (tenant_id) VALUES ('{own}')"),
+            format!("UPDATE {table} SET tenant_id = tenant_id"),
+            format!("DELETE FROM {table}"),
+        ] {
+            let sql = format!("WITH changed AS ({change} RETURNING 1) SELECT count(*) FROM changed");
+            let changed = try_sql(&batch, scope, &sql).await;
+            assert!(
+                refused(&changed) || changed.as_ref().is_err_and(|e| e.contains("view")),
+                "{change}: {changed:?}"
+            );
+        }
+    }
+    // By the catalogue, so that columns, sequences, partitions and tables without a tenant count too.
+    let writable = "SELECT count(*) FROM pg_class c
+                     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+                       AND CASE c.relkind
+                           WHEN 'S' THEN has_sequence_privilege('automation_batch', c.oid, 'USAGE, UPDATE')
+                           ELSE has_table_privilege('automation_batch', c.oid,
+                                    'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+                                OR has_any_column_privilege('automation_batch', c.oid, 'INSERT, UPDATE, REFERENCES')
+                           END";
+    assert_eq!(world.database.count(writable).await?, 0);
+    // Nor does anything act for it with the rights of somebody else.
+    let functions = "SELECT count(*) FROM pg_proc
+                      WHERE pronamespace = 'public'::regnamespace AND prosecdef
+                        AND has_function_privilege('automation_batch', oid, 'EXECUTE')";
+    assert_eq!(world.database.count(functions).await?, 0);
+    let memberships = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+                        WHERE r.rolname = 'automation_batch'";
+    assert_eq!(world.database.count(memberships).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_operator_sees_tenants_grants_quotas_and_parked_events_of_all() -> anyhow::Result<()> {
     let (world, other) = two_tenants().await?;
     for table in tables(&world).await? {
@@ -404,7 +469,8 @@ async fn nobody_may_go_past_the_policies_to_a_partition() -> anyhow::Result<()> 
     .fetch_all(&mut connection)
     .await?;
     assert!(partitions.len() >= 15, "{partitions:?}");
-    for db in [&world.api as &dyn AnyPool, &world.worker, &world.scheduler, &world.operator] {
+    let batch = world.database.store::<Batch>();
+    for db in [&world.api as &dyn AnyPool, &world.worker, &batch, &world.scheduler, &world.operator] {
         for partition in &partitions {
             let seen = try_sql(db, Scope::Unscoped, &format!("SELECT count(*) FROM {partition}")).await;
             assert!(refused(&seen), "{partition}: {seen:?}");
