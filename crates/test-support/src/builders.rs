@@ -5,7 +5,7 @@ use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent, body_hash};
 use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::priority::Priority;
-use automation_domain::workflow::Workflow;
+use automation_domain::workflow::{Enrolment, OnConflict, Workflow};
 use automation_store::access::tenants;
 use automation_store::audit::Auditor;
 use automation_store::events::NewEvent;
@@ -84,18 +84,22 @@ pub async fn workflow(api: &Db<Api>, tenant: TenantId, key: &str) -> Result<Publ
     .await
 }
 
-/// Publishes a definition without compiling it.
+/// Publishes a definition without compiling it; of its entry rules, `on_conflict` is read.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn publish(api: &Db<Api>, tenant: TenantId, definition: Value) -> Result<Published, Error> {
     let text = |key: &str| definition[key].as_str().unwrap_or_default().to_owned();
+    let on_conflict = match definition["enrolment"]["on_conflict"].as_str() {
+        Some("ignore") => OnConflict::Ignore,
+        _ => OnConflict::Start,
+    };
     let compiled = Workflow {
         key: text("key"),
         name: text("name"),
         priority: None,
-        enrolment: Default::default(),
+        enrolment: Enrolment { on_conflict, ..Enrolment::default() },
         triggers: Vec::new(),
         nodes: Vec::new(),
         warnings: Vec::new(),

@@ -258,8 +258,7 @@ async fn ended(
                 v.version_id, v.number,
                 EXISTS (SELECT 1 FROM events e WHERE e.tenant_id = d.tenant_id AND e.event_id = d.event_id) AS has_event,
                 c.workflow_id IS NOT NULL AND v.version_id IS NOT NULL AS has_version,
-                coalesce(v.definition #>> '{enrolment,on_conflict}' = 'ignore', false)
-                    OR coalesce(v.definition #>> '{enrolment,reentry,mode}' = 'after_exit', false) AS is_exclusive
+                coalesce(v.is_exclusive, true) AS is_exclusive
            FROM dead_letters d
            LEFT JOIN workflow_runs r ON r.tenant_id = d.tenant_id AND r.run_id = d.run_id
            LEFT JOIN workflows c ON c.tenant_id = d.tenant_id AND c.workflow_id = d.workflow_id

@@ -101,8 +101,8 @@ pub async fn apply(
             .await?;
     }
     sqlx::query(
-        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition, entry_bytes)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition, entry_bytes, is_exclusive)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(tenant.0)
     .bind(new_version.0)
@@ -110,6 +110,7 @@ pub async fn apply(
     .bind(number)
     .bind(&workflow.definition)
     .bind(i64::try_from(workflow.entry_bytes).unwrap_or(i64::MAX))
+    .bind(workflow.enrolment.is_exclusive())
     .execute(connection.sql())
     .await?;
     insert_graph(connection, tenant, new_version, &workflow.definition).await?;
