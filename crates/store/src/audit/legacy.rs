@@ -1,7 +1,7 @@
 //! The log from before there was a key: read, and never written.
 
 use super::hash;
-use crate::role::{Api, OneOf, Operator};
+use crate::role::Api;
 use crate::{Conn, Error};
 use automation_domain::audit::Hash;
 use automation_domain::audit::legacy::{Broken, Entry, Head};
@@ -18,7 +18,7 @@ const PAGE: i64 = 1_000;
 ///
 /// [`Error`] of the database.
 pub async fn list(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     before: Option<i64>,
     limit: i64,
@@ -39,10 +39,7 @@ pub async fn list(
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn verify(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
-    tenant: TenantId,
-) -> Result<Result<Head, Broken>, Error> {
+pub async fn verify(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Result<Head, Broken>, Error> {
     let mut head = Head::BEGINNING;
     // By the last number that was read, not that of the head: an entry that is numbered twice or less is not skipped.
     let mut after = i64::MIN;
@@ -75,11 +72,7 @@ pub async fn verify(
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn hash_at(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
-    tenant: TenantId,
-    seq: i64,
-) -> Result<Option<Hash>, Error> {
+pub async fn hash_at(connection: &mut Conn<Api>, tenant: TenantId, seq: i64) -> Result<Option<Hash>, Error> {
     let row = sqlx::query("SELECT hash FROM audit_log WHERE tenant_id = $1 AND seq = $2")
         .bind(tenant.0)
         .bind(seq)

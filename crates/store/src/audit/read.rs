@@ -42,7 +42,7 @@ const ENTRIES: &str = "SELECT l.*, w.salt, w.actor, w.subject, w.detail
 ///
 /// [`Error`] of the database.
 pub async fn list(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     before: Option<i64>,
     limit: i64,
@@ -78,11 +78,7 @@ pub async fn head(
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn mac_at(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
-    tenant: TenantId,
-    seq: i64,
-) -> Result<Option<Hash>, Error> {
+pub async fn mac_at(connection: &mut Conn<Api>, tenant: TenantId, seq: i64) -> Result<Option<Hash>, Error> {
     let row = sqlx::query("SELECT mac FROM audit_links WHERE tenant_id = $1 AND seq = $2")
         .bind(tenant.0)
         .bind(seq)
@@ -99,7 +95,7 @@ pub async fn mac_at(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn verify(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     keys: &Keys,
 ) -> Result<Result<Verified, Broken>, Error> {
@@ -122,7 +118,7 @@ pub async fn verify(
 /// Holds up nobody who writes meanwhile: where the head moved, what looked broken is looked at once more, since words may
 /// have been erased that an entry after the head explains.
 async fn chain(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     keys: &Keys,
 ) -> Result<Result<Walked, Broken>, Error> {
@@ -145,7 +141,7 @@ async fn chain(
 
 /// From the first link to the last, which the head has to name.
 async fn walk(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     keys: &Keys,
     last: i64,

@@ -2,7 +2,7 @@
 
 use crate::audit::{self, Auditor, Deed};
 use crate::dead_letters::DeadLetterStatus;
-use crate::role::{Api, OneOf, Operator, Scheduler};
+use crate::role::{Api, Operator, Scheduler};
 use crate::upkeep::usage;
 use crate::{Conn, Error};
 use automation_domain::event::admission::ON_BEHALF_OF;
@@ -314,13 +314,13 @@ fn counted_under(one: &Parked) -> Uuid {
     digest(&[b"parked beyond the quota", tenant.as_bytes(), one.reason.as_bytes(), user.as_bytes()])
 }
 
-/// Lists parked messages, the latest first, from before `cursor`: all for an operator, one tenant's for the API.
+/// Lists parked messages, the latest first, from before `cursor`.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn list(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    connection: &mut Conn<Operator>,
     filter: &ParkedFilter,
     cursor: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,

@@ -178,11 +178,7 @@ pub(super) async fn apply(
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn find(
-    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
-    tenant: TenantId,
-    who: &str,
-) -> Result<Option<Contact>, Error> {
+pub async fn find(connection: &mut Conn<Api>, tenant: TenantId, who: &str) -> Result<Option<Contact>, Error> {
     let by_subject = ContactId::derive(tenant, who);
     let sql = format!(
         "SELECT {COLUMNS} FROM contacts c

@@ -316,7 +316,7 @@ pub async fn read(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn of_run(
-    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     run: RunId,
 ) -> Result<Vec<StoredEffect>, Error> {

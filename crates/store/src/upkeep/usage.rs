@@ -305,10 +305,7 @@ pub struct Kept {
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn of_tenant(
-    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
-    tenant: TenantId,
-) -> Result<Vec<Kept>, Error> {
+pub async fn of_tenant(connection: &mut Conn<Operator>, tenant: TenantId) -> Result<Vec<Kept>, Error> {
     let rows = sqlx::query(
         "SELECT q.table_name, coalesce(u.bytes, 0)::bigint AS bytes, coalesce(o.max_bytes, q.max_bytes) AS max_bytes,
                 o.max_bytes IS NOT NULL AS own_quota
