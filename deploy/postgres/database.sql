@@ -7,8 +7,8 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'automation')
 
 REVOKE ALL ON DATABASE automation FROM PUBLIC;
 GRANT CONNECT ON DATABASE automation
-    TO automation_owner, automation_api, automation_worker, automation_door, automation_scheduler, automation_operator,
-       automation;
+    TO automation_owner, automation_api, automation_worker, automation_batch, automation_door, automation_scheduler,
+       automation_operator, automation;
 
 \connect automation
 
@@ -16,4 +16,5 @@ GRANT CONNECT ON DATABASE automation
 ALTER SCHEMA public OWNER TO automation_owner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public
-    TO automation_api, automation_worker, automation_door, automation_scheduler, automation_operator, automation;
+    TO automation_api, automation_worker, automation_batch, automation_door, automation_scheduler, automation_operator,
+       automation;

@@ -165,6 +165,7 @@ postgres_prepare() {
         echo "ALTER ROLE automation_owner PASSWORD '$SECRET_PG_OWNER';"
         echo "ALTER ROLE automation_api PASSWORD '$SECRET_PG_API';"
         echo "ALTER ROLE automation_worker PASSWORD '$SECRET_PG_WORKER';"
+        echo "ALTER ROLE automation_batch PASSWORD '$SECRET_PG_BATCH';"
         echo "ALTER ROLE automation_door PASSWORD '$SECRET_PG_DOOR';"
         echo "ALTER ROLE automation_scheduler PASSWORD '$SECRET_PG_SCHEDULER';"
         echo "ALTER ROLE automation_operator PASSWORD '$SECRET_PG_OPERATOR';"

@@ -1,6 +1,6 @@
 # Generated passwords, in a file only its owner reads. Letters and digits, so they need no escaping in a URL.
 
-SECRET_NAMES="PG_SUPERUSER PG_OWNER PG_API PG_WORKER PG_DOOR PG_SCHEDULER PG_OPERATOR PG_ALL AMQP_ADMIN AMQP_ENGINE AMQP_DOOR AMQP_DEMO AMQP_COOKIE ENCRYPTION_KEYS DOOR_KEYS AUDIT_KEYS"
+SECRET_NAMES="PG_SUPERUSER PG_OWNER PG_API PG_WORKER PG_BATCH PG_DOOR PG_SCHEDULER PG_OPERATOR PG_ALL AMQP_ADMIN AMQP_ENGINE AMQP_DOOR AMQP_DEMO AMQP_COOKIE ENCRYPTION_KEYS DOOR_KEYS AUDIT_KEYS"
 
 # What secrets in the database are encrypted with, and the audit log is signed; it is not a password, so it has a form of its own.
 encryption_keys() { echo "$1:$(head -c 32 /dev/urandom | base64 | tr -d '\n')"; }

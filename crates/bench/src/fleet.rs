@@ -11,7 +11,8 @@ use anyhow::Context;
 use automation_broker::publisher::{Publisher, PublisherConfig};
 use automation_domain::id::{VersionId, WorkflowId};
 use automation_service_kit::ids::new_id;
-use automation_store::{DbRole, Scope, workflows};
+use automation_store::role::Api;
+use automation_store::{Scope, workflows};
 use automation_test_support::broker::TestVhost;
 use automation_test_support::database::TestDatabase;
 use std::collections::BTreeMap;
@@ -184,7 +185,7 @@ async fn publish_workflow(
     workload: &Workload,
 ) -> anyhow::Result<()> {
     let compiled = workload.compile()?;
-    let api = database.store(DbRole::Api);
+    let api = database.store::<Api>();
     for tenant in &prepared.tenants {
         api.tx(Scope::Tenant(*tenant), async |connection| {
             let (workflow, version) = (WorkflowId(new_id()), VersionId(new_id()));

@@ -5,7 +5,8 @@ use anyhow::Context;
 use automation_domain::id::{ContactId, TenantId};
 use automation_store::access::tenants::{self, Grant};
 use automation_store::records::contacts;
-use automation_store::{Db, DbRole, Scope};
+use automation_store::role::{Operator, Worker};
+use automation_store::{Db, Scope};
 use automation_test_support::builders;
 use automation_test_support::database::TestDatabase;
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ impl Prepared {
     pub(crate) async fn load(contacts: usize) -> anyhow::Result<Self> {
         let database = TestDatabase::create().await?;
         let user = PublishingUser::create().await?;
-        let (operator, worker) = (database.store(DbRole::Operator), database.store(DbRole::Worker));
+        let (operator, worker) = (database.store::<Operator>(), database.store::<Worker>());
         let mut tenants = Vec::with_capacity(TENANTS);
         for number in 0..TENANTS {
             let tenant_id = builders::tenant(&operator, &tenant_key(number)).await?;
@@ -62,7 +63,7 @@ impl Prepared {
     }
 }
 
-async fn add_contacts(worker: &Db, tenant: TenantId, count: usize) -> anyhow::Result<()> {
+async fn add_contacts(worker: &Db<Worker>, tenant: TenantId, count: usize) -> anyhow::Result<()> {
     let subjects: Vec<String> = (0..count).map(subject).collect();
     for some in subjects.chunks(AT_ONCE) {
         let rows: BTreeMap<(TenantId, ContactId), &str> = some

@@ -3,7 +3,8 @@
 use crate::exit;
 use automation_operations::{Auditor, Session};
 use automation_service_kit::config::{AuditConfig, DatabaseConfig};
-use automation_store::{Db, DbRole, PoolSize};
+use automation_store::role::{Api, Operator, Role, Worker};
+use automation_store::{Db, PoolSize};
 use automation_vault::KeyRing;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::time::Duration;
@@ -71,29 +72,29 @@ impl Args for OptionalTenant {
 
 impl DatabaseArgs {
     /// The database, as operators see it: tenants, grants and parked events of all tenants.
-    pub fn operator(&self) -> anyhow::Result<Db> {
-        self.db(DbRole::Operator)
+    pub fn operator(&self) -> anyhow::Result<Db<Operator>> {
+        self.db()
     }
 
     /// The database, one tenant at a time.
-    pub fn api(&self) -> anyhow::Result<Db> {
-        self.db(DbRole::Api)
+    pub fn api(&self) -> anyhow::Result<Db<Api>> {
+        self.db()
     }
 
     /// The database, as workers see it: they may read data keys.
-    pub fn worker(&self) -> anyhow::Result<Db> {
-        self.db(DbRole::Worker)
+    pub fn worker(&self) -> anyhow::Result<Db<Worker>> {
+        self.db()
     }
 
-    fn db(&self, role: DbRole) -> anyhow::Result<Db> {
-        open(self.database.database_url.expose(), role)
+    fn db<R: Role>(&self) -> anyhow::Result<Db<R>> {
+        open(self.database.database_url.expose())
     }
 }
 
 /// The few connections that a command needs.
-pub fn open(url: &str, role: DbRole) -> anyhow::Result<Db> {
+pub fn open<R: Role>(url: &str) -> anyhow::Result<Db<R>> {
     let size = PoolSize { max: 2, acquire_timeout: Duration::from_secs(5) };
-    Db::new(url, role, size).map(Db::impatient).map_err(|_| {
+    Db::new(url, size).map(Db::impatient).map_err(|_| {
         exit::usage("the database's URL cannot be read", "write postgres://user:password@host:port/name")
     })
 }

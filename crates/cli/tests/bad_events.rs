@@ -10,9 +10,10 @@ use automation_broker::management::{Management, Queue};
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::{nudge, permissions, topology};
 use automation_domain::id::{RunId, TenantId};
+use automation_store::Scope;
 use automation_store::access::tenants::{self, Grant};
 use automation_store::events::parked::{self, ParkedFilter};
-use automation_store::{DbRole, Scope};
+use automation_store::role::Operator;
 use bad_messages::{Bad, Speaker};
 use engine::{Engine, event, note_forms};
 use serde_json::json;
@@ -93,7 +94,7 @@ async fn each_bad_event_is_parked_once_with_its_reason_and_bytes_and_every_good_
     engine.until("SELECT count(*) FROM runs_finished WHERE status = 'completed'", runs + 1).await?;
     queues_end_empty(&mut engine).await?;
 
-    let operator = engine.database.store(DbRole::Operator);
+    let operator = engine.database.store::<Operator>();
     let parked = operator
         .tx(Scope::Unscoped, async |connection| {
             parked::list(connection, &ParkedFilter::default(), None, 1_000).await
@@ -215,7 +216,7 @@ impl Speakers {
             event_types: vec!["page.*".to_owned()],
             expires_at: None,
         };
-        let operator = engine.database.store(DbRole::Operator);
+        let operator = engine.database.store::<Operator>();
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
         let engine_user = engine.engine_user().to_owned();
         let shop = engine.publisher_user.clone();

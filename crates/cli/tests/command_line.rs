@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+use automation_store::Scope;
 use automation_store::events::receipts;
+use automation_store::role::{Api, Operator, Worker};
 use automation_store::runs::checkpoints::{self, Checkpoint, Next};
-use automation_store::{DbRole, Scope};
 use automation_test_support::builders::{self, Started};
 use automation_test_support::database::TestDatabase;
 use serde_json::{Value, json};
@@ -70,9 +71,9 @@ impl Shell {
 
     /// A run of the workflow for an event with this id, queued.
     async fn queued(&self, id: &str) -> anyhow::Result<Started> {
-        let (worker, api) = (self.database.store(DbRole::Worker), self.database.store(DbRole::Api));
+        let (worker, api) = (self.database.store::<Worker>(), self.database.store::<Api>());
         let keys = ["shop".to_owned()];
-        let operator = self.database.store(DbRole::Operator);
+        let operator = self.database.store::<Operator>();
         let tenants = operator
             .tx(Scope::Unscoped, async |connection| {
                 automation_store::access::tenants::by_keys(connection, &keys).await
@@ -93,7 +94,7 @@ impl Shell {
     /// The same, and ended.
     async fn completed(&self, id: &str) -> anyhow::Result<Started> {
         let started = self.queued(id).await?;
-        let worker = self.database.store(DbRole::Worker);
+        let worker = self.database.store::<Worker>();
         let steps = json!([
             { "node": "start", "action": "trigger", "visit": 1, "outcome": "completed" },
             { "node": "tag", "action": "add_tag", "visit": 1, "outcome": "completed" },

@@ -4,9 +4,10 @@
 
 use automation_domain::credential::{Scheme, Terms};
 use automation_domain::id::{CredentialId, TenantId};
+use automation_store::Scope;
 use automation_store::access::credentials::{self, Setting, StoredSecret};
 use automation_store::access::tenants;
-use automation_store::{DbRole, Scope};
+use automation_store::role::{Api, Worker};
 use automation_test_support::database::TestDatabase;
 use automation_vault::{KeyRing, Place, Sealed};
 use serde_json::Value;
@@ -53,8 +54,7 @@ impl Shell {
 
     /// More credentials than are re-wrapped at once.
     async fn seal_many(&self, count: usize) -> anyhow::Result<()> {
-        let (ring, api, tenant) =
-            (KeyRing::parse(OLD)?, self.database.store(DbRole::Api), self.tenant().await?);
+        let (ring, api, tenant) = (KeyRing::parse(OLD)?, self.database.store::<Api>(), self.tenant().await?);
         let hosts = ["api.example.com".parse().unwrap()];
         api.tx(Scope::Tenant(tenant), async |connection| {
             for number in 0..count {
@@ -79,7 +79,7 @@ impl Shell {
     }
 
     async fn tenant(&self) -> anyhow::Result<TenantId> {
-        let worker = self.database.store(DbRole::Worker);
+        let worker = self.database.store::<Worker>();
         let names = ["shop".to_owned()];
         let found =
             worker.tx(Scope::Unscoped, async |connection| tenants::by_keys(connection, &names).await).await?;
@@ -88,7 +88,7 @@ impl Shell {
 
     /// What an executor with these keys would send.
     async fn opened(&self, key: &str, keys: &str) -> anyhow::Result<Result<String, automation_vault::Error>> {
-        let worker = self.database.store(DbRole::Worker);
+        let worker = self.database.store::<Worker>();
         let tenant = self.tenant().await?;
         let wanted = [(tenant, key.to_owned())];
         let mut all = worker

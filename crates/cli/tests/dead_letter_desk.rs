@@ -9,9 +9,9 @@ mod engine;
 use automation_broker::nudge;
 use automation_broker::publisher::{Message, Publisher};
 use automation_broker::topology::DLX;
-use automation_store::DbRole;
 use automation_store::Scope;
 use automation_store::access::tenants::{self, Grant};
+use automation_store::role::{Operator, Worker};
 use automation_test_support::builders;
 use engine::{Engine, event, note_forms};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn an_event_that_was_refused_is_published_again_once_its_cause_is_gone() -
         event_types: vec![types.to_owned()],
         expires_at: None,
     };
-    let operator = engine.database.store(DbRole::Operator);
+    let operator = engine.database.store::<Operator>();
     let set = async |grant: Grant| {
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await
     };
@@ -118,7 +118,7 @@ async fn a_dead_work_message_is_only_a_lost_nudge_and_one_that_means_nothing_is_
 -> anyhow::Result<()> {
     let mut engine = Engine::start(0).await?;
     let workflow = builders::workflow(&engine.api, engine.tenant, "welcome").await?;
-    let worker = engine.database.store(DbRole::Worker);
+    let worker = engine.database.store::<Worker>();
     let run = builders::run(&worker, engine.tenant, workflow, builders::event("acme", "1")).await?;
     engine.database.execute("UPDATE wakeups SET due_at = now() + interval '1 hour', sweeps = 8").await?;
     engine.start_roles();

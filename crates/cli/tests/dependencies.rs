@@ -134,6 +134,17 @@ fn a_library_with_an_owner_is_used_by_its_owner_alone() {
     }
 }
 
+/// Past the type of a connection, statements are tried by tests alone: elsewhere its role says what it may do.
+#[test]
+fn no_crate_goes_past_the_role_of_a_connection() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (name, _) in ARROWS {
+        for (file, text) in sources(&crates.join(name).join("src")) {
+            assert!(!text.contains(".bare()"), "{name}/src/{file}");
+        }
+    }
+}
+
 /// What a person does is done by a use case, which others can call too: a command reads arguments and shows results.
 #[test]
 fn no_command_opens_a_transaction_or_asks_the_store() {

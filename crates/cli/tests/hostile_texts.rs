@@ -6,8 +6,9 @@
 use automation_domain::event::body_hash;
 use automation_store::dead_letters::{self, DeadAttempt, FailedStep, NewDeadLetter};
 use automation_store::events::receipts;
+use automation_store::role::Operator;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next};
-use automation_store::{DbRole, Scope, runs};
+use automation_store::{Scope, runs};
 use automation_test_support::builders::{self, Started};
 use automation_test_support::database::TestDatabase;
 use serde_json::{Value, json};
@@ -48,8 +49,8 @@ impl Shell {
 
     /// A failed run of an event, with a dead letter; every word of them is hostile.
     async fn failed_run(&self) -> anyhow::Result<Started> {
-        let [worker, api, operator] =
-            [DbRole::Worker, DbRole::Api, DbRole::Operator].map(|role| self.database.store(role));
+        let (worker, api, operator) =
+            (self.database.store(), self.database.store(), self.database.store::<Operator>());
         let tenant = builders::tenant(&operator, "shop").await?;
         let definition = json!({
             "apiVersion": "automation/v1", "key": "hostile", "name": HOSTILE,

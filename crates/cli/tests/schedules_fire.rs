@@ -5,7 +5,8 @@
 mod engine;
 
 use automation_domain::id::ScheduleId;
-use automation_store::{DbRole, Scope, workflows};
+use automation_store::role::Operator;
+use automation_store::{Scope, workflows};
 use automation_test_support::builders;
 use engine::{Engine, event, note_forms};
 use serde_json::{Value, json};
@@ -89,7 +90,7 @@ async fn a_slot_starts_the_trigger_it_belongs_to_and_nobody_forges_one() -> anyh
     engine.apply(two).await?;
     engine.apply(timed("beside", same.clone())).await?;
     // Another tenant publishes the same file.
-    let rival = builders::tenant(&engine.database.store(DbRole::Operator), "rival").await?;
+    let rival = builders::tenant(&engine.database.store::<Operator>(), "rival").await?;
     engine.apply_for(rival, timed("mine", same)).await?;
     engine
         .database

@@ -10,6 +10,7 @@ use automation_service_kit::clock;
 use automation_service_kit::turns::Turns;
 use automation_store::Db;
 use automation_store::access::api_keys::{self, KeyHolder};
+use automation_store::role::Door;
 use axum::http::HeaderMap;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ impl Keys {
     /// The holder of the key in `Authorization: Bearer …`.
     pub(crate) async fn holder(
         &self,
-        db: &Db,
+        db: &Db<Door>,
         turn: (&Arc<Turns<Peer>>, Peer),
         headers: &HeaderMap,
     ) -> Result<Arc<KeyHolder>, Problem> {

@@ -28,7 +28,7 @@ use automation_http_server::server::{Server, Settings};
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::{counter, meter, observe_connections};
 use automation_service_kit::turns::Turns;
-use automation_store::{Db, DbRole, PoolSize};
+use automation_store::{Db, PoolSize, role};
 use automation_vault::KeyRing;
 use axum::Router;
 use axum::routing::post;
@@ -94,7 +94,7 @@ pub struct Config {
 /// What every request shares.
 struct Door {
     config: Config,
-    db: Db,
+    db: Db<role::Door>,
     publisher: Publisher,
     keys: keys::Keys,
     hooks: Cache<HookId, hooks::RememberedHook>,
@@ -158,7 +158,7 @@ fn settings(config: &Config) -> Settings {
 impl Door {
     fn new(config: Config) -> anyhow::Result<Self> {
         let size = PoolSize { max: DATABASE_CONNECTIONS, acquire_timeout: DATABASE_PATIENCE };
-        let db = Db::new(&config.database_url, DbRole::Door, size)?;
+        let db = Db::new(&config.database_url, size)?;
         let seen = db.clone();
         observe_connections("door", move || seen.connections());
         Ok(Self {

@@ -14,8 +14,9 @@ use automation_domain::step_code::StepCode;
 use automation_service_kit::in_hand::{self, Doing, Hand};
 use automation_store::blame::suspects::{self, InHand, Subject, Suspect};
 use automation_store::blame::suspended_parts::{self, Nodes};
+use automation_store::role::Worker;
 use automation_store::runs::ClaimedRun;
-use automation_store::{Db, Error, PgConnection, Scope};
+use automation_store::{Conn, Db, Error, Scope};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,7 +31,7 @@ const REFRESH: Duration = Duration::from_secs(2);
 
 /// What marks are written with, and what is known of suspended nodes.
 pub(crate) struct Care {
-    db: Db,
+    db: Db<Worker>,
     suspended: RwLock<Nodes>,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct Watcher<'a> {
 }
 
 impl Care {
-    pub(crate) fn new(db: Db) -> Self {
+    pub(crate) fn new(db: Db<Worker>) -> Self {
         Self { db, suspended: RwLock::default() }
     }
 
@@ -101,7 +102,7 @@ pub(crate) async fn charge(shared: &Shared, runs: &[Subject], closing: &Cancella
 
 /// Whether the database answered.
 async fn charge_once(shared: &Shared, runs: &[Subject]) -> bool {
-    let charged = scoped(shared, runs, async |connection: &mut PgConnection| {
+    let charged = scoped(shared, runs, async |connection: &mut Conn<Worker>| {
         let mut blamed = suspects::charge(connection, runs).await?;
         blamed.retain(Suspect::is_deadly);
         let fresh = suspended_parts::suspend_deadly(connection, &blamed).await?;
@@ -121,7 +122,7 @@ async fn charge_once(shared: &Shared, runs: &[Subject]) -> bool {
 /// Nothing is in hand for a run any more; what was charged stays until the run has been committed.
 pub(crate) async fn put_down(shared: &Shared, run: &ClaimedRun) {
     let subject = subject(run);
-    let work = async |connection: &mut PgConnection| suspects::put_down(connection, subject).await;
+    let work = async |connection: &mut Conn<Worker>| suspects::put_down(connection, subject).await;
     told("unmarking what was in hand", scoped(shared, &[subject], work).await);
 }
 
@@ -131,7 +132,7 @@ pub(crate) async fn acquit(shared: &Shared, runs: &[Subject]) {
         return;
     }
     let acquitted =
-        scoped(shared, runs, async |connection: &mut PgConnection| suspects::acquit(connection, runs).await);
+        scoped(shared, runs, async |connection: &mut Conn<Worker>| suspects::acquit(connection, runs).await);
     told("unmarking what is through", acquitted.await);
 }
 
@@ -160,7 +161,7 @@ impl Watch for Watcher<'_> {
         if self.is_careful {
             let marked = self.care.db.tx(
                 Scope::Tenants(std::slice::from_ref(&run.tenant_id)),
-                async |connection: &mut PgConnection| {
+                async |connection: &mut Conn<Worker>| {
                     suspects::mark(connection, subject(run), InHand::Part(part)).await
                 },
             );
@@ -190,7 +191,7 @@ fn subject(run: &ClaimedRun) -> Subject {
 async fn scoped<T>(
     shared: &Shared,
     runs: &[Subject],
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+    work: impl AsyncFnOnce(&mut Conn<Worker>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let tenants = crate::claim::tenants(runs.iter().map(|(tenant, _)| *tenant));
     shared.care.db.tx(Scope::Tenants(&tenants), work).await

@@ -12,13 +12,14 @@ use automation_store::dead_letters::{self, NewDeadLetter};
 use automation_store::events::outbox::NewOutboxEvent;
 use automation_store::events::{outbox, receipts};
 use automation_store::records::{self, Made};
+use automation_store::role::Worker;
 use automation_store::runs::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::runs::effects::{self, EffectKey, NewEffect, Tried};
 use automation_store::runs::enrolments::{self, EnrolmentKey};
 use automation_store::runs::inbox;
 use automation_store::runs::wakeups;
 use automation_store::runs::{self, ClaimedRun, Places};
-use automation_store::{Error, PgConnection, Scope, workflows};
+use automation_store::{Conn, Error, Scope, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +51,7 @@ pub(crate) async fn save(
 
 /// Writes the settlements in a transaction that began at `now`; says which claims still held.
 pub(crate) async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     shared: &Shared,
     claimed: &Claimed,
@@ -93,7 +94,7 @@ pub(crate) async fn write(
 
 /// Takes out of inboxes what runs heard, and what was for runs that ended.
 async fn take_out(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     claimed: &Claimed,
     valid: &[&Settlement],
 ) -> Result<(), Error> {
@@ -115,7 +116,7 @@ async fn take_out(
 
 /// Stores requests before they are sent, records what came back, and writes the dead letters of the runs that failed.
 async fn write_effects(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     claimed: &Claimed,
     valid: &[&Settlement],
@@ -147,7 +148,7 @@ struct Resumed {
 }
 
 async fn resumed(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     settlements: &[Settlement],
     claims: Claims<'_>,
 ) -> Result<Resumed, Error> {
@@ -203,7 +204,7 @@ fn ended_enrolments(settlements: &[&Settlement]) -> BTreeMap<EnrolmentKey, RunId
 
 /// Writes all changes of records, and gives the events that they cause, numbered within each run.
 async fn change_records(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     claimed: &Claimed,
     valid: &[&Settlement],

@@ -8,10 +8,11 @@ use automation_domain::interpreter::Waits;
 use automation_domain::workflow::Workflow;
 use automation_service_kit::clock;
 use automation_store::records::contacts::{self, Contacts};
+use automation_store::role::Worker;
 use automation_store::runs::effects::{self, EffectKey, StoredEffect};
 use automation_store::runs::inbox::{self, Queued};
 use automation_store::runs::{self, Claim, ClaimedRun, Places};
-use automation_store::{Error, PgConnection, Scope, events, workflows};
+use automation_store::{Conn, Error, Scope, events, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,7 +57,7 @@ pub(crate) async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)]) -> Resu
 
 /// Claims those of `nudged` that are ready and free, in a transaction that settles them; and where their rows are.
 pub(crate) async fn claim_here(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     shared: &Shared,
     nudged: &[(TenantId, RunId)],
 ) -> Result<(Claimed, Places), Error> {
@@ -80,7 +81,7 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
 }
 
 async fn gather(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     shared: &Shared,
     Claim { now, runs, paused, called }: Claim,
 ) -> Result<Claimed, Error> {

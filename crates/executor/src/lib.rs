@@ -42,8 +42,9 @@ use automation_service_kit::clock;
 use automation_service_kit::config::Secret;
 use automation_service_kit::health::{Component, Health};
 use automation_service_kit::metrics::observe_connections;
+use automation_store::role::Worker;
 use automation_store::upkeep::usage::Usage;
-use automation_store::{Db, DbRole, PoolSize};
+use automation_store::{Db, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -115,7 +116,7 @@ impl Config {
 /// What every worker shares.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) db: Db,
+    pub(crate) db: Db<Worker>,
     pub(crate) versions: versions::Versions,
     pub(crate) care: care::Care,
     pub(crate) metrics: metrics::ExecutorMetrics,
@@ -138,8 +139,8 @@ pub(crate) struct Shared {
 /// When the configuration is refused. A broker or database that is away is waited for.
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
     // One for each worker; the others are for answers, renewals, what is suspended, and the health check.
-    let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 4, ..PoolSize::default() };
-    let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+    let size = PoolSize { max: u32::try_from(config.workers).unwrap_or(8) + 4, ..PoolSize::of::<Worker>() };
+    let db = Db::new(&config.database_url, size)?;
     let seen = db.clone();
     observe_connections("executor", move || seen.connections());
     let Some(publisher) = connect(&config.amqp_url, &drain).await else { return Ok(()) };

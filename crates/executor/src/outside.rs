@@ -10,6 +10,7 @@ use automation_domain::step_code::StepCode;
 use automation_service_kit::clock;
 use automation_service_kit::turns::Turns;
 use automation_store::access::credentials::{self, UsableCredential};
+use automation_store::role::Worker;
 use automation_store::{Db, Error, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 use std::sync::Arc;
@@ -46,7 +47,7 @@ impl Outside {
     /// The receiver is told of `traceparent`, which is no part of the request as stored.
     pub(crate) async fn perform(
         &self,
-        db: &Db,
+        db: &Db<Worker>,
         tenant: TenantId,
         request: &Request,
         traceparent: Option<&str>,
@@ -63,7 +64,12 @@ impl Outside {
         look_ups::for_tenant(tenant, performing).await
     }
 
-    async fn authorization(&self, db: &Db, tenant: TenantId, key: &str) -> Result<Authorization, Outcome> {
+    async fn authorization(
+        &self,
+        db: &Db<Worker>,
+        tenant: TenantId,
+        key: &str,
+    ) -> Result<Authorization, Outcome> {
         let Some(keys) = &self.keys else {
             return Err(later(
                 StepCode::CredentialUnreadable,
@@ -95,7 +101,7 @@ impl Outside {
 }
 
 /// Reads a credential, and notes that it is used.
-async fn usable(db: &Db, tenant: TenantId, key: &str) -> Result<Option<UsableCredential>, Error> {
+async fn usable(db: &Db<Worker>, tenant: TenantId, key: &str) -> Result<Option<UsableCredential>, Error> {
     db.tx(Scope::Tenants(&[tenant]), async |connection| {
         let wanted = [(tenant, key.to_owned())];
         let found = credentials::usable(connection, &wanted).await?.remove(&wanted[0]);

@@ -4,7 +4,8 @@ use automation_domain::id::{TenantId, VersionId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow::{self, Workflow};
 use automation_service_kit::metrics::observe_cache;
-use automation_store::{Error, PgConnection, workflows};
+use automation_store::role::Worker;
+use automation_store::{Conn, Error, workflows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -51,7 +52,7 @@ impl Versions {
     /// The versions with these ids; role worker, tenants in scope. One that does not exist is left out.
     pub(crate) async fn get(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Conn<Worker>,
         ids: &BTreeSet<(TenantId, VersionId)>,
         limits: &Limits,
     ) -> Result<ById, Error> {

@@ -22,9 +22,10 @@ use automation_service_kit::in_hand::{self, Doing};
 use automation_store::events::NewEvent;
 use automation_store::events::receipts::{self, Claim, Seen};
 use automation_store::records::contacts::{self, Contacts};
+use automation_store::role::Worker;
 use automation_store::runs::{self, NewRun};
 use automation_store::upkeep::usage::{Metered, Sums};
-use automation_store::{Error, PgConnection, Scope, events};
+use automation_store::{Conn, Error, Scope, events};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,7 +154,7 @@ pub(crate) async fn tenants(
         Some(ids) => Ok(ids),
         None => {
             let resolve =
-                async |connection: &mut PgConnection| shared.directory.resolve(connection, &keys).await;
+                async |connection: &mut Conn<Worker>| shared.directory.resolve(connection, &keys).await;
             shared.db.tx(Scope::Tenants(&[]), resolve).await
         }
     }
@@ -198,7 +199,7 @@ struct Batch<'a> {
 impl Batch<'_> {
     async fn write(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Conn<Worker>,
         now: DateTime<Utc>,
         arrivals: &[Arrival],
         ids: &BTreeMap<String, TenantId>,
@@ -340,7 +341,7 @@ impl Batch<'_> {
     /// Writes receipts; keeps the events that are new.
     async fn accept<'b>(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Conn<Worker>,
         now: DateTime<Utc>,
         admitted: Vec<Admitted<'b>>,
     ) -> Result<Vec<Admitted<'b>>, Error> {
@@ -380,7 +381,7 @@ impl Batch<'_> {
     /// The contacts that deciding takes, as they are.
     async fn people(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Conn<Worker>,
         new: &[NewEvent<'_>],
         candidates: &[Vec<crate::trigger_index::TriggerRef>],
         updates: &[Option<ContactUpdate>],
@@ -399,7 +400,7 @@ impl Batch<'_> {
     /// Applies what contact events say to the locked rows: others may have changed them since they were read.
     async fn update_contacts(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Conn<Worker>,
         now: DateTime<Utc>,
         new: &[NewEvent<'_>],
         updates: &[Option<ContactUpdate>],

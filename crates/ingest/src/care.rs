@@ -16,7 +16,8 @@ use automation_domain::part::PartRef;
 use automation_service_kit::in_hand::{self, Doing, Hand};
 use automation_store::blame::suspects::{self, Hold, InHand, Subject, Suspect, UNREAD};
 use automation_store::blame::suspended_parts;
-use automation_store::{Db, Error, PgConnection, Scope};
+use automation_store::role::Worker;
+use automation_store::{Conn, Db, Error, Scope};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -36,7 +37,7 @@ pub(crate) enum Manner<'a> {
 /// What marks are written with.
 #[derive(Clone, Debug)]
 pub(crate) struct Care {
-    db: Db,
+    db: Db<Worker>,
 }
 
 /// Whether a subject may be handled again.
@@ -66,7 +67,7 @@ impl Manner<'_> {
 }
 
 impl Care {
-    pub(crate) fn new(db: Db) -> Self {
+    pub(crate) fn new(db: Db<Worker>) -> Self {
         Self { db }
     }
 
@@ -98,7 +99,7 @@ impl Care {
 
     async fn sort_once(&self, messages: &[Uuid]) -> Result<BTreeSet<Uuid>, Error> {
         let all: Vec<Subject> = messages.iter().map(|message| (UNREAD, *message)).collect();
-        let sort = async |connection: &mut PgConnection| {
+        let sort = async |connection: &mut Conn<Worker>| {
             let charged = suspects::charge(connection, &all).await?;
             let charged: BTreeSet<Uuid> = charged.into_iter().map(|suspect| suspect.subject.1).collect();
             let fresh: Vec<Uuid> =
@@ -112,7 +113,7 @@ impl Care {
     /// These messages are through.
     pub(crate) async fn acquit_messages(&self, messages: &[Uuid]) {
         let all: Vec<Subject> = messages.iter().map(|message| (UNREAD, *message)).collect();
-        let acquitted = self.db.tx(Scope::Tenants(&[UNREAD]), async |connection: &mut PgConnection| {
+        let acquitted = self.db.tx(Scope::Tenants(&[UNREAD]), async |connection: &mut Conn<Worker>| {
             suspects::acquit(connection, &all).await
         });
         told("unmarking what is through", acquitted.await);
@@ -147,7 +148,7 @@ impl Care {
         subject: Subject,
         in_hand: InHand<'_>,
     ) -> Result<(Vec<Suspect>, Vec<Suspect>), Error> {
-        let begin = async |connection: &mut PgConnection| {
+        let begin = async |connection: &mut Conn<Worker>| {
             let suspects = suspects::charge(connection, &[subject]).await?;
             let blamed = suspended_parts::suspend_deadly(connection, &suspects).await?;
             suspects::mark(connection, subject, in_hand).await?;
@@ -159,7 +160,7 @@ impl Care {
     /// Nothing is in hand for the subject; what was charged stays.
     pub(crate) async fn put_down(&self, subject: Subject) {
         let scope = [subject.0];
-        let put = self.db.tx(Scope::Tenants(&scope), async |connection: &mut PgConnection| {
+        let put = self.db.tx(Scope::Tenants(&scope), async |connection: &mut Conn<Worker>| {
             suspects::put_down(connection, subject).await
         });
         told("unmarking what was in hand", put.await);
@@ -168,7 +169,7 @@ impl Care {
     /// The subject is through.
     pub(crate) async fn acquit(&self, subject: Subject) {
         let scope = [subject.0];
-        let acquitted = self.db.tx(Scope::Tenants(&scope), async |connection: &mut PgConnection| {
+        let acquitted = self.db.tx(Scope::Tenants(&scope), async |connection: &mut Conn<Worker>| {
             suspects::acquit(connection, &[subject]).await
         });
         told("unmarking what is through", acquitted.await);
@@ -178,7 +179,7 @@ impl Care {
     fn mark_here(&self, subject: Subject, in_hand: InHand<'_>) {
         let marked = self
             .db
-            .tx(Scope::Tenants(std::slice::from_ref(&subject.0)), async |connection: &mut PgConnection| {
+            .tx(Scope::Tenants(std::slice::from_ref(&subject.0)), async |connection: &mut Conn<Worker>| {
                 suspects::mark(connection, subject, in_hand).await
             });
         told("marking what is in hand", block_in_place(|| Handle::current().block_on(marked)));

@@ -9,8 +9,9 @@ use automation_domain::workflow;
 use automation_service_kit::metrics::observe_cache;
 use automation_store::access::tenants::{self, Grant};
 use automation_store::blame::suspended_parts;
+use automation_store::role::Worker;
 use automation_store::workflows::catalogue::{self, ActiveWorkflow};
-use automation_store::{Db, Error, PgConnection, Scope, workflows};
+use automation_store::{Conn, Db, Error, Scope, workflows};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,7 +116,7 @@ impl Directory {
     /// The ids of those of these keys that exist, as the database has them.
     pub(crate) async fn resolve(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Conn<Worker>,
         keys: &BTreeSet<&str>,
     ) -> Result<BTreeMap<String, TenantId>, Error> {
         let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
@@ -130,7 +131,7 @@ impl Directory {
     /// The tenants of the transaction's scope, if what was loaded of each is what this transaction sees.
     pub(crate) async fn current(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Conn<Worker>,
         scope: &[TenantId],
     ) -> Result<Current, Error> {
         let (now, versions) = catalogue::versions(connection, scope).await?;
@@ -154,7 +155,7 @@ impl Directory {
     /// the batch, which are not forgotten meanwhile.
     pub(crate) async fn reload(
         &self,
-        db: &Db,
+        db: &Db<Worker>,
         stale: &[TenantId],
         keys: &BTreeMap<TenantId, String>,
         limits: &Limits,
@@ -227,7 +228,7 @@ impl Compiled {
     /// Reads and compiles those that are not there, a few at a time.
     async fn complete(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Conn<Worker>,
         active: &[ActiveWorkflow],
         limits: &Limits,
     ) -> Result<(), Error> {

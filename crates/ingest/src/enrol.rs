@@ -2,15 +2,16 @@
 
 use crate::matching::Match;
 use automation_domain::entry::kept_out;
+use automation_store::role::Worker;
 use automation_store::runs::NewRun;
 use automation_store::runs::enrolments::{self, EnrolmentKey};
-use automation_store::{Error, PgConnection};
+use automation_store::{Conn, Error};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
 /// Lets matches in, in their order, by what is known of earlier runs of their key, and remembers those let in.
 pub(crate) async fn admit(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     matches: Vec<Match>,
 ) -> Result<Vec<NewRun>, Error> {

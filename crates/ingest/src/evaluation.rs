@@ -9,6 +9,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, TenantId};
 use automation_domain::limits::Limits;
+use automation_store::role::Worker;
 use automation_store::{Db, Error, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,12 +22,12 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Loads the tenants with these keys as ingest does; `db` is a pool of role worker.
+    /// Loads the tenants with these keys as ingest does.
     ///
     /// # Errors
     ///
     /// [`Error`] of the database.
-    pub async fn load(db: &Db, keys: &BTreeSet<&str>, limits: &Limits) -> Result<Self, Error> {
+    pub async fn load(db: &Db<Worker>, keys: &BTreeSet<&str>, limits: &Limits) -> Result<Self, Error> {
         let directory = Directory::default();
         let resolve = async |connection: &mut _| directory.resolve(connection, keys).await;
         let ids = db.tx(Scope::Tenants(&[]), resolve).await?;

@@ -31,8 +31,9 @@ use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_service_kit::health::Health;
 use automation_service_kit::metrics::observe_connections;
+use automation_store::role::Worker;
 use automation_store::upkeep::usage::Usage;
-use automation_store::{Db, DbRole, PoolSize};
+use automation_store::{Db, PoolSize};
 use intake::Intake;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,7 @@ pub struct Config {
 /// What every worker shares.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) db: Db,
+    pub(crate) db: Db<Worker>,
     pub(crate) publisher: Publisher,
     pub(crate) directory: directory::Directory,
     pub(crate) care: care::Care,
@@ -84,8 +85,9 @@ pub(crate) struct Shared {
 /// When the configuration is refused. A broker or database that is away is waited for.
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
     // For each worker its batch and, when something comes back, a hold and a mark; one for the health check.
-    let size = PoolSize { max: u32::try_from(3 * config.workers).unwrap_or(24) + 1, ..PoolSize::default() };
-    let db = Db::new(&config.database_url, DbRole::Worker, size)?;
+    let size =
+        PoolSize { max: u32::try_from(3 * config.workers).unwrap_or(24) + 1, ..PoolSize::of::<Worker>() };
+    let db = Db::new(&config.database_url, size)?;
     let seen = db.clone();
     observe_connections("ingest", move || seen.connections());
     // Connects when it is used: whoever asks meanwhile is told that this process is not ready.

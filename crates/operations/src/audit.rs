@@ -13,6 +13,7 @@ use automation_domain::audit::legacy;
 use automation_domain::id::TenantId;
 use automation_store::Db;
 use automation_store::audit;
+use automation_store::role::{Operator, Role};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -52,7 +53,7 @@ pub struct Erased {
 }
 
 /// The log of what concerns no tenant.
-pub fn of_nobody(db: Db) -> Session {
+pub fn of_nobody<R: Role>(db: Db<R>) -> Session<R> {
     Session { db, tenant: NOBODY, key: String::new() }
 }
 
@@ -81,13 +82,13 @@ pub async fn list_legacy(session: &Session, limit: u16, before: Option<i64>) -> 
 }
 
 /// Erases who, to what and how from entries, a bounded number in each transaction; that they were written, and when, stays,
-/// and the log still holds. `session` is of role operator.
+/// and the log still holds.
 ///
 /// # Errors
 ///
 /// [`Refusal::NoEntryFits`]; [`Error::Store`]: then some may be erased already.
 pub async fn erase(
-    session: &Session,
+    session: &Session<Operator>,
     auditor: &Auditor,
     which: Erase<'_>,
     note: Option<&str>,

@@ -8,6 +8,7 @@ mod queues;
 
 use automation_domain::rungs::Rungs;
 use automation_store::Db;
+use automation_store::role::Operator;
 use serde::Serialize;
 
 /// The broker that is looked at.
@@ -89,8 +90,8 @@ impl Finding {
     }
 }
 
-/// Checks everything it can reach; what does not answer is a finding. `operator` is a pool of that role.
-pub async fn check(operator: &Db, broker: Broker<'_>) -> Report {
+/// Checks everything it can reach; what does not answer is a finding.
+pub async fn check(operator: &Db<Operator>, broker: Broker<'_>) -> Report {
     let mut checks = database::findings(operator).await;
     let (reach, of_broker) = broker::findings(broker.amqp_url).await;
     checks.extend(of_broker);

@@ -12,8 +12,9 @@ use automation_domain::id::EventId;
 use automation_domain::limits::Limits;
 use automation_domain::trace::TraceParent;
 use automation_store::events::parked::{self, Parked};
+use automation_store::role::Api;
 use automation_store::runs::lists::RunSummary;
-use automation_store::{PgConnection, events};
+use automation_store::{Conn, events};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -71,7 +72,7 @@ pub async fn show(session: &Session, name: Name<'_>, limits: &Limits) -> Result<
 }
 
 async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     session: &Session,
     name: Name<'_>,
 ) -> Result<Option<RecordedEvent>, automation_store::Error> {

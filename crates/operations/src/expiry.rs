@@ -1,8 +1,9 @@
 //! When something that is given ends.
 
 use crate::{Error, Refusal};
-use automation_store::PgConnection;
+use automation_store::Conn;
 use automation_store::events::receipts;
+use automation_store::role::Role;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// An end, as people say it.
@@ -31,7 +32,7 @@ impl Expiry {
 
 /// The end, if there is to be one, by the database's clock, which decides about it.
 pub(crate) async fn end(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl Role>,
     expires: Option<Expiry>,
 ) -> Result<Option<DateTime<Utc>>, Error> {
     let Some(expires) = expires else { return Ok(None) };

@@ -10,6 +10,7 @@ use automation_domain::grant::is_engine_made;
 use automation_store::access::tenants::{self, Grant};
 use automation_store::audit::Deed;
 use automation_store::events::receipts;
+use automation_store::role::Operator;
 use automation_store::{Db, Scope};
 use broker_users::Made;
 use chrono::{DateTime, Utc};
@@ -83,7 +84,6 @@ pub struct Listed {
 }
 
 /// Gives a grant; with `broker`, makes the user there, or gives one that was made here the permissions of all its grants.
-/// `operator` is a pool of that role.
 ///
 /// # Errors
 ///
@@ -91,7 +91,7 @@ pub struct Listed {
 /// [`Refusal::ForeignBrokerUser`], [`Refusal::ExpiryIsOver`]; [`Error::Store`], [`Error::Management`]: then the grant may
 /// be there without the user, and giving it again makes up for that.
 pub async fn give(
-    operator: &Db,
+    operator: &Db<Operator>,
     auditor: &Auditor,
     new: NewGrant,
     broker: Option<&BrokerUsers>,
@@ -121,15 +121,14 @@ pub async fn give(
     Ok(Given { tenant, user, types, expires_at, created, password })
 }
 
-/// Takes a grant; on the broker, takes the permissions that went with it, and at last the user. `operator` is a pool of that
-/// role.
+/// Takes a grant; on the broker, takes the permissions that went with it, and at last the user.
 ///
 /// # Errors
 ///
 /// [`Refusal::PublisherName`], [`Refusal::EngineMadePublisher`], [`Refusal::NoTenant`], [`Refusal::NoGrant`];
 /// [`Error::Store`], [`Error::Management`]: then the grant is taken, and taking it again narrows the user.
 pub async fn take(
-    operator: &Db,
+    operator: &Db<Operator>,
     auditor: &Auditor,
     tenant: &str,
     user: &str,
@@ -155,12 +154,12 @@ pub async fn take(
     Ok(Taken { tenant, user, types_left, broker })
 }
 
-/// Grants of all tenants, or of one; `operator` is a pool of that role.
+/// Grants of all tenants, or of one.
 ///
 /// # Errors
 ///
 /// [`Refusal::NoTenant`]; [`Error::Store`].
-pub async fn list(operator: &Db, tenant: Option<&str>) -> Result<Page<Listed>, Error> {
+pub async fn list(operator: &Db<Operator>, tenant: Option<&str>) -> Result<Page<Listed>, Error> {
     let only = match tenant {
         Some(key) => Some(session::find(operator, key).await?.tenant_id),
         None => None,
@@ -190,7 +189,7 @@ fn deed(action: &'static str, user: &str, detail: Value) -> Deed {
 }
 
 /// Every type that a user may send, for whichever tenant.
-async fn types_of(operator: &Db, user: &str) -> Result<Vec<String>, Error> {
+async fn types_of(operator: &Db<Operator>, user: &str) -> Result<Vec<String>, Error> {
     let grants = operator.read(Scope::Unscoped, async |connection| tenants::grants(connection).await).await?;
     let mut types: Vec<String> = grants
         .into_iter()

@@ -38,6 +38,7 @@ pub mod workflows;
 
 pub use automation_store::Db;
 pub use automation_store::audit::Auditor;
+pub use automation_store::role::Role;
 pub use conditions::EntryCondition;
 pub use error::Error;
 pub use expiry::Expiry;

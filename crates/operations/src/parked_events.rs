@@ -1,5 +1,4 @@
-//! Events that were refused, with their reasons and original bytes. Every pool here is of role operator: it sees those of
-//! all tenants, and of none.
+//! Events that were refused, with their reasons and original bytes: those of all tenants, and of none.
 
 mod message;
 mod reasons;
@@ -15,6 +14,7 @@ pub use shown::{Line, Shown};
 use crate::{Auditor, Error, Page, Refusal, transaction};
 pub use automation_domain::event::admission::BrokerUsers;
 use automation_store::events::parked::{self, Change, Parked, ParkedFilter, Publisher};
+use automation_store::role::Operator;
 use automation_store::{Db, Scope};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub struct Handled {
 ///
 /// [`Refusal::Cursor`]; [`Error::Store`].
 pub async fn list(
-    operator: &Db,
+    operator: &Db<Operator>,
     users: &BrokerUsers,
     filter: &Filter,
     status: Option<ParkedStatus>,
@@ -83,7 +83,7 @@ pub async fn list(
 /// # Errors
 ///
 /// [`Refusal::NoParkedEvent`]; [`Error::Store`].
-pub async fn show(operator: &Db, users: &BrokerUsers, id: Uuid) -> Result<Shown, Error> {
+pub async fn show(operator: &Db<Operator>, users: &BrokerUsers, id: Uuid) -> Result<Shown, Error> {
     Ok(Shown::of(find(operator, id).await?, users))
 }
 
@@ -93,7 +93,7 @@ pub async fn show(operator: &Db, users: &BrokerUsers, id: Uuid) -> Result<Shown,
 ///
 /// [`Refusal::NoParkedEventFits`]; [`Error::Store`].
 pub async fn choose(
-    operator: &Db,
+    operator: &Db<Operator>,
     users: &BrokerUsers,
     selection: Selection,
     status: ParkedStatus,
@@ -118,7 +118,7 @@ pub async fn choose(
 ///
 /// [`Refusal::NoParkedEvent`]; [`Error::Store`]: then some may be there already.
 pub async fn discard(
-    operator: &Db,
+    operator: &Db<Operator>,
     auditor: &Auditor,
     ids: &[Uuid],
     note: Option<&str>,
@@ -133,7 +133,7 @@ pub async fn discard(
 ///
 /// [`Refusal::NoParkedEvent`]; [`Error::Store`]: then some may be open already.
 pub async fn restore(
-    operator: &Db,
+    operator: &Db<Operator>,
     auditor: &Auditor,
     ids: &[Uuid],
     note: Option<&str>,
@@ -142,7 +142,7 @@ pub async fn restore(
     handle(operator, ids, change).await
 }
 
-async fn handle(operator: &Db, ids: &[Uuid], change: Change<'_>) -> Result<Page<Handled>, Error> {
+async fn handle(operator: &Db<Operator>, ids: &[Uuid], change: Change<'_>) -> Result<Page<Handled>, Error> {
     let (mut rows, to) = (Vec::new(), change.to.as_str());
     for id in ids {
         let found = find(operator, *id).await?;
@@ -155,7 +155,7 @@ async fn handle(operator: &Db, ids: &[Uuid], change: Change<'_>) -> Result<Page<
     Ok(Page::whole(rows))
 }
 
-async fn find(operator: &Db, id: Uuid) -> Result<Parked, Error> {
+async fn find(operator: &Db<Operator>, id: Uuid) -> Result<Parked, Error> {
     let by_id = async |connection: &mut _| parked::by_id(connection, id).await;
     Ok(operator.read(Scope::Unscoped, by_id).await?.ok_or(Refusal::NoParkedEvent(id))?)
 }

@@ -2,6 +2,7 @@
 
 use crate::{Auditor, Error, Page, Refusal, session, transaction};
 use automation_store::audit::Deed;
+use automation_store::role::Operator;
 use automation_store::upkeep::usage::{self, Kept};
 use automation_store::{Db, Scope};
 use serde::Serialize;
@@ -35,24 +36,24 @@ pub struct Quota {
     pub max_bytes: Option<i64>,
 }
 
-/// What a tenant keeps of each table; `operator` is a pool of that role.
+/// What a tenant keeps of each table.
 ///
 /// # Errors
 ///
 /// [`Refusal::NoTenant`]; [`Error::Store`].
-pub async fn usage(operator: &Db, tenant: &str) -> Result<Page<Usage>, Error> {
+pub async fn usage(operator: &Db<Operator>, tenant: &str) -> Result<Page<Usage>, Error> {
     let tenant = session::find(operator, tenant).await?.tenant_id;
     let of_tenant = async |connection: &mut _| usage::of_tenant(connection, tenant).await;
     let kept = operator.read(Scope::Unscoped, of_tenant).await?;
     Ok(Page::whole(kept.into_iter().map(of_table).collect()))
 }
 
-/// Sets a tenant's quota of a table; `operator` is a pool of that role.
+/// Sets a tenant's quota of a table.
 ///
 /// # Errors
 ///
 /// [`Refusal::NoTenant`], [`Refusal::NoQuota`]; [`Error::Store`].
-pub async fn set(operator: &Db, auditor: &Auditor, quota: Quota) -> Result<Quota, Error> {
+pub async fn set(operator: &Db<Operator>, auditor: &Auditor, quota: Quota) -> Result<Quota, Error> {
     let tenant = session::find(operator, &quota.key).await?.tenant_id;
     let Quota { key, table, max_bytes } = &quota;
     let known = transaction::change(operator, tenant, auditor, async |connection| {

@@ -5,6 +5,7 @@ use automation_domain::id::TenantId;
 use automation_service_kit::ids;
 use automation_store::access::tenants;
 use automation_store::audit::Deed;
+use automation_store::role::Operator;
 use automation_store::{Db, Scope};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -64,12 +65,12 @@ pub struct Granted {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Makes a tenant; `operator` is a pool of that role.
+/// Makes a tenant.
 ///
 /// # Errors
 ///
 /// [`Refusal::TenantKey`], [`Refusal::TenantExists`]; [`Error::Store`].
-pub async fn create(operator: &Db, auditor: &Auditor, new: NewTenant) -> Result<Created, Error> {
+pub async fn create(operator: &Db<Operator>, auditor: &Auditor, new: NewTenant) -> Result<Created, Error> {
     let NewTenant { key, name, taken } = new;
     if !is_key(&key) {
         return Err(Refusal::TenantKey(key).into());
@@ -88,12 +89,12 @@ pub async fn create(operator: &Db, auditor: &Auditor, new: NewTenant) -> Result<
     }
 }
 
-/// All tenants, with their grants; `operator` is a pool of that role.
+/// All tenants, with their grants.
 ///
 /// # Errors
 ///
 /// [`Error::Store`].
-pub async fn list(operator: &Db) -> Result<Page<Tenant>, Error> {
+pub async fn list(operator: &Db<Operator>) -> Result<Page<Tenant>, Error> {
     let (all, grants) = operator
         .read(Scope::Unscoped, async |connection| {
             let all = tenants::list(connection).await?;

@@ -3,14 +3,15 @@
 use crate::{Auditor, Error};
 use automation_domain::id::TenantId;
 use automation_store::audit::{self, Deed};
-use automation_store::{Db, PgConnection, Scope};
+use automation_store::role::{Api, OneOf, Operator, Role};
+use automation_store::{Conn, Db, Scope};
 
 /// Changes something of a tenant in one transaction, and notes what was done in it; what was not done is not noted.
-pub(crate) async fn change<T>(
-    db: &Db,
+pub(crate) async fn change<T, R: OneOf<(Api, Operator)>>(
+    db: &Db<R>,
     tenant: TenantId,
     auditor: &Auditor,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<(T, Option<Deed>), Error>,
+    work: impl AsyncFnOnce(&mut Conn<R>) -> Result<(T, Option<Deed>), Error>,
 ) -> Result<T, Error> {
     db.tx(Scope::Tenant(tenant), async |connection| {
         let (done, deed) = work(connection).await?;
@@ -21,10 +22,10 @@ pub(crate) async fn change<T>(
 }
 
 /// Changes something of a tenant in one transaction, by a function of the store that notes itself what it did.
-pub(crate) async fn change_noted<T>(
-    db: &Db,
+pub(crate) async fn change_noted<T, R: Role>(
+    db: &Db<R>,
     tenant: TenantId,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, automation_store::Error>,
+    work: impl AsyncFnOnce(&mut Conn<R>) -> Result<T, automation_store::Error>,
 ) -> Result<T, Error> {
     Ok(db.tx(Scope::Tenant(tenant), work).await?)
 }

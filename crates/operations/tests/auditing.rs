@@ -298,7 +298,7 @@ async fn whatever_a_use_case_changes_leaves_one_entry() -> anyhow::Result<()> {
     assert_eq!(gone.rows.data[0].result, "replayed");
     publisher.close().await;
 
-    let at_operator = Session { db: operator.clone(), ..session.clone() };
+    let at_operator = Session { db: operator.clone(), tenant: session.tenant, key: session.key.clone() };
     let which = audit::Erase::Actor("nobody");
     assert!(audit::erase(&at_operator, ada, which, None).await.is_err(), "nothing fits, and no entry");
     let which = audit::Erase::Entries(&[1]);

@@ -19,7 +19,8 @@ use automation_broker::topology::{DEAD, PARKING};
 use automation_domain::schedule::plan::Policy;
 use automation_service_kit::health::{Component, Health};
 use automation_service_kit::metrics::observe_connections;
-use automation_store::{Db, DbRole, Error, PoolSize};
+use automation_store::role::Scheduler;
+use automation_store::{Db, Error, PoolSize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +56,7 @@ pub struct Config {
 /// What the tasks share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) db: Db,
+    pub(crate) db: Db<Scheduler>,
     pub(crate) publisher: Publisher,
     pub(crate) metrics: metrics::SchedulerMetrics,
     /// Whether the last transaction of some task could be committed.
@@ -109,7 +110,7 @@ impl Shared {
 ///
 /// When the configuration is refused. A broker or database that is away is waited for.
 pub async fn run(config: Config, health: Health, drain: CancellationToken) -> anyhow::Result<()> {
-    let db = Db::new(&config.database_url, DbRole::Scheduler, PoolSize { max: 5, ..PoolSize::default() })?;
+    let db = Db::new(&config.database_url, PoolSize { max: 5, ..PoolSize::of::<Scheduler>() })?;
     let seen = db.clone();
     observe_connections("scheduler", move || seen.connections());
     // Connects when it is used: whoever asks meanwhile is told that this process is not ready.

@@ -8,7 +8,8 @@ use automation_service_kit::crash_point;
 use automation_store::events::outbox::{self, Frontier, Leased};
 use automation_store::events::parked::{self, Parked, ParkedBody, ParkedStatus};
 use automation_store::events::receipts;
-use automation_store::{Error, PgConnection, Scope};
+use automation_store::role::Scheduler;
+use automation_store::{Conn, Error, Scope};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +129,7 @@ async fn alone(shared: &Shared, packed: Packed, relayed: &mut Relayed) {
 }
 
 /// Writes down what became of leased events: what is set aside is parked with its bytes.
-async fn settle(connection: &mut PgConnection, relayed: &Relayed) -> Result<(), Error> {
+async fn settle(connection: &mut Conn<Scheduler>, relayed: &Relayed) -> Result<(), Error> {
     let mut gone = relayed.confirmed.clone();
     if !relayed.set_aside.is_empty() {
         let now = receipts::now(connection).await?;

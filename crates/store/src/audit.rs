@@ -1,4 +1,4 @@
-//! The audit log: what people did, appended in a chain for each tenant that is signed with a key; role api.
+//! The audit log: what people did, appended in a chain for each tenant that is signed with a key.
 
 mod erase;
 pub mod legacy;
@@ -7,15 +7,16 @@ mod read;
 pub use erase::{Erase, Portion, erase};
 pub use read::{Entry, Verified, head, list, mac_at, verify};
 
-use crate::Error;
+use crate::role::{Api, OneOf, Operator};
 use crate::upkeep::usage::{self, Grows};
+use crate::{Conn, Error};
 use automation_domain::audit::legacy::Head as LegacyHead;
 use automation_domain::audit::{Broken, Hash, Head, Keys, Link, Proof, SALT_BYTES, Seal, Words};
 use automation_domain::id::TenantId;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
 /// Something that a person did.
 #[derive(Clone, PartialEq, Debug)]
@@ -80,7 +81,7 @@ impl Auditor {
 /// for a deed that sets something up, of a tenant that keeps more than its quota of what people write; what frees room, mends
 /// or stops something is never refused for it. [`Error`] of the database.
 pub async fn append(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
     tenant: TenantId,
     auditor: &Auditor,
     deeds: &[Deed],
@@ -101,22 +102,26 @@ pub async fn append(
 /// # Errors
 ///
 /// As [`append`].
-pub async fn check(connection: &mut PgConnection, tenant: TenantId, auditor: &Auditor) -> Result<(), Error> {
+pub async fn check(
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    tenant: TenantId,
+    auditor: &Auditor,
+) -> Result<(), Error> {
     lock(connection, tenant).await?;
     end(connection, tenant, &auditor.keys).await.map(drop)
 }
 
 /// Taken before anything of a chain is read or written.
-async fn lock(connection: &mut PgConnection, tenant: TenantId) -> Result<(), Error> {
+async fn lock(connection: &mut Conn<impl OneOf<(Api, Operator)>>, tenant: TenantId) -> Result<(), Error> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('automation.audit ' || $1::uuid::text, 0))")
         .bind(tenant.0)
-        .execute(connection)
+        .execute(connection.sql())
         .await?;
     Ok(())
 }
 
 async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
     tenant: TenantId,
     auditor: &Auditor,
     mut drafts: Vec<Draft>,
@@ -149,7 +154,10 @@ async fn write(
     move_head(connection, tenant, &head, &head.seal(&auditor.keys, tenant)).await
 }
 
-async fn check_quota(connection: &mut PgConnection, tenant: TenantId) -> Result<(), Error> {
+async fn check_quota(
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    tenant: TenantId,
+) -> Result<(), Error> {
     let over = usage::over_quota(connection, tenant).await?;
     let tables: Vec<String> = usage::growing(&over, Grows::ByPeople).into_iter().map(str::to_owned).collect();
     if tables.is_empty() { Ok(()) } else { Err(Error::OverQuota(tables)) }
@@ -157,7 +165,7 @@ async fn check_quota(connection: &mut PgConnection, tenant: TenantId) -> Result<
 
 /// Every deed leaves an entry: as these are summed at once, whoever sets things up without end is stopped before the night's count.
 async fn meter(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
     tenant: TenantId,
     links: &[(Link, Hash)],
     words: &[(i64, Words)],
@@ -193,16 +201,23 @@ struct End {
 }
 
 /// Salts that nobody can guess, each of 244 random bits.
-async fn salts(connection: &mut PgConnection, count: usize) -> Result<Vec<[u8; SALT_BYTES]>, Error> {
+async fn salts(
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    count: usize,
+) -> Result<Vec<[u8; SALT_BYTES]>, Error> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let sql =
         "SELECT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) FROM generate_series(1, $1)";
-    let salts: Vec<Vec<u8>> = sqlx::query_scalar(sql).bind(count).fetch_all(connection).await?;
+    let salts: Vec<Vec<u8>> = sqlx::query_scalar(sql).bind(count).fetch_all(connection.sql()).await?;
     let salt = |bytes: Vec<u8>| <[u8; SALT_BYTES]>::try_from(bytes).expect("a UUID has 16 bytes");
     Ok(salts.into_iter().map(salt).collect())
 }
 
-async fn end(connection: &mut PgConnection, tenant: TenantId, keys: &Keys) -> Result<End, Error> {
+async fn end(
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    tenant: TenantId,
+    keys: &Keys,
+) -> Result<End, Error> {
     // Read under the lock, so that times ascend with the numbers.
     let row = sqlx::query(
         "SELECT clock_timestamp() AS now, h.*, l.seq AS last_legacy_seq, l.hash AS last_legacy_hash,
@@ -212,7 +227,7 @@ async fn end(connection: &mut PgConnection, tenant: TenantId, keys: &Keys) -> Re
            LEFT JOIN LATERAL (SELECT seq, hash FROM audit_log WHERE tenant_id = t.of ORDER BY seq DESC LIMIT 1) l ON true",
     )
     .bind(tenant.0)
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     let last: Option<i64> = row.try_get("last_seq")?;
     let head = match stored_head(&row)? {
@@ -245,7 +260,7 @@ fn stored_head(row: &PgRow) -> Result<Option<(Head, Seal)>, Error> {
 }
 
 async fn insert_links(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
     tenant: TenantId,
     at: DateTime<Utc>,
     links: &[(Link, Hash)],
@@ -263,13 +278,13 @@ async fn insert_links(
     .bind(column(|(link, _)| &link.proof))
     .bind(column(|(link, _)| &link.key_id))
     .bind(links.iter().map(|(_, mac)| mac.as_slice()).collect::<Vec<_>>())
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
 async fn insert_words(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
     tenant: TenantId,
     words: &[(i64, Words)],
 ) -> Result<(), Error> {
@@ -284,13 +299,13 @@ async fn insert_words(
     .bind(column(|(_, words)| &words.actor))
     .bind(column(|(_, words)| &words.subject))
     .bind(column(|(_, words)| &words.detail))
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
 async fn move_head(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
     tenant: TenantId,
     head: &Head,
     seal: &Seal,
@@ -308,7 +323,7 @@ async fn move_head(
     .bind(head.legacy.hash.as_slice())
     .bind(&seal.key_id)
     .bind(seal.mac.as_slice())
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

@@ -1,48 +1,20 @@
 //! The pool, and the one way to open a transaction.
 
 use crate::Error;
+use crate::role::Role;
 use automation_domain::id::TenantId;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Postgres, Transaction};
 use std::fmt::Write as _;
+use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// The database role that a pool's connections act as.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DbRole {
-    /// Migrations.
-    Owner,
-    /// One tenant at a time: API and command line.
-    Api,
-    /// A batch of tenants at a time: ingest and executor.
-    Worker,
-    /// What faces the internet: a few functions, and no table.
-    Door,
-    /// All tenants, on what is owed only.
-    Scheduler,
-    /// Tenants, grants and parked events.
-    Operator,
-}
-
-impl DbRole {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Owner => "automation_owner",
-            Self::Api => "automation_api",
-            Self::Worker => "automation_worker",
-            Self::Door => "automation_door",
-            Self::Scheduler => "automation_scheduler",
-            Self::Operator => "automation_operator",
-        }
-    }
-}
-
 /// Whose rows a transaction may touch.
 #[derive(Clone, Copy, Debug)]
 pub enum Scope<'a> {
-    /// One tenant's: roles api and operator.
+    /// One tenant's: roles api, batch and operator.
     Tenant(TenantId),
     /// These tenants': role worker.
     Tenants(&'a [TenantId]),
@@ -89,9 +61,6 @@ impl Scope<'_> {
     }
 }
 
-/// Longest that a transaction may take on our side. The server's own time-outs end statements long before; this is for
-/// a server that went away without a word.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that rested no longer than this is taken for alive. One that is not gives a transient error.
 const TRUSTED: Duration = Duration::from_secs(1);
 /// Longest that cleaning a connection may take before it is given up.
@@ -109,63 +78,64 @@ pub struct PoolSize {
     pub acquire_timeout: Duration,
 }
 
-impl Default for PoolSize {
-    fn default() -> Self {
-        Self { max: 8, acquire_timeout: Duration::from_secs(10) }
+impl PoolSize {
+    /// What a pool of this role has, unless somebody says otherwise.
+    pub fn of<R: Role>() -> Self {
+        Self { max: R::CONNECTIONS, acquire_timeout: Duration::from_secs(10) }
     }
 }
 
-/// A pool of connections that act as one role.
+/// A pool of connections that act as role `R`.
 #[derive(Clone, Debug)]
-pub struct Db {
+pub struct Db<R> {
     pool: PgPool,
-    transaction_timeout: Duration,
     /// Host and port, unless it is a socket.
     place: Option<(String, u16)>,
     is_impatient: bool,
+    role: PhantomData<R>,
 }
 
-impl Db {
+/// A connection in a transaction, as role `R`. [`Db::tx`] and [`Db::read`] lend it.
+#[derive(Debug)]
+pub struct Conn<R> {
+    transaction: Transaction<'static, Postgres>,
+    role: PhantomData<R>,
+}
+
+impl<R: Role> Conn<R> {
+    /// What runs statements: in this crate alone, whose functions say which roles they are for.
+    pub(crate) fn sql(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    /// The same for tests that ask the server what it refuses a role.
+    #[doc(hidden)]
+    pub fn bare(&mut self) -> &mut PgConnection {
+        self.sql()
+    }
+}
+
+impl<R: Role> Db<R> {
     /// Makes a pool; connects at first use, so that a database which is not there yet is waited for by the caller.
     ///
-    /// The login of `url` must be `role` itself or a member of it.
+    /// The login of `url` must be the role itself or a member of it.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`] when `url` is not a Postgres URL.
-    pub fn new(url: &str, role: DbRole, size: PoolSize) -> Result<Self, Error> {
+    pub fn new(url: &str, size: PoolSize) -> Result<Self, Error> {
         // A login that may not have the role is refused by the server while it connects, with the reason. A statement
         // afterwards would be repeated by the pool until time is up, and the reason lost.
-        let options =
-            PgConnectOptions::from_str(url)?.application_name(role.name()).options([("role", role.name())]);
+        let options = PgConnectOptions::from_str(url)?.application_name(R::NAME).options([("role", R::NAME)]);
         let place =
             options.get_socket().is_none().then(|| (options.get_host().to_owned(), options.get_port()));
         // Settings of a role come with a login alone, so each connection gets them here.
         let settings = format!(
             "SET idle_in_transaction_session_timeout = '{}'; SET statement_timeout = '{}'; \
              SET lock_timeout = '10s'; SET timezone = 'UTC'; SET jit = off; {}",
-            match role {
-                // A worker that hangs inside a transaction holds the runs of a batch; a door, one of few connections.
-                DbRole::Worker | DbRole::Door => "10s",
-                DbRole::Owner | DbRole::Api | DbRole::Scheduler | DbRole::Operator => "30s",
-            },
-            match role {
-                DbRole::Owner => "0",
-                // A caller waits for the answer, and others for the connection.
-                DbRole::Door => "5s",
-                DbRole::Api | DbRole::Worker | DbRole::Scheduler | DbRole::Operator => "30s",
-            },
-            match role {
-                DbRole::Worker => {
-                    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; \
-                     SET enable_bitmapscan = off; SET enable_material = off; SET enable_memoize = off; SET random_page_cost = 0.1; \
-                     SET plan_cache_mode = force_generic_plan"
-                }
-                // What is owed stands at the head of an index, in a table that is mostly dead rows at times: read from its
-                // beginning, a hundred megabytes of outbox took 0.3 s for the 500 events that were next.
-                DbRole::Scheduler => "SET enable_seqscan = off; SET random_page_cost = 0.1",
-                DbRole::Owner | DbRole::Api | DbRole::Door | DbRole::Operator => "",
-            },
+            R::IDLE_TIMEOUT,
+            R::STATEMENT_TIMEOUT,
+            R::PLANNER,
         );
         let pool = PgPoolOptions::new()
             .max_connections(size.max)
@@ -201,9 +171,7 @@ impl Db {
                 })
             })
             .connect_lazy_with(options);
-        // Migrations take as long as they take.
-        let transaction_timeout = if role == DbRole::Owner { Duration::MAX } else { TRANSACTION_TIMEOUT };
-        Ok(Self { pool, transaction_timeout, place, is_impatient: false })
+        Ok(Self { pool, place, is_impatient: false, role: PhantomData })
     }
 
     /// Has the first transaction fail at once when nothing listens there, and say so: for a person who waits. A role waits
@@ -222,7 +190,7 @@ impl Db {
     pub async fn tx<T, E>(
         &self,
         scope: Scope<'_>,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+        work: impl AsyncFnOnce(&mut Conn<R>) -> Result<T, E>,
     ) -> Result<T, E>
     where
         E: From<Error>,
@@ -238,7 +206,7 @@ impl Db {
     pub async fn read<T, E>(
         &self,
         scope: Scope<'_>,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+        work: impl AsyncFnOnce(&mut Conn<R>) -> Result<T, E>,
     ) -> Result<T, E>
     where
         E: From<Error>,
@@ -250,24 +218,25 @@ impl Db {
         &self,
         access: Access,
         scope: Scope<'_>,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+        work: impl AsyncFnOnce(&mut Conn<R>) -> Result<T, E>,
     ) -> Result<T, E>
     where
         E: From<Error>,
     {
-        let bounded = tokio::time::timeout(self.transaction_timeout, async {
+        let bounded = tokio::time::timeout(R::TRANSACTION_TIMEOUT, async {
             if self.is_impatient && self.pool.size() == 0 {
                 self.knock().await?;
             }
-            let mut transaction = self.begin(access, scope).await?;
-            match work(&mut transaction).await {
+            let transaction = self.begin(access, scope).await?;
+            let mut connection = Conn { transaction, role: PhantomData };
+            match work(&mut connection).await {
                 Ok(done) => {
-                    transaction.commit().await.map_err(Error::from)?;
+                    connection.transaction.commit().await.map_err(Error::from)?;
                     Ok(done)
                 }
                 Err(error) => {
                     // The error at hand matters more than a failure to roll back, which the pool repairs.
-                    let _ = transaction.rollback().await;
+                    let _ = connection.transaction.rollback().await;
                     Err(error)
                 }
             }
@@ -289,7 +258,7 @@ impl Db {
     /// [`Error::Transient`] when it does not.
     pub async fn ping(&self) -> Result<(), Error> {
         self.tx(Scope::Unscoped, async |connection| {
-            sqlx::query("SELECT 1").execute(connection).await?;
+            sqlx::query("SELECT 1").execute(connection.sql()).await?;
             Ok::<_, Error>(())
         })
         .await

@@ -14,13 +14,13 @@ pub use handle::{Handled, discard, restore};
 pub use lists::{DeadLetter, DeadLetterFilter, DeadLetterStatus, by_id, count, list, snapshot};
 pub use replay::{Obstacle, Replay, ReplayVersion, Replayed, obstacle, replay};
 
-use crate::Error;
+use crate::role::{Scheduler, Worker};
+use crate::{Conn, Error};
 use automation_domain::id::{ContactId, DeadLetterId, EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::signature;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
 
@@ -88,7 +88,7 @@ pub struct DeadAttempt {
     pub status: Option<u16>,
 }
 
-/// Writes dead letters, in the transaction of the checkpoints that end their runs; role worker.
+/// Writes dead letters, in the transaction of the checkpoints that end their runs.
 ///
 /// A letter for a claim that has one is left out. Alike failures get the same signature; the event's names are copied
 /// from its record, if it is still kept. U+0000, which the database cannot hold, is replaced.
@@ -97,7 +97,7 @@ pub struct DeadAttempt {
 ///
 /// [`Error`] of the database.
 pub async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     letters: &[NewDeadLetter],
 ) -> Result<(), Error> {
@@ -144,21 +144,21 @@ pub async fn insert(
     .bind(column!(letter => letter.contact_id.map(|id| id.0)))
     .bind(column!(letter => letter.run_key.as_str()))
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Forgets up to `most` dead letters older than `keep_days` days (7 at least); returns how many. Role scheduler.
+/// Forgets up to `most` dead letters older than `keep_days` days (7 at least); returns how many.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn expire(connection: &mut PgConnection, keep_days: i32, most: i32) -> Result<i32, Error> {
+pub async fn expire(connection: &mut Conn<Scheduler>, keep_days: i32, most: i32) -> Result<i32, Error> {
     Ok(sqlx::query_scalar("SELECT dead_letters_expire($1, $2)")
         .bind(PgInterval { months: 0, days: keep_days, microseconds: 0 })
         .bind(most)
-        .fetch_one(connection)
+        .fetch_one(connection.sql())
         .await?)
 }
 

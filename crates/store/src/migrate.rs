@@ -1,5 +1,6 @@
 //! Migrations, embedded in the binary.
 
+use crate::role::{OneOf, Operator, Owner};
 use crate::{Db, Error};
 use sqlx::migrate::Migrator;
 
@@ -19,7 +20,7 @@ pub struct MigrationStatus {
 /// # Errors
 ///
 /// [`anyhow::Error`] with the migration's name when one fails or was edited after it was applied.
-pub async fn migrate(db: &Db) -> anyhow::Result<usize> {
+pub async fn migrate(db: &Db<Owner>) -> anyhow::Result<usize> {
     let before = migration_status(db).await?.applied;
     MIGRATOR.run(db.pool()).await?;
     Ok(MIGRATOR.iter().count().saturating_sub(before))
@@ -30,7 +31,7 @@ pub async fn migrate(db: &Db) -> anyhow::Result<usize> {
 /// # Errors
 ///
 /// When the database cannot be asked.
-pub async fn migration_status(db: &Db) -> Result<MigrationStatus, Error> {
+pub async fn migration_status(db: &Db<impl OneOf<(Operator, Owner)>>) -> Result<MigrationStatus, Error> {
     let exists: bool =
         sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(db.pool()).await?;
     let applied: i64 = if exists {

@@ -7,13 +7,13 @@ pub mod tasks;
 
 pub use lists::{Listed, RecordFilter};
 
-use crate::Error;
+use crate::role::{Api, Worker};
 use crate::upkeep::usage::Metered;
+use crate::{Conn, Error};
 use automation_domain::id::{RecordId, RunId, TenantId};
 use automation_domain::record::{EmittedEvent, Record, RecordChange};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
 use sqlx::types::Json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -36,7 +36,7 @@ pub struct Made<'a, T> {
 ///
 /// [`Error`] of the database.
 pub async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     changes: &[Made<'_, RecordChange>],
 ) -> Result<Vec<(usize, EmittedEvent)>, Error> {
@@ -67,13 +67,13 @@ pub fn metered(record: Record) -> Metered {
     }
 }
 
-/// What notes and tasks with these ids say, as JSON by id; role api. Of tasks also what was done with them since.
+/// What notes and tasks with these ids say, as JSON by id. Of tasks also what was done with them since.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn by_ids(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ids: &[RecordId],
 ) -> Result<BTreeMap<RecordId, Value>, Error> {
@@ -87,7 +87,7 @@ pub async fn by_ids(
     )
     .bind(tenant.0)
     .bind(ids)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     Ok(rows.into_iter().map(|(id, Json(record))| (RecordId(id), record)).collect())
 }

@@ -5,12 +5,13 @@ use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent, body_hash};
 use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::priority::Priority;
-use automation_domain::workflow::Workflow;
+use automation_domain::workflow::{Enrolment, OnConflict, Workflow};
 use automation_store::access::tenants;
 use automation_store::audit::Auditor;
 use automation_store::events::NewEvent;
 use automation_store::events::receipts::{self, Claim};
 use automation_store::records::contacts;
+use automation_store::role::{Api, Operator, Worker};
 use automation_store::runs::{self, NewRun};
 use automation_store::{Db, Error, Scope, events, workflows};
 use chrono::{DateTime, Utc};
@@ -37,7 +38,7 @@ pub fn ada() -> &'static Auditor {
 /// How soon the sweep looks after runs that [`run`] makes.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// A tenant with this key; `operator` is a pool of role operator.
+/// A tenant with this key.
 ///
 /// # Errors
 ///
@@ -46,7 +47,7 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// # Panics
 ///
 /// When the key is taken.
-pub async fn tenant(operator: &Db, key: &str) -> Result<TenantId, Error> {
+pub async fn tenant(operator: &Db<Operator>, key: &str) -> Result<TenantId, Error> {
     let made = operator
         .tx(Scope::Unscoped, async |connection| {
             tenants::create(connection, TenantId(Uuid::new_v4()), key, key).await
@@ -64,12 +65,12 @@ pub struct Published {
     pub version_id: VersionId,
 }
 
-/// A workflow with a trigger `start` on `form.submitted` that leads to a tag; `api` is a pool of role api.
+/// A workflow with a trigger `start` on `form.submitted` that leads to a tag.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn workflow(api: &Db, tenant: TenantId, key: &str) -> Result<Published, Error> {
+pub async fn workflow(api: &Db<Api>, tenant: TenantId, key: &str) -> Result<Published, Error> {
     publish(
         api,
         tenant,
@@ -83,18 +84,22 @@ pub async fn workflow(api: &Db, tenant: TenantId, key: &str) -> Result<Published
     .await
 }
 
-/// Publishes a definition without compiling it.
+/// Publishes a definition without compiling it; of its entry rules, `on_conflict` is read.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn publish(api: &Db, tenant: TenantId, definition: Value) -> Result<Published, Error> {
+pub async fn publish(api: &Db<Api>, tenant: TenantId, definition: Value) -> Result<Published, Error> {
     let text = |key: &str| definition[key].as_str().unwrap_or_default().to_owned();
+    let on_conflict = match definition["enrolment"]["on_conflict"].as_str() {
+        Some("ignore") => OnConflict::Ignore,
+        _ => OnConflict::Start,
+    };
     let compiled = Workflow {
         key: text("key"),
         name: text("name"),
         priority: None,
-        enrolment: Default::default(),
+        enrolment: Enrolment { on_conflict, ..Enrolment::default() },
         triggers: Vec::new(),
         nodes: Vec::new(),
         warnings: Vec::new(),
@@ -151,13 +156,13 @@ pub struct Started {
 }
 
 /// Records `event` with its receipt and contact, and queues the run of `published` that it starts by its trigger
-/// `start`; `worker` is a pool of role worker.
+/// `start`.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn run(
-    worker: &Db,
+    worker: &Db<Worker>,
     tenant: TenantId,
     published: Published,
     event: Event,

@@ -1,7 +1,8 @@
 //! One database per test, as a copy of a migrated template, on the server that the test run was given.
 
 use anyhow::Context;
-use automation_store::{Db, DbRole, PoolSize, migrate, migrations_fingerprint};
+use automation_store::role::{Owner, Role};
+use automation_store::{Db, PoolSize, migrate, migrations_fingerprint};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use std::str::FromStr;
@@ -73,15 +74,15 @@ impl TestDatabase {
         &self.name
     }
 
-    /// A pool of its own that acts as `role`.
-    pub fn store(&self, role: DbRole) -> Db {
-        self.store_of_size(role, PoolSize::default().max)
+    /// A pool of its own that acts as role `R`.
+    pub fn store<R: Role>(&self) -> Db<R> {
+        self.store_of_size(R::CONNECTIONS)
     }
 
-    /// A pool of at most `connections` that acts as `role`.
-    pub fn store_of_size(&self, role: DbRole, connections: u32) -> Db {
+    /// A pool of at most `connections` that acts as role `R`.
+    pub fn store_of_size<R: Role>(&self, connections: u32) -> Db<R> {
         let size = PoolSize { max: connections, acquire_timeout: Duration::from_secs(30) };
-        Db::new(&self.url, role, size).expect("the URL was connected to before")
+        Db::new(&self.url, size).expect("the URL was connected to before")
     }
 
     /// A connection as superuser, for what no role may do: moving a lease into the past, looking behind the policies.
@@ -149,7 +150,7 @@ async fn template(admin: &mut PgConnection) -> anyhow::Result<String> {
     run(admin, &format!("DROP DATABASE IF EXISTS {making} WITH (FORCE)")).await?;
     make_empty(admin, &making).await?;
     let url = url_of(&making)?;
-    let owner = Db::new(&url, DbRole::Owner, PoolSize::default())?;
+    let owner = Db::new(&url, PoolSize::of::<Owner>())?;
     migrate(&owner).await.context("migrating the template")?;
     owner.close().await;
     disconnect_all(admin, &making).await?;

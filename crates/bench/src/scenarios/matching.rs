@@ -11,7 +11,7 @@ use automation_domain::id::EventId;
 use automation_domain::limits::Limits;
 use automation_ingest::evaluation::Evaluation;
 use automation_service_kit::clock::wall_clock;
-use automation_store::DbRole;
+use automation_store::role::Worker;
 use automation_test_support::database::TestDatabase;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -90,7 +90,7 @@ async fn evaluate(
 ) -> anyhow::Result<Evaluated> {
     let keys: Vec<String> = (0..TENANTS).map(tenant_key).collect();
     let keys: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
-    let db = database.store(DbRole::Worker);
+    let db = database.store::<Worker>();
     let begun = Instant::now();
     let evaluation = Evaluation::load(&db, &keys, &Limits::default()).await?;
     let load_seconds = begun.elapsed().as_secs_f64();

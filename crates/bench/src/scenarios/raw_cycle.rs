@@ -18,9 +18,10 @@ use automation_service_kit::clock::wall_clock;
 use automation_service_kit::ids::new_id;
 use automation_store::events::receipts;
 use automation_store::records::{Made, notes};
+use automation_store::role::Worker;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next};
 use automation_store::runs::{self, NewRun};
-use automation_store::{Db, DbRole, Scope};
+use automation_store::{Db, Scope};
 use automation_test_support::builders;
 use automation_test_support::database::TestDatabase;
 use serde::Serialize;
@@ -76,7 +77,7 @@ pub(crate) async fn best(effort: Effort) -> anyhow::Result<RawCycle> {
 /// Measures one combination on a database of its own.
 pub(crate) async fn cell(batch: usize, connections: u32, duration: Duration) -> anyhow::Result<RawCycle> {
     let database = TestDatabase::create().await?;
-    let db = database.store_of_size(DbRole::Worker, connections);
+    let db = database.store_of_size::<Worker>(connections);
     let mut monitor = database.superuser().await?;
     let sample = Arc::new(Sample::walked()?);
     // Tables get their first pages and statements their plans before the clock starts.
@@ -103,7 +104,7 @@ pub(crate) async fn cell(batch: usize, connections: u32, duration: Duration) -> 
 
 /// Puts batches through the cycle on all connections; says how many runs.
 async fn cycles(
-    db: &Db,
+    db: &Db<Worker>,
     sample: &Arc<Sample>,
     batch: usize,
     connections: u32,
@@ -130,7 +131,7 @@ async fn cycles(
 }
 
 /// Two transactions, like the engine's: made; claimed and finished.
-async fn cycle(db: &Db, sample: &Sample, batch: usize) -> anyhow::Result<()> {
+async fn cycle(db: &Db<Worker>, sample: &Sample, batch: usize) -> anyhow::Result<()> {
     let scope = Scope::Tenants(&sample.tenants);
     let nudged: Vec<(TenantId, RunId)> = db
         .tx(scope, async |connection| {

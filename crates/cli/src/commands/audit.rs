@@ -7,7 +7,7 @@ use crate::exit;
 use crate::output::Output;
 use crate::session::{AuditArgs, DatabaseArgs, TenantArgs};
 use automation_operations::audit::{self, Verified};
-use automation_operations::{Db, Session};
+use automation_operations::{Db, Role, Session};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -60,18 +60,18 @@ pub struct ChainArgs {
     database: DatabaseArgs,
 }
 
-/// The database under one of its roles.
-type Pool = fn(&DatabaseArgs) -> anyhow::Result<Db>;
+/// The database under role `R`.
+type Pool<R> = fn(&DatabaseArgs) -> anyhow::Result<Db<R>>;
 
 impl ChainArgs {
-    async fn open(self, db: Pool) -> anyhow::Result<Session> {
+    async fn open<R: Role>(self, db: Pool<R>) -> anyhow::Result<Session<R>> {
+        let db = db(&self.database)?;
         match self.tenant.filter(|_| !self.no_tenant) {
             Some(tenant) => {
-                let db = db(&self.database)?;
-                let session = TenantArgs::new(tenant, self.database).open().await?;
-                Ok(Session { db, ..session })
+                let Session { tenant, key, .. } = TenantArgs::new(tenant, self.database).open().await?;
+                Ok(Session { db, tenant, key })
             }
-            None => Ok(audit::of_nobody(db(&self.database)?)),
+            None => Ok(audit::of_nobody(db)),
         }
     }
 }

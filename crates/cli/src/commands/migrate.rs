@@ -5,7 +5,8 @@ use crate::output::{Output, note};
 use crate::session;
 use automation_service_kit::clock;
 use automation_service_kit::config::{Secret, postgres_url, postgres_url_in_file, rule, secret_rule};
-use automation_store::{Db, DbRole, Error, migrate, migration_status};
+use automation_store::role::Owner;
+use automation_store::{Db, Error, migrate, migration_status};
 use clap::Args;
 use serde_json::json;
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub async fn run(args: MigrateArgs, output: &Output) -> anyhow::Result<()> {
             "set AUTOMATION_OWNER_DATABASE_URL to postgres://automation_owner:password@host:port/name",
         ));
     };
-    let db = session::open(url.expose(), DbRole::Owner)?;
+    let db = session::open(url.expose())?;
     wait_for(&db, Duration::from_secs(args.wait)).await?;
     let status = migration_status(&db).await?;
     if args.check {
@@ -65,7 +66,7 @@ pub async fn run(args: MigrateArgs, output: &Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn wait_for(db: &Db, patience: Duration) -> anyhow::Result<()> {
+async fn wait_for(db: &Db<Owner>, patience: Duration) -> anyhow::Result<()> {
     let begun = clock::now();
     loop {
         match db.ping().await {

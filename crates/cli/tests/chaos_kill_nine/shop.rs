@@ -7,7 +7,8 @@ use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow;
 use automation_store::access::tenants::{self, Grant};
-use automation_store::{Db, DbRole, PoolSize, Scope, migrate, workflows};
+use automation_store::role::{Api, Role};
+use automation_store::{Db, PoolSize, Scope, migrate, workflows};
 use automation_test_support::builders;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -29,10 +30,9 @@ impl Shop {
     /// Prepares the engine, its tenant, and the workflow that every event starts.
     pub async fn open(servers: &Servers) -> anyhow::Result<Self> {
         let url = servers.database_url();
-        let db = |role| Db::new(&url, role, PoolSize::default());
-        migrate(&db(DbRole::Owner)?).await?;
+        migrate(&store(&url)?).await?;
         Topology::standard().apply(&servers.amqp_url()).await?;
-        let operator = db(DbRole::Operator)?;
+        let operator = store(&url)?;
         let tenant_id = builders::tenant(&operator, "acme").await?;
         let grant = Grant {
             tenant_id,
@@ -41,7 +41,7 @@ impl Shop {
             expires_at: None,
         };
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
-        apply_workflow(&db(DbRole::Api)?, tenant_id).await?;
+        apply_workflow(&store(&url)?, tenant_id).await?;
 
         let mut config = PublisherConfig::new(servers.publisher_url(), USER);
         config.timeout = Duration::from_secs(3);
@@ -92,7 +92,12 @@ fn message(number: usize) -> Message {
     }
 }
 
-async fn apply_workflow(api: &Db, tenant: TenantId) -> anyhow::Result<()> {
+/// A pool of role `R`.
+fn store<R: Role>(url: &str) -> Result<Db<R>, automation_store::Error> {
+    Db::new(url, PoolSize::of::<R>())
+}
+
+async fn apply_workflow(api: &Db<Api>, tenant: TenantId) -> anyhow::Result<()> {
     let definition = json!({
         "apiVersion": "automation/v1", "key": "kill-nine", "name": "Kill nine",
         "triggers": [{

@@ -10,7 +10,8 @@ use automation_domain::rungs::Rungs;
 use automation_domain::workflow;
 use automation_store::access::tenants::{self, Grant};
 use automation_store::dead_letters::{self, DeadLetterFilter, Replay, ReplayVersion, Replayed};
-use automation_store::{Db, DbRole, PoolSize, Scope, migrate, workflows};
+use automation_store::role::{Api, Role};
+use automation_store::{Db, PoolSize, Scope, migrate, workflows};
 use automation_test_support::builders;
 use serde_json::json;
 use std::time::Duration;
@@ -20,7 +21,7 @@ const USER: &str = "demo-publisher";
 
 pub struct Shop {
     publisher: Publisher,
-    api: Db,
+    api: Db<Api>,
     tenant: TenantId,
 }
 
@@ -28,10 +29,9 @@ impl Shop {
     /// Prepares the engine, its tenant, and the workflow that every form starts.
     pub async fn open(servers: &Servers, rungs: Rungs, url: &str) -> anyhow::Result<Self> {
         let database = servers.database_url();
-        let db = |role| Db::new(&database, role, PoolSize::default());
-        migrate(&db(DbRole::Owner)?).await?;
+        migrate(&store(&database)?).await?;
         Topology::with_rungs(&rungs).apply(&servers.amqp_url()).await?;
-        let operator = db(DbRole::Operator)?;
+        let operator = store(&database)?;
         let tenant = builders::tenant(&operator, "acme").await?;
         let grant = Grant {
             tenant_id: tenant,
@@ -40,7 +40,7 @@ impl Shop {
             expires_at: None,
         };
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
-        let api = db(DbRole::Api)?;
+        let api = store(&database)?;
         apply_workflow(&api, tenant, url).await?;
         Ok(Self { publisher: Publisher::connect(servers.publisher_url(), USER).await?, api, tenant })
     }
@@ -97,7 +97,12 @@ fn message(number: usize) -> Message {
     }
 }
 
-async fn apply_workflow(api: &Db, tenant: TenantId, url: &str) -> anyhow::Result<()> {
+/// A pool of role `R`.
+fn store<R: Role>(url: &str) -> Result<Db<R>, automation_store::Error> {
+    Db::new(url, PoolSize::of::<R>())
+}
+
+async fn apply_workflow(api: &Db<Api>, tenant: TenantId, url: &str) -> anyhow::Result<()> {
     let definition = json!({
         "apiVersion": "automation/v1", "key": "ladder",
         "triggers": [{ "id": "form", "event": "form.submitted" }],

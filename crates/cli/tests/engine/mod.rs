@@ -13,7 +13,8 @@ use automation_domain::workflow;
 use automation_executor::Requests;
 use automation_service_kit::health::Health;
 use automation_store::access::tenants::{self, Grant};
-use automation_store::{Db, DbRole, Scope, workflows};
+use automation_store::role::{Api, Operator};
+use automation_store::{Db, Scope, workflows};
 use automation_test_support::broker::TestVhost;
 use automation_test_support::builders;
 use automation_test_support::database::TestDatabase;
@@ -30,7 +31,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(500);
 pub struct Engine {
     pub database: TestDatabase,
     pub vhost: TestVhost,
-    pub api: Db,
+    pub api: Db<Api>,
     pub tenant: TenantId,
     pub publisher: Publisher,
     pub publisher_user: String,
@@ -55,7 +56,7 @@ impl Engine {
     pub async fn prepare(ladder: Ladder, requests: Requests) -> anyhow::Result<Self> {
         let (database, vhost) = (TestDatabase::create().await?, TestVhost::create().await?);
         Topology::with_rungs(&ladder.rungs).apply(vhost.amqp_url()).await?;
-        let operator = database.store(DbRole::Operator);
+        let operator = database.store::<Operator>();
         let tenant = builders::tenant(&operator, "acme").await?;
         let user = format!("shop-{}", Uuid::new_v4().simple());
         let management = Management::new(vhost.management_url())?;
@@ -71,7 +72,7 @@ impl Engine {
         };
         operator.tx(Scope::Unscoped, async |connection| tenants::grant(connection, &grant).await).await?;
         let publisher = Publisher::connect(&vhost.amqp_url_as(&user, "secret")?, "shop").await?;
-        let api = database.store(DbRole::Api);
+        let api = database.store::<Api>();
         Ok(Self {
             database,
             vhost,

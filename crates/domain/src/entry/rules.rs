@@ -1,7 +1,7 @@
 //! Entry rules over earlier runs: re-entry, and what happens while a run of the same key is open.
 
 use crate::id::RunId;
-use crate::workflow::{self, OnConflict, Reentry};
+use crate::workflow::{self, Reentry};
 use chrono::{DateTime, Utc};
 
 /// What is known of earlier runs of one key.
@@ -35,13 +35,12 @@ pub enum KeptOut {
 
 /// Which entry rule keeps a key out, given what is known of its earlier runs; `None` lets it in.
 pub fn kept_out(known: &Enrolment, rules: &workflow::Enrolment, now: DateTime<Utc>) -> Option<KeptOut> {
-    if known.open && rules.on_conflict == OnConflict::Ignore {
+    if known.open && rules.is_exclusive() {
         return Some(KeptOut::StillIn);
     }
     match rules.reentry {
         Reentry::Always => None,
         Reentry::Once => (known.runs > 0).then_some(KeptOut::Once),
-        Reentry::AfterExit { .. } if known.open => Some(KeptOut::StillIn),
         Reentry::AfterExit { gap } => {
             let until = known.last_ended_at?.checked_add_signed(gap).unwrap_or(DateTime::<Utc>::MAX_UTC);
             (now < until).then_some(KeptOut::Gap { until })
@@ -65,6 +64,7 @@ pub fn known_at(today: &Enrolment, at: DateTime<Utc>) -> Option<Enrolment> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workflow::OnConflict;
     use chrono::TimeDelta;
 
     #[test]

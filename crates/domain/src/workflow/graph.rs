@@ -62,6 +62,11 @@ impl Enrolment {
     pub fn needs_record(&self) -> bool {
         self.reentry != Reentry::Always || self.on_conflict != OnConflict::Start
     }
+
+    /// Whether one run of a key is let in at a time: not beside another that is open.
+    pub fn is_exclusive(&self) -> bool {
+        self.on_conflict == OnConflict::Ignore || matches!(self.reentry, Reentry::AfterExit { .. })
+    }
 }
 
 /// How often the same key may enter.

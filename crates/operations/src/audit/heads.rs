@@ -5,6 +5,7 @@ use crate::{Error, Page};
 use automation_domain::audit::{Hash, from_hex, hex};
 use automation_domain::id::TenantId;
 use automation_store::access::tenants;
+use automation_store::role::{Api, Operator};
 use automation_store::{Db, Scope, audit};
 use serde::Serialize;
 use serde_json::Value;
@@ -33,12 +34,12 @@ pub struct KeptHead {
     pub mac: Hash,
 }
 
-/// Where the logs of all tenants end, and that of no tenant; pools of these roles.
+/// Where the logs of all tenants end, and that of no tenant.
 ///
 /// # Errors
 ///
 /// [`Error::Store`].
-pub async fn heads(operator: &Db, api: &Db) -> Result<Page<Head>, Error> {
+pub async fn heads(operator: &Db<Operator>, api: &Db<Api>) -> Result<Page<Head>, Error> {
     let all = operator.read(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
     let chains = all.into_iter().map(|tenant| (Some(tenant.key), tenant.tenant_id)).chain([(None, NOBODY)]);
     let mut heads = Vec::new();

@@ -3,11 +3,12 @@
 use super::{Finding, lag, publishers};
 use automation_service_kit::clock;
 use automation_store::blame::suspended_parts;
+use automation_store::role::Operator;
 use automation_store::upkeep::partitions;
 use automation_store::{Db, Scope, migration_status};
 
 /// Without an answer, one finding; otherwise one for each check.
-pub(super) async fn findings(db: &Db) -> Vec<Finding> {
+pub(super) async fn findings(db: &Db<Operator>) -> Vec<Finding> {
     if let Err(error) = db.ping().await {
         return vec![Finding::wrong(
             "database",
@@ -25,7 +26,7 @@ pub(super) async fn findings(db: &Db) -> Vec<Finding> {
     findings
 }
 
-async fn migrations(db: &Db) -> Finding {
+async fn migrations(db: &Db<Operator>) -> Finding {
     match migration_status(db).await {
         Ok(status) if status.applied == status.known => {
             Finding::well("migrations", format!("all {} are applied", status.known))
@@ -45,7 +46,7 @@ async fn migrations(db: &Db) -> Finding {
 }
 
 /// A part that is suspended is an author's to mend; until then its workflow does less than it says.
-async fn suspended(db: &Db) -> Finding {
+async fn suspended(db: &Db<Operator>) -> Finding {
     match db.read(Scope::Unscoped, suspended_parts::of_fleet).await {
         Ok((0, _)) => Finding::well("suspended parts", "no part of a published workflow is suspended"),
         Ok((count, age)) => Finding::wrong(
@@ -57,7 +58,7 @@ async fn suspended(db: &Db) -> Finding {
     }
 }
 
-async fn ahead(db: &Db) -> Finding {
+async fn ahead(db: &Db<Operator>) -> Finding {
     let ahead = db.read(Scope::Unscoped, async |connection| partitions::days_ahead(connection).await).await;
     match ahead {
         Ok(days) if days >= 2 => Finding::well("partitions", format!("made for {days} days from today on")),

@@ -3,6 +3,7 @@
 use super::Finding;
 use automation_store::access::tenants::{self, Ending};
 use automation_store::events::receipts;
+use automation_store::role::Operator;
 use automation_store::{Db, Error, Scope};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
@@ -14,7 +15,7 @@ const NAMED: usize = 5;
 const MOST: i64 = 1_000;
 const CHECK: &str = "publishers";
 
-pub(super) async fn finding(db: &Db) -> Finding {
+pub(super) async fn finding(db: &Db<Operator>) -> Finding {
     let read = db
         .read(Scope::Unscoped, async |connection| {
             let now = receipts::now(connection).await?;

@@ -14,10 +14,11 @@ use automation_domain::part::PartKind;
 use automation_domain::workflow::{Trigger, Workflow, parse_value};
 use automation_store::blame::suspended_parts::{self, Suspended};
 use automation_store::records::contacts;
+use automation_store::role::Api;
 use automation_store::runs::enrolments::{self, EnrolmentKey};
 use automation_store::runs::lists::{self, RunFilter, RunSummary};
 use automation_store::workflows::{self, StoredWorkflow};
-use automation_store::{Error, PgConnection};
+use automation_store::{Conn, Error};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
@@ -137,7 +138,7 @@ struct Today<'a> {
 
 /// Looks at every published workflow.
 pub(super) async fn judge(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     tenant_key: &str,
     recorded: &RecordedEvent,

@@ -6,16 +6,17 @@ use automation_domain::hook::SECRET_FIELD;
 use automation_domain::id::CredentialId;
 use automation_store::access::hooks::{self, HookSecret, SealedSecret};
 use automation_store::access::tenants::{self, Tenant};
+use automation_store::role::Worker;
 use automation_store::{Db, Scope};
 use automation_vault::{KeyRing, Place, Sealed};
 
 /// Wraps every data key that another key than the active one wrapped, and seals anew what was sealed without its terms.
-/// `worker` is a pool of that role. What is done stays done, and an interruption is made up for by doing it again.
+/// What is done stays done, and an interruption is made up for by doing it again.
 ///
 /// # Errors
 ///
 /// [`Error::Store`]; a secret that does not open is no error, and counted.
-pub async fn rekey(worker: &Db, ring: &KeyRing) -> Result<Rekeyed, Error> {
+pub async fn rekey(worker: &Db<Worker>, ring: &KeyRing) -> Result<Rekeyed, Error> {
     let all = worker.read(Scope::Unscoped, async |connection| tenants::list(connection).await).await?;
     let mut rekeyed = Rekeyed::new(ring);
     for tenant in all {
@@ -25,7 +26,7 @@ pub async fn rekey(worker: &Db, ring: &KeyRing) -> Result<Rekeyed, Error> {
 }
 
 /// A page after the other, each committed by itself: an interruption loses nothing.
-async fn of_tenant(db: &Db, ring: &KeyRing, tenant: &Tenant) -> Result<Count, Error> {
+async fn of_tenant(db: &Db<Worker>, ring: &KeyRing, tenant: &Tenant) -> Result<Count, Error> {
     let scope = [tenant.tenant_id];
     let (mut count, mut after) = (Count::default(), None);
     loop {

@@ -6,6 +6,7 @@ use crate::pace::Pace;
 use crate::{Auditor, Bulk, Error, Gone, Page, Progress, transaction};
 use automation_broker::publisher::Publisher;
 use automation_store::events::parked::{self, Change, Parked, ParkedStatus};
+use automation_store::role::Operator;
 use automation_store::{Db, Scope, audit};
 use serde::Serialize;
 use serde_json::json;
@@ -38,8 +39,7 @@ pub struct How<'a> {
     pub note: Option<&'a str>,
 }
 
-/// Publishes the original bytes again, one event after the other: confirmed first, then marked. `operator` is a pool of
-/// that role.
+/// Publishes the original bytes again, one event after the other: confirmed first, then marked.
 ///
 /// An event that is published and not marked, because this process ended in between, can be published again: ingest
 /// knows it.
@@ -48,7 +48,7 @@ pub struct How<'a> {
 ///
 /// [`crate::Refusal::NoParkedEvent`]; [`Error::Store`]. That the broker does not take one stands beside the rows.
 pub async fn replay(
-    operator: &Db,
+    operator: &Db<Operator>,
     auditor: &Auditor,
     publisher: &Publisher,
     ids: &[Uuid],
@@ -83,13 +83,13 @@ pub async fn replay(
     Ok(Gone { rows: Page::whole(rows), ended })
 }
 
-/// Says for each what would come of it, and does nothing. `operator` is a pool of that role.
+/// Says for each what would come of it, and does nothing.
 ///
 /// # Errors
 ///
 /// [`crate::Refusal::NoParkedEvent`]; [`Error::Store`].
 pub async fn would_replay(
-    operator: &Db,
+    operator: &Db<Operator>,
     speakers: Speakers<'_>,
     ids: &[Uuid],
 ) -> Result<Page<Outcome>, Error> {
@@ -104,7 +104,7 @@ pub async fn would_replay(
 
 /// Whether it was still as it had been when it was read: one that was refused again meanwhile stays open.
 async fn mark(
-    operator: &Db,
+    operator: &Db<Operator>,
     found: &Parked,
     who: &Auditor,
     behalf: Option<String>,

@@ -4,8 +4,9 @@ use super::find;
 use crate::{Auditor, Error, Refusal, Session};
 use automation_domain::id::VersionId;
 use automation_domain::part::{Part, PartKind};
-use automation_store::PgConnection;
+use automation_store::Conn;
 use automation_store::blame::suspended_parts;
+use automation_store::role::Api;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -73,7 +74,7 @@ pub async fn resume_part(
 }
 
 /// The suspended parts of the tenant in scope.
-pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<Suspended>, automation_store::Error> {
+pub(super) async fn all(connection: &mut Conn<Api>) -> Result<Vec<Suspended>, automation_store::Error> {
     let suspended = |one: suspended_parts::Suspended| Suspended {
         part: one.part,
         deaths: one.deaths,

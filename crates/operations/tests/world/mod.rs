@@ -6,9 +6,10 @@ use automation_operations::Session;
 use automation_store::dead_letters::{self, DeadLetterFilter, FailedStep, NewDeadLetter};
 use automation_store::events::parked::{self, Parked, ParkedBody, ParkedStatus};
 use automation_store::events::receipts;
+use automation_store::role::{Operator, Scheduler, Worker};
 use automation_store::runs;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next};
-use automation_store::{Db, DbRole, Error, Scope};
+use automation_store::{Db, Error, Scope};
 use automation_test_support::builders::{self, Published, Started};
 use automation_test_support::database::TestDatabase;
 use chrono::DateTime;
@@ -25,18 +26,17 @@ const FAILED: &str = r#"{
 
 pub struct World {
     pub database: TestDatabase,
-    pub operator: Db,
+    pub operator: Db<Operator>,
     /// Of the tenant `shop`.
     pub session: Session,
-    worker: Db,
+    worker: Db<Worker>,
     workflow: Published,
 }
 
 impl World {
     pub async fn new() -> anyhow::Result<Self> {
         let database = TestDatabase::create().await?;
-        let [operator, api, worker] =
-            [DbRole::Operator, DbRole::Api, DbRole::Worker].map(|role| database.store(role));
+        let (operator, api, worker) = (database.store(), database.store(), database.store());
         let tenant = builders::tenant(&operator, "shop").await?;
         let workflow = builders::workflow(&api, tenant, "welcome").await?;
         let session = Session::open(&operator, api, "shop").await?;
@@ -134,7 +134,7 @@ impl World {
             changed_by: None,
             note: None,
         };
-        let scheduler = self.database.store(DbRole::Scheduler);
+        let scheduler = self.database.store::<Scheduler>();
         scheduler
             .tx(Scope::Unscoped, async |connection| {
                 parked::record(connection, std::slice::from_ref(&parked)).await

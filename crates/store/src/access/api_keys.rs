@@ -1,12 +1,13 @@
 //! API keys: made and revoked by the API's role; looked up by their hash, before any tenant is known.
 
 use crate::access::tenants::{self, Grant};
-use crate::{Db, Error, Scope};
+use crate::role::{Api, Door};
+use crate::{Conn, Db, Error, Scope};
 use automation_domain::grant::api_key_publisher;
 use automation_domain::id::{ApiKeyId, TenantId};
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
 /// What may be shown of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,15 +64,12 @@ pub struct KeyHolder {
     pub event_types: Vec<String>,
 }
 
-/// Makes a key, with the grant that its events are judged by; `None` when the name is in use. Role api.
+/// Makes a key, with the grant that its events are judged by; `None` when the name is in use.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn create(
-    connection: &mut PgConnection,
-    key: &NewApiKey<'_>,
-) -> Result<Option<StoredApiKey>, Error> {
+pub async fn create(connection: &mut Conn<Api>, key: &NewApiKey<'_>) -> Result<Option<StoredApiKey>, Error> {
     let row = sqlx::query(
         "INSERT INTO api_keys (tenant_id, api_key_id, name, prefix, hash, event_types, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -85,7 +83,7 @@ pub async fn create(
     .bind(key.hash.as_slice())
     .bind(key.event_types)
     .bind(key.expires_at)
-    .fetch_optional(&mut *connection)
+    .fetch_optional(connection.sql())
     .await?;
     let Some(row) = row else { return Ok(None) };
     let grant = Grant {
@@ -98,30 +96,30 @@ pub async fn create(
     stored(&row).map(Some)
 }
 
-/// A tenant's keys, revoked ones too, by name; role api.
+/// A tenant's keys, revoked ones too, by name.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<StoredApiKey>, Error> {
+pub async fn list(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Vec<StoredApiKey>, Error> {
     let rows = sqlx::query(
         "SELECT api_key_id, name, prefix, event_types, created_at, expires_at, revoked_at, last_used_at
            FROM api_keys WHERE tenant_id = $1 ORDER BY name, created_at",
     )
     .bind(tenant.0)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(stored).collect()
 }
 
 /// Gives the key of this name another end, or none, also when its time is over; `None` when no key that is not revoked has
-/// it. Role api.
+/// it.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn renew(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     name: &str,
     expires_at: Option<DateTime<Utc>>,
@@ -133,23 +131,23 @@ pub async fn renew(
     .bind(tenant.0)
     .bind(name)
     .bind(expires_at)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?;
     row.as_ref().map(stored).transpose()
 }
 
-/// Revokes the key of this name, and takes its grant; false when no key that is good has it. Role api.
+/// Revokes the key of this name, and takes its grant; false when no key that is good has it.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn revoke(connection: &mut PgConnection, tenant: TenantId, name: &str) -> Result<bool, Error> {
+pub async fn revoke(connection: &mut Conn<Api>, tenant: TenantId, name: &str) -> Result<bool, Error> {
     let done = sqlx::query(
         "UPDATE api_keys SET revoked_at = now() WHERE tenant_id = $1 AND name = $2 AND revoked_at IS NULL",
     )
     .bind(tenant.0)
     .bind(name)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     if done.rows_affected() == 0 {
         return Ok(false);
@@ -158,17 +156,17 @@ pub async fn revoke(connection: &mut PgConnection, tenant: TenantId, name: &str)
     Ok(true)
 }
 
-/// Whose key has this hash, if it is good now; notes its use, to the minute. A pool of role door.
+/// Whose key has this hash, if it is good now; notes its use, to the minute.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn holder(db: &Db, hash: [u8; 32]) -> Result<Option<KeyHolder>, Error> {
+pub async fn holder(db: &Db<Door>, hash: [u8; 32]) -> Result<Option<KeyHolder>, Error> {
     db.tx(Scope::Unscoped, async |connection| {
         let row =
             sqlx::query("SELECT tenant_id, tenant_key, api_key_id, name, event_types FROM door_key($1)")
                 .bind(hash.as_slice())
-                .fetch_optional(connection)
+                .fetch_optional(connection.sql())
                 .await?;
         row.as_ref().map(key_holder).transpose()
     })

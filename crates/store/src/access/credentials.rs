@@ -4,13 +4,14 @@ mod secrets;
 
 pub use secrets::{SealedCredential, UsableCredential, rewrap, sealed, usable, used};
 
-use crate::Error;
+use crate::role::Api;
+use crate::{Conn, Error};
 use automation_domain::credential::{AllowedHost, Scheme, Terms};
 use automation_domain::id::{CredentialId, TenantId};
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
 
 /// The field of a credential that its secret is sealed for.
 pub const SECRET_FIELD: &str = "secret";
@@ -66,40 +67,43 @@ impl std::fmt::Debug for StoredSecret {
 
 const SHOWN: &str = "credential_id, key, kind, fields, allowed_hosts, version, key_id, wrapped_key, created_at, rotated_at, used_at";
 
-/// All credentials of a tenant, by key; role api.
+/// All credentials of a tenant, by key.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<Credential>, Error> {
+pub async fn list(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Vec<Credential>, Error> {
     let sql = format!("SELECT {SHOWN} FROM credentials WHERE tenant_id = $1 ORDER BY key");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).fetch_all(connection).await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).fetch_all(connection.sql()).await?;
     rows.iter().map(shown).collect()
 }
 
-/// One credential; role api.
+/// One credential.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn by_key(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     key: &str,
 ) -> Result<Option<Credential>, Error> {
     let sql = format!("SELECT {SHOWN} FROM credentials WHERE tenant_id = $1 AND key = $2");
-    let row =
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(key).fetch_optional(connection).await?;
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(key)
+        .fetch_optional(connection.sql())
+        .await?;
     row.as_ref().map(shown).transpose()
 }
 
-/// The id under which `key` is stored, locked until the end of the transaction; role api. A secret is sealed for this id.
+/// The id under which `key` is stored, locked until the end of the transaction. A secret is sealed for this id.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn lock(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     key: &str,
 ) -> Result<Option<CredentialId>, Error> {
@@ -108,7 +112,7 @@ pub async fn lock(
     )
     .bind(tenant.0)
     .bind(key)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?;
     Ok(id.map(CredentialId))
 }
@@ -130,12 +134,12 @@ pub struct Setting<'a> {
     pub secret: &'a StoredSecret,
 }
 
-/// Makes a credential, or replaces everything of it; returns its version. Role api.
+/// Makes a credential, or replaces everything of it; returns its version.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database; refused when another id has the key.
-pub async fn set(connection: &mut PgConnection, setting: &Setting<'_>) -> Result<i32, Error> {
+pub async fn set(connection: &mut Conn<Api>, setting: &Setting<'_>) -> Result<i32, Error> {
     let hosts: Vec<String> = setting.allowed_hosts.iter().map(ToString::to_string).collect();
     let version = sqlx::query_scalar(
         "INSERT INTO credentials AS c
@@ -155,18 +159,18 @@ pub async fn set(connection: &mut PgConnection, setting: &Setting<'_>) -> Result
     .bind(&setting.secret.key_id)
     .bind(&setting.secret.wrapped_key)
     .bind(&setting.secret.ciphertext)
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     Ok(version)
 }
 
-/// Replaces the secret alone; returns the new version, `None` when the credential is gone. Role api.
+/// Replaces the secret alone; returns the new version, `None` when the credential is gone.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn rotate(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     credential: CredentialId,
     secret: &StoredSecret,
@@ -181,21 +185,21 @@ pub async fn rotate(
     .bind(&secret.key_id)
     .bind(&secret.wrapped_key)
     .bind(&secret.ciphertext)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?;
     Ok(version)
 }
 
-/// Deletes a credential; false when there was none. Role api.
+/// Deletes a credential; false when there was none.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn delete(connection: &mut PgConnection, tenant: TenantId, key: &str) -> Result<bool, Error> {
+pub async fn delete(connection: &mut Conn<Api>, tenant: TenantId, key: &str) -> Result<bool, Error> {
     let done = sqlx::query("DELETE FROM credentials WHERE tenant_id = $1 AND key = $2")
         .bind(tenant.0)
         .bind(key)
-        .execute(connection)
+        .execute(connection.sql())
         .await?;
     Ok(done.rows_affected() > 0)
 }

@@ -6,14 +6,15 @@ mod secrets;
 pub use secrets::{HookSecret, SealedSecret, WrappedKey, rewrap, sealed, wrapped_keys};
 
 use crate::access::tenants::{self, Grant};
-use crate::{Db, Error, Scope};
+use crate::role::{Api, Door};
+use crate::{Conn, Db, Error, Scope};
 use automation_domain::credential::Terms;
 use automation_domain::grant::hook_publisher;
 use automation_domain::hook::{EVENT_TYPE, HookId, Verification};
 use automation_domain::id::{HookSecretId, TenantId};
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
 /// A webhook.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,13 +70,13 @@ pub struct CalledHook {
     pub used_long_ago: bool,
 }
 
-/// Makes a webhook with its first secret and its grant; false when the name is in use. Role api.
+/// Makes a webhook with its first secret and its grant; false when the name is in use.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn create(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     hook: &Hook,
     secret_id: HookSecretId,
@@ -91,7 +92,7 @@ pub async fn create(
     .bind(hook.verification.as_str())
     .bind(&hook.headers)
     .bind(&hook.id_header)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     if made.rows_affected() == 0 {
         return Ok(false);
@@ -107,12 +108,12 @@ pub async fn create(
     Ok(true)
 }
 
-/// A tenant's webhooks, by name; role api.
+/// A tenant's webhooks, by name.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<ListedHook>, Error> {
+pub async fn list(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Vec<ListedHook>, Error> {
     let rows = sqlx::query(
         "SELECT h.hook_id, h.name, h.verification, h.headers, h.id_header, h.created_at, h.last_used_at,
                 (SELECT count(*) FROM hook_secrets s WHERE s.tenant_id = h.tenant_id AND s.hook_id = h.hook_id
@@ -120,7 +121,7 @@ pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec
            FROM hooks h WHERE h.tenant_id = $1 ORDER BY h.name",
     )
     .bind(tenant.0)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     let listed = |row: &PgRow| {
         Ok(ListedHook {
@@ -133,13 +134,13 @@ pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec
     rows.iter().map(listed).collect()
 }
 
-/// The webhook of this name; role api.
+/// The webhook of this name.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn by_name(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     name: &str,
 ) -> Result<Option<Hook>, Error> {
@@ -148,18 +149,18 @@ pub async fn by_name(
     )
     .bind(tenant.0)
     .bind(name)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?;
     row.map(|row| hook(&row, &row.try_get::<String, _>("hook_id")?)).transpose()
 }
 
-/// Adds a secret; those there were before are good for `overlap_seconds` more, or less if they end sooner. Role api.
+/// Adds a secret; those there were before are good for `overlap_seconds` more, or less if they end sooner.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn rotate(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     hook_id: &HookId,
     secret_id: HookSecretId,
@@ -169,7 +170,7 @@ pub async fn rotate(
     sqlx::query("DELETE FROM hook_secrets WHERE tenant_id = $1 AND hook_id = $2 AND expires_at < now()")
         .bind(tenant.0)
         .bind(hook_id.as_str())
-        .execute(&mut *connection)
+        .execute(connection.sql())
         .await?;
     sqlx::query(
         "UPDATE hook_secrets
@@ -179,34 +180,34 @@ pub async fn rotate(
     .bind(tenant.0)
     .bind(hook_id.as_str())
     .bind(overlap_seconds as f64)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     secrets::insert(connection, tenant, hook_id, secret_id, secret).await
 }
 
-/// Deletes a webhook with its secrets and its grant; false when there is none. Role api.
+/// Deletes a webhook with its secrets and its grant; false when there is none.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn delete(connection: &mut PgConnection, tenant: TenantId, name: &str) -> Result<bool, Error> {
+pub async fn delete(connection: &mut Conn<Api>, tenant: TenantId, name: &str) -> Result<bool, Error> {
     let Some(hook) = by_name(connection, tenant, name).await? else { return Ok(false) };
     for statement in [
         "DELETE FROM hook_secrets WHERE tenant_id = $1 AND hook_id = $2",
         "DELETE FROM hooks WHERE tenant_id = $1 AND hook_id = $2",
     ] {
-        sqlx::query(statement).bind(tenant.0).bind(hook.hook_id.as_str()).execute(&mut *connection).await?;
+        sqlx::query(statement).bind(tenant.0).bind(hook.hook_id.as_str()).execute(connection.sql()).await?;
     }
     tenants::revoke(connection, tenant, &hook_publisher(name)).await?;
     Ok(true)
 }
 
-/// The webhook with this id and its secrets, whosever it is. A pool of role door.
+/// The webhook with this id and its secrets, whosever it is.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn called(db: &Db, hook_id: &HookId) -> Result<Option<CalledHook>, Error> {
+pub async fn called(db: &Db<Door>, hook_id: &HookId) -> Result<Option<CalledHook>, Error> {
     db.tx(Scope::Unscoped, async |connection| {
         let rows = sqlx::query(
             "SELECT tenant_id, tenant_key, name, verification, headers, id_header, used_long_ago,
@@ -214,7 +215,7 @@ pub async fn called(db: &Db, hook_id: &HookId) -> Result<Option<CalledHook>, Err
                FROM door_hook($1)",
         )
         .bind(hook_id.as_str())
-        .fetch_all(connection)
+        .fetch_all(connection.sql())
         .await?;
         let Some(first) = rows.first() else { return Ok(None) };
         Ok(Some(CalledHook {
@@ -231,14 +232,14 @@ pub async fn called(db: &Db, hook_id: &HookId) -> Result<Option<CalledHook>, Err
     .await
 }
 
-/// Notes that a webhook was called by somebody who could prove it. A pool of role door.
+/// Notes that a webhook was called by somebody who could prove it.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn used(db: &Db, hook_id: &HookId) -> Result<(), Error> {
+pub async fn used(db: &Db<Door>, hook_id: &HookId) -> Result<(), Error> {
     db.tx(Scope::Unscoped, async |connection| {
-        sqlx::query("SELECT door_hook_used($1)").bind(hook_id.as_str()).execute(connection).await?;
+        sqlx::query("SELECT door_hook_used($1)").bind(hook_id.as_str()).execute(connection.sql()).await?;
         Ok(())
     })
     .await

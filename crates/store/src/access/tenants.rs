@@ -1,9 +1,10 @@
 //! Tenants and publisher grants.
 
-use crate::Error;
+use crate::role::{Api, OneOf, Operator, Worker};
+use crate::{Conn, Error};
 use automation_domain::id::TenantId;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 /// A tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +56,7 @@ pub struct Ending {
 ///
 /// [`Error`] of the database.
 pub async fn create(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Operator>,
     tenant_id: TenantId,
     key: &str,
     name: &str,
@@ -66,32 +67,35 @@ pub async fn create(
     .bind(tenant_id.0)
     .bind(key)
     .bind(name)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?;
     Ok(created.map(TenantId))
 }
 
-/// The tenants with these keys; roles worker and operator.
+/// The tenants with these keys.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn by_keys(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<Tenant>, Error> {
+pub async fn by_keys(
+    connection: &mut Conn<impl OneOf<(Operator, Worker)>>,
+    keys: &[String],
+) -> Result<Vec<Tenant>, Error> {
     let rows = sqlx::query("SELECT tenant_id, key, name, catalogue_version FROM tenants WHERE key = ANY($1)")
         .bind(keys)
-        .fetch_all(connection)
+        .fetch_all(connection.sql())
         .await?;
     rows.iter().map(tenant).collect()
 }
 
-/// All tenants, by key; roles worker and operator.
+/// All tenants, by key.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn list(connection: &mut PgConnection) -> Result<Vec<Tenant>, Error> {
+pub async fn list(connection: &mut Conn<impl OneOf<(Operator, Worker)>>) -> Result<Vec<Tenant>, Error> {
     let rows = sqlx::query("SELECT tenant_id, key, name, catalogue_version FROM tenants ORDER BY key")
-        .fetch_all(connection)
+        .fetch_all(connection.sql())
         .await?;
     rows.iter().map(tenant).collect()
 }
@@ -102,7 +106,7 @@ pub async fn list(connection: &mut PgConnection) -> Result<Vec<Tenant>, Error> {
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn grant(connection: &mut PgConnection, grant: &Grant) -> Result<(), Error> {
+pub async fn grant(connection: &mut Conn<impl OneOf<(Api, Operator)>>, grant: &Grant) -> Result<(), Error> {
     let granted = sqlx::query(
         "INSERT INTO publisher_grants (tenant_id, amqp_user, event_types, expires_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (tenant_id, amqp_user)
@@ -114,7 +118,7 @@ pub async fn grant(connection: &mut PgConnection, grant: &Grant) -> Result<(), E
     .bind(&grant.amqp_user)
     .bind(&grant.event_types)
     .bind(grant.expires_at)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     if granted.rows_affected() > 0 {
         touch(connection, grant.tenant_id).await?;
@@ -127,11 +131,15 @@ pub async fn grant(connection: &mut PgConnection, grant: &Grant) -> Result<(), E
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn revoke(connection: &mut PgConnection, tenant: TenantId, publisher: &str) -> Result<bool, Error> {
+pub async fn revoke(
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    tenant: TenantId,
+    publisher: &str,
+) -> Result<bool, Error> {
     let done = sqlx::query("DELETE FROM publisher_grants WHERE tenant_id = $1 AND amqp_user = $2")
         .bind(tenant.0)
         .bind(publisher)
-        .execute(&mut *connection)
+        .execute(connection.sql())
         .await?;
     if done.rows_affected() == 0 {
         return Ok(false);
@@ -145,7 +153,7 @@ pub async fn revoke(connection: &mut PgConnection, tenant: TenantId, publisher: 
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn grants(connection: &mut PgConnection) -> Result<Vec<Grant>, Error> {
+pub async fn grants(connection: &mut Conn<impl OneOf<(Operator, Worker)>>) -> Result<Vec<Grant>, Error> {
     Ok(dated_grants(connection).await?.into_iter().map(|(grant, _)| grant).collect())
 }
 
@@ -154,11 +162,13 @@ pub async fn grants(connection: &mut PgConnection) -> Result<Vec<Grant>, Error> 
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn dated_grants(connection: &mut PgConnection) -> Result<Vec<(Grant, DateTime<Utc>)>, Error> {
+pub async fn dated_grants(
+    connection: &mut Conn<impl OneOf<(Operator, Worker)>>,
+) -> Result<Vec<(Grant, DateTime<Utc>)>, Error> {
     let rows = sqlx::query(
         "SELECT tenant_id, amqp_user, event_types, expires_at, granted_at FROM publisher_grants ORDER BY tenant_id, amqp_user",
     )
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -173,20 +183,20 @@ pub async fn dated_grants(connection: &mut PgConnection) -> Result<Vec<(Grant, D
         .collect()
 }
 
-/// Grants and keys that end before this time or have ended, the first to end first, at most this many; role operator.
+/// Grants and keys that end before this time or have ended, the first to end first, at most this many.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn ending(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Operator>,
     before: DateTime<Utc>,
     most: i64,
 ) -> Result<Vec<Ending>, Error> {
     let rows = sqlx::query("SELECT tenant_key, publisher, expires_at FROM ending_publishers($1, $2)")
         .bind(before)
         .bind(most)
-        .fetch_all(connection)
+        .fetch_all(connection.sql())
         .await?;
     rows.iter()
         .map(|row| {
@@ -200,10 +210,13 @@ pub async fn ending(
 }
 
 /// Tells every ingest that the tenant's workflows or grants changed.
-pub(crate) async fn touch(connection: &mut PgConnection, tenant: TenantId) -> Result<(), Error> {
+pub(crate) async fn touch(
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    tenant: TenantId,
+) -> Result<(), Error> {
     sqlx::query("UPDATE tenants SET catalogue_version = catalogue_version + 1 WHERE tenant_id = $1")
         .bind(tenant.0)
-        .execute(connection)
+        .execute(connection.sql())
         .await?;
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Erasing what entries say of people.
 
 use super::{Auditor, Draft, lock, write};
-use crate::Error;
+use crate::role::Operator;
+use crate::{Conn, Error};
 use automation_domain::audit::Proof;
 use automation_domain::id::TenantId;
 use serde_json::json;
-use sqlx::PgConnection;
 
 /// Which entries lose their words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,13 +38,13 @@ impl Erase<'_> {
     }
 }
 
-/// Erases the words of a portion of entries, and appends an entry that says of which; returns how many. Role operator.
+/// Erases the words of a portion of entries, and appends an entry that says of which; returns how many.
 ///
 /// # Errors
 ///
 /// As [`super::append`].
 pub async fn erase(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Operator>,
     tenant: TenantId,
     auditor: &Auditor,
     which: Erase<'_>,
@@ -70,7 +70,7 @@ pub async fn erase(
     .bind(entries)
     .bind(portion.upto)
     .bind(portion.limit)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     if erased.is_empty() {
         return Ok(0);

@@ -1,12 +1,13 @@
 //! The log from before there was a key: read, and never written.
 
 use super::hash;
-use crate::Error;
+use crate::role::Api;
+use crate::{Conn, Error};
 use automation_domain::audit::Hash;
 use automation_domain::audit::legacy::{Broken, Entry, Head};
 use automation_domain::id::TenantId;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
 /// Entries read at once while a chain is verified.
 const PAGE: i64 = 1_000;
@@ -17,7 +18,7 @@ const PAGE: i64 = 1_000;
 ///
 /// [`Error`] of the database.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     before: Option<i64>,
     limit: i64,
@@ -28,7 +29,7 @@ pub async fn list(
     .bind(tenant.0)
     .bind(before)
     .bind(limit)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(entry).collect()
 }
@@ -38,7 +39,7 @@ pub async fn list(
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn verify(connection: &mut PgConnection, tenant: TenantId) -> Result<Result<Head, Broken>, Error> {
+pub async fn verify(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Result<Head, Broken>, Error> {
     let mut head = Head::BEGINNING;
     // By the last number that was read, not that of the head: an entry that is numbered twice or less is not skipped.
     let mut after = i64::MIN;
@@ -48,7 +49,7 @@ pub async fn verify(connection: &mut PgConnection, tenant: TenantId) -> Result<R
                 .bind(tenant.0)
                 .bind(after)
                 .bind(PAGE)
-                .fetch_all(&mut *connection)
+                .fetch_all(connection.sql())
                 .await?;
         for row in &rows {
             let entry = entry(row)?;
@@ -71,15 +72,11 @@ pub async fn verify(connection: &mut PgConnection, tenant: TenantId) -> Result<R
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn hash_at(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    seq: i64,
-) -> Result<Option<Hash>, Error> {
+pub async fn hash_at(connection: &mut Conn<Api>, tenant: TenantId, seq: i64) -> Result<Option<Hash>, Error> {
     let row = sqlx::query("SELECT hash FROM audit_log WHERE tenant_id = $1 AND seq = $2")
         .bind(tenant.0)
         .bind(seq)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?;
     row.map(|row| hash(&row, "audit_log", "hash", seq)).transpose()
 }

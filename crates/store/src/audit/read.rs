@@ -1,12 +1,13 @@
 //! Reading the log, and verifying it.
 
 use super::{hash, legacy, stored_head};
-use crate::Error;
+use crate::role::{Api, OneOf, Operator};
+use crate::{Conn, Error};
 use automation_domain::audit::legacy::Head as LegacyHead;
 use automation_domain::audit::{Broken, Hash, Head, Keys, Link, SALT_BYTES, Seal, Walk, Walked, Words};
 use automation_domain::id::TenantId;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
 /// Entries read at once while a chain is verified.
 const PAGE: i64 = 1_000;
@@ -41,7 +42,7 @@ const ENTRIES: &str = "SELECT l.*, w.salt, w.actor, w.subject, w.detail
 ///
 /// [`Error`] of the database.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     before: Option<i64>,
     limit: i64,
@@ -51,7 +52,7 @@ pub async fn list(
         .bind(tenant.0)
         .bind(before)
         .bind(limit)
-        .fetch_all(connection)
+        .fetch_all(connection.sql())
         .await?;
     rows.iter().map(entry).collect()
 }
@@ -61,10 +62,13 @@ pub async fn list(
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn head(connection: &mut PgConnection, tenant: TenantId) -> Result<Option<(Head, Seal)>, Error> {
+pub async fn head(
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    tenant: TenantId,
+) -> Result<Option<(Head, Seal)>, Error> {
     let row = sqlx::query("SELECT * FROM audit_heads WHERE tenant_id = $1")
         .bind(tenant.0)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?;
     row.map_or(Ok(None), |row| stored_head(&row))
 }
@@ -74,15 +78,11 @@ pub async fn head(connection: &mut PgConnection, tenant: TenantId) -> Result<Opt
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn mac_at(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    seq: i64,
-) -> Result<Option<Hash>, Error> {
+pub async fn mac_at(connection: &mut Conn<Api>, tenant: TenantId, seq: i64) -> Result<Option<Hash>, Error> {
     let row = sqlx::query("SELECT mac FROM audit_links WHERE tenant_id = $1 AND seq = $2")
         .bind(tenant.0)
         .bind(seq)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?;
     row.map(|row| hash(&row, "audit_links", "mac", seq)).transpose()
 }
@@ -95,7 +95,7 @@ pub async fn mac_at(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn verify(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     keys: &Keys,
 ) -> Result<Result<Verified, Broken>, Error> {
@@ -118,7 +118,7 @@ pub async fn verify(
 /// Holds up nobody who writes meanwhile: where the head moved, what looked broken is looked at once more, since words may
 /// have been erased that an entry after the head explains.
 async fn chain(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     keys: &Keys,
 ) -> Result<Result<Walked, Broken>, Error> {
@@ -129,7 +129,7 @@ async fn chain(
                FROM (SELECT $1::uuid AS of) t LEFT JOIN audit_heads h ON h.tenant_id = t.of",
         )
         .bind(tenant.0)
-        .fetch_one(&mut *connection)
+        .fetch_one(connection.sql())
         .await?;
         let (before, last) = (stored_head(&row)?, row.try_get::<Option<i64>, _>("last")?.unwrap_or_default());
         let walked = walk(connection, tenant, keys, last, before.as_ref()).await?;
@@ -141,7 +141,7 @@ async fn chain(
 
 /// From the first link to the last, which the head has to name.
 async fn walk(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     keys: &Keys,
     last: i64,
@@ -156,7 +156,7 @@ async fn walk(
             .bind(after)
             .bind(last)
             .bind(PAGE)
-            .fetch_all(&mut *connection)
+            .fetch_all(connection.sql())
             .await?;
         for row in &rows {
             let entry = entry(row)?;

@@ -1,10 +1,11 @@
 //! What is in hand of those who handle with care what came back, and how often a process died of it.
 
 use crate::db::Access;
-use crate::{Db, Error, Scope};
+use crate::role::{Scheduler, Worker};
+use crate::{Conn, Db, Error, Scope};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind, PartRef};
-use sqlx::{PgConnection, Postgres, Row, Transaction};
+use sqlx::{Postgres, Row, Transaction};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -58,7 +59,7 @@ pub struct Hold(
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn hold(db: &Db, subjects: &[Uuid]) -> Result<(Hold, BTreeSet<Uuid>), Error> {
+pub async fn hold(db: &Db<Worker>, subjects: &[Uuid]) -> Result<(Hold, BTreeSet<Uuid>), Error> {
     let mut transaction = db.begin(Access::Write, Scope::Unscoped).await?;
     let held: Vec<(Uuid, bool)> = sqlx::query_as(
         "SELECT i, pg_try_advisory_xact_lock(hashtextextended('automation.suspects ' || i::text, 0))
@@ -72,12 +73,12 @@ pub async fn hold(db: &Db, subjects: &[Uuid]) -> Result<(Hold, BTreeSet<Uuid>), 
 }
 
 /// Charges what was left in hand when a process died with one death each, and gives everything that was ever charged to
-/// these subjects; role worker, their tenants in scope.
+/// these subjects. Their tenants are in scope.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn charge(connection: &mut PgConnection, subjects: &[Subject]) -> Result<Vec<Suspect>, Error> {
+pub async fn charge(connection: &mut Conn<Worker>, subjects: &[Subject]) -> Result<Vec<Suspect>, Error> {
     if subjects.is_empty() {
         return Ok(Vec::new());
     }
@@ -88,7 +89,7 @@ pub async fn charge(connection: &mut PgConnection, subjects: &[Subject]) -> Resu
     )
     .bind(&tenants)
     .bind(&ids)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     let rows = sqlx::query(
         "SELECT s.* FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
@@ -96,7 +97,7 @@ pub async fn charge(connection: &mut PgConnection, subjects: &[Subject]) -> Resu
     )
     .bind(&tenants)
     .bind(&ids)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -115,7 +116,7 @@ pub async fn charge(connection: &mut PgConnection, subjects: &[Subject]) -> Resu
         .collect()
 }
 
-/// Marks what is in hand from here on, in place of what was; role worker, the tenant in scope.
+/// Marks what is in hand from here on, in place of what was. The tenant is in scope.
 ///
 /// The commit waits for no disk: a mark need not outlive the database, only this process.
 ///
@@ -123,7 +124,7 @@ pub async fn charge(connection: &mut PgConnection, subjects: &[Subject]) -> Resu
 ///
 /// [`Error`] of the database.
 pub async fn mark(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     (tenant, subject): Subject,
     in_hand: InHand<'_>,
 ) -> Result<(), Error> {
@@ -146,17 +147,17 @@ pub async fn mark(
     .bind(workflow.0)
     .bind(version.0)
     .bind(part)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Marks messages as in hand that nothing is charged to, many at once; role worker, [`UNREAD`] in scope.
+/// Marks messages as in hand that nothing is charged to, many at once. [`UNREAD`] is in scope.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn mark_messages(connection: &mut PgConnection, messages: &[Uuid]) -> Result<(), Error> {
+pub async fn mark_messages(connection: &mut Conn<Worker>, messages: &[Uuid]) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO suspects (tenant_id, subject, kind, workflow_id, version_id, part_id, in_hand)
          SELECT $1, i, 'message', $1, $1, '', true FROM unnest($2::uuid[]) AS u (i)
@@ -165,17 +166,17 @@ pub async fn mark_messages(connection: &mut PgConnection, messages: &[Uuid]) -> 
     )
     .bind(UNREAD.0)
     .bind(messages)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Nothing is in hand for the subject any more, and what was charged stays; role worker, the tenant in scope.
+/// Nothing is in hand for the subject any more, and what was charged stays. The tenant is in scope.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn put_down(connection: &mut PgConnection, (tenant, subject): Subject) -> Result<(), Error> {
+pub async fn put_down(connection: &mut Conn<Worker>, (tenant, subject): Subject) -> Result<(), Error> {
     sqlx::query(
         "WITH survived AS (DELETE FROM suspects WHERE tenant_id = $1 AND subject = $2 AND in_hand AND deaths = 0)
          UPDATE suspects SET in_hand = false
@@ -184,17 +185,17 @@ pub async fn put_down(connection: &mut PgConnection, (tenant, subject): Subject)
     )
     .bind(tenant.0)
     .bind(subject)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Forgets everything about subjects that are through; role worker, their tenants in scope.
+/// Forgets everything about subjects that are through. Their tenants are in scope.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn acquit(connection: &mut PgConnection, subjects: &[Subject]) -> Result<(), Error> {
+pub async fn acquit(connection: &mut Conn<Worker>, subjects: &[Subject]) -> Result<(), Error> {
     let (tenants, ids) = columns(subjects);
     sqlx::query(
         "DELETE FROM suspects s USING unnest($1::uuid[], $2::uuid[]) AS u (t, i)
@@ -202,19 +203,19 @@ pub async fn acquit(connection: &mut PgConnection, subjects: &[Subject]) -> Resu
     )
     .bind(tenants)
     .bind(ids)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
 /// Forgets marks of a day ago, and suspensions of 90 days ago of versions that are not published any more; gives the number
-/// of marks. Role scheduler.
+/// of marks.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn expire(connection: &mut PgConnection) -> Result<i32, Error> {
-    Ok(sqlx::query_scalar("SELECT blame_expire()").fetch_one(connection).await?)
+pub async fn expire(connection: &mut Conn<Scheduler>) -> Result<i32, Error> {
+    Ok(sqlx::query_scalar("SELECT blame_expire()").fetch_one(connection.sql()).await?)
 }
 
 fn columns(subjects: &[Subject]) -> (Vec<Uuid>, Vec<Uuid>) {

@@ -1,15 +1,16 @@
 //! Parts of workflows that are evaluated no more, because processes died or hung over them.
 
-use crate::Error;
 use crate::access::tenants::touch;
 use crate::audit::{self, Auditor, Deed};
 use crate::blame::suspects::Suspect;
+use crate::role::{Api, OneOf, Operator, Scheduler, Worker};
+use crate::{Conn, Error};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind};
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,13 +34,13 @@ pub struct Suspended {
 /// Nodes that are suspended, by version.
 pub type Nodes = BTreeMap<VersionId, Arc<BTreeSet<String>>>;
 
-/// Suspends the part of a suspect, and moves the tenant's catalogue version; whether it was not suspended before. Role
-/// worker, the tenant in scope.
+/// Suspends the part of a suspect, and moves the tenant's catalogue version; whether it was not suspended before. The
+/// tenant is in scope.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn suspend(connection: &mut PgConnection, suspect: &Suspect) -> Result<bool, Error> {
+pub async fn suspend(connection: &mut Conn<Worker>, suspect: &Suspect) -> Result<bool, Error> {
     let Some(part) = &suspect.part else { return Ok(false) };
     let (tenant, subject) = suspect.subject;
     Ok(sqlx::query_scalar("SELECT suspend_part($1, $2, $3, $4, $5)")
@@ -48,18 +49,18 @@ pub async fn suspend(connection: &mut PgConnection, suspect: &Suspect) -> Result
         .bind(part.kind.as_str())
         .bind(part.version_id.0)
         .bind(&part.id)
-        .fetch_one(connection)
+        .fetch_one(connection.sql())
         .await?)
 }
 
 /// Suspends the parts that [`MOST_DEATHS`](crate::blame::suspects::MOST_DEATHS) processes died of, and gives those suspects whose parts were not suspended before.
-/// Role worker, the tenants in scope.
+/// The tenants are in scope.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn suspend_deadly(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     suspects: &[Suspect],
 ) -> Result<Vec<Suspect>, Error> {
     let mut fresh = Vec::new();
@@ -71,28 +72,29 @@ pub async fn suspend_deadly(
     Ok(fresh)
 }
 
-/// The suspended parts of the tenants in scope; roles api and worker.
+/// The suspended parts of the tenants in scope.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn list(connection: &mut PgConnection) -> Result<Vec<Suspended>, Error> {
+pub async fn list(connection: &mut Conn<impl OneOf<(Api, Worker)>>) -> Result<Vec<Suspended>, Error> {
     let rows = sqlx::query(
         "SELECT * FROM suspended_parts ORDER BY tenant_id, workflow_id, version_id, kind, part_id",
     )
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(suspended).collect()
 }
 
-/// The suspended nodes of all tenants; role worker.
+/// The suspended nodes of all tenants.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn nodes(connection: &mut PgConnection) -> Result<Nodes, Error> {
-    let rows: Vec<(Uuid, String)> =
-        sqlx::query_as("SELECT version_id, node_id FROM suspended_nodes()").fetch_all(connection).await?;
+pub async fn nodes(connection: &mut Conn<Worker>) -> Result<Nodes, Error> {
+    let rows: Vec<(Uuid, String)> = sqlx::query_as("SELECT version_id, node_id FROM suspended_nodes()")
+        .fetch_all(connection.sql())
+        .await?;
     let mut nodes: BTreeMap<VersionId, BTreeSet<String>> = BTreeMap::new();
     for (version, node) in rows {
         nodes.entry(VersionId(version)).or_default().insert(node);
@@ -100,29 +102,30 @@ pub async fn nodes(connection: &mut PgConnection) -> Result<Nodes, Error> {
     Ok(nodes.into_iter().map(|(version, nodes)| (version, Arc::new(nodes))).collect())
 }
 
-/// How many parts of published versions are suspended in the whole fleet, and for how long the first has been; roles
-/// scheduler and operator.
+/// How many parts of published versions are suspended in the whole fleet, and for how long the first has been.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn of_fleet(connection: &mut PgConnection) -> Result<(i64, Duration), Error> {
+pub async fn of_fleet(
+    connection: &mut Conn<impl OneOf<(Operator, Scheduler)>>,
+) -> Result<(i64, Duration), Error> {
     let (count, since, now): (i64, Option<DateTime<Utc>>, DateTime<Utc>) =
         sqlx::query_as("SELECT s.count, s.since, now() FROM fleet_suspended() AS s")
-            .fetch_one(connection)
+            .fetch_one(connection.sql())
             .await?;
     let age = since.and_then(|since| now.signed_duration_since(since).to_std().ok()).unwrap_or_default();
     Ok((count, age))
 }
 
 /// Lifts the suspension of a part and forgets what is held against it, so that it is evaluated again; `false` when it was
-/// not suspended. The deed goes to the audit log. Role api.
+/// not suspended. The deed goes to the audit log.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn lift(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     part: &Part,
     who: &Auditor,
@@ -134,7 +137,7 @@ pub async fn lift(
     .bind(part.version_id.0)
     .bind(part.kind.as_str())
     .bind(&part.id)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?
     .rows_affected();
     if lifted == 0 {
@@ -147,7 +150,7 @@ pub async fn lift(
     .bind(part.version_id.0)
     .bind(part.kind.as_str())
     .bind(&part.id)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     touch(connection, tenant).await?;
     let deed = Deed {

@@ -1,11 +1,12 @@
-//! How replayed runs fare, for whoever tries a few before the rest; role api.
+//! How replayed runs fare, for whoever tries a few before the rest.
 
-use crate::Error;
+use crate::role::Api;
 use crate::runs::lists::RunStatus;
+use crate::{Conn, Error};
 use automation_domain::id::{DeadLetterId, RunId, TenantId};
 use automation_domain::interpreter::{End, RunState, Token, Waits};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ pub enum Trial {
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn trials(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ids: &[DeadLetterId],
 ) -> Result<BTreeMap<DeadLetterId, Trial>, Error> {
@@ -38,7 +39,7 @@ pub async fn trials(
     )
     .bind(tenant.0)
     .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(|row| Ok((DeadLetterId(row.try_get("dead_letter_id")?), trial(row)?))).collect()
 }

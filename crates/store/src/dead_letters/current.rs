@@ -1,8 +1,9 @@
 //! Whether a run can go on with another version of its workflow.
 
-use crate::Error;
+use crate::role::Api;
+use crate::{Conn, Error};
 use automation_domain::id::TenantId;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::fmt;
 use uuid::Uuid;
 
@@ -32,7 +33,7 @@ impl fmt::Display for Missing {
 /// The first of these nodes that is not in version `to` with the action it has in version `from`; without nodes, the
 /// trigger.
 pub(super) async fn missing_in(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     (from, to): (Uuid, Uuid),
     nodes: &[&str],
@@ -45,7 +46,7 @@ pub(super) async fn missing_in(
         .bind(tenant.0)
         .bind(to)
         .bind(trigger)
-        .fetch_one(connection)
+        .fetch_one(connection.sql())
         .await?;
         return Ok((!exists).then(|| Missing::Trigger(trigger.to_owned())));
     }
@@ -61,7 +62,7 @@ pub(super) async fn missing_in(
     .bind(from)
     .bind(to)
     .bind(nodes)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?;
     missing
         .map(|row| Ok(Missing::Node { node: row.try_get("node")?, action: row.try_get("action")? }))

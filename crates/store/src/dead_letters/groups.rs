@@ -1,14 +1,15 @@
-//! Dead letters with the same signature: counted, looked after by somebody, handled, and back again; role api.
+//! Dead letters with the same signature: counted, looked after by somebody, handled, and back again.
 
 use super::DeadLetterFilter;
 use super::lists::push_filter;
-use crate::Error;
 use crate::audit::{self, Auditor, Deed};
+use crate::role::Api;
+use crate::{Conn, Error};
 use automation_domain::id::{DeadLetterId, TenantId};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 
 /// Dead letters with the same signature.
 #[derive(Clone, PartialEq, Debug)]
@@ -80,7 +81,7 @@ pub struct GroupChange<'a> {
 ///
 /// [`Error`] of the database.
 pub async fn groups(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     filter: &DeadLetterFilter,
     limit: i64,
@@ -111,7 +112,7 @@ pub async fn groups(
                   FROM dead_letters d WHERE d.tenant_id = c.tenant_id AND d.signature = c.signature) a
           ORDER BY c.letters DESC, c.signature",
     );
-    query.build().fetch_all(connection).await?.iter().map(read).collect()
+    query.build().fetch_all(connection.sql()).await?.iter().map(read).collect()
 }
 
 /// Remembers who looks after a group and what is known of it; `false` when no letter has the signature. The deed goes to
@@ -121,7 +122,7 @@ pub async fn groups(
 ///
 /// [`Error`] of the database.
 pub async fn look_after(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     signature: &str,
     change: GroupChange<'_>,
@@ -141,7 +142,7 @@ pub async fn look_after(
     .bind(change.owner)
     .bind(change.note)
     .bind(who.actor())
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     if changed.rows_affected() == 0 {
         return Ok(false);

@@ -1,11 +1,11 @@
-//! Discarding dead letters, which is an archive, and taking them out of it again; role api.
+//! Discarding dead letters, which is an archive, and taking them out of it again.
 
 use super::DeadLetterStatus;
-use crate::Error;
 use crate::audit::{self, Auditor, Deed};
+use crate::role::Api;
+use crate::{Conn, Error};
 use automation_domain::id::{DeadLetterId, TenantId};
 use serde_json::json;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// What handling dead letters came to.
@@ -21,7 +21,7 @@ pub struct Handled {
 ///
 /// [`Error`] of the database.
 pub async fn discard(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ids: &[DeadLetterId],
     who: &Auditor,
@@ -37,7 +37,7 @@ pub async fn discard(
 ///
 /// [`Error`] of the database.
 pub async fn restore(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ids: &[DeadLetterId],
     who: &Auditor,
@@ -48,7 +48,7 @@ pub async fn restore(
 }
 
 async fn change(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ids: &[DeadLetterId],
     (from, to): (DeadLetterStatus, DeadLetterStatus),
@@ -72,7 +72,7 @@ async fn change(
     .bind(to.as_str())
     .bind(who.actor())
     .bind(note)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     changed.sort_unstable();
     let action = match to {

@@ -1,7 +1,8 @@
-//! Dead letters as people look for them; role api.
+//! Dead letters as people look for them.
 
 use super::DeadAttempt;
-use crate::Error;
+use crate::role::Api;
+use crate::{Conn, Error};
 use automation_domain::id::{
     ContactId, DeadLetterId, EventId, RunId, TenantId, VersionId, WorkflowId, lower_bound,
 };
@@ -9,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 /// What became of a dead letter.
@@ -136,7 +137,7 @@ pub struct DeadLetter {
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     filter: &DeadLetterFilter,
     before: Option<DeadLetterId>,
@@ -148,7 +149,7 @@ pub async fn list(
         query.push(" AND d.dead_letter_id < ").push_bind(before.0);
     }
     query.push(" ORDER BY d.dead_letter_id DESC LIMIT ").push_bind(limit);
-    query.build().fetch_all(connection).await?.iter().map(letter).collect()
+    query.build().fetch_all(connection.sql()).await?.iter().map(letter).collect()
 }
 
 /// Reads one dead letter.
@@ -157,7 +158,7 @@ pub async fn list(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn by_id(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     id: DeadLetterId,
 ) -> Result<Option<DeadLetter>, Error> {
@@ -171,7 +172,7 @@ pub async fn by_id(
 ///
 /// [`Error`] of the database.
 pub async fn snapshot(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     filter: &DeadLetterFilter,
     limit: i64,
@@ -179,7 +180,7 @@ pub async fn snapshot(
     let mut query = QueryBuilder::<Postgres>::new("SELECT d.dead_letter_id FROM dead_letters d");
     push_filter(&mut query, tenant, filter);
     query.push(" ORDER BY d.dead_letter_id LIMIT ").push_bind(limit);
-    let ids: Vec<Uuid> = query.build_query_scalar().fetch_all(connection).await?;
+    let ids: Vec<Uuid> = query.build_query_scalar().fetch_all(connection.sql()).await?;
     Ok(ids.into_iter().map(DeadLetterId).collect())
 }
 
@@ -189,13 +190,13 @@ pub async fn snapshot(
 ///
 /// [`Error`] of the database.
 pub async fn count(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     filter: &DeadLetterFilter,
 ) -> Result<i64, Error> {
     let mut query = QueryBuilder::<Postgres>::new("SELECT count(*) FROM dead_letters d");
     push_filter(&mut query, tenant, filter);
-    Ok(query.build_query_scalar().fetch_one(connection).await?)
+    Ok(query.build_query_scalar().fetch_one(connection.sql()).await?)
 }
 
 const SELECT: &str =

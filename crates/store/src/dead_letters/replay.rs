@@ -1,12 +1,13 @@
-//! Bringing a failed run back: one transaction moves it to the open runs, wakes it, and keeps who did it; role api.
+//! Bringing a failed run back: one transaction moves it to the open runs, wakes it, and keeps who did it.
 
 use super::DeadLetterStatus;
 use super::current::{Missing, missing_in};
-use crate::Error;
 use crate::audit::{self, Auditor, Deed};
+use crate::role::Api;
 use crate::runs::effects::{self, EffectKey, NewEffect};
 use crate::runs::lists::RunStatus;
 use crate::runs::moves;
+use crate::{Conn, Error};
 use automation_domain::effect::Request;
 use automation_domain::id::{DeadLetterId, IdempotencyKey, RunId, TenantId};
 use automation_domain::interpreter::{
@@ -15,8 +16,8 @@ use automation_domain::interpreter::{
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -151,7 +152,7 @@ enum Look {
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn obstacle(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     id: DeadLetterId,
     replay: Replay<'_>,
@@ -168,7 +169,7 @@ pub async fn obstacle(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn replay(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     id: DeadLetterId,
     replay: Replay<'_>,
@@ -179,7 +180,7 @@ pub async fn replay(
     sqlx::query("SELECT 1 FROM dead_letters WHERE tenant_id = $1 AND dead_letter_id = $2 FOR UPDATE")
         .bind(tenant.0)
         .bind(id.0)
-        .execute(&mut *connection)
+        .execute(connection.sql())
         .await?;
     let (ended, edited) = match revived(connection, tenant, id, replay, (now, Look::Locking)).await? {
         Ok(revived) => revived,
@@ -200,7 +201,7 @@ pub async fn replay(
 
 /// The run as it would go on, and the effect of the edited request; or why it does not. Writes nothing.
 async fn revived(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     id: DeadLetterId,
     replay: Replay<'_>,
@@ -246,7 +247,7 @@ fn failed_branch(ended: &Ended) -> Option<u16> {
 
 /// Reads what a letter stands for, and whether it still does.
 async fn ended(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     id: DeadLetterId,
     version: ReplayVersion,
@@ -257,8 +258,7 @@ async fn ended(
                 v.version_id, v.number,
                 EXISTS (SELECT 1 FROM events e WHERE e.tenant_id = d.tenant_id AND e.event_id = d.event_id) AS has_event,
                 c.workflow_id IS NOT NULL AND v.version_id IS NOT NULL AS has_version,
-                coalesce(v.definition #>> '{enrolment,on_conflict}' = 'ignore', false)
-                    OR coalesce(v.definition #>> '{enrolment,reentry,mode}' = 'after_exit', false) AS is_exclusive
+                coalesce(v.is_exclusive, true) AS is_exclusive
            FROM dead_letters d
            LEFT JOIN workflow_runs r ON r.tenant_id = d.tenant_id AND r.run_id = d.run_id
            LEFT JOIN workflows c ON c.tenant_id = d.tenant_id AND c.workflow_id = d.workflow_id
@@ -269,7 +269,7 @@ async fn ended(
     .bind(tenant.0)
     .bind(id.0)
     .bind(version == ReplayVersion::Current)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?;
     match row {
         Some(row) => read_ended(&row, id),
@@ -327,7 +327,7 @@ fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Obstacle>, 
 /// Puts another request in the place of the one that the failed step stored: as the effect of another visit, under that
 /// one's key. The request that failed stays in the ledger, and in the letter.
 async fn edit(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ended: &mut Ended,
     (key, branch): (ReplayKey, u16),
@@ -364,7 +364,7 @@ fn under(request: &Request, key: IdempotencyKey) -> Request {
 
 /// What the run stands at and the version that it goes on with does not have.
 async fn missing(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ended: &Ended,
 ) -> Result<Option<Missing>, Error> {
@@ -378,7 +378,7 @@ async fn missing(
 
 /// The other run of the same key that is open where only one may be, by what the entry rules know of the key.
 async fn other_open_run(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ended: &Ended,
     look: Look,
@@ -395,7 +395,7 @@ async fn other_open_run(
         .bind(tenant.0)
         .bind(ended.workflow_id)
         .bind(&ended.run_key)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?;
     let Some(row) = row else { return Ok(None) };
     let latest = row.try_get::<Option<Uuid>, _>("run_id")?.map(RunId);
@@ -404,7 +404,7 @@ async fn other_open_run(
 }
 
 /// Moves the run back; `false` when it went past its retention this moment.
-async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) -> Result<bool, Error> {
+async fn reopen(connection: &mut Conn<Api>, tenant: TenantId, ended: &Ended) -> Result<bool, Error> {
     // A run that never began has no state: it is started, not woken.
     let state = match ended.state.tokens.is_empty() {
         true => None,
@@ -414,7 +414,7 @@ async fn reopen(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) 
 }
 
 /// For entry rules the run is open again: as the latest of its key, unless a later one is open.
-async fn enrol_again(connection: &mut PgConnection, tenant: TenantId, ended: &Ended) -> Result<(), Error> {
+async fn enrol_again(connection: &mut Conn<Api>, tenant: TenantId, ended: &Ended) -> Result<(), Error> {
     sqlx::query(
         "UPDATE enrolments SET open = true, run_id = $4
           WHERE tenant_id = $1 AND workflow_id = $2 AND run_key = $3 AND (run_id = $4 OR NOT open)",
@@ -423,14 +423,14 @@ async fn enrol_again(connection: &mut PgConnection, tenant: TenantId, ended: &En
     .bind(ended.workflow_id)
     .bind(&ended.run_key)
     .bind(ended.run_id.0)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
 /// A wakeup for each branch: the failed step at once, a delay beside it when it is over.
 async fn wake(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     ended: &Ended,
     now: DateTime<Utc>,
@@ -459,14 +459,14 @@ async fn wake(
     .bind(ended.priority.as_i16())
     .bind(look_again)
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
 /// Keeps who did it: on the letter, in the run's history, in the audit log.
 async fn remember(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     id: DeadLetterId,
     ended: &Ended,
@@ -482,7 +482,7 @@ async fn remember(
     .bind(now)
     .bind(replay.who.actor())
     .bind(replay.note)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     let key = match replay.key {
         ReplayKey::Same => "same",
@@ -507,7 +507,7 @@ async fn remember(
     .bind(now)
     .bind(replay.who.actor())
     .bind(super::encode(&[step], ended.run_id)?)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     let deed = Deed { action: "dead_letter.replay", subject: format!("dead_letter {id}"), detail };
     audit::append(connection, tenant, replay.who, &[deed]).await

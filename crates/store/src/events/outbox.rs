@@ -4,9 +4,10 @@ mod frontier;
 
 pub use frontier::{Frontier, Seen};
 
-use crate::Error;
+use crate::role::{OneOf, Scheduler, Worker};
+use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -40,12 +41,15 @@ pub struct Leased {
     pub body: Vec<u8>,
 }
 
-/// Puts events into the outbox; role worker, and scheduler for slots of schedules.
+/// Puts events into the outbox: of runs, and of slots of schedules.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn insert(connection: &mut PgConnection, events: &[NewOutboxEvent]) -> Result<(), Error> {
+pub async fn insert(
+    connection: &mut Conn<impl OneOf<(Scheduler, Worker)>>,
+    events: &[NewOutboxEvent],
+) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
     }
@@ -58,12 +62,12 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewOutboxEvent]) ->
     .bind(events.iter().map(|event| event.event_type.as_str()).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.body.as_slice()).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.is_command).collect::<Vec<_>>())
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Leases up to `limit` events in order, for `lease`; role scheduler. Looks from the frontier on, and moves it.
+/// Leases up to `limit` events in order, for `lease`. Looks from the frontier on, and moves it.
 ///
 /// Relays take turns (an advisory lock): with rows of a run split over two of them, the run's order would be lost. For
 /// the same reason an event waits while an earlier one of its run is leased. Empty when another relay has its turn.
@@ -72,13 +76,13 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewOutboxEvent]) ->
 ///
 /// [`Error`] of the database.
 pub async fn lease(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Scheduler>,
     frontier: &mut Frontier,
     limit: i64,
     lease: Duration,
 ) -> Result<Vec<Leased>, Error> {
     let turn: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtext('automation.outbox'))")
-        .fetch_one(&mut *connection)
+        .fetch_one(connection.sql())
         .await?;
     if !turn {
         return Ok(Vec::new());
@@ -101,7 +105,7 @@ pub async fn lease(
     .bind(limit)
     .bind(lease)
     .bind(frontier.from())
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     let mut leased = rows
         .iter()
@@ -126,12 +130,12 @@ pub async fn lease(
     Ok(leased)
 }
 
-/// Removes events that the broker has confirmed; role scheduler.
+/// Removes events that the broker has confirmed.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn delete(connection: &mut PgConnection, published: &[(TenantId, i64)]) -> Result<(), Error> {
+pub async fn delete(connection: &mut Conn<Scheduler>, published: &[(TenantId, i64)]) -> Result<(), Error> {
     let (tenants, ids): (Vec<Uuid>, Vec<i64>) = published.iter().map(|(tenant, id)| (tenant.0, *id)).unzip();
     sqlx::query(
         "DELETE FROM outbox o
@@ -142,17 +146,17 @@ pub async fn delete(connection: &mut PgConnection, published: &[(TenantId, i64)]
     )
     .bind(tenants)
     .bind(ids)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Gives up the lease of events that could not be published; role scheduler.
+/// Gives up the lease of events that could not be published.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn give_back(connection: &mut PgConnection, leased: &[(TenantId, i64)]) -> Result<(), Error> {
+pub async fn give_back(connection: &mut Conn<Scheduler>, leased: &[(TenantId, i64)]) -> Result<(), Error> {
     let (tenants, ids): (Vec<Uuid>, Vec<i64>) = leased.iter().map(|(tenant, id)| (tenant.0, *id)).unzip();
     sqlx::query(
         "UPDATE outbox o SET leased_until = '-infinity'
@@ -163,7 +167,7 @@ pub async fn give_back(connection: &mut PgConnection, leased: &[(TenantId, i64)]
     )
     .bind(tenants)
     .bind(ids)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

@@ -1,16 +1,17 @@
 //! Parked events: what ingest refused, with its original bytes.
 
-use crate::Error;
 use crate::audit::{self, Auditor, Deed};
 use crate::dead_letters::DeadLetterStatus;
+use crate::role::{Api, Operator, Scheduler};
 use crate::upkeep::usage;
+use crate::{Conn, Error};
 use automation_domain::event::admission::ON_BEHALF_OF;
 use automation_domain::id::{TenantId, digest};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -132,14 +133,14 @@ pub struct Change<'a> {
 }
 
 /// Changes the state of a parked message that was parked `occurrences` times, and writes the deed to the audit log of
-/// its tenant; `false` when it is in another state, or was parked again meanwhile. Role operator, with that tenant in
-/// scope, or the nil UUID where there is none.
+/// its tenant; `false` when it is in another state, or was parked again meanwhile. That tenant is in scope, or the nil
+/// UUID where there is none.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn change(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Operator>,
     parked: &Parked,
     change: Change<'_>,
     detail: Value,
@@ -154,7 +155,7 @@ pub async fn change(
     .bind(change.to.as_str())
     .bind(change.who.actor())
     .bind(change.note)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?
     .rows_affected();
     if changed == 0 {
@@ -177,7 +178,7 @@ impl Parked {
     }
 }
 
-/// Records parked messages, each once however often it is among them; role scheduler.
+/// Records parked messages, each once however often it is among them.
 ///
 /// What was replayed and comes again is open again; what was discarded stays discarded, and counts. Of a tenant whose quota of
 /// parked bytes is used up, messages are kept without bytes and headers, and a tenth of the quota later only counted, together by
@@ -186,7 +187,7 @@ impl Parked {
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn record(connection: &mut PgConnection, parked: &[Parked]) -> Result<(), Error> {
+pub async fn record(connection: &mut Conn<Scheduler>, parked: &[Parked]) -> Result<(), Error> {
     let mut once: BTreeMap<Uuid, (&Parked, i32)> = BTreeMap::new();
     for one in parked {
         once.entry(one.parked_id)
@@ -237,7 +238,7 @@ pub async fn record(connection: &mut PgConnection, parked: &[Parked]) -> Result<
     .bind(column!(parked => parked.last_seen_at))
     .bind(rows.values().map(|(_, occurrences, _)| *occurrences).collect::<Vec<_>>())
     .bind(rows.values().map(|(_, _, keeping)| kept(*keeping)).collect::<Vec<_>>())
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     usage::add(connection, &room.taken()).await
 }
@@ -266,7 +267,7 @@ struct Room {
 
 impl Room {
     async fn of(
-        connection: &mut PgConnection,
+        connection: &mut Conn<Scheduler>,
         tenants: impl Iterator<Item = TenantId>,
     ) -> Result<Self, Error> {
         let tenants: BTreeSet<TenantId> = tenants.collect();
@@ -297,11 +298,11 @@ impl Room {
 }
 
 /// Those of these ids that have a row.
-async fn known(connection: &mut PgConnection, ids: Vec<Uuid>) -> Result<BTreeSet<Uuid>, Error> {
+async fn known(connection: &mut Conn<Scheduler>, ids: Vec<Uuid>) -> Result<BTreeSet<Uuid>, Error> {
     let found: Vec<Uuid> =
         sqlx::query_scalar("SELECT parked_id FROM parked_events WHERE parked_id = ANY($1)")
             .bind(ids)
-            .fetch_all(connection)
+            .fetch_all(connection.sql())
             .await?;
     Ok(found.into_iter().collect())
 }
@@ -313,13 +314,13 @@ fn counted_under(one: &Parked) -> Uuid {
     digest(&[b"parked beyond the quota", tenant.as_bytes(), one.reason.as_bytes(), user.as_bytes()])
 }
 
-/// Lists parked messages, the latest first, from before `cursor`; roles operator (all) and api (one tenant's).
+/// Lists parked messages, the latest first, from before `cursor`.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Operator>,
     filter: &ParkedFilter,
     cursor: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
@@ -330,7 +331,7 @@ pub async fn list(
         query.push(" AND (p.last_seen_at, p.parked_id) < (").push_bind(at).push(", ").push_bind(id).push(")");
     }
     query.push(" ORDER BY p.last_seen_at DESC, p.parked_id DESC LIMIT ").push_bind(limit);
-    query.build().fetch_all(connection).await?.iter().map(parked).collect()
+    query.build().fetch_all(connection.sql()).await?.iter().map(parked).collect()
 }
 
 /// The ids of parked messages, the oldest first, `limit` at most: what comes later never joins them.
@@ -339,14 +340,14 @@ pub async fn list(
 ///
 /// [`Error`] of the database.
 pub async fn snapshot(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Operator>,
     filter: &ParkedFilter,
     limit: i64,
 ) -> Result<Vec<Uuid>, Error> {
     let mut query = QueryBuilder::<Postgres>::new("SELECT p.parked_id FROM parked_events p");
     push_filter(&mut query, filter);
     query.push(" ORDER BY p.last_seen_at, p.parked_id LIMIT ").push_bind(limit);
-    Ok(query.build_query_scalar().fetch_all(connection).await?)
+    Ok(query.build_query_scalar().fetch_all(connection.sql()).await?)
 }
 
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &ParkedFilter) {
@@ -381,22 +382,22 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &ParkedFilter) {
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn by_id(connection: &mut PgConnection, parked_id: Uuid) -> Result<Option<Parked>, Error> {
+pub async fn by_id(connection: &mut Conn<Operator>, parked_id: Uuid) -> Result<Option<Parked>, Error> {
     let row = sqlx::query("SELECT * FROM parked_events WHERE parked_id = $1")
         .bind(parked_id)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?;
     row.map(|row| parked(&row)).transpose()
 }
 
-/// Refused messages of the scope that hold this text, in the body or a header, the latest first; role api.
+/// Refused messages of the scope that hold this text, in the body or a header, the latest first.
 ///
 /// All of them are searched.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn mentioning(connection: &mut PgConnection, text: &str, limit: i64) -> Result<Vec<Parked>, Error> {
+pub async fn mentioning(connection: &mut Conn<Api>, text: &str, limit: i64) -> Result<Vec<Parked>, Error> {
     let rows = sqlx::query(
         "SELECT * FROM parked_events
           WHERE position(convert_to($1, 'UTF8') IN body) > 0 OR position($1 IN headers::text) > 0
@@ -404,7 +405,7 @@ pub async fn mentioning(connection: &mut PgConnection, text: &str, limit: i64) -
     )
     .bind(text)
     .bind(limit)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(parked).collect()
 }

@@ -1,9 +1,10 @@
 //! Receipts: the one place that decides whether an event was seen before.
 
-use crate::Error;
+use crate::role::{Api, Role, Worker};
+use crate::{Conn, Error};
 use automation_domain::id::{EventKey, TenantId};
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -34,8 +35,8 @@ pub enum Seen {
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn now(connection: &mut PgConnection) -> Result<DateTime<Utc>, Error> {
-    Ok(sqlx::query_scalar("SELECT now()").fetch_one(connection).await?)
+pub async fn now(connection: &mut Conn<impl Role>) -> Result<DateTime<Utc>, Error> {
+    Ok(sqlx::query_scalar("SELECT now()").fetch_one(connection.sql()).await?)
 }
 
 /// Writes the receipts of a batch and says which events are new. No key may stand in `claims` twice.
@@ -44,7 +45,7 @@ pub async fn now(connection: &mut PgConnection) -> Result<DateTime<Utc>, Error> 
 ///
 /// [`Error`] of the database.
 pub async fn accept(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     claims: &[Claim],
 ) -> Result<BTreeMap<(TenantId, EventKey), Seen>, Error> {
@@ -62,7 +63,7 @@ pub async fn accept(
     .bind(&keys)
     .bind(&hashes)
     .bind(now)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?
     .into_iter()
     .collect();
@@ -96,19 +97,19 @@ pub async fn accept(
 ///
 /// [`Error`] of the database.
 pub async fn received_at(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     key: EventKey,
 ) -> Result<Option<DateTime<Utc>>, Error> {
     Ok(sqlx::query_scalar("SELECT received_at FROM event_receipts WHERE tenant_id = $1 AND event_key = $2")
         .bind(tenant.0)
         .bind(key.0)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?)
 }
 
 async fn hashes_of(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     claims: &[&Claim],
 ) -> Result<BTreeMap<(TenantId, EventKey), Uuid>, Error> {
     let (tenants, keys): (Vec<Uuid>, Vec<Uuid>) =
@@ -120,7 +121,7 @@ async fn hashes_of(
     )
     .bind(&tenants)
     .bind(&keys)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {

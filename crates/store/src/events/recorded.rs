@@ -1,11 +1,12 @@
 //! Recorded events.
 
-use crate::Error;
+use crate::role::{Api, OneOf, Worker};
+use crate::{Conn, Error};
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::id::{ContactId, EventId, EventKey, TenantId};
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ pub struct NewEvent<'a> {
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn insert(connection: &mut PgConnection, events: &[NewEvent<'_>]) -> Result<(), Error> {
+pub async fn insert(connection: &mut Conn<Worker>, events: &[NewEvent<'_>]) -> Result<(), Error> {
     let mut sorted: Vec<&NewEvent<'_>> = events.iter().collect();
     sorted.sort_unstable_by_key(|new| (new.tenant_id, new.recorded.event_id));
     macro_rules! column {
@@ -56,7 +57,7 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent<'_>]) -> R
     .bind(column!(new => new.recorded.event.traceparent.as_deref()))
     .bind(column!(new => new.recorded.event.tracestate.as_deref()))
     .bind(column!(new => sqlx::types::Json(&new.recorded.event.data)))
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -67,7 +68,7 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent<'_>]) -> R
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn by_ids(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     ids: &[(TenantId, EventId)],
 ) -> Result<BTreeMap<(TenantId, EventId), RecordedEvent>, Error> {
     let (tenants, events): (Vec<Uuid>, Vec<Uuid>) =
@@ -90,7 +91,7 @@ pub async fn by_ids(
     .bind(&events)
     .bind(first)
     .bind(last)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -108,7 +109,7 @@ pub async fn by_ids(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn by_name(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     source: &str,
     id: &str,
@@ -123,7 +124,7 @@ pub async fn by_name(
 
 /// When an event was received, by its receipt or else its record.
 pub(crate) async fn received_at(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     key: EventKey,
 ) -> Result<Option<DateTime<Utc>>, Error> {
@@ -133,7 +134,7 @@ pub(crate) async fn received_at(
     Ok(sqlx::query_scalar("SELECT received_at FROM events WHERE tenant_id = $1 AND event_key = $2 LIMIT 1")
         .bind(tenant.0)
         .bind(key.0)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?)
 }
 

@@ -1,16 +1,17 @@
 //! Contacts.
 
 use super::Made;
-use crate::Error;
+use crate::role::{Api, OneOf, Worker};
+use crate::{Conn, Error};
 use automation_domain::contact::Contact;
 use automation_domain::id::{ContactId, TenantId};
 use automation_domain::record::stamps::{Applied, Stamp, Stamps};
 use automation_domain::record::{EmittedEvent, RecordChange};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use uuid::Uuid;
@@ -27,7 +28,10 @@ const COLUMNS: &str =
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn read(connection: &mut PgConnection, ids: &[(TenantId, ContactId)]) -> Result<Contacts, Error> {
+pub async fn read(
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
+    ids: &[(TenantId, ContactId)],
+) -> Result<Contacts, Error> {
     select(connection, ids, "").await
 }
 
@@ -36,12 +40,12 @@ pub async fn read(connection: &mut PgConnection, ids: &[(TenantId, ContactId)]) 
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn lock(connection: &mut PgConnection, ids: &[(TenantId, ContactId)]) -> Result<Contacts, Error> {
+pub async fn lock(connection: &mut Conn<Worker>, ids: &[(TenantId, ContactId)]) -> Result<Contacts, Error> {
     select(connection, ids, "ORDER BY c.tenant_id, c.contact_id FOR UPDATE OF c").await
 }
 
 async fn select(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     ids: &[(TenantId, ContactId)],
     suffix: &str,
 ) -> Result<Contacts, Error> {
@@ -54,8 +58,11 @@ async fn select(
         "SELECT {COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
            JOIN contacts c ON c.tenant_id = u.t AND c.contact_id = u.i {suffix}"
     );
-    let rows =
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&tenants).bind(&contacts).fetch_all(connection).await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(&tenants)
+        .bind(&contacts)
+        .fetch_all(connection.sql())
+        .await?;
     rows.iter().map(contact).collect()
 }
 
@@ -65,7 +72,7 @@ async fn select(
 ///
 /// [`Error`] of the database.
 pub async fn ensure(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     contacts: &BTreeMap<(TenantId, ContactId), &str>,
 ) -> Result<(), Error> {
     if contacts.is_empty() {
@@ -83,7 +90,7 @@ pub async fn ensure(
     .bind(&tenants)
     .bind(&ids)
     .bind(&subjects)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -94,7 +101,7 @@ pub async fn ensure(
 ///
 /// [`Error`] of the database.
 pub async fn update(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     contacts: &Contacts,
 ) -> Result<(), Error> {
@@ -125,7 +132,7 @@ pub async fn update(
     )
     .bind(Json(rows))
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -133,7 +140,7 @@ pub async fn update(
 /// Folds all changes to each contact, in order, into its locked row, and gives the events that they cause, each with the index
 /// of its change.
 pub(super) async fn apply(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     changes: &[Made<'_, RecordChange>],
 ) -> Result<Vec<(usize, EmittedEvent)>, Error> {
@@ -166,16 +173,12 @@ pub(super) async fn apply(
     Ok(events)
 }
 
-/// Finds one contact by subject, e-mail address or id; roles api and worker.
+/// Finds one contact by subject, e-mail address or id.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn find(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    who: &str,
-) -> Result<Option<Contact>, Error> {
+pub async fn find(connection: &mut Conn<Api>, tenant: TenantId, who: &str) -> Result<Option<Contact>, Error> {
     let by_subject = ContactId::derive(tenant, who);
     let sql = format!(
         "SELECT {COLUMNS} FROM contacts c
@@ -188,7 +191,7 @@ pub async fn find(
         .bind(candidates)
         .bind(who)
         .bind(by_subject.0)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?;
     row.map(|row| contact(&row).map(|(_, contact)| contact)).transpose()
 }

@@ -2,11 +2,12 @@
 
 use super::Made;
 use super::lists::{Listed, RecordFilter, listed, page};
-use crate::Error;
+use crate::role::{Api, Worker};
+use crate::{Conn, Error};
 use automation_domain::id::{ContactId, RecordId, TenantId};
 use automation_domain::record::Note;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 
 /// Writes notes. A note of a step that was written already stays as it is: its id is derived from the step.
 ///
@@ -14,7 +15,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 ///
 /// [`Error`] of the database.
 pub async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     notes: &[Made<'_, Note>],
 ) -> Result<(), Error> {
@@ -38,25 +39,25 @@ pub async fn insert(
     .bind(column!(made => made.run_id.0))
     .bind(column!(made => made.record.text.as_str()))
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Lists notes, those of the latest runs first; role api.
+/// Lists notes, those of the latest runs first.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     filter: &RecordFilter,
     limit: i64,
 ) -> Result<Vec<Listed<Note>>, Error> {
     let mut query = QueryBuilder::<Postgres>::new("SELECT r.*, c.subject FROM (SELECT r.* FROM notes r");
     page(&mut query, "r.note_id", tenant, filter, limit);
-    let rows = query.build().fetch_all(connection).await?;
+    let rows = query.build().fetch_all(connection.sql()).await?;
     rows.iter()
         .map(|row| {
             let note = Note {

@@ -2,11 +2,12 @@
 
 use super::Made;
 use super::lists::{Listed, RecordFilter, listed, page};
-use crate::Error;
+use crate::role::{Api, Worker};
+use crate::{Conn, Error};
 use automation_domain::id::{ContactId, RecordId, TenantId};
 use automation_domain::record::Task;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 /// Writes tasks. A task of a step that was written already stays as it is: its id is derived from the step.
@@ -15,7 +16,7 @@ use uuid::Uuid;
 ///
 /// [`Error`] of the database.
 pub async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     tasks: &[Made<'_, Task>],
 ) -> Result<(), Error> {
@@ -43,25 +44,25 @@ pub async fn insert(
     .bind(column!(made => made.record.due_at))
     .bind(column!(made => made.record.assignee.as_deref()))
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Lists tasks, those of the latest runs first; role api.
+/// Lists tasks, those of the latest runs first.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     filter: &RecordFilter,
     limit: i64,
 ) -> Result<Vec<Listed<Task>>, Error> {
     let mut query = QueryBuilder::<Postgres>::new("SELECT r.*, c.subject FROM (SELECT r.* FROM tasks r");
     page(&mut query, "r.task_id", tenant, filter, limit);
-    let rows = query.build().fetch_all(connection).await?;
+    let rows = query.build().fetch_all(connection.sql()).await?;
     rows.iter()
         .map(|row| {
             let task = Task {

@@ -1,14 +1,15 @@
-//! Ending a run by hand; role api.
+//! Ending a run by hand.
 
-use crate::Error;
 use crate::audit::{self, Auditor, Deed};
+use crate::role::Api;
 use crate::runs::enrolments::{self, EnrolmentKey};
 use crate::runs::lists::RunStatus;
 use crate::runs::moves;
+use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId, WorkflowId};
 use automation_domain::interpreter::{Step, StepOutcome};
 use serde_json::json;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::collections::BTreeMap;
 
 /// What cancelling a run came to.
@@ -31,7 +32,7 @@ pub enum Cancelled {
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn cancel(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     run: RunId,
     who: &Auditor,
@@ -42,7 +43,7 @@ pub async fn cancel(
     )
     .bind(tenant.0)
     .bind(run.0)
-    .fetch_optional(&mut *connection)
+    .fetch_optional(connection.sql())
     .await?;
     let Some(row) = locked else {
         return ended(connection, tenant, run).await;
@@ -74,7 +75,7 @@ pub async fn cancel(
     .bind(now)
     .bind(who.actor())
     .bind(encode(&[step], run)?)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     enrolments::end(connection, now, &BTreeMap::from([(key, run)])).await?;
     let deed =
@@ -83,12 +84,12 @@ pub async fn cancel(
     Ok(Cancelled::Now)
 }
 
-async fn ended(connection: &mut PgConnection, tenant: TenantId, run: RunId) -> Result<Cancelled, Error> {
+async fn ended(connection: &mut Conn<Api>, tenant: TenantId, run: RunId) -> Result<Cancelled, Error> {
     let status: Option<String> =
         sqlx::query_scalar("SELECT status FROM runs_finished WHERE tenant_id = $1 AND run_id = $2")
             .bind(tenant.0)
             .bind(run.0)
-            .fetch_optional(connection)
+            .fetch_optional(connection.sql())
             .await?;
     let status = status.as_deref().and_then(RunStatus::from_key);
     Ok(status.map_or(Cancelled::NotFound, Cancelled::AlreadyEnded))

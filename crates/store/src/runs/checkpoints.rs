@@ -1,11 +1,12 @@
 //! Checkpoints: what a batch of claimed runs came to. Every write carries the epoch of its claim.
 
-use crate::Error;
+use crate::role::Worker;
 use crate::runs::{Place, Places, inbox, moves};
+use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
@@ -105,7 +106,7 @@ pub type Held = BTreeSet<(TenantId, RunId)>;
 ///
 /// [`Error`] of the database.
 pub async fn settle(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     worker: &str,
     checkpoints: &[Checkpoint],
@@ -123,7 +124,7 @@ pub async fn settle(
     )
     .bind(sorted.iter().map(|checkpoint| checkpoint.tenant_id.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|checkpoint| checkpoint.run_id.0).collect::<Vec<_>>())
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let locked = Locked { places: &Places::read(&rows)?, have_claims: true };
     settle_locked(connection, now, worker, checkpoints, locked).await
@@ -136,7 +137,7 @@ pub async fn settle(
 ///
 /// [`Error`] of the database.
 pub async fn settle_here(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     worker: &str,
     checkpoints: &[Checkpoint],
@@ -175,7 +176,7 @@ impl Locked<'_> {
 }
 
 async fn settle_locked(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     worker: &str,
     checkpoints: &[Checkpoint],
@@ -208,7 +209,7 @@ pub(super) fn run_ids(of: &[&Checkpoint]) -> Vec<Uuid> {
 
 /// Gives the lease back and saves the state of runs that go on later.
 async fn hold(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     worker: &str,
     locked: Locked<'_>,
@@ -248,14 +249,14 @@ async fn hold(
     .bind(statuses)
     .bind(locked.behind())
     .bind(run_ids(&columns.of))
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     held(&rows)
 }
 
 /// Saves the state of runs whose requests are on their way, and renews their claims under the next epoch.
 async fn keep(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     worker: &str,
     locked: Locked<'_>,
@@ -297,7 +298,7 @@ async fn keep(
     .bind(progress)
     .bind(locked.behind())
     .bind(run_ids(&columns.of))
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     held(&rows)
 }
@@ -321,7 +322,7 @@ impl<'a> Columns<'a> {
 }
 
 /// Replaces the wakeups of open runs by one per token that waits; that of the inbox stays. A paused run keeps one that is never due.
-async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held: &Held) -> Result<(), Error> {
+async fn move_wakeups(connection: &mut Conn<Worker>, open: &[&Checkpoint], held: &Held) -> Result<(), Error> {
     const PAUSED: [Wakeup; 1] =
         [Wakeup { token: 0, ready_at: None, due_at: None, reason: WakeReason::Timer }];
     let (mut tenants, mut runs, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
@@ -365,7 +366,7 @@ async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held:
     .bind(kept.iter().map(|(checkpoint, _)| checkpoint.tenant_id.0).collect::<Vec<_>>())
     .bind(kept.iter().map(|(checkpoint, _)| checkpoint.run_id.0).collect::<Vec<_>>())
     .bind(kept.iter().map(|(_, tokens)| tokens.as_str()).collect::<Vec<_>>())
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     sqlx::query(
         "INSERT INTO wakeups (tenant_id, run_id, token, ready_at, due_at, priority, reason)
@@ -382,7 +383,7 @@ async fn move_wakeups(connection: &mut PgConnection, open: &[&Checkpoint], held:
     .bind(&priorities)
     .bind(&due)
     .bind(&reasons)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! Claims: which worker holds which open run.
 
-use crate::Error;
+use crate::role::Worker;
+use crate::{Conn, Error};
 use automation_domain::id::{ContactId, EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::RunState;
 use automation_domain::priority::Priority;
 use automation_domain::trace::RunTrace;
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -105,7 +106,7 @@ impl Places {
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn claim(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     nudged: &[(TenantId, RunId)],
     lease: Duration,
 ) -> Result<Claim, Error> {
@@ -123,7 +124,7 @@ pub async fn claim(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn claim_here(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     nudged: &[(TenantId, RunId)],
 ) -> Result<(Claim, Places), Error> {
     let (tenants, runs) = columns(nudged);
@@ -158,7 +159,7 @@ pub async fn claim_here(
     )
     .bind(&tenants)
     .bind(&runs)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let places = Places::read(&rows)?;
     let (now, runs_of) = (DateTime::UNIX_EPOCH, Vec::new());
@@ -183,7 +184,7 @@ pub async fn claim_here(
 ///
 /// [`Error`] of the database.
 pub async fn write_claims(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     claims: &[(TenantId, RunId)],
     lease: Duration,
 ) -> Result<(), Error> {
@@ -203,7 +204,7 @@ pub async fn write_claims(
     .bind(&tenants)
     .bind(&runs)
     .bind(lease)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     look_at_the_end_of_leases(connection, &tenants, &runs).await
 }
@@ -219,7 +220,7 @@ pub(crate) fn columns(runs: &[(TenantId, RunId)]) -> (Vec<Uuid>, Vec<Uuid>) {
 /// Whoever holds a wakeup just now looks at it himself: it is skipped, because its run is not locked here. What was to be told to
 /// a run that is not open any more is forgotten, with its wakeup.
 async fn look_at_the_end_of_leases(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     tenants: &[Uuid],
     runs: &[Uuid],
 ) -> Result<(), Error> {
@@ -249,7 +250,7 @@ async fn look_at_the_end_of_leases(
     )
     .bind(tenants)
     .bind(runs)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -260,7 +261,7 @@ async fn look_at_the_end_of_leases(
 ///
 /// [`Error`] of the database.
 pub async fn renew(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     claims: &[(TenantId, RunId, i32)],
     lease: Duration,
 ) -> Result<BTreeSet<(TenantId, RunId)>, Error> {
@@ -278,7 +279,7 @@ pub async fn renew(
     .bind(sorted.iter().map(|(_, run, _)| run.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|(_, _, epoch)| *epoch).collect::<Vec<_>>())
     .bind(lease)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(|row| Ok((TenantId(row.try_get("tenant_id")?), RunId(row.try_get("run_id")?)))).collect()
 }
@@ -290,7 +291,7 @@ pub async fn renew(
 ///
 /// [`Error`] of the database.
 pub async fn hand_back(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     claims: &[(TenantId, RunId, i32)],
 ) -> Result<(), Error> {
     if claims.is_empty() {
@@ -310,7 +311,7 @@ pub async fn hand_back(
     .bind(sorted.iter().map(|(tenant, _, _)| tenant.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|(_, run, _)| run.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|(_, _, epoch)| *epoch).collect::<Vec<_>>())
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let column = |name: &str| free.iter().map(|row| row.try_get(name)).collect::<Result<Vec<Uuid>, _>>();
     // Tokens that are not ready keep their time: they were not what the run was claimed for.
@@ -323,7 +324,7 @@ pub async fn hand_back(
     )
     .bind(column("tenant_id")?)
     .bind(column("run_id")?)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

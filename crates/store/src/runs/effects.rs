@@ -3,14 +3,15 @@
 //! Effects are changed by way of `ON CONFLICT`, which finds each row by its key and nothing else. A join with a partitioned
 //! table would need bounds to leave partitions out, and those bounds would tempt the planner to read all that lies between.
 
-use crate::Error;
+use crate::role::{Api, OneOf, Worker};
+use crate::{Conn, Error};
 use automation_domain::effect::{Request, Response};
 use automation_domain::id::{IdempotencyKey, RunId, TenantId};
 use automation_domain::workflow::Delivery;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 
 /// Most tries that are kept of an effect, the latest ones: more than any ladder with all its deferrals has.
@@ -175,7 +176,7 @@ pub struct StoredEffect {
 ///
 /// [`Error`] of the database; an effect that is stored already is refused.
 pub async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     now: DateTime<Utc>,
     effects: &[&NewEffect],
 ) -> Result<(), Error> {
@@ -210,7 +211,7 @@ pub async fn insert(
     .bind(requests)
     .bind(column!(effect => status(effect).as_str()))
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -221,7 +222,7 @@ pub async fn insert(
 ///
 /// [`Error`] of the database.
 pub async fn mark(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     effects: &[(&EffectKey, Mark)],
 ) -> Result<(), Error> {
@@ -251,7 +252,7 @@ pub async fn mark(
     .bind(attempts)
     .bind(now)
     .bind(statuses)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     all_were_there(&rows)
 }
@@ -261,7 +262,7 @@ pub async fn mark(
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn record(connection: &mut PgConnection, tries: &[&Tried]) -> Result<(), Error> {
+pub async fn record(connection: &mut Conn<Worker>, tries: &[&Tried]) -> Result<(), Error> {
     if tries.is_empty() {
         return Ok(());
     }
@@ -294,7 +295,7 @@ pub async fn record(connection: &mut PgConnection, tries: &[&Tried]) -> Result<(
     .bind(outcomes)
     .bind(responses)
     .bind(MOST_TRIES)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     all_were_there(&rows)
 }
@@ -317,7 +318,7 @@ fn all_were_there(rows: &[PgRow]) -> Result<(), Error> {
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn read(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     effects: &[EffectKey],
 ) -> Result<BTreeMap<EffectKey, StoredEffect>, Error> {
     if effects.is_empty() {
@@ -336,25 +337,25 @@ pub async fn read(
     .bind(keys.runs)
     .bind(keys.nodes)
     .bind(keys.visits)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(|row| stored(row).map(|effect| (effect.key.clone(), effect))).collect()
 }
 
-/// The effects of one run, in the order of their nodes; roles api and worker.
+/// The effects of one run, in the order of their nodes.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn of_run(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     run: RunId,
 ) -> Result<Vec<StoredEffect>, Error> {
     let rows = sqlx::query("SELECT * FROM effects WHERE tenant_id = $1 AND run_id = $2 ORDER BY node, visit")
         .bind(tenant.0)
         .bind(run.0)
-        .fetch_all(connection)
+        .fetch_all(connection.sql())
         .await?;
     rows.iter().map(stored).collect()
 }

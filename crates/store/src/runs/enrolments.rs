@@ -1,11 +1,12 @@
 //! Enrolments: what entry rules need to know of earlier runs. Locked before deciding.
 
-use crate::Error;
+use crate::role::{Api, OneOf, Worker};
+use crate::{Conn, Error};
 use automation_domain::entry::Enrolment;
 use automation_domain::id::{RunId, TenantId, WorkflowId};
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -20,13 +21,13 @@ pub struct EnrolmentKey {
     pub run_key: String,
 }
 
-/// Makes missing rows, then locks all of them in the order of their keys and reads them; role worker.
+/// Makes missing rows, then locks all of them in the order of their keys and reads them.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn lock(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     keys: &[EnrolmentKey],
 ) -> Result<BTreeMap<EnrolmentKey, Enrolment>, Error> {
     if keys.is_empty() {
@@ -40,7 +41,7 @@ pub async fn lock(
     .bind(&tenants)
     .bind(&workflows)
     .bind(&run_keys)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     let rows = sqlx::query(
         "SELECT e.tenant_id, e.workflow_id, e.run_key, e.run_id, e.open, e.runs, e.last_started_at, e.last_ended_at
@@ -51,18 +52,18 @@ pub async fn lock(
     .bind(&tenants)
     .bind(&workflows)
     .bind(&run_keys)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(enrolment).collect()
 }
 
-/// What is known of earlier runs of these keys, as it is; role api.
+/// What is known of earlier runs of these keys, as it is.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn read(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     keys: &[EnrolmentKey],
 ) -> Result<BTreeMap<EnrolmentKey, Enrolment>, Error> {
     let (tenants, workflows, run_keys) = columns(keys);
@@ -74,7 +75,7 @@ pub async fn read(
     .bind(tenants)
     .bind(workflows)
     .bind(run_keys)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(enrolment).collect()
 }
@@ -101,7 +102,7 @@ fn enrolment(row: &PgRow) -> Result<(EnrolmentKey, Enrolment), Error> {
 ///
 /// [`Error`] of the database.
 pub async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     enrolments: &BTreeMap<EnrolmentKey, Enrolment>,
 ) -> Result<(), Error> {
     if enrolments.is_empty() {
@@ -128,18 +129,18 @@ pub async fn write(
     .bind(column!(enrolment => enrolment.runs))
     .bind(column!(enrolment => enrolment.last_started_at))
     .bind(column!(enrolment => enrolment.last_ended_at))
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Notes that the runs of these keys ended, where they are still the latest; roles worker and api.
+/// Notes that the runs of these keys ended, where they are still the latest.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn end(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     now: DateTime<Utc>,
     ended: &BTreeMap<EnrolmentKey, RunId>,
 ) -> Result<(), Error> {
@@ -159,7 +160,7 @@ pub async fn end(
     .bind(&run_keys)
     .bind(&runs)
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

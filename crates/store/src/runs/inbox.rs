@@ -4,12 +4,13 @@
 //! something to read. Only a checkpoint that read an input takes it out, and with it exactly what it took in: what came
 //! meanwhile keeps the wakeup. A nudge that finds no open run removes both.
 
-use crate::Error;
+use crate::role::{Api, OneOf, Worker};
 use crate::runs::{columns, priority};
+use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::interpreter::InboxInput;
 use automation_domain::priority::Priority;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::collections::BTreeMap;
 
 /// The token of the wakeup that inputs bring: no branch has it.
@@ -34,7 +35,7 @@ pub struct Queued {
 ///
 /// [`Error`] of the database.
 pub async fn put(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     inputs: &[(TenantId, RunId, InboxInput)],
 ) -> Result<BTreeMap<(TenantId, RunId), Priority>, Error> {
     let bodies = inputs.iter().map(|(_, run, input)| encode(input, *run)).collect::<Result<Vec<_>, _>>()?;
@@ -62,7 +63,7 @@ pub async fn put(
     .bind(bodies)
     .bind(MOST_INPUTS)
     .bind(TOKEN)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -78,7 +79,7 @@ pub async fn put(
 ///
 /// [`Error`] of the database.
 pub async fn read(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     runs: &[(TenantId, RunId)],
 ) -> Result<BTreeMap<(TenantId, RunId), Vec<Queued>>, Error> {
     if runs.is_empty() {
@@ -93,7 +94,7 @@ pub async fn read(
     .bind(tenants)
     .bind(ids)
     .bind(MOST_INPUTS)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     let mut queued: BTreeMap<_, Vec<Queued>> = BTreeMap::new();
     for row in rows {
@@ -111,7 +112,7 @@ pub async fn read(
 ///
 /// [`Error`] of the database.
 pub async fn take_out(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     taken_in: &[(TenantId, RunId, i64)],
     ended: &[(TenantId, RunId)],
 ) -> Result<(), Error> {
@@ -127,7 +128,7 @@ pub async fn take_out(
     .bind(sorted.iter().map(|(tenant, _, _)| tenant.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|(_, run, _)| run.0).collect::<Vec<_>>())
     .bind(sorted.iter().map(|(_, _, sequence)| *sequence).collect::<Vec<_>>())
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     let (tenants, ids) = columns(ended);
     sqlx::query(
@@ -136,7 +137,7 @@ pub async fn take_out(
     )
     .bind(tenants)
     .bind(ids)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     // Whoever puts an input in beside this either holds the wakeup, which is waited for, or makes it anew afterwards.
     let runs: Vec<_> =
@@ -149,7 +150,7 @@ pub async fn take_out(
     .bind(&tenants)
     .bind(&ids)
     .bind(TOKEN)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     sqlx::query(
         "DELETE FROM wakeups w USING unnest($1::uuid[], $2::uuid[]) AS u (t, i)
@@ -159,13 +160,13 @@ pub async fn take_out(
     .bind(&tenants)
     .bind(&ids)
     .bind(TOKEN)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
 /// Has the sweep look at once at what came to these runs while somebody held them.
-pub(super) async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)]) -> Result<(), Error> {
+pub(super) async fn look_now(connection: &mut Conn<Worker>, runs: &[(TenantId, RunId)]) -> Result<(), Error> {
     if runs.is_empty() {
         return Ok(());
     }
@@ -177,7 +178,7 @@ pub(super) async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, R
     .bind(tenants)
     .bind(ids)
     .bind(TOKEN)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Runs that begin: made by ingest.
 
-use crate::Error;
+use crate::role::Worker;
+use crate::{Conn, Error};
 use automation_domain::id::{ContactId, EventId, RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::priority::Priority;
 use automation_domain::trace::RunTrace;
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use std::time::Duration;
 
 /// A run to be made.
@@ -41,7 +41,7 @@ pub struct NewRun {
 ///
 /// [`Error`] of the database.
 pub async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     look_again: Duration,
     runs: &[NewRun],
@@ -79,7 +79,7 @@ pub async fn insert(
     .bind(now)
     .bind(look_again)
     .bind(column!(run => run.trace.map(RunTrace::to_bytes)))
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! Runs as people look for them: lists, one run with its history; role api.
+//! Runs as people look for them: lists, one run with its history.
 
-use crate::{Error, events};
+use crate::role::Api;
+use crate::{Conn, Error, events};
 use automation_domain::id::{
     ContactId, EventId, EventKey, RunId, TenantId, VersionId, WorkflowId, id_bounds, lower_bound,
 };
@@ -9,7 +10,7 @@ use automation_domain::priority::Priority;
 use automation_domain::trace::RunTrace;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 /// Where a run stands.
@@ -186,7 +187,7 @@ pub struct LogEntry {
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn list(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     filter: &RunFilter,
     limit: i64,
@@ -220,7 +221,7 @@ pub async fn list(
     }
     query.push(" ORDER BY r.run_id DESC LIMIT ").push_bind(limit).push(") r").push(JOINS);
     query.push(" ORDER BY r.run_id DESC");
-    let rows = query.build().fetch_all(connection).await?;
+    let rows = query.build().fetch_all(connection.sql()).await?;
     rows.iter().map(|row| Ok(summary(row)?.0)).collect()
 }
 
@@ -230,14 +231,14 @@ pub async fn list(
 ///
 /// [`Error`] of the database, or an unreadable row.
 pub async fn by_id(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     run: RunId,
 ) -> Result<Option<RunDetail>, Error> {
     let mut query = QueryBuilder::<Postgres>::new(SELECT);
     query.push(" FROM workflow_runs r").push(JOINS);
     query.push(" WHERE r.tenant_id = ").push_bind(tenant.0).push(" AND r.run_id = ").push_bind(run.0);
-    let Some(row) = query.build().fetch_optional(&mut *connection).await? else {
+    let Some(row) = query.build().fetch_optional(connection.sql()).await? else {
         return Ok(None);
     };
     let (summary, state) = summary(&row)?;
@@ -247,7 +248,7 @@ pub async fn by_id(
     )
     .bind(tenant.0)
     .bind(run.0)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let log = rows.iter().map(|row| entry(row, run)).collect::<Result<_, _>>()?;
     let trace: Option<Vec<u8>> = sqlx::query_scalar(
@@ -256,7 +257,7 @@ pub async fn by_id(
     )
     .bind(tenant.0)
     .bind(run.0)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?
     .flatten();
     let trace = trace.and_then(|bytes| RunTrace::from_bytes(&bytes));
@@ -272,7 +273,7 @@ pub async fn by_id(
 ///
 /// [`Error`] of the database.
 pub async fn ids_of_event(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     source: &str,
     id: &str,
@@ -287,7 +288,7 @@ pub async fn ids_of_event(
           WHERE t.tenant_id = $1",
     )
     .bind(tenant.0)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     let ids = triggers
         .iter()

@@ -2,15 +2,15 @@
 
 use super::checkpoints::{Checkpoint, Held, Locked, Next, held, run_ids};
 use super::lists::RunStatus;
-use crate::Error;
+use crate::role::{Api, Worker};
+use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId};
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Moves ended runs, in one statement with their epoch, to the table of finished ones; their wakeups go.
 pub(super) async fn finish(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     worker: &str,
     locked: Locked<'_>,
@@ -57,7 +57,7 @@ pub(super) async fn finish(
     .bind(worker)
     .bind(locked.behind())
     .bind(run_ids(finished))
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     held(&rows)
 }
@@ -65,7 +65,7 @@ pub(super) async fn finish(
 /// Moves one open run, whose row is locked, to the table of finished ones, as it stands and with its next epoch; its
 /// wakeups go, and what it was to hear.
 pub(super) async fn finish_one(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     (tenant, run): (TenantId, RunId),
     (status, epoch): (RunStatus, i32),
     state: &[u8],
@@ -88,7 +88,7 @@ pub(super) async fn finish_one(
     .bind(epoch)
     .bind(state)
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -96,7 +96,7 @@ pub(super) async fn finish_one(
 /// Moves a run that failed at `epoch` back to the open ones, under the next epoch, pinned to `version`, with a new span that
 /// belongs to the one that failed; `false` when it is not there any more. Without a state it begins anew.
 pub(crate) async fn reopen(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     (tenant, run): (TenantId, RunId),
     epoch: i32,
     version: Uuid,
@@ -118,7 +118,7 @@ pub(crate) async fn reopen(
     .bind(status)
     .bind(state)
     .bind(version)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(moved.rows_affected() == 1)
 }

@@ -1,9 +1,9 @@
-//! What happened in a tenant since a moment, in numbers; role api.
+//! What happened in a tenant since a moment, in numbers.
 
-use crate::Error;
+use crate::role::Api;
+use crate::{Conn, Error};
 use automation_domain::id::{TenantId, lower_bound};
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use std::time::Duration;
 
 /// Numbers of one tenant since a moment.
@@ -49,7 +49,7 @@ pub struct Unsettled {
 ///
 /// [`Error`] of the database.
 pub async fn since(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     since: DateTime<Utc>,
 ) -> Result<RunStats, Error> {
@@ -60,7 +60,7 @@ pub async fn since(
     )
     .bind(tenant.0)
     .bind(from)
-    .fetch_one(&mut *connection)
+    .fetch_one(connection.sql())
     .await?;
     let runs = sqlx::query_as(
         "SELECT w.key, r.status, count(*)
@@ -69,7 +69,7 @@ pub async fn since(
     )
     .bind(tenant.0)
     .bind(from)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let actions = sqlx::query_as(
         "SELECT s->>'action', s->>'outcome', count(*)
@@ -78,7 +78,7 @@ pub async fn since(
     )
     .bind(tenant.0)
     .bind(from)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let latency = latency(connection, tenant, since).await?;
     Ok(RunStats { events, engine_events, runs, actions, latency })
@@ -90,7 +90,7 @@ pub async fn since(
 ///
 /// [`Error`] of the database.
 pub async fn unsettled(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     since: DateTime<Utc>,
     patience: Duration,
@@ -107,13 +107,13 @@ pub async fn unsettled(
     .bind(tenant.0)
     .bind(lower_bound(since))
     .bind(patience)
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     Ok(Unsettled { events, runs })
 }
 
 async fn latency(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     since: DateTime<Utc>,
 ) -> Result<Option<Latency>, Error> {
@@ -127,7 +127,7 @@ async fn latency(
     )
     .bind(tenant.0)
     .bind(lower_bound(since))
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
     Ok(match seconds.as_deref() {

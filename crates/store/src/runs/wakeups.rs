@@ -1,11 +1,12 @@
-//! The sweep over what is owed; role scheduler.
+//! The sweep over what is owed.
 
-use crate::Error;
+use crate::role::{OneOf, Scheduler, Worker};
 use crate::runs::columns;
+use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::time::Duration;
 
 /// A run that is owed a nudge.
@@ -33,7 +34,7 @@ pub struct Due {
 ///
 /// [`Error`] of the database.
 pub async fn take_due(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Scheduler>,
     limit: i64,
     first_look: Duration,
 ) -> Result<Vec<Due>, Error> {
@@ -49,7 +50,7 @@ pub async fn take_due(
     )
     .bind(limit)
     .bind(first_look)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -72,7 +73,7 @@ pub async fn take_due(
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn give_back(connection: &mut PgConnection, taken: &[Due]) -> Result<(), Error> {
+pub async fn give_back(connection: &mut Conn<Scheduler>, taken: &[Due]) -> Result<(), Error> {
     let mut taken = taken.to_vec();
     taken.sort_unstable_by_key(|due| (due.tenant_id, due.run_id, due.token));
     sqlx::query(
@@ -87,7 +88,7 @@ pub async fn give_back(connection: &mut PgConnection, taken: &[Due]) -> Result<(
     .bind(taken.iter().map(|due| due.run_id.0).collect::<Vec<_>>())
     .bind(taken.iter().map(|due| due.token).collect::<Vec<_>>())
     .bind(taken.iter().map(|due| due.again_at).collect::<Vec<_>>())
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -98,7 +99,10 @@ pub async fn give_back(connection: &mut PgConnection, taken: &[Due]) -> Result<(
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)]) -> Result<(), Error> {
+pub async fn look_now(
+    connection: &mut Conn<impl OneOf<(Scheduler, Worker)>>,
+    runs: &[(TenantId, RunId)],
+) -> Result<(), Error> {
     if runs.is_empty() {
         return Ok(());
     }
@@ -115,7 +119,7 @@ pub async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)])
     )
     .bind(tenants)
     .bind(runs)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -125,11 +129,11 @@ pub async fn look_now(connection: &mut PgConnection, runs: &[(TenantId, RunId)])
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn next_due_in(connection: &mut PgConnection) -> Result<Option<Duration>, Error> {
+pub async fn next_due_in(connection: &mut Conn<Scheduler>) -> Result<Option<Duration>, Error> {
     let seconds: Option<f64> = sqlx::query_scalar(
         "SELECT extract(epoch FROM min(due_at) - now())::float8 FROM wakeups WHERE due_at < 'infinity'",
     )
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
 }
@@ -139,8 +143,8 @@ pub async fn next_due_in(connection: &mut PgConnection) -> Result<Option<Duratio
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn oldest_due(connection: &mut PgConnection) -> Result<Option<DateTime<Utc>>, Error> {
+pub async fn oldest_due(connection: &mut Conn<Scheduler>) -> Result<Option<DateTime<Utc>>, Error> {
     Ok(sqlx::query_scalar("SELECT min(due_at) FROM wakeups WHERE due_at <= now()")
-        .fetch_one(connection)
+        .fetch_one(connection.sql())
         .await?)
 }

@@ -1,8 +1,9 @@
 //! How far behind the fleet is.
 
-use crate::Error;
+use crate::role::{Operator, Scheduler};
+use crate::{Conn, Error};
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::time::Duration;
 
 /// Counting stops here: beyond, it only matters that there are many.
@@ -23,17 +24,17 @@ pub struct Lag {
     pub parked_last_day: i64,
 }
 
-/// Reads the lag; role operator.
+/// Reads the lag.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn read(connection: &mut PgConnection) -> Result<Lag, Error> {
+pub async fn read(connection: &mut Conn<Operator>) -> Result<Lag, Error> {
     let row = sqlx::query(
         "SELECT now() AS now, l.overdue_since, l.overdue, l.outbox, l.parked FROM fleet_lag($1) AS l",
     )
     .bind(COUNTED_AT_MOST)
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     Ok(Lag {
         now: row.try_get("now")?,
@@ -66,15 +67,15 @@ pub struct Backlog {
     pub dead_letters: Waiting,
 }
 
-/// Reads the backlog; role scheduler.
+/// Reads the backlog.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn backlog(connection: &mut PgConnection) -> Result<Backlog, Error> {
+pub async fn backlog(connection: &mut Conn<Scheduler>) -> Result<Backlog, Error> {
     let row = sqlx::query("SELECT now() AS now, b.* FROM fleet_backlog($1) AS b")
         .bind(COUNTED_AT_MOST)
-        .fetch_one(connection)
+        .fetch_one(connection.sql())
         .await?;
     let now: DateTime<Utc> = row.try_get("now")?;
     let waiting = |count: &str, since: &str| -> Result<Waiting, Error> {

@@ -4,10 +4,11 @@
 //! Once a day the rows themselves are counted ([`count`]). A tenant that keeps more of a table than it may has that table's name
 //! in `tenants.over_quota`, which ingest reads with the catalogue version of each batch.
 
-use crate::{Db, Error, Scope};
+use crate::role::{Api, Door, OneOf, Operator, Role, Scheduler, Worker};
+use crate::{Conn, Db, Error, Scope};
 use automation_domain::id::TenantId;
+use sqlx::Row;
 use sqlx::postgres::types::PgInterval;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -163,7 +164,7 @@ impl Usage {
 
     /// Hands the sums to the database every ten seconds, and once more when `drained` is done. What cannot be handed over
     /// is kept for the next time; what a process that dies has not handed over is found by the daily count.
-    pub async fn hand_over(&self, db: &Db, drained: impl Future<Output = ()>) {
+    pub async fn hand_over(&self, db: &Db<Worker>, drained: impl Future<Output = ()>) {
         let mut drained = std::pin::pin!(drained);
         loop {
             let is_last = tokio::select! {
@@ -184,7 +185,7 @@ impl Usage {
     /// # Errors
     ///
     /// [`Error`] of the database; the sums are kept.
-    pub async fn flush(&self, db: &Db) -> Result<(), Error> {
+    pub async fn flush(&self, db: &Db<Worker>) -> Result<(), Error> {
         let sums = std::mem::take(&mut *self.sums.lock().unwrap_or_else(PoisonError::into_inner));
         if sums.is_empty() {
             return Ok(());
@@ -203,17 +204,21 @@ impl Usage {
     }
 }
 
-/// Adds bytes that were written, or takes away those that were deleted; roles worker, scheduler and api.
+/// Adds bytes that were written, or takes away those that were deleted. For whoever writes rows: the callers, in this crate,
+/// say which roles those are.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn add(connection: &mut PgConnection, written: &[(TenantId, &str, i64)]) -> Result<(), Error> {
+pub(crate) async fn add(
+    connection: &mut Conn<impl Role>,
+    written: &[(TenantId, &str, i64)],
+) -> Result<(), Error> {
     sqlx::query("SELECT usage_add($1, $2, $3)")
         .bind(written.iter().map(|(tenant, _, _)| tenant.0).collect::<Vec<_>>())
         .bind(written.iter().map(|(_, table, _)| *table).collect::<Vec<_>>())
         .bind(written.iter().map(|(_, _, bytes)| *bytes).collect::<Vec<_>>())
-        .execute(connection)
+        .execute(connection.sql())
         .await?;
     Ok(())
 }
@@ -227,20 +232,20 @@ pub struct Room {
     pub left: i64,
 }
 
-/// The room that these tenants have in a table; role scheduler.
+/// The room that these tenants have in a table.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn room(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Scheduler>,
     tenants: &[TenantId],
     table: &str,
 ) -> Result<BTreeMap<TenantId, Room>, Error> {
     let rows = sqlx::query("SELECT tenant_id, max_bytes, room FROM usage_room($1, $2)")
         .bind(tenants.iter().map(|tenant| tenant.0).collect::<Vec<_>>())
         .bind(table)
-        .fetch_all(connection)
+        .fetch_all(connection.sql())
         .await?;
     rows.iter()
         .map(|row| {
@@ -251,26 +256,35 @@ pub async fn room(
 }
 
 /// Counts one table, or one of its days, that is still to be counted today; returns its name, or `None` when all are. Of
-/// receipts, which are kept for so many days, the sums are right and go with their days. Role scheduler.
+/// receipts, which are kept for so many days, the sums are right and go with their days.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn count(connection: &mut PgConnection, keep_receipts_days: i32) -> Result<Option<String>, Error> {
-    Ok(sqlx::query_scalar("SELECT usage_count($1)").bind(keep_receipts_days).fetch_one(connection).await?)
+pub async fn count(
+    connection: &mut Conn<Scheduler>,
+    keep_receipts_days: i32,
+) -> Result<Option<String>, Error> {
+    Ok(sqlx::query_scalar("SELECT usage_count($1)")
+        .bind(keep_receipts_days)
+        .fetch_one(connection.sql())
+        .await?)
 }
 
-/// Forgets up to `most` parked messages that did not come again for `keep_days` days (7 at least); returns how many. Role
-/// scheduler.
+/// Forgets up to `most` parked messages that did not come again for `keep_days` days (7 at least); returns how many.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn expire_parked(connection: &mut PgConnection, keep_days: i32, most: i32) -> Result<i32, Error> {
+pub async fn expire_parked(
+    connection: &mut Conn<Scheduler>,
+    keep_days: i32,
+    most: i32,
+) -> Result<i32, Error> {
     Ok(sqlx::query_scalar("SELECT parked_expire($1, $2)")
         .bind(PgInterval { months: 0, days: keep_days, microseconds: 0 })
         .bind(most)
-        .fetch_one(connection)
+        .fetch_one(connection.sql())
         .await?)
 }
 
@@ -287,12 +301,12 @@ pub struct Kept {
     pub own_quota: bool,
 }
 
-/// What a tenant keeps and may keep of every table, by name; roles operator and api.
+/// What a tenant keeps and may keep of every table, by name.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn of_tenant(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<Kept>, Error> {
+pub async fn of_tenant(connection: &mut Conn<Operator>, tenant: TenantId) -> Result<Vec<Kept>, Error> {
     let rows = sqlx::query(
         "SELECT q.table_name, coalesce(u.bytes, 0)::bigint AS bytes, coalesce(o.max_bytes, q.max_bytes) AS max_bytes,
                 o.max_bytes IS NOT NULL AS own_quota
@@ -303,7 +317,7 @@ pub async fn of_tenant(connection: &mut PgConnection, tenant: TenantId) -> Resul
           ORDER BY q.table_name",
     )
     .bind(tenant.0)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -317,21 +331,21 @@ pub async fn of_tenant(connection: &mut PgConnection, tenant: TenantId) -> Resul
         .collect()
 }
 
-/// Gives a tenant a quota of its own, or with `None` the default again, and judges it by that; role operator. `false` for a
+/// Gives a tenant a quota of its own, or with `None` the default again, and judges it by that. `false` for a
 /// table that has no quota.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn set_quota(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Operator>,
     tenant: TenantId,
     table: &str,
     max_bytes: Option<i64>,
 ) -> Result<bool, Error> {
     let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM quotas WHERE table_name = $1)")
         .bind(table)
-        .fetch_one(&mut *connection)
+        .fetch_one(connection.sql())
         .await?;
     if !exists {
         return Ok(false);
@@ -345,44 +359,49 @@ pub async fn set_quota(
             .bind(tenant.0)
             .bind(table)
             .bind(bytes)
-            .execute(&mut *connection)
+            .execute(connection.sql())
             .await?
         }
         None => {
             sqlx::query("DELETE FROM tenant_quotas WHERE tenant_id = $1 AND table_name = $2")
                 .bind(tenant.0)
                 .bind(table)
-                .execute(&mut *connection)
+                .execute(connection.sql())
                 .await?
         }
     };
-    sqlx::query("SELECT usage_judge(ARRAY[$1::uuid])").bind(tenant.0).execute(connection).await?;
+    sqlx::query("SELECT usage_judge(ARRAY[$1::uuid])").bind(tenant.0).execute(connection.sql()).await?;
     Ok(true)
 }
 
-/// The tables of which a tenant keeps more than it may, for somebody who has proved to speak for it. A pool of role door.
+/// The tables of which a tenant keeps more than it may, for somebody who has proved to speak for it.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn over_quota_at_the_door(db: &Db, tenant: TenantId) -> Result<Vec<String>, Error> {
+pub async fn over_quota_at_the_door(db: &Db<Door>, tenant: TenantId) -> Result<Vec<String>, Error> {
     db.tx(Scope::Unscoped, async |connection| {
-        let over: Option<Vec<String>> =
-            sqlx::query_scalar("SELECT door_over_quota($1)").bind(tenant.0).fetch_one(connection).await?;
+        let over: Option<Vec<String>> = sqlx::query_scalar("SELECT door_over_quota($1)")
+            .bind(tenant.0)
+            .fetch_one(connection.sql())
+            .await?;
         Ok(over.unwrap_or_default())
     })
     .await
 }
 
-/// The tables of which a tenant keeps more than it may; roles operator and api.
+/// The tables of which a tenant keeps more than it may.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn over_quota(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<String>, Error> {
+pub async fn over_quota(
+    connection: &mut Conn<impl OneOf<(Api, Operator)>>,
+    tenant: TenantId,
+) -> Result<Vec<String>, Error> {
     let over = sqlx::query_scalar("SELECT over_quota FROM tenants WHERE tenant_id = $1")
         .bind(tenant.0)
-        .fetch_optional(connection)
+        .fetch_optional(connection.sql())
         .await?;
     Ok(over.unwrap_or_default())
 }

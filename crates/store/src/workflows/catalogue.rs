@@ -1,10 +1,11 @@
 //! What ingest keeps in memory of each tenant: its active workflows and who may publish for it.
 
-use crate::Error;
 use crate::access::tenants::{Grant, grants};
+use crate::role::Worker;
+use crate::{Conn, Error};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -28,13 +29,13 @@ pub struct Current {
     pub over_quota: Vec<String>,
 }
 
-/// The moment of the transaction, in the database's clock, and what these tenants are at; role worker.
+/// The moment of the transaction, in the database's clock, and what these tenants are at.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn versions(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     tenants: &[TenantId],
 ) -> Result<(DateTime<Utc>, BTreeMap<TenantId, Current>), Error> {
     let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
@@ -44,7 +45,7 @@ pub async fn versions(
            FROM unnest($1::uuid[]) AS u (t) JOIN tenants n ON n.tenant_id = u.t",
     )
     .bind(ids)
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     let current = versions.into_iter().zip(over).map(|(catalogue_version, over)| Current {
         catalogue_version,
@@ -53,17 +54,17 @@ pub async fn versions(
     Ok((now, found.into_iter().map(TenantId).zip(current).collect()))
 }
 
-/// Which workflows are active, without their definitions, and the grants of the tenants in the transaction's scope; role worker.
+/// Which workflows are active, without their definitions, and the grants of the tenants in the transaction's scope.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn load(connection: &mut PgConnection) -> Result<(Vec<ActiveWorkflow>, Vec<Grant>), Error> {
+pub async fn load(connection: &mut Conn<Worker>) -> Result<(Vec<ActiveWorkflow>, Vec<Grant>), Error> {
     let rows = sqlx::query(
         "SELECT w.tenant_id, w.workflow_id, w.version_id FROM workflows w
           WHERE w.state = 'active' AND w.version_id IS NOT NULL ORDER BY w.tenant_id, w.key",
     )
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?;
     let workflows = rows
         .iter()

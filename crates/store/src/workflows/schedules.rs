@@ -1,12 +1,13 @@
 //! Schedules of published workflows.
 
-use crate::Error;
+use crate::role::{Api, Scheduler};
+use crate::{Conn, Error};
 use automation_domain::id::{ScheduleId, TenantId, VersionId, WorkflowId};
 use automation_domain::workflow::Workflow;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -72,14 +73,17 @@ pub struct StoredSchedule {
     pub skipped: i64,
 }
 
-/// Takes up to `limit` schedules that are due, the longest due first, with the database's time; role scheduler.
+/// Takes up to `limit` schedules that are due, the longest due first, with the database's time.
 ///
 /// Rows another scheduler holds are skipped. They stay locked until the transaction ends: [`advance`] them in it.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn take_due(connection: &mut PgConnection, limit: i64) -> Result<(DateTime<Utc>, Vec<Due>), Error> {
+pub async fn take_due(
+    connection: &mut Conn<Scheduler>,
+    limit: i64,
+) -> Result<(DateTime<Utc>, Vec<Due>), Error> {
     let now = crate::events::receipts::now(connection).await?;
     let rows = sqlx::query(
         "SELECT tenant_id, tenant_key, schedule_id, definition, anchor_at, next_slot_at FROM workflow_schedules
@@ -87,7 +91,7 @@ pub async fn take_due(connection: &mut PgConnection, limit: i64) -> Result<(Date
     )
     .bind(now)
     .bind(limit)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     let due = rows
         .iter()
@@ -105,12 +109,12 @@ pub async fn take_due(connection: &mut PgConnection, limit: i64) -> Result<(Date
     Ok((now, due))
 }
 
-/// Moves schedules on that [`take_due`] gave; role scheduler.
+/// Moves schedules on that [`take_due`] gave.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn advance(connection: &mut PgConnection, steps: &[Advance]) -> Result<(), Error> {
+pub async fn advance(connection: &mut Conn<Scheduler>, steps: &[Advance]) -> Result<(), Error> {
     sqlx::query(
         "UPDATE workflow_schedules s
             SET next_slot_at = u.next, due_at = coalesce(u.due, 'infinity'),
@@ -126,31 +130,31 @@ pub async fn advance(connection: &mut PgConnection, steps: &[Advance]) -> Result
     .bind(steps.iter().map(|step| step.last_slot_at).collect::<Vec<_>>())
     .bind(steps.iter().map(|step| step.fired).collect::<Vec<_>>())
     .bind(steps.iter().map(|step| step.skipped).collect::<Vec<_>>())
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// How long until the next schedule is due; zero when one is, `None` when there is none; role scheduler.
+/// How long until the next schedule is due; zero when one is, `None` when there is none.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn next_due_in(connection: &mut PgConnection) -> Result<Option<Duration>, Error> {
+pub async fn next_due_in(connection: &mut Conn<Scheduler>) -> Result<Option<Duration>, Error> {
     let seconds: Option<f64> = sqlx::query_scalar(
         "SELECT extract(epoch FROM min(due_at) - now())::float8 FROM workflow_schedules WHERE due_at < 'infinity'",
     )
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
 }
 
-/// All schedules of a tenant, by workflow and trigger; role api.
+/// All schedules of a tenant, by workflow and trigger.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<StoredSchedule>, Error> {
+pub async fn list(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Vec<StoredSchedule>, Error> {
     let rows = sqlx::query(
         "SELECT s.schedule_id, w.key, s.trigger_id, v.number, s.definition, s.anchor_at, s.paused, s.next_slot_at,
                 s.last_slot_at, s.fired, s.skipped
@@ -159,7 +163,7 @@ pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec
           WHERE s.tenant_id = $1 ORDER BY w.key, s.trigger_id",
     )
     .bind(tenant.0)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter().map(stored).collect()
 }
@@ -168,7 +172,7 @@ pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec
 ///
 /// One that is as it was keeps its position; one that is new, or changed, begins after this moment.
 pub(crate) async fn publish(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     workflow_id: WorkflowId,
     version: VersionId,
@@ -181,7 +185,7 @@ pub(crate) async fn publish(
     )
     .bind(tenant.0)
     .bind(workflow_id.0)
-    .fetch_all(&mut *connection)
+    .fetch_all(connection.sql())
     .await?
     .into_iter()
     .collect();
@@ -202,13 +206,13 @@ pub(crate) async fn publish(
     .bind(tenant.0)
     .bind(workflow_id.0)
     .bind(&kept)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     sqlx::query("UPDATE workflow_schedules SET version_id = $3 WHERE tenant_id = $1 AND workflow_id = $2")
         .bind(tenant.0)
         .bind(workflow_id.0)
         .bind(version.0)
-        .execute(&mut *connection)
+        .execute(connection.sql())
         .await?;
     let now = crate::events::receipts::now(connection).await?;
     for (position, trigger) in workflow.triggers.iter().enumerate() {
@@ -235,7 +239,7 @@ pub(crate) async fn publish(
         .bind(paused)
         .bind(next)
         .bind(due)
-        .execute(&mut *connection)
+        .execute(connection.sql())
         .await?;
     }
     Ok(())
@@ -245,7 +249,7 @@ pub(crate) async fn publish(
 ///
 /// Slots of the time between are missed ones: the scheduler treats them as each schedule says.
 pub(crate) async fn set_paused(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     workflow: WorkflowId,
     paused: bool,
@@ -259,7 +263,7 @@ pub(crate) async fn set_paused(
     .bind(tenant.0)
     .bind(workflow.0)
     .bind(paused)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }

@@ -1,15 +1,16 @@
 //! Workflows and their versions.
 
-use crate::Error;
 use crate::access::tenants::touch;
+use crate::role::{Api, OneOf, Worker};
 use crate::workflows::schedules;
+use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::schedule::{CRON_EVENT, INTERVAL_EVENT};
 use automation_domain::workflow::Workflow;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -62,7 +63,7 @@ pub enum Applied {
     },
 }
 
-/// Publishes a compiled definition as the next version, unless it is the published one; role api.
+/// Publishes a compiled definition as the next version, unless it is the published one.
 ///
 /// `new_workflow` and `new_version` are used where a row has to be made.
 ///
@@ -70,7 +71,7 @@ pub enum Applied {
 ///
 /// [`Error`] of the database.
 pub async fn apply(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     workflow: &Workflow,
     new_workflow: WorkflowId,
@@ -79,7 +80,7 @@ pub async fn apply(
     // Two publishers of one tenant take turns here.
     sqlx::query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE")
         .bind(tenant.0)
-        .execute(&mut *connection)
+        .execute(connection.sql())
         .await?;
     let known = by_key(connection, tenant, &workflow.key).await?;
     if let Some(known) = &known
@@ -96,12 +97,12 @@ pub async fn apply(
             .bind(&workflow.key)
             .bind(&workflow.name)
             .bind(new_version.0)
-            .execute(&mut *connection)
+            .execute(connection.sql())
             .await?;
     }
     sqlx::query(
-        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition, entry_bytes)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition, entry_bytes, is_exclusive)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(tenant.0)
     .bind(new_version.0)
@@ -109,7 +110,8 @@ pub async fn apply(
     .bind(number)
     .bind(&workflow.definition)
     .bind(i64::try_from(workflow.entry_bytes).unwrap_or(i64::MAX))
-    .execute(&mut *connection)
+    .bind(workflow.enrolment.is_exclusive())
+    .execute(connection.sql())
     .await?;
     insert_graph(connection, tenant, new_version, &workflow.definition).await?;
     let is_paused = known.as_ref().is_some_and(|known| known.state == "paused");
@@ -123,7 +125,7 @@ pub async fn apply(
         .bind(workflow_id.0)
         .bind(new_version.0)
         .bind(&workflow.name)
-        .execute(&mut *connection)
+        .execute(connection.sql())
         .await?;
     }
     touch(connection, tenant).await?;
@@ -131,13 +133,13 @@ pub async fn apply(
 }
 
 /// Checks that what ingest keeps in memory of all published workflows of a tenant stays within `most_bytes`: beyond them,
-/// ingest would leave workflows out. In the transaction that published one; role api.
+/// ingest would leave workflows out. In the transaction that published one.
 ///
 /// # Errors
 ///
 /// [`Error::EntryTooLarge`]; [`Error`] of the database.
 pub async fn check_entry_bytes(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     most_bytes: usize,
 ) -> Result<(), Error> {
@@ -146,7 +148,7 @@ pub async fn check_entry_bytes(
            FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id) WHERE w.tenant_id = $1",
     )
     .bind(tenant.0)
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     if bytes <= most_bytes { Ok(()) } else { Err(Error::EntryTooLarge { bytes, most_bytes }) }
@@ -154,7 +156,7 @@ pub async fn check_entry_bytes(
 
 /// Writes nodes, edges and triggers as rows of their own: what lists and searches read.
 async fn insert_graph(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     version: VersionId,
     definition: &Value,
@@ -167,7 +169,7 @@ async fn insert_graph(
     .bind(tenant.0)
     .bind(version.0)
     .bind(definition)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     sqlx::query(
         "INSERT INTO workflow_edges (tenant_id, version_id, position, from_id, case_name, to_id)
@@ -177,7 +179,7 @@ async fn insert_graph(
     .bind(tenant.0)
     .bind(version.0)
     .bind(definition)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     sqlx::query(
         "INSERT INTO workflow_triggers (tenant_id, version_id, trigger_id, event_type, condition)
@@ -190,7 +192,7 @@ async fn insert_graph(
     .bind(definition)
     .bind(CRON_EVENT)
     .bind(INTERVAL_EVENT)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
@@ -204,13 +206,16 @@ const SELECT: &str = "SELECT w.workflow_id, w.key, w.name, w.state, w.version_id
 ///
 /// [`Error`] of the database.
 pub async fn by_key(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     key: &str,
 ) -> Result<Option<StoredWorkflow>, Error> {
     let sql = format!("{SELECT} WHERE w.tenant_id = $1 AND w.key = $2");
-    let row =
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(key).fetch_optional(connection).await?;
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.0)
+        .bind(key)
+        .fetch_optional(connection.sql())
+        .await?;
     row.map(|row| stored(&row)).transpose()
 }
 
@@ -219,13 +224,13 @@ pub async fn by_key(
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec<StoredWorkflow>, Error> {
+pub async fn list(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Vec<StoredWorkflow>, Error> {
     let sql = format!("{SELECT} WHERE w.tenant_id = $1 ORDER BY w.key");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).fetch_all(connection).await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).fetch_all(connection.sql()).await?;
     rows.iter().map(stored).collect()
 }
 
-/// Pauses (`paused`) or resumes (`active`) a workflow; `false` when it was so already. Role api.
+/// Pauses (`paused`) or resumes (`active`) a workflow; `false` when it was so already.
 ///
 /// Schedules stop with it, and go on where they were. After resuming, [`release_held`] wakes the runs that were held.
 ///
@@ -233,7 +238,7 @@ pub async fn list(connection: &mut PgConnection, tenant: TenantId) -> Result<Vec
 ///
 /// [`Error`] of the database.
 pub async fn set_state(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     workflow: WorkflowId,
     state: &str,
@@ -241,7 +246,7 @@ pub async fn set_state(
     // First the tenant's row, as in `apply`: both take the same locks in the same order.
     sqlx::query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE")
         .bind(tenant.0)
-        .execute(&mut *connection)
+        .execute(connection.sql())
         .await?;
     lock_state(connection, workflow).await?;
     let changed = sqlx::query(
@@ -251,7 +256,7 @@ pub async fn set_state(
     .bind(tenant.0)
     .bind(workflow.0)
     .bind(state)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?
     .rows_affected();
     if changed == 0 {
@@ -262,14 +267,14 @@ pub async fn set_state(
     Ok(true)
 }
 
-/// Wakes up to `limit` runs that were held while their workflow was paused, those after `after`; role api. Returns the last
+/// Wakes up to `limit` runs that were held while their workflow was paused, those after `after`. Returns the last
 /// of them, to go on from in the next transaction, or `None` when no more are held or the workflow is paused again.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn release_held(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     workflow: WorkflowId,
     after: Option<RunId>,
@@ -295,27 +300,27 @@ pub async fn release_held(
     .bind(workflow.0)
     .bind(after.map_or(Uuid::nil(), |run| run.0))
     .bind(limit)
-    .fetch_optional(connection)
+    .fetch_optional(connection.sql())
     .await?;
     Ok(last.map(RunId))
 }
 
 /// Whoever holds a run because its workflow is paused does so before this, and is seen after it, or sees what follows it.
-async fn lock_state(connection: &mut PgConnection, workflow: WorkflowId) -> Result<(), Error> {
+async fn lock_state(connection: &mut Conn<Api>, workflow: WorkflowId) -> Result<(), Error> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
         .bind(workflow.0)
-        .execute(connection)
+        .execute(connection.sql())
         .await?;
     Ok(())
 }
 
-/// The versions with these ids, and which workflows are paused; role worker.
+/// The versions with these ids, and which workflows are paused.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn versions(
-    connection: &mut PgConnection,
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     ids: &[(TenantId, VersionId)],
 ) -> Result<BTreeMap<VersionId, PinnedVersion>, Error> {
     let (tenants, versions): (Vec<Uuid>, Vec<Uuid>) = ids.iter().map(|(tenant, id)| (tenant.0, id.0)).unzip();
@@ -326,7 +331,7 @@ pub async fn versions(
     )
     .bind(tenants)
     .bind(versions)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -342,13 +347,13 @@ pub async fn versions(
         .collect()
 }
 
-/// The number of the version of each workflow that was published at some moment; none for one that came later. Role api.
+/// The number of the version of each workflow that was published at some moment; none for one that came later.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn published_at(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     at: DateTime<Utc>,
 ) -> Result<BTreeMap<WorkflowId, i32>, Error> {
@@ -358,18 +363,18 @@ pub async fn published_at(
     )
     .bind(tenant.0)
     .bind(at)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     Ok(rows.into_iter().map(|(workflow, number)| (WorkflowId(workflow), number)).collect())
 }
 
-/// Those of these workflows that are paused, and that stay so until the transaction ends; role worker.
+/// Those of these workflows that are paused, and that stay so until the transaction ends.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn keep_paused(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     workflows: &[(TenantId, WorkflowId)],
 ) -> Result<Vec<WorkflowId>, Error> {
     let mut ids: Vec<Uuid> = workflows.iter().map(|(_, id)| id.0).collect();
@@ -380,19 +385,19 @@ pub async fn keep_paused(
            FROM unnest($1::uuid[]) WITH ORDINALITY AS u (i, n) ORDER BY n",
     )
     .bind(ids)
-    .execute(&mut *connection)
+    .execute(connection.sql())
     .await?;
     let (_now, paused) = paused(connection, workflows).await?;
     Ok(paused)
 }
 
-/// The moment of the transaction, in the database's clock, and those of these workflows that are paused; role worker.
+/// The moment of the transaction, in the database's clock, and those of these workflows that are paused.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn paused(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     workflows: &[(TenantId, WorkflowId)],
 ) -> Result<(DateTime<Utc>, Vec<WorkflowId>), Error> {
     let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) =
@@ -403,7 +408,7 @@ pub async fn paused(
     )
     .bind(tenants)
     .bind(ids)
-    .fetch_one(connection)
+    .fetch_one(connection.sql())
     .await?;
     Ok((now, paused.into_iter().map(WorkflowId).collect()))
 }

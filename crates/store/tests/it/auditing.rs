@@ -1,10 +1,10 @@
 //! The audit log: appended in one signed chain per tenant, and whoever changes, cuts or forges it is found.
 
-use crate::world::World;
+use crate::world::{AnyPool, World};
 use automation_domain::audit::{Broken, Key, Keys, Walked, legacy};
 use automation_domain::id::TenantId;
 use automation_store::audit::{self, Auditor, Deed, Erase, Portion, Verified};
-use automation_store::{Db, Error, Scope};
+use automation_store::{Error, Scope};
 use automation_test_support::builders;
 use automation_test_support::builders::auditor;
 use serde_json::json;
@@ -173,7 +173,7 @@ async fn whoever_has_the_database_and_no_key_writes_nothing_that_holds() -> anyh
     world
         .api
         .tx(Scope::Tenant(tenant), async |connection| {
-            sqlx::query(forge).execute(connection).await?;
+            sqlx::query(forge).execute(connection.bare()).await?;
             Ok::<_, Error>(())
         })
         .await?;
@@ -247,14 +247,8 @@ async fn nobody_may_change_the_log() -> anyhow::Result<()> {
     ] {
         assert!(world.database.execute(sql).await.is_err(), "{sql}, even as superuser");
     }
-    let attempt = async |db: &Db, sql: &'static str| {
-        db.tx(Scope::Tenant(world.tenant), async |connection| {
-            sqlx::query(sql).execute(connection).await?;
-            Ok::<_, Error>(())
-        })
-        .await
-    };
-    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+    let attempt = async |db: &dyn AnyPool, sql: &str| db.attempt(Scope::Tenant(world.tenant), sql).await;
+    for db in [&world.api as &dyn AnyPool, &world.worker, &world.scheduler, &world.operator] {
         for sql in
             ["DELETE FROM audit_links", "DELETE FROM audit_heads", "UPDATE audit_words SET actor = 'eve'"]
         {
@@ -262,7 +256,7 @@ async fn nobody_may_change_the_log() -> anyhow::Result<()> {
         }
     }
     // Erasing is for a person at the command line.
-    for db in [&world.api, &world.worker, &world.scheduler] {
+    for db in [&world.api as &dyn AnyPool, &world.worker, &world.scheduler] {
         assert!(attempt(db, "DELETE FROM audit_words").await.is_err());
     }
     assert_eq!(verify(&world, world.tenant).await.unwrap().head.seq, 1);
@@ -297,7 +291,7 @@ async fn legacy_entries(world: &World, numbers: std::ops::RangeInclusive<i64>) -
                     .bind(&entry.detail)
                     .bind(previous.as_slice())
                     .bind(hash.as_slice())
-                    .execute(connection)
+                    .execute(connection.bare())
                     .await?;
                 Ok::<_, Error>(())
             })

@@ -1,14 +1,15 @@
 //! Only what a value causes is held against the value.
 
 use crate::world::World;
-use automation_store::{Db, DbRole, Error};
+use automation_store::role::Worker;
+use automation_store::{Db, Error};
 use std::time::Duration;
 
 async fn run(world: &World, sql: &'static str) -> Result<(), Error> {
     world
         .worker
         .tx(world.scope(), async |connection| {
-            sqlx::query(sql).execute(connection).await?;
+            sqlx::query(sql).execute(connection.bare()).await?;
             Ok(())
         })
         .await
@@ -44,7 +45,7 @@ async fn a_database_that_does_not_exist_is_tried_again() -> anyhow::Result<()> {
     let world = World::new().await?;
     let gone = world.database.url().replace(world.database.name(), "there_is_none");
     let size = automation_store::PoolSize { max: 1, acquire_timeout: Duration::from_secs(5) };
-    let error = Db::new(&gone, DbRole::Worker, size)?.ping().await.unwrap_err();
+    let error = Db::<Worker>::new(&gone, size)?.ping().await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     Ok(())
 }

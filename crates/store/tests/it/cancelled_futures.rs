@@ -1,7 +1,8 @@
 //! A caller that goes away at any moment leaves no connection behind with an open transaction.
 
 use crate::world::World;
-use automation_store::{DbRole, Error, PgConnection, Scope};
+use automation_store::role::Worker;
+use automation_store::{Conn, Error, Scope};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,9 +23,9 @@ async fn drop_after(life: Duration, future: impl Future) -> bool {
     false
 }
 
-async fn tag(connection: &mut PgConnection, tag: &str) -> Result<(), Error> {
-    sqlx::query("SELECT 1").execute(&mut *connection).await?;
-    sqlx::query("UPDATE contacts SET owner = $1").bind(tag).execute(connection).await?;
+async fn tag(connection: &mut Conn<Worker>, tag: &str) -> Result<(), Error> {
+    sqlx::query("SELECT 1").execute(connection.bare()).await?;
+    sqlx::query("UPDATE contacts SET owner = $1").bind(tag).execute(connection.bare()).await?;
     Ok(())
 }
 
@@ -33,7 +34,7 @@ async fn five_thousand_dropped_transactions_poison_no_connection() -> anyhow::Re
     let world = World::new().await?;
     world.run("1").await?;
     let other = automation_test_support::builders::tenant(&world.operator, "rival").await?;
-    let db = world.database.store_of_size(DbRole::Worker, 3);
+    let db = world.database.store_of_size::<Worker>(3);
     let own = [world.tenant];
     // Lives up to twice as long as a transaction takes on this machine at this moment.
     let whole = Instant::now();
@@ -56,7 +57,9 @@ async fn five_thousand_dropped_transactions_poison_no_connection() -> anyhow::Re
             let seen: i64 = db
                 .tx(Scope::Tenants(&[other]), async |connection| {
                     Ok::<_, Error>(
-                        sqlx::query_scalar("SELECT count(*) FROM contacts").fetch_one(connection).await?,
+                        sqlx::query_scalar("SELECT count(*) FROM contacts")
+                            .fetch_one(connection.bare())
+                            .await?,
                     )
                 })
                 .await?;
@@ -69,7 +72,7 @@ async fn five_thousand_dropped_transactions_poison_no_connection() -> anyhow::Re
     // Three at once, so that every connection of the pool is asked.
     let free = async || {
         db.tx(Scope::Tenants(&own), async |connection| {
-            sqlx::query("SELECT 1 FROM contacts FOR UPDATE SKIP LOCKED").execute(connection).await?;
+            sqlx::query("SELECT 1 FROM contacts FOR UPDATE SKIP LOCKED").execute(connection.bare()).await?;
             Ok::<_, Error>(())
         })
         .await

@@ -8,7 +8,8 @@ use automation_store::dead_letters::{
     GroupChange, GroupState, NewDeadLetter,
 };
 use automation_store::events::receipts;
-use automation_store::{DbRole, Error, Scope, audit};
+use automation_store::role::Scheduler;
+use automation_store::{Error, Scope, audit};
 use automation_test_support::builders::{self, Started};
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
@@ -256,7 +257,7 @@ async fn a_group_has_an_owner_and_a_note_and_says_when_it_is_back() -> anyhow::R
         .execute("UPDATE dead_letters SET died_at = now() - interval '8 days' WHERE status = 'open'")
         .await?;
     let expire = async || {
-        let scheduler = world.database.store(DbRole::Scheduler);
+        let scheduler = world.database.store::<Scheduler>();
         let expired = scheduler
             .tx(Scope::Unscoped, async |connection| dead_letters::expire(connection, 7, 100).await)
             .await;

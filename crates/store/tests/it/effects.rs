@@ -277,7 +277,7 @@ async fn a_batch_reads_its_own_effects_only() -> anyhow::Result<()> {
             let marks: Vec<_> = batch.iter().map(|key| (key, Mark::Begins(2))).collect();
             effects::mark(connection, now, &marks).await?;
             let read = effects::read(connection, &batch).await?;
-            sqlx::query("SELECT pg_stat_force_next_flush()").execute(connection).await?;
+            sqlx::query("SELECT pg_stat_force_next_flush()").execute(connection.bare()).await?;
             Ok::<_, anyhow::Error>(read)
         })
         .await?;

@@ -1,15 +1,15 @@
 //! API keys and webhooks: found by what only their owner knows, and never written or read across tenants.
 
-use crate::world::{TenantId, World};
+use crate::world::{AnyPool, TenantId, World};
 use automation_domain::hook::{HookId, Verification};
 use automation_domain::id::{ApiKeyId, HookSecretId};
 use automation_store::access::api_keys::{self, NewApiKey};
 use automation_store::access::hooks::{self, Hook, HookSecret};
 use automation_store::access::tenants::{self, Grant};
 use automation_store::events::receipts;
-use automation_store::{DbRole, Error, Scope};
+use automation_store::role::Door;
+use automation_store::{Error, Scope};
 use automation_test_support::builders;
-use sqlx::AssertSqlSafe;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -60,7 +60,7 @@ async fn make_hook(world: &World, hook: &Hook) -> Result<bool, Error> {
 #[tokio::test]
 async fn a_key_is_found_by_its_hash_until_it_is_revoked_or_over() -> anyhow::Result<()> {
     let world = World::new().await?;
-    let door = world.database.store(DbRole::Door);
+    let door = world.database.store::<Door>();
     assert!(make_key(&world, "shop", [1; 32]).await?);
     assert!(!make_key(&world, "shop", [2; 32]).await?, "the name is in use");
     let holder = api_keys::holder(&door, [1; 32]).await?.expect("the key is good");
@@ -92,7 +92,7 @@ async fn a_key_is_found_by_its_hash_until_it_is_revoked_or_over() -> anyhow::Res
 #[tokio::test]
 async fn a_webhook_has_the_secrets_that_are_good_now() -> anyhow::Result<()> {
     let world = World::new().await?;
-    let door = world.database.store(DbRole::Door);
+    let door = world.database.store::<Door>();
     let made = hook("stripe", 1);
     assert!(make_hook(&world, &made).await?);
     assert!(!make_hook(&world, &hook("stripe", 2)).await?, "the name is in use");
@@ -182,13 +182,8 @@ async fn nobody_changes_a_webhook_or_makes_its_secret_last() -> anyhow::Result<(
         ("UPDATE hook_secrets SET expires_at = NULL", "not later"),
         ("UPDATE hook_secrets SET expires_at = expires_at + interval '1 second'", "not later"),
     ] {
-        for db in [&world.api, &world.operator] {
-            let changed = db
-                .tx(Scope::Tenant(world.tenant), async |connection| {
-                    sqlx::query(statement).execute(connection).await?;
-                    Ok::<_, Error>(())
-                })
-                .await;
+        for db in [&world.api as &dyn AnyPool, &world.operator] {
+            let changed = db.attempt(Scope::Tenant(world.tenant), statement).await;
             assert!(changed.is_err_and(|error| error.to_string().contains(reason)), "{statement}");
         }
     }
@@ -241,22 +236,16 @@ async fn whoever_makes_secrets_cannot_read_them_back() -> anyhow::Result<()> {
         let read = world
             .api
             .tx(Scope::Tenant(world.tenant), async |connection| {
-                sqlx::query(statement).fetch_all(connection).await?;
+                sqlx::query(statement).fetch_all(connection.bare()).await?;
                 Ok::<_, Error>(())
             })
             .await;
         assert!(read.is_err_and(|error| error.to_string().contains("permission denied")), "{statement}");
     }
     // The look-ups across tenants are for the door alone.
-    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+    for db in [&world.api as &dyn AnyPool, &world.worker, &world.scheduler, &world.operator] {
         for look_up in ["door_key('')", "door_hook('')", "door_hook_used('')"] {
-            let called = db
-                .tx(Scope::Unscoped, async |connection| {
-                    let sql = format!("SELECT * FROM {look_up}");
-                    sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
-                    Ok::<_, Error>(())
-                })
-                .await;
+            let called = db.attempt(Scope::Unscoped, &format!("SELECT * FROM {look_up}")).await;
             assert!(called.is_err_and(|error| error.to_string().contains("permission denied")), "{look_up}");
         }
     }

@@ -182,7 +182,11 @@ async fn workers_add_and_neither_read_nor_set() -> anyhow::Result<()> {
         let refused = world
             .worker
             .tx(world.scope(), async |connection| {
-                sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(Error::from)
+                sqlx::query(sqlx::AssertSqlSafe(sql))
+                    .execute(connection.bare())
+                    .await
+                    .map(drop)
+                    .map_err(Error::from)
             })
             .await;
         assert_eq!(refused.unwrap_err().sqlstate().as_deref(), Some("42501"), "{sql}");

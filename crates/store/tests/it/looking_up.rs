@@ -6,8 +6,9 @@ use automation_domain::id::{ContactId, RecordId, RunId};
 use automation_domain::priority::Priority;
 use automation_store::events::receipts;
 use automation_store::records::{RecordFilter, notes, tasks};
+use automation_store::role::Role;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next, Wakeup};
-use automation_store::{PgConnection, Scope, runs};
+use automation_store::{Conn, Scope, runs};
 
 const OPEN: usize = 600;
 const BATCH: usize = 50;
@@ -23,8 +24,8 @@ async fn fetched(world: &World, table: &str) -> anyhow::Result<i64> {
 }
 
 /// Statistics of a transaction are otherwise reported up to a second later.
-async fn report(connection: &mut PgConnection) -> anyhow::Result<()> {
-    sqlx::query("SELECT pg_stat_force_next_flush()").execute(connection).await?;
+async fn report(connection: &mut Conn<impl Role>) -> anyhow::Result<()> {
+    sqlx::query("SELECT pg_stat_force_next_flush()").execute(connection.bare()).await?;
     Ok(())
 }
 

@@ -303,6 +303,19 @@ async fn for_entry_rules_the_run_is_open_again() -> anyhow::Result<()> {
     refused(&world, of_two, Obstacle::OtherRunOpen(one.run_id)).await
 }
 
+/// A version of the engine that knows nothing of the column may publish beside one that does.
+#[tokio::test]
+async fn a_version_that_does_not_say_whether_it_is_exclusive_is_taken_for_one_that_is() -> anyhow::Result<()>
+{
+    let mut world = World::new().await?;
+    with_rule(&mut world, "start").await?;
+    world.database.execute("UPDATE workflow_versions SET is_exclusive = NULL").await?;
+    let (_, id) = failed(&world, "1").await?;
+    let later = world.run("2").await?;
+    enrol(&world, later.run_id, true).await?;
+    refused(&world, id, Obstacle::OtherRunOpen(later.run_id)).await
+}
+
 #[tokio::test]
 async fn where_runs_of_a_key_may_be_open_beside_each_other_a_later_one_is_no_obstacle() -> anyhow::Result<()>
 {

@@ -1,9 +1,9 @@
 //! No role sees or touches rows of a tenant that is not in its scope.
 
-use crate::world::{TenantId, World};
-use automation_store::{Db, DbRole, Error, PgConnection, Scope};
+use crate::world::{AnyPool, TenantId, World};
+use automation_store::Scope;
+use automation_store::role::{Api, Batch, Door, Owner, Worker};
 use automation_test_support::builders;
-use sqlx::{AssertSqlSafe, Row};
 
 /// Statements that give a tenant, `$T`, a row in every table that the builders leave empty.
 const ROWS: &str = "
@@ -79,26 +79,9 @@ async fn tables(world: &World) -> anyhow::Result<Vec<String>> {
     Ok(rows)
 }
 
-/// What a statement came to: rows, or a refusal.
-async fn try_sql(db: &Db, scope: Scope<'_>, sql: &str) -> Result<i64, String> {
-    let outcome = db
-        .tx(scope, async |connection: &mut PgConnection| {
-            let count: i64 =
-                sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await?.try_get(0)?;
-            // Nothing that is tried here is to last.
-            Err::<(), Error>(Error::Unreadable {
-                table: "",
-                column: "",
-                id: String::new(),
-                reason: count.to_string(),
-            })
-        })
-        .await;
-    match outcome {
-        Ok(()) => Err("a transaction that failed was committed".to_owned()),
-        Err(Error::Unreadable { reason, .. }) => Ok(reason.parse().unwrap()),
-        Err(error) => Err(error.to_string()),
-    }
+/// What a statement came to, which is undone: the number it gave, or a refusal.
+async fn try_sql(db: &dyn AnyPool, scope: Scope<'_>, sql: &str) -> Result<i64, String> {
+    db.try_sql(scope, sql).await
 }
 
 fn refused(outcome: &Result<i64, String>) -> bool {
@@ -143,7 +126,7 @@ async fn no_role_of_the_run_time_may_bypass_the_policies() -> anyhow::Result<()>
 #[tokio::test]
 async fn the_owner_sees_a_row_of_each_tenant_in_every_table() -> anyhow::Result<()> {
     let (world, other) = two_tenants().await?;
-    let owner = world.database.store(DbRole::Owner);
+    let owner = world.database.store::<Owner>();
     for table in tables(&world).await? {
         for tenant in [world.tenant, other] {
             let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = '{tenant}'");
@@ -159,9 +142,10 @@ async fn api_and_worker_see_and_touch_nothing_of_another_tenant() -> anyhow::Res
     let (world, other) = two_tenants().await?;
     let own = world.tenant;
     let mut readable = 0;
-    for (name, db, scope) in
-        [("api", &world.api, Scope::Tenant(own)), ("worker", &world.worker, Scope::Tenants(&[own]))]
-    {
+    for (name, db, scope) in [
+        ("api", &world.api as &dyn AnyPool, Scope::Tenant(own)),
+        ("worker", &world.worker, Scope::Tenants(&[own])),
+    ] {
         for table in tables(&world).await? {
             let mine =
                 try_sql(db, scope, &format!("SELECT count(*) FROM {table} WHERE tenant_id = '{own}'")).await;
@@ -249,7 +233,7 @@ async fn the_api_stores_requests_that_wait_and_nothing_of_their_tries() -> anyho
 async fn nobody_changes_who_a_tenant_is() -> anyhow::Result<()> {
     let (world, _) = two_tenants().await?;
     let scopes = [Scope::Tenant(world.tenant), Scope::Tenants(&[world.tenant]), Scope::Unscoped];
-    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+    for db in [&world.api as &dyn AnyPool, &world.worker, &world.scheduler, &world.operator] {
         for scope in scopes {
             for column in ["tenant_id = gen_random_uuid()", "key = 'other'", "created_at = now()"] {
                 let sql = format!(
@@ -291,14 +275,16 @@ async fn a_row_cannot_refer_to_another_tenants_row() -> anyhow::Result<()> {
 async fn a_reused_connection_without_a_scope_shows_nothing() -> anyhow::Result<()> {
     let (world, _) = two_tenants().await?;
     let own = world.tenant;
-    for (role, scope) in [(DbRole::Api, Scope::Tenant(own)), (DbRole::Worker, Scope::Tenants(&[own]))] {
-        // One connection, so that the second transaction meets what the first has left.
-        let db = world.database.store_of_size(role, 1);
+    // One connection each, so that the second transaction meets what the first has left.
+    let (api, worker) = (world.database.store_of_size::<Api>(1), world.database.store_of_size::<Worker>(1));
+    for (role, db, scope) in
+        [("api", &api as &dyn AnyPool, Scope::Tenant(own)), ("worker", &worker, Scope::Tenants(&[own]))]
+    {
         let sql = "SELECT count(*) FROM contacts";
-        assert_eq!(try_sql(&db, scope, sql).await, Ok(1), "{role:?}");
-        assert_eq!(try_sql(&db, Scope::Unscoped, sql).await, Ok(0), "{role:?}");
-        assert_eq!(try_sql(&db, Scope::Tenants(&[]), sql).await, Ok(0), "{role:?}");
-        assert_eq!(try_sql(&db, scope, sql).await, Ok(1), "{role:?}");
+        assert_eq!(try_sql(db, scope, sql).await, Ok(1), "{role}");
+        assert_eq!(try_sql(db, Scope::Unscoped, sql).await, Ok(0), "{role}");
+        assert_eq!(try_sql(db, Scope::Tenants(&[]), sql).await, Ok(0), "{role}");
+        assert_eq!(try_sql(db, scope, sql).await, Ok(1), "{role}");
     }
     Ok(())
 }
@@ -310,7 +296,7 @@ async fn rows_in_scope_can_be_locked() -> anyhow::Result<()> {
     let own = world.tenant;
     for (db, scope, tables) in [
         (
-            &world.worker,
+            &world.worker as &dyn AnyPool,
             Scope::Tenants(&[own]),
             ["runs_open", "wakeups", "enrolments", "contacts"].as_slice(),
         ),
@@ -350,7 +336,7 @@ async fn the_scheduler_sees_what_is_owed_and_nothing_else() -> anyhow::Result<()
 #[tokio::test]
 async fn the_door_touches_no_table_and_calls_its_own_functions_alone() -> anyhow::Result<()> {
     let (world, _) = two_tenants().await?;
-    let door = world.database.store(DbRole::Door);
+    let door = world.database.store::<Door>();
     for table in tables(&world).await? {
         for sql in [
             format!("SELECT count(*) FROM {table}"),
@@ -394,6 +380,71 @@ async fn the_door_touches_no_table_and_calls_its_own_functions_alone() -> anyhow
 }
 
 #[tokio::test]
+async fn a_batch_reads_one_tenants_contacts_events_runs_and_workflows_and_writes_nothing()
+-> anyhow::Result<()> {
+    let (world, other) = two_tenants().await?;
+    let own = world.tenant;
+    let batch = world.database.store::<Batch>();
+    let readable = [
+        "contacts",
+        "events",
+        "runs_finished",
+        "runs_open",
+        "workflow_runs",
+        "workflow_versions",
+        "workflows",
+    ];
+    for table in tables(&world).await? {
+        let scope = Scope::Tenant(own);
+        let seen_of = async |tenant: TenantId, scope: Scope<'_>| {
+            let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = '{tenant}'");
+            try_sql(&batch, scope, &sql).await
+        };
+        let mine = seen_of(own, scope).await;
+        if readable.contains(&table.as_str()) {
+            assert!(mine.as_ref().is_ok_and(|count| *count > 0), "{table}: {mine:?}");
+            assert_eq!(seen_of(other, scope).await, Ok(0), "{table}");
+            // Neither without a tenant, nor with the tenants of a worker.
+            assert_eq!(seen_of(own, Scope::Unscoped).await, Ok(0), "{table}");
+            assert_eq!(seen_of(own, Scope::Tenants(&[own, other])).await, Ok(0), "{table}");
+        } else {
+            assert!(refused(&mine), "{table}: {mine:?}");
+        }
+        for change in [
+            format!("INSERT INTO {table} (tenant_id) VALUES ('{own}')"),
+            format!("UPDATE {table} SET tenant_id = tenant_id"),
+            format!("DELETE FROM {table}"),
+        ] {
+            let sql = format!("WITH changed AS ({change} RETURNING 1) SELECT count(*) FROM changed");
+            let changed = try_sql(&batch, scope, &sql).await;
+            assert!(
+                refused(&changed) || changed.as_ref().is_err_and(|e| e.contains("view")),
+                "{change}: {changed:?}"
+            );
+        }
+    }
+    // By the catalogue, so that columns, sequences, partitions and tables without a tenant count too.
+    let writable = "SELECT count(*) FROM pg_class c
+                     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+                       AND CASE c.relkind
+                           WHEN 'S' THEN has_sequence_privilege('automation_batch', c.oid, 'USAGE, UPDATE')
+                           ELSE has_table_privilege('automation_batch', c.oid,
+                                    'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+                                OR has_any_column_privilege('automation_batch', c.oid, 'INSERT, UPDATE, REFERENCES')
+                           END";
+    assert_eq!(world.database.count(writable).await?, 0);
+    // Nor does anything act for it with the rights of somebody else.
+    let functions = "SELECT count(*) FROM pg_proc
+                      WHERE pronamespace = 'public'::regnamespace AND prosecdef
+                        AND has_function_privilege('automation_batch', oid, 'EXECUTE')";
+    assert_eq!(world.database.count(functions).await?, 0);
+    let memberships = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+                        WHERE r.rolname = 'automation_batch'";
+    assert_eq!(world.database.count(memberships).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_operator_sees_tenants_grants_quotas_and_parked_events_of_all() -> anyhow::Result<()> {
     let (world, other) = two_tenants().await?;
     for table in tables(&world).await? {
@@ -420,7 +471,8 @@ async fn nobody_may_go_past_the_policies_to_a_partition() -> anyhow::Result<()> 
     .fetch_all(&mut connection)
     .await?;
     assert!(partitions.len() >= 15, "{partitions:?}");
-    for db in [&world.api, &world.worker, &world.scheduler, &world.operator] {
+    let batch = world.database.store::<Batch>();
+    for db in [&world.api as &dyn AnyPool, &world.worker, &batch, &world.scheduler, &world.operator] {
         for partition in &partitions {
             let seen = try_sql(db, Scope::Unscoped, &format!("SELECT count(*) FROM {partition}")).await;
             assert!(refused(&seen), "{partition}: {seen:?}");

@@ -5,7 +5,8 @@ use automation_domain::id::{VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind, PartRef};
 use automation_store::blame::suspects::{self, InHand, Suspect, UNREAD};
 use automation_store::blame::suspended_parts;
-use automation_store::{Error, PgConnection, Scope};
+use automation_store::role::{Api, Worker};
+use automation_store::{Conn, Error, Scope};
 use automation_test_support::builders;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -24,7 +25,7 @@ fn node(id: &str) -> PartRef<'_> {
 async fn mark(world: &World, in_hand: InHand<'_>) -> Result<(), Error> {
     world
         .worker
-        .tx(world.scope(), async |connection: &mut PgConnection| {
+        .tx(world.scope(), async |connection: &mut Conn<Worker>| {
             suspects::mark(connection, (world.tenant, SUBJECT), in_hand).await
         })
         .await
@@ -34,7 +35,7 @@ async fn mark(world: &World, in_hand: InHand<'_>) -> Result<(), Error> {
 async fn charge(world: &World) -> Result<Vec<(String, i32)>, Error> {
     let charged = world
         .worker
-        .tx(world.scope(), async |connection: &mut PgConnection| {
+        .tx(world.scope(), async |connection: &mut Conn<Worker>| {
             suspects::charge(connection, &[(world.tenant, SUBJECT)]).await
         })
         .await?;
@@ -61,10 +62,10 @@ async fn what_was_in_hand_last_is_charged_with_each_death_and_what_was_survived_
     assert_eq!(charge(&world).await?, [("b".to_owned(), 2), ("itself".to_owned(), 1)], "it survived b");
     mark(&world, InHand::Event).await?;
     let subject = (world.tenant, SUBJECT);
-    let put_down = async |connection: &mut PgConnection| suspects::put_down(connection, subject).await;
+    let put_down = async |connection: &mut Conn<Worker>| suspects::put_down(connection, subject).await;
     world.worker.tx::<_, Error>(world.scope(), put_down).await?;
     assert_eq!(charge(&world).await?, [("b".to_owned(), 2), ("itself".to_owned(), 1)]);
-    let acquit = async |connection: &mut PgConnection| suspects::acquit(connection, &[subject]).await;
+    let acquit = async |connection: &mut Conn<Worker>| suspects::acquit(connection, &[subject]).await;
     world.worker.tx::<_, Error>(world.scope(), acquit).await?;
     assert_eq!(charge(&world).await?, []);
     Ok(())
@@ -94,7 +95,7 @@ async fn messages_are_marked_many_at_once() -> anyhow::Result<()> {
     let ids: Vec<Uuid> = (0..50).map(Uuid::from_u128).collect();
     let charged = world
         .worker
-        .tx(Scope::Tenants(&[UNREAD]), async |connection: &mut PgConnection| {
+        .tx(Scope::Tenants(&[UNREAD]), async |connection: &mut Conn<Worker>| {
             suspects::mark_messages(connection, &ids).await?;
             suspects::mark_messages(connection, &ids).await?;
             suspects::charge(connection, &[(UNREAD, ids[7]), (UNREAD, ids[8]), (UNREAD, Uuid::from_u128(99))])
@@ -116,7 +117,7 @@ async fn a_part_is_suspended_once_by_the_deaths_held_against_it_until_it_is_lift
         id: "tag".to_owned(),
     };
     let suspect = Suspect { subject: (world.tenant, SUBJECT), part: Some(part.clone()), deaths: 3 };
-    let suspend = async |connection: &mut PgConnection| suspended_parts::suspend(connection, &suspect).await;
+    let suspend = async |connection: &mut Conn<Worker>| suspended_parts::suspend(connection, &suspect).await;
     let version = "SELECT catalogue_version FROM tenants WHERE key = 'shop'";
     let before = world.database.count(version).await?;
     assert!(!world.worker.tx(world.scope(), suspend).await?, "nothing is held against it");
@@ -131,7 +132,7 @@ async fn a_part_is_suspended_once_by_the_deaths_held_against_it_until_it_is_lift
     let tenant = Scope::Tenant(world.tenant);
     let listed = world.api.tx(tenant, suspended_parts::list).await?;
     assert_eq!(listed.iter().map(|one| (&one.part, one.deaths)).collect::<Vec<_>>(), [(&part, 1)]);
-    let lift = async |connection: &mut PgConnection| {
+    let lift = async |connection: &mut Conn<Api>| {
         suspended_parts::lift(connection, world.tenant, &part, builders::ada()).await
     };
     assert!(world.api.tx(tenant, lift).await?);

@@ -1,12 +1,13 @@
 //! What workers do with secrets: use them, say when, and store them sealed anew.
 
 use super::{StoredSecret, authorization};
-use crate::Error;
+use crate::role::Worker;
+use crate::{Conn, Error};
 use automation_domain::credential::{AllowedHost, Scheme, Terms};
 use automation_domain::id::{CredentialId, TenantId};
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -43,13 +44,13 @@ pub struct SealedCredential {
     pub secret: StoredSecret,
 }
 
-/// The credentials of these tenants and keys, with their secrets; those that do not exist are left out. Role worker.
+/// The credentials of these tenants and keys, with their secrets; those that do not exist are left out.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn usable(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     wanted: &[(TenantId, String)],
 ) -> Result<BTreeMap<(TenantId, String), UsableCredential>, Error> {
     if wanted.is_empty() {
@@ -65,7 +66,7 @@ pub async fn usable(
     )
     .bind(&tenants)
     .bind(&keys)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -77,14 +78,13 @@ pub async fn usable(
         .collect()
 }
 
-/// Notes that these were used; at most once a minute each, so that a busy credential is not written all the time. Role
-/// worker.
+/// Notes that these were used; at most once a minute each, so that a busy credential is not written all the time.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn used(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     credentials: &[(TenantId, CredentialId)],
 ) -> Result<(), Error> {
@@ -106,18 +106,18 @@ pub async fn used(
     .bind(&tenants)
     .bind(&ids)
     .bind(now)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
 
-/// Up to `limit` secrets of a tenant, after the key `after` in order; role worker.
+/// Up to `limit` secrets of a tenant, after the key `after` in order.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn sealed(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     tenant: TenantId,
     after: &str,
     limit: i64,
@@ -129,7 +129,7 @@ pub async fn sealed(
     .bind(tenant.0)
     .bind(after)
     .bind(limit)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     rows.iter()
         .map(|row| {
@@ -141,13 +141,13 @@ pub async fn sealed(
         .collect()
 }
 
-/// Stores a secret sealed anew, unless it was changed since it was read; role worker.
+/// Stores a secret sealed anew, unless it was changed since it was read.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn rewrap(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     tenant: TenantId,
     read: &SealedCredential,
     anew: &StoredSecret,
@@ -162,7 +162,7 @@ pub async fn rewrap(
     .bind(&anew.key_id)
     .bind(&anew.wrapped_key)
     .bind(&anew.ciphertext)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(done.rows_affected() > 0)
 }

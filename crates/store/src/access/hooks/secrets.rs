@@ -1,12 +1,13 @@
 //! The secrets of webhooks, encrypted: opaque here.
 
 use super::hook;
-use crate::Error;
+use crate::role::{Api, Worker};
+use crate::{Conn, Error};
 use automation_domain::credential::Terms;
 use automation_domain::hook::HookId;
 use automation_domain::id::{HookSecretId, TenantId};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use std::fmt;
 
 /// A secret as stored.
@@ -50,13 +51,13 @@ impl fmt::Debug for HookSecret {
     }
 }
 
-/// Up to `limit` secrets of a tenant, after the id `after` in order; role worker.
+/// Up to `limit` secrets of a tenant, after the id `after` in order.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn sealed(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     tenant: TenantId,
     after: Option<HookSecretId>,
     limit: i64,
@@ -71,7 +72,7 @@ pub async fn sealed(
     .bind(tenant.0)
     .bind(after.map(|id| id.0))
     .bind(limit)
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     let read = |row: &PgRow| {
         let hook = hook(row, &row.try_get::<String, _>("hook_id")?)?;
@@ -85,13 +86,13 @@ pub async fn sealed(
     rows.iter().map(read).collect()
 }
 
-/// The data keys of the secrets of a webhook that are good now; role api.
+/// The data keys of the secrets of a webhook that are good now.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn wrapped_keys(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     hook_id: &HookId,
 ) -> Result<Vec<WrappedKey>, Error> {
@@ -101,7 +102,7 @@ pub async fn wrapped_keys(
     )
     .bind(tenant.0)
     .bind(hook_id.as_str())
-    .fetch_all(connection)
+    .fetch_all(connection.sql())
     .await?;
     let read = |row: &PgRow| {
         Ok(WrappedKey {
@@ -113,13 +114,13 @@ pub async fn wrapped_keys(
     rows.iter().map(read).collect()
 }
 
-/// Stores a secret sealed anew; false when it is gone. Role worker.
+/// Stores a secret sealed anew; false when it is gone.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn rewrap(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Worker>,
     tenant: TenantId,
     read: &SealedSecret,
     anew: &HookSecret,
@@ -135,13 +136,13 @@ pub async fn rewrap(
     .bind(&anew.key_id)
     .bind(&anew.wrapped_key)
     .bind(&anew.ciphertext)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
 pub(super) async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Conn<Api>,
     tenant: TenantId,
     hook_id: &HookId,
     secret_id: HookSecretId,
@@ -157,7 +158,7 @@ pub(super) async fn insert(
     .bind(&secret.key_id)
     .bind(&secret.wrapped_key)
     .bind(&secret.ciphertext)
-    .execute(connection)
+    .execute(connection.sql())
     .await?;
     Ok(())
 }
