@@ -33,7 +33,7 @@ bench() {
     require_cargo
     require_compiler
     if [ -n "$commit" ]; then build_contenders "$commit"; fi
-    build_release automation-bench -p automation-bench
+    build_as release automation-bench -p automation-bench
     borrow_servers
     in_test_env "$TARGET/release/automation-bench" ${only:+--only "$only"} ${soak:+--soak "$soak"} \
         ${commit:+--before "$AGAINST/$AGAINST_NAME" --after "$AGAINST/this-checkout"} ${arguments[@]+"${arguments[@]}"}
@@ -75,8 +75,8 @@ build_contenders() { # sha
     AGAINST=$STATE/against
     AGAINST_NAME=$(git -C "$ROOT" rev-parse --short=12 "$1")
     build_commit "$1" "$AGAINST/$AGAINST_NAME"
-    build
-    take_binary "$AUTOMATION" "$ROOT" "$AGAINST/this-checkout"
+    build_released
+    take_binary "$RELEASED" "$ROOT" "$AGAINST/this-checkout"
 }
 
 # The sources lie in one folder and are built in one of their own, so that a second commit finds its libraries built. Never

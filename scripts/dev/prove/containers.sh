@@ -16,8 +16,8 @@ prove_containers_whole() {
         containers_run() { (cd "$1" && bash -c "$2"); }
         OLDER_BUILD=
     else
-        build
-        LAB_BINARY=$AUTOMATION
+        build_released
+        LAB_BINARY=$RELEASED
         AGAINST=$STATE/against
         AGAINST_NAME=$(git -C "$ROOT" rev-parse --short=12 "$older")
         build_commit "$older" "$AGAINST/$AGAINST_NAME"

@@ -3,8 +3,8 @@
 PROVE_ABOUT="an ordinary run beside hostile definitions, in a release build (2 min once it is built)"
 
 prove_hostile_whole() {
-    build
+    build_released
     borrow_servers
-    AUTOMATION_TEST_PROGRAM="$AUTOMATION" in_test_env \
+    AUTOMATION_TEST_PROGRAM="$RELEASED" in_test_env \
         cargo test --locked --workspace --test hostile_definitions -- --nocapture
 }
