@@ -104,7 +104,7 @@ impl Shell {
             run_id: started.run_id,
             epoch: 1,
             priority: automation_domain::priority::Priority::Medium,
-            next: Next::Finished { status: "completed" },
+            next: Next::Finished { status: automation_domain::interpreter::EndStatus::Completed },
             state: br#"{"end":{"status":"completed"}}"#.to_vec(),
             steps: steps.to_string().into_bytes(),
         };

@@ -75,7 +75,7 @@ impl Shell {
             run_id: started.run_id,
             epoch: 1,
             priority: automation_domain::priority::Priority::Medium,
-            next: Next::Finished { status: "failed" },
+            next: Next::Finished { status: automation_domain::interpreter::EndStatus::Failed },
             state: json!({ "end": { "status": "failed", "node": HOSTILE, "error": error } })
                 .to_string()
                 .into_bytes(),

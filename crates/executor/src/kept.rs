@@ -2,7 +2,7 @@
 
 use crate::plan::Settlement;
 use automation_domain::effect::Response;
-use automation_domain::interpreter::Command;
+use automation_domain::interpreter::{Command, EndStatus};
 use automation_store::records;
 use automation_store::runs::checkpoints::Next;
 use automation_store::runs::effects::{EffectStatus, Tried};
@@ -22,7 +22,7 @@ pub(crate) fn sums(committed: &[Settlement]) -> Sums {
             settlement.commands.iter().filter(|command| matches!(command, Command::Bury { .. })).count();
         if let Next::Finished { status } = checkpoint.next {
             add(Metered::RunsFinished, checkpoint.state.len());
-            deaths = deaths.max(usize::from(status == "failed"));
+            deaths = deaths.max(usize::from(status == EndStatus::Failed));
         }
         // With the requests and the last responses of the steps.
         let tried = settlement.effects.tried.iter();

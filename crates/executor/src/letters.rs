@@ -1,7 +1,7 @@
 //! The dead letters of what failed for good: the step, every attempt of it, what was sent and what came back.
 
 use crate::plan::Settlement;
-use automation_domain::interpreter::{Command, End, StepError, StepOutcome, Waits};
+use automation_domain::interpreter::{Command, End, EndStatus, StepError, StepOutcome, Waits};
 use automation_domain::workflow::Workflow;
 use automation_store::dead_letters::{DeadAttempt, FailedStep, NewDeadLetter};
 use automation_store::runs::ClaimedRun;
@@ -97,7 +97,7 @@ fn deaths<'a>(settlement: &'a Settlement, workflow: Option<&'a Workflow>) -> Vec
     let was_buried = before.into_iter().any(|token| matches!(token.waits, Waits::Dead { .. }));
     if deaths.is_empty()
         && !was_buried
-        && matches!(settlement.checkpoint.next, Next::Finished { status: "failed" })
+        && matches!(settlement.checkpoint.next, Next::Finished { status: EndStatus::Failed })
         && let Some(End::Failed { node, error, tokens }) = &settlement.state.end
     {
         let token = match node {

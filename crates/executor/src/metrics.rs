@@ -1,7 +1,7 @@
 //! What executors count.
 
 use automation_domain::effect::{Attempt, Outcome};
-use automation_domain::interpreter::{Step, StepOutcome};
+use automation_domain::interpreter::{EndStatus, Step, StepOutcome};
 use automation_service_kit::metrics::{AGES, counter, counter_by, seconds};
 use automation_store::runs::ClaimedRun;
 use opentelemetry::KeyValue;
@@ -73,14 +73,14 @@ impl ExecutorMetrics {
     }
 
     /// Counts the runs of a batch that ended, each with how long it took in seconds.
-    pub(crate) fn finished(&self, ended: &[(&'static str, f64)]) {
-        let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    pub(crate) fn finished(&self, ended: &[(EndStatus, f64)]) {
+        let mut counts: BTreeMap<EndStatus, u64> = BTreeMap::new();
         for (status, seconds) in ended {
-            *counts.entry(status).or_default() += 1;
-            self.duration.record(*seconds, &[KeyValue::new("status", *status)]);
+            *counts.entry(*status).or_default() += 1;
+            self.duration.record(*seconds, &[KeyValue::new("status", status.as_str())]);
         }
         for (status, count) in counts {
-            self.finished.add(count, &[KeyValue::new("status", status)]);
+            self.finished.add(count, &[KeyValue::new("status", status.as_str())]);
         }
     }
 

@@ -12,7 +12,7 @@ use automation_domain::budget::Spent;
 use automation_domain::effect::Request;
 use automation_domain::id::IdempotencyKey;
 use automation_domain::interpreter::{
-    Advanced, Command, End, Owed, OwedFor, RunEvent, RunInput, RunState, Send, Step, StepError,
+    Advanced, Command, End, EndStatus, Owed, OwedFor, RunEvent, RunInput, RunState, Send, Step, StepError,
     StoredRequests, Waits, advance,
 };
 use automation_domain::record::RecordChange;
@@ -141,7 +141,7 @@ fn failed(claimed: &Claimed, run: &Arc<ClaimedRun>, code: StepCode, message: Str
     let tokens = std::mem::take(&mut state.tokens);
     let error = StepError { code: code.into(), message };
     state.end = Some(End::Failed { node: None, error, tokens });
-    let checkpoint = checkpoint(run, Next::Finished { status: "failed" });
+    let checkpoint = checkpoint(run, Next::Finished { status: EndStatus::Failed });
     let version = claimed.versions.get(&run.version_id);
     let workflow = version.and_then(|version| version.workflow.as_ref().ok());
     Settlement {
@@ -342,11 +342,8 @@ impl Plan<'_> {
         on_their_way: &[u16],
         progress: bool,
     ) -> Next {
-        match &state.end {
-            Some(End::Completed) => return Next::Finished { status: "completed" },
-            Some(End::Failed { .. }) => return Next::Finished { status: "failed" },
-            Some(End::Cancelled { .. }) => return Next::Finished { status: "cancelled" },
-            None => {}
+        if let Some(end) = &state.end {
+            return Next::Finished { status: end.status() };
         }
         if on_their_way.is_empty() && self.is_paused() {
             return Next::Paused;

@@ -7,6 +7,7 @@ use crate::traces::{self, Tries};
 use crate::{Shared, checkpoint, kept, retries};
 use automation_domain::budget::Spent;
 use automation_domain::id::{RunId, TenantId};
+use automation_domain::interpreter::EndStatus;
 use automation_service_kit::{clock, crash_point};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::checkpoints::{Held, Next};
@@ -139,7 +140,7 @@ async fn save(
                 let run = &culprit.run;
                 tracing::error!(%error, run.id = %run.run_id, "the database refused what the run came to");
                 if culprit.changes().next().is_none()
-                    && matches!(culprit.checkpoint.next, Next::Finished { status: "failed" })
+                    && matches!(culprit.checkpoint.next, Next::Finished { status: EndStatus::Failed })
                 {
                     // Even its failure cannot be stored: its lease runs out, and it is given up after six of them.
                     shared.under_way.forget((run.tenant_id, run.run_id));

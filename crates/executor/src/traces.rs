@@ -8,7 +8,7 @@ use crate::metrics::{action_of, outcome_of, step_outcome};
 use crate::plan::Settlement;
 use automation_domain::effect::{Attempt, Outcome};
 use automation_domain::id::{RunId, TenantId};
-use automation_domain::interpreter::{End, Step, StepOutcome};
+use automation_domain::interpreter::{End, EndStatus, Step, StepOutcome};
 use automation_domain::trace::{RunTrace, SpanContext};
 use automation_service_kit::clock;
 use automation_service_kit::spans::{KeyValue, Span, SpanKind, spans};
@@ -181,11 +181,11 @@ impl Run<'_> {
         });
     }
 
-    fn finished(&self, status: &'static str) {
+    fn finished(&self, status: EndStatus) {
         let run = &self.settlement.run;
         let mut attributes = self.known.clone();
         attributes.push(KeyValue::new("trigger.id", run.trigger_id.clone()));
-        attributes.push(KeyValue::new("run.status", status));
+        attributes.push(KeyValue::new("run.status", status.as_str()));
         let key = self.known.iter().find(|known| known.key.as_str() == "workflow.key");
         spans().end(Span {
             context: self.trace.context(),

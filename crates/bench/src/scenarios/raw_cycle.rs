@@ -9,7 +9,9 @@ use anyhow::Context;
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::id::{ContactId, EventId, EventKey, RecordId, RunId, TenantId, VersionId, WorkflowId};
-use automation_domain::interpreter::{NothingStored, RunEvent, RunInput, RunState, Step, Unwatched, advance};
+use automation_domain::interpreter::{
+    EndStatus, NothingStored, RunEvent, RunInput, RunState, Step, Unwatched, advance,
+};
 use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
 use automation_domain::record::Note;
@@ -152,7 +154,7 @@ async fn cycle(db: &Db<Worker>, sample: &Sample, batch: usize) -> anyhow::Result
                 run_id: run.run_id,
                 epoch: run.epoch,
                 priority: run.priority,
-                next: Next::Finished { status: "completed" },
+                next: Next::Finished { status: EndStatus::Completed },
                 state: sample.state.clone(),
                 steps: sample.steps.clone(),
             })

@@ -1,7 +1,7 @@
 //! Moving a run forward by what happened to it.
 
 use super::answers::Asked;
-use super::{Command, RunEvent, RunState, Send, Step, StoredRequests, Walk, Watch};
+use super::{Command, End, RunEvent, RunState, Send, Step, StepOutcome, StoredRequests, Walk, Watch};
 use crate::budget::Spent;
 use crate::contact::Contact;
 use crate::event::RecordedEvent;
@@ -11,6 +11,7 @@ use crate::record::RecordChange;
 use crate::retry::Ladder;
 use crate::workflow::Workflow;
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 /// What is known about a run beside its state.
 #[derive(Clone, Debug)]
@@ -99,6 +100,23 @@ pub fn advance(
     Advanced { state: walk.state, commands: walk.commands, spent }
 }
 
+/// Ends a run for a person or a rule, and says so in its history; a run that has ended stays as it is. What the run is a version
+/// of does not matter to that.
+pub fn cancel(mut state: RunState, reason: String) -> (RunState, Vec<Command>) {
+    if state.end.is_some() {
+        return (state, Vec::new());
+    }
+    let step = Step {
+        node: String::new(),
+        action: "cancel".to_owned(),
+        visit: 1,
+        outcome: StepOutcome::Completed,
+        detail: json!({ "reason": reason }),
+    };
+    state.end_as(End::Cancelled { reason });
+    (state, vec![Command::Log(step), Command::Finish])
+}
+
 fn take(walk: &mut Walk<'_>, input: RunEvent) {
     match input {
         RunEvent::Started { trigger } => walk.start(&trigger),
@@ -114,7 +132,9 @@ fn take(walk: &mut Walk<'_>, input: RunEvent) {
         RunEvent::TimerFired => walk.wake(),
         RunEvent::Claimed => walk.take_over(),
         RunEvent::Cancelled { reason } => {
-            walk.cancel(reason);
+            let (state, commands) = cancel(std::mem::take(&mut walk.state), reason);
+            walk.state = state;
+            walk.commands.extend(commands);
         }
     }
 }

@@ -17,7 +17,7 @@ mod walk;
 mod watch;
 
 pub use act::{NothingStored, StoredRequests};
-pub use advance::{Advanced, RunInput, advance};
+pub use advance::{Advanced, RunInput, advance, cancel};
 pub use command::{Command, Send, Step, StepOutcome};
 pub use input::{InboxInput, RunEvent};
 pub use owed::{Owed, OwedFor};

@@ -35,11 +35,6 @@ impl RunState {
         self.tokens.values().any(|token| !matches!(token.waits, Waits::Dead { .. }))
     }
 
-    /// A person or a rule ends the run: nothing of it goes on.
-    pub fn cancel(&mut self, reason: String) {
-        self.end_as(End::Cancelled { reason });
-    }
-
     pub(super) fn end_as(&mut self, end: End) {
         self.tokens.clear();
         self.end = Some(end);
@@ -188,6 +183,39 @@ pub struct StepError {
 impl From<Exceeded> for StepError {
     fn from(exceeded: Exceeded) -> Self {
         Self { code: StepCode::OverBudget.into(), message: format!("evaluating the step {exceeded}") }
+    }
+}
+
+/// How a run ended, in a word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum EndStatus {
+    /// It reached an end.
+    Completed,
+    /// A step failed for good.
+    Failed,
+    /// A person or a rule ended it.
+    Cancelled,
+}
+
+impl EndStatus {
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl End {
+    /// How, in a word.
+    pub fn status(&self) -> EndStatus {
+        match self {
+            Self::Completed => EndStatus::Completed,
+            Self::Failed { .. } => EndStatus::Failed,
+            Self::Cancelled { .. } => EndStatus::Cancelled,
+        }
     }
 }
 

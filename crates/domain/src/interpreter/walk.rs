@@ -192,12 +192,6 @@ impl<'a> Walk<'a> {
         self.end_if_over();
     }
 
-    /// A person or a rule ends the run; its history says so.
-    pub(super) fn cancel(&mut self, reason: String) {
-        self.log("", "cancel", 1, StepOutcome::Completed, json!({ "reason": reason }));
-        self.end(End::Cancelled { reason });
-    }
-
     /// Ends the run once no branch of it may get anywhere: as failed if one of them died.
     fn end_if_over(&mut self) {
         if self.state.is_alive() {

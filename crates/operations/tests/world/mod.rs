@@ -83,7 +83,7 @@ impl World {
             run_id: started.run_id,
             epoch: 1,
             priority: Priority::Medium,
-            next: Next::Finished { status: "failed" },
+            next: Next::Finished { status: automation_domain::interpreter::EndStatus::Failed },
             state: FAILED.as_bytes().to_vec(),
             steps: b"[]".to_vec(),
         };

@@ -7,7 +7,7 @@ use crate::runs::lists::RunStatus;
 use crate::runs::moves;
 use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId, WorkflowId};
-use automation_domain::interpreter::{Step, StepOutcome};
+use automation_domain::interpreter::{self, Command, EndStatus, Step};
 use serde_json::json;
 use sqlx::Row;
 use std::collections::BTreeMap;
@@ -52,19 +52,12 @@ pub async fn cancel(
     let key = EnrolmentKey { tenant_id: tenant, workflow_id, run_key: row.try_get("run_key")? };
     let epoch = row.try_get::<i32, _>("epoch")? + 1;
     let state: Option<Vec<u8>> = row.try_get("state")?;
-    let mut state =
-        state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default();
-    state.cancel(reason.to_owned());
+    let state = state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default();
+    let (state, commands) = interpreter::cancel(state, reason.to_owned());
+    let steps: Vec<&Step> = commands.iter().filter_map(Command::step).collect();
     let now = crate::events::receipts::now(connection).await?;
-    moves::finish_one(connection, (tenant, run), (RunStatus::Cancelled, epoch), &encode(&state, run)?, now)
+    moves::finish_one(connection, (tenant, run), (EndStatus::Cancelled, epoch), &encode(&state, run)?, now)
         .await?;
-    let step = Step {
-        node: String::new(),
-        action: "cancel".to_owned(),
-        visit: 1,
-        outcome: StepOutcome::Completed,
-        detail: json!({ "reason": reason }),
-    };
     sqlx::query(
         "INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -74,7 +67,7 @@ pub async fn cancel(
     .bind(epoch)
     .bind(now)
     .bind(who.actor())
-    .bind(encode(&[step], run)?)
+    .bind(encode(&steps, run)?)
     .execute(connection.sql())
     .await?;
     enrolments::end(connection, now, &BTreeMap::from([(key, run)])).await?;

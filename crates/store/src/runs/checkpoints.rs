@@ -4,6 +4,7 @@ use crate::role::Worker;
 use crate::runs::{Place, Places, inbox, moves};
 use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId};
+use automation_domain::interpreter::EndStatus;
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
 use sqlx::Row;
@@ -14,10 +15,10 @@ use uuid::Uuid;
 /// How a claim ends.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Next {
-    /// The run ended as `completed`, `failed` or `cancelled`.
+    /// The run ended.
     Finished {
-        /// That word.
-        status: &'static str,
+        /// How.
+        status: EndStatus,
     },
     /// The run waits.
     Waiting {

@@ -1,10 +1,10 @@
 //! The ways of a run between its tables, each one statement: a run is in exactly one of them.
 
 use super::checkpoints::{Checkpoint, Held, Locked, Next, held, run_ids};
-use super::lists::RunStatus;
 use crate::role::{Api, Worker};
 use crate::{Conn, Error};
 use automation_domain::id::{RunId, TenantId};
+use automation_domain::interpreter::EndStatus;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -22,8 +22,8 @@ pub(super) async fn finish(
     let statuses: Vec<&str> = finished
         .iter()
         .map(|checkpoint| match &checkpoint.next {
-            Next::Finished { status } => *status,
-            Next::Waiting { .. } | Next::Sending { .. } | Next::Paused => "failed",
+            Next::Finished { status } => status.as_str(),
+            Next::Waiting { .. } | Next::Sending { .. } | Next::Paused => EndStatus::Failed.as_str(),
         })
         .collect();
     let rows = sqlx::query(
@@ -67,7 +67,7 @@ pub(super) async fn finish(
 pub(super) async fn finish_one(
     connection: &mut Conn<Api>,
     (tenant, run): (TenantId, RunId),
-    (status, epoch): (RunStatus, i32),
+    (status, epoch): (EndStatus, i32),
     state: &[u8],
     now: DateTime<Utc>,
 ) -> Result<(), Error> {

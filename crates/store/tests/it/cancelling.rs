@@ -63,7 +63,7 @@ async fn what_a_worker_was_doing_with_the_run_is_void() -> anyhow::Result<()> {
         run_id: run,
         epoch: 1,
         priority: automation_domain::priority::Priority::Medium,
-        next: Next::Finished { status: "completed" },
+        next: Next::Finished { status: automation_domain::interpreter::EndStatus::Completed },
         state: b"{}".to_vec(),
         steps: Vec::new(),
     };

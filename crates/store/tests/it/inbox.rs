@@ -126,7 +126,14 @@ async fn what_is_for_a_run_that_is_not_open_goes_with_the_nudge_that_finds_it_ou
     let world = World::new().await?;
     let run = world.run("1").await?.run_id;
     let (epoch, _) = claim(&world, run).await?.unwrap();
-    settle(&world, run, epoch, Next::Finished { status: "completed" }, &[]).await?;
+    settle(
+        &world,
+        run,
+        epoch,
+        Next::Finished { status: automation_domain::interpreter::EndStatus::Completed },
+        &[],
+    )
+    .await?;
     assert_eq!(put(&world, run, &["late"]).await?, 0, "it is not kept");
     assert_eq!(world.database.count(INPUTS).await?, 0);
     // As if it had come in beside the end.
@@ -150,7 +157,14 @@ async fn a_run_that_ends_takes_all_along_that_it_has_not_heard() -> anyhow::Resu
     let run = waiting(&world).await?;
     put(&world, run, &["a", "b"]).await?;
     let (epoch, queued) = claim(&world, run).await?.unwrap();
-    settle(&world, run, epoch, Next::Finished { status: "cancelled" }, &[queued[0].sequence]).await?;
+    settle(
+        &world,
+        run,
+        epoch,
+        Next::Finished { status: automation_domain::interpreter::EndStatus::Cancelled },
+        &[queued[0].sequence],
+    )
+    .await?;
     assert_eq!((world.database.count(CALLS).await?, world.database.count(INPUTS).await?), (0, 0));
     Ok(())
 }

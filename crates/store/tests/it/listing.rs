@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use automation_domain::id::{ContactId, RecordId, RunId};
+use automation_domain::interpreter::EndStatus;
 use automation_domain::record::Task;
 use automation_store::Scope;
 use automation_store::events::receipts;
@@ -37,7 +38,7 @@ async fn end(world: &World, run_id: RunId, status: &'static str, state: &str) ->
         run_id,
         epoch: 1,
         priority: automation_domain::priority::Priority::Medium,
-        next: Next::Finished { status },
+        next: Next::Finished { status: end_status(status) },
         state: state.as_bytes().to_vec(),
         steps: steps.to_vec(),
     };
@@ -260,4 +261,10 @@ async fn tasks_are_found_by_contact_and_run_page_by_page() -> anyhow::Result<()>
     let both = RecordFilter { contact: Some(ada), ..of_first };
     assert_eq!(list(both, 10).await?, [(made[0].1.task_id, first)]);
     Ok(())
+}
+
+/// The way to end that has this word.
+fn end_status(word: &str) -> EndStatus {
+    let all = [EndStatus::Completed, EndStatus::Failed, EndStatus::Cancelled];
+    all.into_iter().find(|status| status.as_str() == word).expect("a word of the three")
 }

@@ -138,7 +138,7 @@ async fn settle(world: &World, runs: &[(RunId, i32)], end: bool) -> anyhow::Resu
                     epoch: *epoch,
                     priority: Priority::Medium,
                     next: if end {
-                        Next::Finished { status: "completed" }
+                        Next::Finished { status: automation_domain::interpreter::EndStatus::Completed }
                     } else {
                         Next::Waiting { wakeups: vec![Wakeup::timer(0, now + chrono::TimeDelta::hours(1))] }
                     },

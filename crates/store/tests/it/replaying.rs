@@ -4,7 +4,7 @@ use crate::dead_letters::letter;
 use crate::world::World;
 use automation_domain::entry::Enrolment;
 use automation_domain::id::{DeadLetterId, RunId};
-use automation_domain::interpreter::ReplayKey;
+use automation_domain::interpreter::{EndStatus, ReplayKey};
 use automation_domain::priority::Priority;
 use automation_domain::trace::RunTrace;
 use automation_store::dead_letters::{self, DeadLetterStatus, Obstacle, Replay, ReplayVersion, Replayed};
@@ -35,7 +35,7 @@ async fn end(world: &World, started: Started, epoch: i32, status: &'static str) 
         run_id: started.run_id,
         epoch,
         priority: Priority::Medium,
-        next: Next::Finished { status },
+        next: Next::Finished { status: end_status(status) },
         state: state.as_bytes().to_vec(),
         steps: b"[]".to_vec(),
     };
@@ -335,4 +335,10 @@ async fn where_runs_of_a_key_may_be_open_beside_each_other_a_later_one_is_no_obs
         .await?;
     assert!(status.iter().all(|run| run.status.is_open()));
     Ok(())
+}
+
+/// The way to end that has this word.
+fn end_status(word: &str) -> EndStatus {
+    let all = [EndStatus::Completed, EndStatus::Failed, EndStatus::Cancelled];
+    all.into_iter().find(|status| status.as_str() == word).expect("a word of the three")
 }

@@ -22,7 +22,12 @@ fn checkpoint(world: &World, run_id: RunId, epoch: i32, next: Next) -> Checkpoin
 }
 
 fn completed(world: &World, run_id: RunId, epoch: i32) -> Checkpoint {
-    checkpoint(world, run_id, epoch, Next::Finished { status: "completed" })
+    checkpoint(
+        world,
+        run_id,
+        epoch,
+        Next::Finished { status: automation_domain::interpreter::EndStatus::Completed },
+    )
 }
 
 /// Settles and logs what was held, and says how many that were.
