@@ -82,6 +82,8 @@ table! {
     TlsCertificate => "tls_certificate",
     /// No encryption could be agreed on.
     TlsFailed => "tls_failed",
+    /// The run would have more branches at once than a run may.
+    TooManyBranches => "too_many_branches",
     /// The server redirects further than the step follows.
     TooManyRedirects => "too_many_redirects",
     /// The run took as many steps as a run may.

@@ -10,9 +10,12 @@ use crate::record::RecordChange;
 use crate::record::stamps::Stamp;
 use crate::step_code::StepCode;
 use crate::workflow::kinds::ActionNode;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use std::fmt::Debug;
+
+/// A gate that would be asked again at once would be asked without end.
+const SHORTEST_HOLD: TimeDelta = TimeDelta::seconds(1);
 
 /// The requests of earlier tries, which later tries send as they are.
 pub trait StoredRequests: Debug {
@@ -90,7 +93,7 @@ impl Walk<'_> {
 
     /// Publishes a command if the action's gate lets it.
     fn let_publish(&mut self, visit: Visit<'_>, directive: Directive, output: Value) -> Onward {
-        let mut changes = match self.ask_gate(visit, Outgoing::Directive(&directive)) {
+        let changes = match self.ask_gate(visit, Outgoing::Directive(&directive)) {
             Decision::Send { changes } => changes,
             Decision::Hold { until, reason } => {
                 return self.hold(visit, (until, &reason), Tries::FIRST, false);
@@ -101,7 +104,7 @@ impl Walk<'_> {
             return self.fail(visit, error);
         }
         self.fold(&changes);
-        self.commands.extend(changes.drain(..).map(Command::Change));
+        self.commands.extend(changes.into_iter().map(Command::Change));
         self.commands.push(Command::Publish(directive));
         self.succeed(visit, output, Map::new())
     }
@@ -121,6 +124,7 @@ impl Walk<'_> {
         tries: Tries,
         is_stored: bool,
     ) -> Onward {
+        let until = until.max(self.run.now + SHORTEST_HOLD);
         let detail = json!({
             "until": until.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             "reason": reason.code,

@@ -8,7 +8,8 @@ use crate::effect::{HttpRequest, Request};
 use crate::event::{Event, RecordedEvent};
 use crate::id::{EventId, EventKey, RunId};
 use crate::interpreter::{
-    End, Onward, Origin, ReplayKey, Send, Step, StepError, StepOutcome, Tries, Unwatched, Visit, Waits,
+    End, MOST_BRANCHES, Onward, Origin, ReplayKey, Send, Step, StepError, StepOutcome, Tries, Unwatched,
+    Visit, Waits,
 };
 use crate::limits::Limits;
 use crate::retry::{FailureKind, RetryPolicy};
@@ -716,6 +717,13 @@ fn branches_that_all_end_complete_the_run_and_their_numbers_are_used_again() {
     };
     let (state, _) = step(&graph(text), state, answer(1, 1, Value::Null), &event(json!({})), start());
     assert_eq!(state.tokens.keys().copied().collect::<Vec<_>>(), [0, 2, 3], "0 was free, 1 was forked");
+    let ways: Vec<String> = (0..=MOST_BRANCHES).map(|way| format!("fork -[{way}]-> a")).collect();
+    let (told, _) = branches(
+        &format!("start -> fork; {}", ways.join("; ")),
+        [RunEvent::Started { trigger: "start".to_owned() }],
+        start(),
+    );
+    assert!(told.ends_with("log fork failed, bury fork#1, finish failed too_many_branches"), "{told}");
     let text = "start -> fork; fork -[1]-> stop; fork -[2]-> a";
     let (told, _) = branches(text, [RunEvent::Started { trigger: "start".to_owned() }], start());
     assert_snapshot!(told, @"log start ok, log fork ok, log stop ok, finish completed");

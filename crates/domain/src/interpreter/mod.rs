@@ -23,5 +23,5 @@ pub use input::{InboxInput, RunEvent};
 pub use owed::{Owed, OwedFor};
 pub use revive::{NotRevivable, ReplayKey};
 pub use state::*;
-pub use walk::{Onward, Visit, Walk};
+pub use walk::{MOST_BRANCHES, Onward, Visit, Walk};
 pub use watch::{Unwatched, Watch};

@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// The token that a run starts with.
 const FIRST_TOKEN: u16 = 0;
 
+/// Most branches that a run has at once.
+pub const MOST_BRANCHES: usize = 1_000;
+
 /// A run on its way from one input to the next: state and commands grow together.
 #[derive(Debug)]
 pub struct Walk<'a> {
@@ -99,15 +102,16 @@ impl Walk<'_> {
 
     /// The token goes on as one branch for each of these ways; `None` leads out of the graph at once.
     ///
-    /// Branches know the fork that made them. Each gets the smallest number that is free.
+    /// Branches know the fork that made them. Each gets the smallest number that is free. A run that would have more than
+    /// [`MOST_BRANCHES`] fails the step.
     pub fn fork(&mut self, visit: Visit<'_>, ways: &[Option<NodeIndex>]) -> Onward {
+        if self.state.tokens.len() + ways.len() > MOST_BRANCHES {
+            let message = format!("the run would have more than {MOST_BRANCHES} branches at once");
+            return self.fail(visit, StepError { code: StepCode::TooManyBranches.into(), message });
+        }
         let fork = visit.node.id.clone();
         for to in ways {
-            let Some(number) = (0..u16::MAX)
-                .find(|number| *number != visit.token && !self.state.tokens.contains_key(number))
-            else {
-                break;
-            };
+            let number = self.free_number(visit.token);
             let origin = Origin { parent: visit.token, fork: fork.clone(), visit: visit.number };
             self.origins.insert(number, origin.clone());
             let waits = Waits::Turn;
@@ -150,6 +154,11 @@ impl<'a> Walk<'a> {
                 self.go(token, to);
             }
         }
+    }
+
+    fn free_number(&self, forked: u16) -> u16 {
+        let is_free = |number: &u16| *number != forked && !self.state.tokens.contains_key(number);
+        (0..u16::MAX).find(is_free).expect("there are fewer branches than numbers")
     }
 
     fn origin(&self, token: u16) -> Option<Origin> {
