@@ -5,7 +5,7 @@
 
 use crate::publisher::Message;
 use crate::topology::WORK;
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RunId, RunKey, TenantId};
 use automation_domain::priority::Priority;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ pub enum NudgeError {
 }
 
 /// Packs runs into as few messages as possible, in the order given.
-pub fn pack(runs: impl IntoIterator<Item = (TenantId, RunId)>) -> Vec<Vec<u8>> {
+pub fn pack(runs: impl IntoIterator<Item = RunKey>) -> Vec<Vec<u8>> {
     let mut bodies: Vec<Vec<u8>> = Vec::new();
     for (index, (tenant, run)) in runs.into_iter().enumerate() {
         if index % MAX_RUNS == 0 {
@@ -73,7 +73,7 @@ pub fn messages(
 }
 
 /// Reads what [`pack`] wrote.
-pub fn decode(body: &[u8]) -> Result<Vec<(TenantId, RunId)>, NudgeError> {
+pub fn decode(body: &[u8]) -> Result<Vec<RunKey>, NudgeError> {
     let (version, pairs) = body.split_first().ok_or(NudgeError::Empty)?;
     if *version != VERSION {
         return Err(NudgeError::Version(*version));
@@ -89,7 +89,7 @@ pub fn decode(body: &[u8]) -> Result<Vec<(TenantId, RunId)>, NudgeError> {
     }
 }
 
-fn pair(bytes: &[u8; PAIR]) -> (TenantId, RunId) {
+fn pair(bytes: &[u8; PAIR]) -> RunKey {
     let both = u128::from_be_bytes;
     let (mut tenant, mut run) = ([0; 16], [0; 16]);
     tenant.copy_from_slice(&bytes[..16]);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn runs() -> impl Strategy<Value = Vec<(TenantId, RunId)>> {
+    fn runs() -> impl Strategy<Value = Vec<RunKey>> {
         prop::collection::vec(any::<(u128, u128)>(), 0..180).prop_map(|pairs| {
             pairs
                 .into_iter()

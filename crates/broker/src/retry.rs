@@ -6,7 +6,7 @@
 use crate::nudge::{CONTENT_TYPE, pack};
 use crate::publisher::Message;
 use crate::topology::RETRY;
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RunId, RunKey, TenantId};
 use automation_domain::priority::Priority;
 use automation_domain::rungs::Rungs;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub fn messages(
     runs: &[(Priority, Duration, TenantId, RunId)],
     mut new_id: impl FnMut() -> String,
 ) -> Vec<Message> {
-    let mut packs: BTreeMap<(Priority, Duration), Vec<(TenantId, RunId)>> = BTreeMap::new();
+    let mut packs: BTreeMap<(Priority, Duration), Vec<RunKey>> = BTreeMap::new();
     for (priority, delay, tenant, run) in runs {
         if rungs.delays().contains(delay) {
             packs.entry((*priority, *delay)).or_default().push((*tenant, *run));

@@ -72,6 +72,9 @@ id!(/// A key by which a publisher authenticates over HTTP.
 id!(/// One of the secrets of a webhook.
     HookSecretId);
 
+/// What a run is known by everywhere: its own id with its tenant's, since every look-up is one tenant's.
+pub type RunKey = (TenantId, RunId);
+
 impl EventKey {
     /// Derives the key from `source` and `id`.
     ///

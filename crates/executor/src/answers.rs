@@ -5,7 +5,7 @@ use crate::plan::Back;
 use crate::rooms::Room;
 use crate::under_way::Answer;
 use crate::{Shared, settle};
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::RunKey;
 use automation_store::runs::ClaimedRun;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,12 +36,9 @@ pub(crate) async fn take_in(
 }
 
 /// The runs that answers are for; those whose claims were lost are left out.
-fn by_run(
-    shared: &Shared,
-    answers: Vec<(Answer, Room)>,
-) -> (Vec<ClaimedRun>, BTreeMap<(TenantId, RunId), Back>) {
+fn by_run(shared: &Shared, answers: Vec<(Answer, Room)>) -> (Vec<ClaimedRun>, BTreeMap<RunKey, Back>) {
     let mut runs = BTreeMap::new();
-    let mut back: BTreeMap<(TenantId, RunId), Back> = BTreeMap::new();
+    let mut back: BTreeMap<RunKey, Back> = BTreeMap::new();
     for (answer, room) in answers {
         drop(room);
         let Some((run, under_way)) = shared.under_way.take_answer(&answer) else { continue };

@@ -10,7 +10,7 @@ use crate::claim::{self, Claimed};
 use crate::plan::{self, Settlement};
 use crate::settle::{committed, portion};
 use crate::traces::Tries;
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::RunKey;
 use automation_service_kit::crash_point;
 use automation_store::runs::checkpoints::Held;
 use automation_store::{Error, Scope, runs};
@@ -22,10 +22,7 @@ use std::sync::Arc;
 /// # Errors
 ///
 /// Whatever the database refused: nothing is committed then, and no request is on its way.
-pub(crate) async fn claim_and_settle(
-    shared: &Arc<Shared>,
-    nudged: &[(TenantId, RunId)],
-) -> Result<Claimed, Error> {
+pub(crate) async fn claim_and_settle(shared: &Arc<Shared>, nudged: &[RunKey]) -> Result<Claimed, Error> {
     let tenants = claim::tenants(nudged.iter().map(|(tenant, _)| *tenant));
     let (claimed, settlements, held) = shared
         .db

@@ -5,7 +5,7 @@ use crate::claim::Claimed;
 use crate::emit::{Cause, outbox_command, outbox_event};
 use crate::letters;
 use crate::plan::Settlement;
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RunId, RunKey, TenantId};
 use automation_domain::interpreter::Command;
 use automation_domain::record::RecordChange;
 use automation_store::dead_letters::{self, NewDeadLetter};
@@ -181,7 +181,7 @@ async fn resumed(
     })
 }
 
-fn id(settlement: &Settlement) -> (TenantId, RunId) {
+fn id(settlement: &Settlement) -> RunKey {
     (settlement.run.tenant_id, settlement.run.run_id)
 }
 

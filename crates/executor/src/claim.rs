@@ -3,7 +3,7 @@
 use crate::Shared;
 use crate::versions::Version;
 use automation_domain::event::RecordedEvent;
-use automation_domain::id::{EventId, RunId, TenantId, VersionId, WorkflowId};
+use automation_domain::id::{EventId, RunId, RunKey, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::Waits;
 use automation_domain::workflow::Workflow;
 use automation_service_kit::clock;
@@ -33,7 +33,7 @@ pub(crate) struct Claimed {
     /// The stored requests that are to be sent again.
     pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
     /// What runs have not heard yet.
-    pub(crate) inbox: BTreeMap<(TenantId, RunId), Vec<Queued>>,
+    pub(crate) inbox: BTreeMap<RunKey, Vec<Queued>>,
 }
 
 impl Claimed {
@@ -44,7 +44,7 @@ impl Claimed {
 }
 
 /// Claims those of `nudged` that are ready and free, in a transaction of its own.
-pub(crate) async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)]) -> Result<Claimed, Error> {
+pub(crate) async fn claim(shared: &Shared, nudged: &[RunKey]) -> Result<Claimed, Error> {
     let tenants = tenants(nudged.iter().map(|(tenant, _)| *tenant));
     shared
         .db
@@ -59,7 +59,7 @@ pub(crate) async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)]) -> Resu
 pub(crate) async fn claim_here(
     connection: &mut Conn<Worker>,
     shared: &Shared,
-    nudged: &[(TenantId, RunId)],
+    nudged: &[RunKey],
 ) -> Result<(Claimed, Places), Error> {
     let (claim, places) = runs::claim_here(connection, nudged).await?;
     Ok((gather(connection, shared, claim).await?, places))

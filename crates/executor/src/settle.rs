@@ -6,7 +6,7 @@ use crate::plan::{self, Back, Settlement};
 use crate::traces::{self, Tries};
 use crate::{Shared, checkpoint, kept, retries};
 use automation_domain::budget::Spent;
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::RunKey;
 use automation_domain::interpreter::EndStatus;
 use automation_service_kit::{clock, crash_point};
 use automation_store::runs::ClaimedRun;
@@ -30,7 +30,7 @@ const MOST_WALKING: Duration = Duration::from_millis(250);
 pub(crate) async fn settle(
     shared: &Arc<Shared>,
     claimed: &Claimed,
-    mut back: BTreeMap<(TenantId, RunId), Back>,
+    mut back: BTreeMap<RunKey, Back>,
     closing: &CancellationToken,
 ) {
     if claimed.runs.is_empty() {
@@ -89,7 +89,7 @@ async fn give_back(shared: &Shared, runs: &[Arc<ClaimedRun>]) {
 }
 
 /// The tries of sampled runs that came back; none where no traces are sent.
-fn tries(back: &BTreeMap<(TenantId, RunId), Back>) -> Tries {
+fn tries(back: &BTreeMap<RunKey, Back>) -> Tries {
     let mut tries = Tries::new();
     for (id, back) in back {
         for trying in back.answers.iter().filter_map(|answer| answer.trying.as_ref()) {

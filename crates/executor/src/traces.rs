@@ -7,7 +7,7 @@ use crate::claim::Claimed;
 use crate::metrics::{action_of, outcome_of, step_outcome};
 use crate::plan::Settlement;
 use automation_domain::effect::{Attempt, Outcome};
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::RunKey;
 use automation_domain::interpreter::{End, EndStatus, Step, StepOutcome};
 use automation_domain::trace::{RunTrace, SpanContext};
 use automation_service_kit::clock;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 /// The tries that came back to a batch of runs.
-pub(crate) type Tries = BTreeMap<(TenantId, RunId), Vec<Trying>>;
+pub(crate) type Tries = BTreeMap<RunKey, Vec<Trying>>;
 
 /// A try of a request of a sampled run.
 #[derive(Clone, Debug)]

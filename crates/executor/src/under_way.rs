@@ -4,7 +4,7 @@ use crate::Shared;
 use crate::rooms::Room;
 use crate::traces::Trying;
 use automation_domain::effect::{Attempt, Outcome, Request};
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RunId, RunKey, TenantId};
 use automation_domain::interpreter::{StepError, Tries};
 use automation_domain::step_code::StepCode;
 use automation_domain::trace::RunTrace;
@@ -52,7 +52,7 @@ pub(crate) struct Answer {
 /// The runs whose requests are on their way.
 #[derive(Debug)]
 pub(crate) struct UnderWay {
-    runs: Mutex<BTreeMap<(TenantId, RunId), Sending>>,
+    runs: Mutex<BTreeMap<RunKey, Sending>>,
     /// Each with its room, which is given back when the answer is taken: there are never more of them than rooms.
     answers: mpsc::UnboundedSender<(Answer, Room)>,
 }
@@ -101,7 +101,7 @@ impl UnderWay {
     }
 
     /// Forgets a run whose claim ended, and gives up what is still on its way.
-    pub(crate) fn forget(&self, id: (TenantId, RunId)) {
+    pub(crate) fn forget(&self, id: RunKey) {
         if let Some(sending) = self.runs().remove(&id) {
             for errand in sending.errands.into_values() {
                 errand.abort();
@@ -138,7 +138,7 @@ impl UnderWay {
         is_lost
     }
 
-    fn runs(&self) -> MutexGuard<'_, BTreeMap<(TenantId, RunId), Sending>> {
+    fn runs(&self) -> MutexGuard<'_, BTreeMap<RunKey, Sending>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use crate::settle::settle;
 use crate::{Shared, at_once};
 use automation_broker::consumer::{Acker, Delivery, WeightedReceiver};
 use automation_broker::nudge;
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::RunKey;
 use automation_service_kit::crash_point;
 use automation_store::runs::ClaimedRun;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +71,7 @@ pub(crate) async fn work(
 }
 
 /// The runs that messages name, each once. A message that cannot be read is dropped: it is only a nudge.
-fn runs_named(deliveries: &[Delivery]) -> BTreeSet<(TenantId, RunId)> {
+fn runs_named(deliveries: &[Delivery]) -> BTreeSet<RunKey> {
     let mut runs = BTreeSet::new();
     for delivery in deliveries {
         match nudge::decode(&delivery.body) {
@@ -83,7 +83,7 @@ fn runs_named(deliveries: &[Delivery]) -> BTreeSet<(TenantId, RunId)> {
 }
 
 /// Settles what it can at once; `None` when nothing came of that.
-async fn claim_and_settle(shared: &Arc<Shared>, nudged: &[(TenantId, RunId)]) -> Option<Claimed> {
+async fn claim_and_settle(shared: &Arc<Shared>, nudged: &[RunKey]) -> Option<Claimed> {
     match at_once::claim_and_settle(shared, nudged).await {
         Ok(claimed) => {
             shared.database.ready();
@@ -98,7 +98,7 @@ async fn claim_and_settle(shared: &Arc<Shared>, nudged: &[(TenantId, RunId)]) ->
 }
 
 /// Claims, for as long as it takes; `None` when the process drains first.
-async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)], drain: &CancellationToken) -> Option<Claimed> {
+async fn claim(shared: &Shared, nudged: &[RunKey], drain: &CancellationToken) -> Option<Claimed> {
     loop {
         match claim::claim(shared, nudged).await {
             Ok(claimed) => {
@@ -121,11 +121,7 @@ async fn claim(shared: &Shared, nudged: &[(TenantId, RunId)], drain: &Cancellati
 
 /// Takes the runs whose workers died out of a batch, and gives them back uncounted: each is to be claimed by itself, so
 /// that one which kills its worker charges no other.
-async fn set_suspects_free(
-    shared: &Shared,
-    claimed: &mut Claimed,
-    drain: &CancellationToken,
-) -> Vec<(TenantId, RunId)> {
+async fn set_suspects_free(shared: &Shared, claimed: &mut Claimed, drain: &CancellationToken) -> Vec<RunKey> {
     if claimed.runs.len() < 2 {
         return Vec::new();
     }

@@ -4,7 +4,7 @@ use crate::Shared;
 use crate::parking_recorder::row;
 use automation_broker::consumer::{Acker, Batch, Deliveries, Delivery};
 use automation_broker::nudge;
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::RunKey;
 use automation_store::events::parked::{self, Parked};
 use automation_store::events::receipts;
 use automation_store::runs::wakeups;
@@ -38,7 +38,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut input: Deliveries) {
 }
 
 async fn record(shared: &Shared, deliveries: &[Delivery]) -> Result<(), Error> {
-    let mut runs: Vec<(TenantId, RunId)> = Vec::new();
+    let mut runs: Vec<RunKey> = Vec::new();
     let mut unreadable: Vec<(&Delivery, String)> = Vec::new();
     for delivery in deliveries {
         match nudge::decode(&delivery.body) {

@@ -8,7 +8,9 @@ use crate::workload::Workload;
 use anyhow::Context;
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
-use automation_domain::id::{ContactId, EventId, EventKey, RecordId, RunId, TenantId, VersionId, WorkflowId};
+use automation_domain::id::{
+    ContactId, EventId, EventKey, RecordId, RunId, RunKey, TenantId, VersionId, WorkflowId,
+};
 use automation_domain::interpreter::{
     EndStatus, NothingStored, RunEvent, RunInput, RunState, Step, Unwatched, advance,
 };
@@ -135,7 +137,7 @@ async fn cycles(
 /// Two transactions, like the engine's: made; claimed and finished.
 async fn cycle(db: &Db<Worker>, sample: &Sample, batch: usize) -> anyhow::Result<()> {
     let scope = Scope::Tenants(&sample.tenants);
-    let nudged: Vec<(TenantId, RunId)> = db
+    let nudged: Vec<RunKey> = db
         .tx(scope, async |connection| {
             let now = receipts::now(connection).await?;
             let made: Vec<NewRun> = (0..batch).map(|number| sample.run(now, number)).collect();

@@ -5,7 +5,7 @@ use automation_broker::consumer::Acker;
 use automation_broker::publisher::{Message, PublishError};
 use automation_broker::topology::{COMMANDS, RETRY, Topology, UNCLAIMED, WORK, wait_queue, work_queue};
 use automation_broker::{nudge, retry};
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RunId, RunKey, TenantId};
 use automation_domain::priority::Priority;
 use automation_domain::rungs::Rungs;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
@@ -18,7 +18,7 @@ fn rungs(text: &str) -> Rungs {
     text.parse().unwrap()
 }
 
-fn run(number: u128) -> (TenantId, RunId) {
+fn run(number: u128) -> RunKey {
     (TenantId(Uuid::from_u128(1)), RunId(Uuid::from_u128(number)))
 }
 

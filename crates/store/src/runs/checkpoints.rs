@@ -3,7 +3,7 @@
 use crate::role::Worker;
 use crate::runs::{Place, Places, inbox, moves};
 use crate::{Conn, Error};
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RunId, RunKey, TenantId};
 use automation_domain::interpreter::EndStatus;
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
@@ -98,7 +98,7 @@ pub struct Checkpoint {
 }
 
 /// Runs whose claim was still theirs.
-pub type Held = BTreeSet<(TenantId, RunId)>;
+pub type Held = BTreeSet<RunKey>;
 
 /// Ends or parks the claims, writes one log row for each that made steps, by the name of `worker`, and says which were still
 /// held. What belongs to the others must not be written.

@@ -2,7 +2,7 @@
 
 use crate::role::Worker;
 use crate::{Conn, Error};
-use automation_domain::id::{ContactId, EventId, RunId, TenantId, VersionId, WorkflowId};
+use automation_domain::id::{ContactId, EventId, RunId, RunKey, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::RunState;
 use automation_domain::priority::Priority;
 use automation_domain::trace::RunTrace;
@@ -56,12 +56,12 @@ pub struct Claim {
     /// Those of their workflows that are paused.
     pub paused: BTreeSet<WorkflowId>,
     /// Those of the runs that have something in their inboxes.
-    pub called: BTreeSet<(TenantId, RunId)>,
+    pub called: BTreeSet<RunKey>,
 }
 
 /// Where the locked rows of runs are. Nobody can move them until the transaction ends.
 #[derive(Clone, Debug)]
-pub struct Places(BTreeMap<(TenantId, RunId), Place>);
+pub struct Places(BTreeMap<RunKey, Place>);
 
 /// Where a run's row is, and those of its wakeups: a `tid` and a `tid[]`, as text.
 #[derive(Clone, Debug)]
@@ -74,12 +74,12 @@ pub(crate) struct Place {
 
 impl Places {
     /// The place of a run that is locked.
-    pub(crate) fn get(&self, run: &(TenantId, RunId)) -> Option<&Place> {
+    pub(crate) fn get(&self, run: &RunKey) -> Option<&Place> {
         self.0.get(run)
     }
 
     /// Those that have something in their inboxes.
-    pub(crate) fn called(&self) -> impl Iterator<Item = (TenantId, RunId)> {
+    pub(crate) fn called(&self) -> impl Iterator<Item = RunKey> {
         self.0.iter().filter(|(_, place)| place.is_called).map(|(run, _)| *run)
     }
 
@@ -107,7 +107,7 @@ impl Places {
 /// [`Error`] of the database, or an unreadable row.
 pub async fn claim(
     connection: &mut Conn<Worker>,
-    nudged: &[(TenantId, RunId)],
+    nudged: &[RunKey],
     lease: Duration,
 ) -> Result<Claim, Error> {
     let (claim, _) = claim_here(connection, nudged).await?;
@@ -123,10 +123,7 @@ pub async fn claim(
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn claim_here(
-    connection: &mut Conn<Worker>,
-    nudged: &[(TenantId, RunId)],
-) -> Result<(Claim, Places), Error> {
+pub async fn claim_here(connection: &mut Conn<Worker>, nudged: &[RunKey]) -> Result<(Claim, Places), Error> {
     let (tenants, runs) = columns(nudged);
     // Here and in the other statements over hot tables, each row is looked up by its key in a LATERAL subquery, and changed by
     // its place: the list can only be the outer side of the join, whatever the statistics of a table that is empty at
@@ -185,7 +182,7 @@ pub async fn claim_here(
 /// [`Error`] of the database.
 pub async fn write_claims(
     connection: &mut Conn<Worker>,
-    claims: &[(TenantId, RunId)],
+    claims: &[RunKey],
     lease: Duration,
 ) -> Result<(), Error> {
     if claims.is_empty() {
@@ -210,7 +207,7 @@ pub async fn write_claims(
 }
 
 /// The keys of runs as columns, each once, in the order in which locks are taken.
-pub(crate) fn columns(runs: &[(TenantId, RunId)]) -> (Vec<Uuid>, Vec<Uuid>) {
+pub(crate) fn columns(runs: &[RunKey]) -> (Vec<Uuid>, Vec<Uuid>) {
     let mut sorted = runs.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
@@ -264,7 +261,7 @@ pub async fn renew(
     connection: &mut Conn<Worker>,
     claims: &[(TenantId, RunId, i32)],
     lease: Duration,
-) -> Result<BTreeSet<(TenantId, RunId)>, Error> {
+) -> Result<BTreeSet<RunKey>, Error> {
     let mut sorted = claims.to_vec();
     sorted.sort_unstable();
     let rows = sqlx::query(

@@ -7,7 +7,7 @@
 use crate::role::{Api, OneOf, Worker};
 use crate::runs::{columns, priority};
 use crate::{Conn, Error};
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RunId, RunKey, TenantId};
 use automation_domain::interpreter::InboxInput;
 use automation_domain::priority::Priority;
 use sqlx::Row;
@@ -37,7 +37,7 @@ pub struct Queued {
 pub async fn put(
     connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     inputs: &[(TenantId, RunId, InboxInput)],
-) -> Result<BTreeMap<(TenantId, RunId), Priority>, Error> {
+) -> Result<BTreeMap<RunKey, Priority>, Error> {
     let bodies = inputs.iter().map(|(_, run, input)| encode(input, *run)).collect::<Result<Vec<_>, _>>()?;
     // Locked in the order of their keys.
     let rows = sqlx::query(
@@ -80,8 +80,8 @@ pub async fn put(
 /// [`Error`] of the database.
 pub async fn read(
     connection: &mut Conn<Worker>,
-    runs: &[(TenantId, RunId)],
-) -> Result<BTreeMap<(TenantId, RunId), Vec<Queued>>, Error> {
+    runs: &[RunKey],
+) -> Result<BTreeMap<RunKey, Vec<Queued>>, Error> {
     if runs.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -114,7 +114,7 @@ pub async fn read(
 pub async fn take_out(
     connection: &mut Conn<Worker>,
     taken_in: &[(TenantId, RunId, i64)],
-    ended: &[(TenantId, RunId)],
+    ended: &[RunKey],
 ) -> Result<(), Error> {
     if taken_in.is_empty() && ended.is_empty() {
         return Ok(());
@@ -166,7 +166,7 @@ pub async fn take_out(
 }
 
 /// Has the sweep look at once at what came to these runs while somebody held them.
-pub(super) async fn look_now(connection: &mut Conn<Worker>, runs: &[(TenantId, RunId)]) -> Result<(), Error> {
+pub(super) async fn look_now(connection: &mut Conn<Worker>, runs: &[RunKey]) -> Result<(), Error> {
     if runs.is_empty() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use super::checkpoints::{Checkpoint, Held, Locked, Next, held, run_ids};
 use crate::role::{Api, Worker};
 use crate::{Conn, Error};
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::RunKey;
 use automation_domain::interpreter::EndStatus;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -66,7 +66,7 @@ pub(super) async fn finish(
 /// wakeups go, and what it was to hear.
 pub(super) async fn finish_one(
     connection: &mut Conn<Api>,
-    (tenant, run): (TenantId, RunId),
+    (tenant, run): RunKey,
     (status, epoch): (EndStatus, i32),
     state: &[u8],
     now: DateTime<Utc>,
@@ -97,7 +97,7 @@ pub(super) async fn finish_one(
 /// belongs to the one that failed; `false` when it is not there any more. Without a state it begins anew.
 pub(crate) async fn reopen(
     connection: &mut Conn<Api>,
-    (tenant, run): (TenantId, RunId),
+    (tenant, run): RunKey,
     epoch: i32,
     version: Uuid,
     state: Option<Vec<u8>>,

@@ -3,7 +3,7 @@
 use crate::role::{OneOf, Scheduler, Worker};
 use crate::runs::columns;
 use crate::{Conn, Error};
-use automation_domain::id::{RunId, TenantId};
+use automation_domain::id::{RunId, RunKey, TenantId};
 use automation_domain::priority::Priority;
 use chrono::{DateTime, Utc};
 use sqlx::Row;
@@ -101,7 +101,7 @@ pub async fn give_back(connection: &mut Conn<Scheduler>, taken: &[Due]) -> Resul
 /// [`Error`] of the database.
 pub async fn look_now(
     connection: &mut Conn<impl OneOf<(Scheduler, Worker)>>,
-    runs: &[(TenantId, RunId)],
+    runs: &[RunKey],
 ) -> Result<(), Error> {
     if runs.is_empty() {
         return Ok(());
