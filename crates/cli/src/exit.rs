@@ -60,7 +60,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         output::note(failure.lines());
         return ExitCode::from(failure.code);
     }
-    let (code, next) = error.chain().find_map(verdict).unwrap_or((1, None));
+    let (code, next) = error.chain().find_map(exit_of).unwrap_or((1, None));
     let next = next.map(|next| format!("next: {}", as_typed(next)));
     output::note(std::iter::once(format!("error: {}", chain(error))).chain(next).collect::<Lines>());
     ExitCode::from(code)
@@ -117,13 +117,13 @@ fn with_program(text: &str, program: &str) -> String {
 }
 
 /// An exit code, and what to do.
-type Verdict = (u8, Option<&'static str>);
+type Exit = (u8, Option<&'static str>);
 
-const UNREACHABLE: Verdict =
+const UNREACHABLE: Exit =
     (4, Some("check that the servers run and that the URLs are right: automation doctor"));
 
 /// What a failure of the database or the broker comes to; `None` for any other.
-fn verdict(cause: &(dyn Error + 'static)) -> Option<Verdict> {
+fn exit_of(cause: &(dyn Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref() {
         return of_operation(error);
     }
@@ -142,7 +142,7 @@ fn verdict(cause: &(dyn Error + 'static)) -> Option<Verdict> {
     cause.downcast_ref().map(retiring)
 }
 
-fn of_operation(error: &operations::Error) -> Option<Verdict> {
+fn of_operation(error: &operations::Error) -> Option<Exit> {
     match error {
         operations::Error::Store(error) => Some(database(error)),
         operations::Error::Publish(error) => Some(publishing(error)),
@@ -151,7 +151,7 @@ fn of_operation(error: &operations::Error) -> Option<Verdict> {
     }
 }
 
-fn database(error: &automation_store::Error) -> Verdict {
+fn database(error: &automation_store::Error) -> Exit {
     match error.sqlstate().as_deref() {
         // No such table, schema, column or function.
         Some("42P01" | "3F000" | "42703" | "42883") => {
@@ -186,7 +186,7 @@ fn database(error: &automation_store::Error) -> Verdict {
     }
 }
 
-fn publishing(error: &PublishError) -> Verdict {
+fn publishing(error: &PublishError) -> Exit {
     match error {
         PublishError::Unavailable(_) | PublishError::Blocked => UNREACHABLE,
         PublishError::Refused(_) => LOGIN,
@@ -200,9 +200,9 @@ fn publishing(error: &PublishError) -> Verdict {
     }
 }
 
-const LOGIN: Verdict = (2, Some("correct user, password and virtual host in AMQP_URL"));
+const LOGIN: Exit = (2, Some("correct user, password and virtual host in AMQP_URL"));
 
-fn connecting(error: &automation_broker::depths::Error) -> Verdict {
+fn connecting(error: &automation_broker::depths::Error) -> Exit {
     use automation_broker::depths::Error::{Amqp, Name, Refused, TimedOut, Unreachable};
     match error {
         Refused { .. } => LOGIN,
@@ -210,7 +210,7 @@ fn connecting(error: &automation_broker::depths::Error) -> Verdict {
     }
 }
 
-fn management(error: &management::Error) -> Verdict {
+fn management(error: &management::Error) -> Exit {
     match error {
         management::Error::Url => (2, Some("write http://user:password@host:port")),
         management::Error::Http(_) => UNREACHABLE,
@@ -221,7 +221,7 @@ fn management(error: &management::Error) -> Verdict {
     }
 }
 
-fn applying(error: &ApplyError) -> Verdict {
+fn applying(error: &ApplyError) -> Exit {
     match error {
         ApplyError::Connect(error) => connecting(error),
         ApplyError::Declare { .. } => (
@@ -233,7 +233,7 @@ fn applying(error: &ApplyError) -> Verdict {
     }
 }
 
-fn retiring(error: &RetireError) -> Verdict {
+fn retiring(error: &RetireError) -> Exit {
     match error {
         RetireError::Management(error) => management(error),
         RetireError::Connection(error) => connecting(error),

@@ -2,12 +2,12 @@
 //! answers or a name resolves to, a connection is made to a public address, or to what the deployment allows.
 
 mod address;
+mod forbidden;
 mod name;
-mod refusal;
 mod resolver;
 mod target;
 
-pub use refusal::Refusal;
+pub use forbidden::Forbidden;
 pub(crate) use resolver::{GuardedResolver, ResolveFailed};
 pub use resolver::{Resolve, Resolved, SystemResolver};
 pub(crate) use target::Target;
@@ -51,13 +51,13 @@ impl Guard {
     }
 
     /// Checks everything that a URL says by itself. What a name resolves to is checked when it is connected to.
-    pub(crate) fn check(&self, url: &str) -> Result<Target, Refusal> {
+    pub(crate) fn check(&self, url: &str) -> Result<Target, Forbidden> {
         let target = Target::parse(url)?;
         self.check_target(&target)?;
         Ok(target)
     }
 
-    fn check_target(&self, target: &Target) -> Result<(), Refusal> {
+    fn check_target(&self, target: &Target) -> Result<(), Forbidden> {
         let port = target.port();
         match target.address() {
             // A literal never meets the resolver: it is decided here.
@@ -65,7 +65,7 @@ impl Guard {
             Some(ip) => {
                 self.check_port(port)?;
                 match address::range_of(ip) {
-                    Some(range) => Err(Refusal::Address { range: range.name() }),
+                    Some(range) => Err(Forbidden::Address { range: range.name() }),
                     None => Ok(()),
                 }
             }
@@ -77,12 +77,12 @@ impl Guard {
         }
     }
 
-    fn check_port(&self, port: u16) -> Result<(), Refusal> {
-        if self.refused_ports.contains(&port) { Err(Refusal::Port { port }) } else { Ok(()) }
+    fn check_port(&self, port: u16) -> Result<(), Forbidden> {
+        if self.refused_ports.contains(&port) { Err(Forbidden::Port { port }) } else { Ok(()) }
     }
 
     /// A name may turn out to have an address that is allowed at this port, so the port alone does not decide then.
-    fn check_port_of_name(&self, port: u16) -> Result<(), Refusal> {
+    fn check_port_of_name(&self, port: u16) -> Result<(), Forbidden> {
         if self.allow.ports().contains(&port) { Ok(()) } else { self.check_port(port) }
     }
 
@@ -95,13 +95,13 @@ impl Guard {
         host: &str,
         port: Option<u16>,
         addresses: &[IpAddr],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Forbidden> {
         let host = host.strip_suffix('.').unwrap_or(host);
         let fine = |ip: &IpAddr| match port {
             None => address::range_of(*ip).is_none(),
             Some(port) => self.may_connect(host, port, *ip),
         };
-        if addresses.iter().all(fine) { Ok(()) } else { Err(Refusal::ResolvedAddress) }
+        if addresses.iter().all(fine) { Ok(()) } else { Err(Forbidden::ResolvedAddress) }
     }
 
     fn may_connect(&self, host: &str, port: u16, ip: IpAddr) -> bool {
@@ -215,7 +215,7 @@ mod tests {
         let guard = guard(&["relay.internal:25", "10.0.0.9:25"]);
         assert!(guard.check("http://relay.internal:25/").is_ok());
         assert!(guard.check("http://10.0.0.9:25/").is_ok());
-        assert_eq!(guard.check("http://8.8.8.8:25/").err(), Some(Refusal::Port { port: 25 }));
+        assert_eq!(guard.check("http://8.8.8.8:25/").err(), Some(Forbidden::Port { port: 25 }));
         assert!(!resolved(&guard, "mail.example", Some(25), &["8.8.8.8"]));
         assert!(resolved(&guard, "relay.internal", Some(25), &["8.8.8.8"]));
     }

@@ -11,7 +11,7 @@ mod http;
 mod mask;
 
 pub use authorization::{Authorization, UnusableSecret};
-pub use guard::{Refusal, Resolve, Resolved, SystemResolver, destination};
+pub use guard::{Forbidden, Resolve, Resolved, SystemResolver, destination};
 
 use automation_domain::effect::{Attempt, Request};
 use automation_domain::limits::Limits;

@@ -1,7 +1,7 @@
 //! From a call of a webhook to the event `webhook.received`: what was sent, without what proves who sent it.
 
 use automation_domain::encoding;
-use automation_domain::event::envelope::{self, Refusal};
+use automation_domain::event::envelope::{self, Rejection};
 use automation_domain::hook::EVENT_TYPE;
 use automation_domain::json;
 use automation_http_server::coding::{self, Charset};
@@ -50,7 +50,7 @@ struct Data<'a> {
 
 impl Call<'_> {
     /// The event, in structured mode.
-    pub(crate) fn into_event(self) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn into_event(self) -> Result<Vec<u8>, Rejection> {
         let document = Document {
             specversion: "1.0",
             id: self.id,
@@ -67,10 +67,10 @@ impl Call<'_> {
                 body: self.body()?,
             },
         };
-        serde_json::to_vec(&document).map_err(|error| Refusal::new("malformed_json", error.to_string()))
+        serde_json::to_vec(&document).map_err(|error| Rejection::new("malformed_json", error.to_string()))
     }
 
-    fn query(&self) -> Result<Map<String, Value>, Refusal> {
+    fn query(&self) -> Result<Map<String, Value>, Rejection> {
         let query = self.parts.uri.query().unwrap_or_default();
         form::read(query.as_bytes(), &Charset::of(None)?, "a parameter of the address")
     }
@@ -88,7 +88,7 @@ impl Call<'_> {
     }
 
     /// JSON as it is, a form as an object, other text as a string, nothing as null.
-    fn body(&self) -> Result<Box<RawValue>, Refusal> {
+    fn body(&self) -> Result<Box<RawValue>, Rejection> {
         let content_type = body::content_type(&self.parts.headers);
         let media_type = body::media_type(content_type);
         if self.body.is_empty() {
@@ -109,14 +109,14 @@ impl Call<'_> {
             let detail = format!(
                 "{media_type} is not read; send a form as application/x-www-form-urlencoded, or JSON"
             );
-            return Err(Refusal::new("unsupported_content_type", detail));
+            return Err(Rejection::new("unsupported_content_type", detail));
         }
         let charset = Charset::of(content_type)?;
         let names_charset = content_type.is_some_and(|text| encoding::charset(text).is_some());
         let is_text =
             names_charset || media_type.starts_with("text/") || std::str::from_utf8(self.body).is_ok();
         if !is_text {
-            return Err(Refusal::new(
+            return Err(Rejection::new(
                 "unsupported_content_type",
                 "the body is not text; JSON, forms and other text are read",
             ));
@@ -125,19 +125,19 @@ impl Call<'_> {
     }
 }
 
-fn json_body(text: String) -> Result<Box<RawValue>, Refusal> {
+fn json_body(text: String) -> Result<Box<RawValue>, Rejection> {
     match RawValue::from_string(text.clone()) {
         Ok(json) => Ok(json),
         // Once more, for the place.
         Err(error) => Err(match json::parse(text.as_bytes(), json::MAX_DEPTH) {
             Err(error) => envelope::refuse_json(error.below("data.body")),
-            Ok(_) => Refusal::new("malformed_json", format!("not valid JSON: {error}")),
+            Ok(_) => Rejection::new("malformed_json", format!("not valid JSON: {error}")),
         }),
     }
 }
 
-fn raw(value: &Value) -> Result<Box<RawValue>, Refusal> {
-    to_raw_value(value).map_err(|error| Refusal::new("malformed_json", error.to_string()))
+fn raw(value: &Value) -> Result<Box<RawValue>, Rejection> {
+    to_raw_value(value).map_err(|error| Rejection::new("malformed_json", error.to_string()))
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
     use axum::http::Request;
     use serde_json::json;
 
-    fn event(content_type: &str, uri: &str, body: &[u8]) -> Result<Value, Refusal> {
+    fn event(content_type: &str, uri: &str, body: &[u8]) -> Result<Value, Rejection> {
         let hook = Hook {
             hook_id: HookId::from_random(&[1; 24]),
             name: "shop".to_owned(),

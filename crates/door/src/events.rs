@@ -10,7 +10,7 @@ use crate::reading::{self, Incoming, Mode, Refused};
 use automation_domain::catalogue::payload;
 use automation_domain::event::ENGINE_SOURCE;
 use automation_domain::event::admission::{self, Reason};
-use automation_domain::event::envelope::Refusal;
+use automation_domain::event::envelope::Rejection;
 use automation_domain::grant::{allows, api_key_publisher};
 use automation_domain::limits::Limits;
 use automation_http_server::peer::Peer;
@@ -52,7 +52,7 @@ pub(crate) async fn receive(
     let (mut events, mut errors) = (Vec::with_capacity(read.len()), Vec::new());
     for (index, outcome) in read.into_iter().enumerate() {
         match outcome {
-            Err(Refused { id, refusal: Refusal { code, detail } }) => {
+            Err(Refused { id, refusal: Rejection { code, detail } }) => {
                 errors.push(EventError { index, id, code, detail });
             }
             Ok(incoming) => match admit(&incoming, &holder, &door.config.limits, follows_schemas) {
@@ -126,7 +126,7 @@ pub(crate) fn of_one(EventError { code, detail, .. }: &EventError, limits: &Limi
         "malformed_json" | "duplicate_key" | "nul_character" | "json_too_deep" | "number_not_exact"
         | "not_an_event" => return Problem::bad_request(code, detail),
         "unsupported_content_type" | "unsupported_content_encoding" | "unsupported_charset" => {
-            return Problem::unsupported(Refusal::new(code, detail.as_str()));
+            return Problem::unsupported(Rejection::new(code, detail.as_str()));
         }
         "tenant_mismatch" | "reserved_source" | "reserved_type" | "not_granted" => StatusCode::FORBIDDEN,
         _ => StatusCode::UNPROCESSABLE_ENTITY,

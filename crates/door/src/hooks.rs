@@ -9,7 +9,7 @@ use crate::signature::{self, Signed};
 use crate::{Door, call, events};
 use automation_domain::credential::Terms;
 use automation_domain::event::encode::STRUCTURED;
-use automation_domain::event::envelope::{self, Envelope, Refusal};
+use automation_domain::event::envelope::{self, Envelope, Rejection};
 use automation_domain::grant::hook_publisher;
 use automation_domain::hook::{HookId, SECRET_FIELD, Verification};
 use automation_domain::id::{CredentialId, HookSecretId, TenantId};
@@ -236,7 +236,7 @@ fn read(
         parts,
         body,
     };
-    let refused = |refusal: Refusal| {
+    let refused = |refusal: Rejection| {
         let error = EventError { index: 0, id: None, code: refusal.code, detail: refusal.detail };
         events::of_one(&error, &door.config.limits)
     };
@@ -245,7 +245,7 @@ fn read(
     let read =
         envelope::read_unrouted(&envelope, &door.config.limits).and_then(|mut members| match members.pop() {
             Some(member) => member.outcome,
-            None => Err(Refusal::new("not_an_event", "there is no event")),
+            None => Err(Rejection::new("not_an_event", "there is no event")),
         });
     let event = read.map_err(refused)?;
     Ok(Incoming { event, form: Form::Structured(bytes) })

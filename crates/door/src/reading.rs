@@ -6,7 +6,7 @@ use automation_domain::encoding;
 use automation_domain::event::Event;
 use automation_domain::event::coding;
 use automation_domain::event::encode::{BATCH, STRUCTURED};
-use automation_domain::event::envelope::{self, Envelope, Refusal};
+use automation_domain::event::envelope::{self, Envelope, Rejection};
 use automation_domain::limits::Limits;
 use automation_domain::trace::TraceParent;
 use automation_http_server::body::{self, BodyLimit};
@@ -54,7 +54,7 @@ pub(crate) struct Incoming {
 pub(crate) struct Refused {
     /// The id that it gives itself, where that can be read.
     pub(crate) id: Option<String>,
-    pub(crate) refusal: Refusal,
+    pub(crate) refusal: Rejection,
 }
 
 /// The bytes of an event.
@@ -83,7 +83,7 @@ impl Mode {
                 named => format!("the content type is \"{named}\""),
             };
             let detail = format!("{what}; {STRUCTURED}, {BATCH} and application/json are read");
-            Err(Problem::unsupported(Refusal::new("unsupported_content_type", detail)))
+            Err(Problem::unsupported(Rejection::new("unsupported_content_type", detail)))
         }
     }
 
@@ -157,7 +157,7 @@ pub(crate) fn read(
         }
         Mode::Batch => {
             let members = envelope::batch_members(&body, limits).map_err(|refusal| whole(refusal, limits))?;
-            let read = |bytes: Result<&[u8], Refusal>| {
+            let read = |bytes: Result<&[u8], Rejection>| {
                 member(bytes.map_err(|refusal| Refused { id: None, refusal })?)
             };
             Ok(members.into_iter().map(read).collect())
@@ -181,7 +181,7 @@ fn is_id(text: &str) -> bool {
 }
 
 /// A batch that cannot even be taken apart.
-fn whole(refusal: Refusal, limits: &Limits) -> Problem {
+fn whole(refusal: Rejection, limits: &Limits) -> Problem {
     match refusal.code.as_str() {
         "batch_too_many" => Problem::too_large(&refusal.code, "events", limits.batch_events, refusal.detail),
         "batch_too_large" => Problem::too_large(&refusal.code, "batch", limits.batch_bytes, refusal.detail),
@@ -190,7 +190,7 @@ fn whole(refusal: Refusal, limits: &Limits) -> Problem {
     }
 }
 
-fn structured(bytes: &[u8], said: &Said<'_>, limits: &Limits) -> Result<Incoming, Refusal> {
+fn structured(bytes: &[u8], said: &Said<'_>, limits: &Limits) -> Result<Incoming, Rejection> {
     // What is put in front, and a batch it may be packed into, leave no place for a mark.
     let bytes = completed(encoding::without_mark(bytes), said, limits);
     let envelope = Envelope { content_type: Some(STRUCTURED), body: &bytes, ..Envelope::default() };
@@ -198,12 +198,20 @@ fn structured(bytes: &[u8], said: &Said<'_>, limits: &Limits) -> Result<Incoming
     Ok(Incoming { event, form: Form::Structured(bytes) })
 }
 
-fn binary(headers: &HeaderMap, data: Vec<u8>, said: &Said<'_>, limits: &Limits) -> Result<Incoming, Refusal> {
+fn binary(
+    headers: &HeaderMap,
+    data: Vec<u8>,
+    said: &Said<'_>,
+    limits: &Limits,
+) -> Result<Incoming, Rejection> {
     let mut attributes = BTreeMap::new();
     for name in ATTRIBUTES {
         let Some(value) = headers.get(format!("ce-{name}")) else { continue };
         let text = value.to_str().map_err(|_| {
-            Refusal::new("attribute_invalid", format!("the header ce-{name} is not ASCII; escape it as %XX"))
+            Rejection::new(
+                "attribute_invalid",
+                format!("the header ce-{name} is not ASCII; escape it as %XX"),
+            )
         })?;
         attributes.insert(name.to_owned(), envelope::percent_decoded(text));
     }
@@ -230,8 +238,8 @@ pub(crate) fn prefixed(attributes: &BTreeMap<String, String>) -> BTreeMap<String
 }
 
 /// The one event of what is not a batch.
-fn only(members: Result<envelope::Members, Refusal>) -> Result<Event, Refusal> {
-    let member = members?.pop().ok_or_else(|| Refusal::new("not_an_event", "there is no event"))?;
+fn only(members: Result<envelope::Members, Rejection>) -> Result<Event, Rejection> {
+    let member = members?.pop().ok_or_else(|| Rejection::new("not_an_event", "there is no event"))?;
     member.outcome
 }
 
@@ -288,7 +296,7 @@ mod tests {
 
     const ACME: Said<'static> = Said { tenant: "acme", trace: None };
 
-    fn one(body: &str) -> Result<Incoming, Refusal> {
+    fn one(body: &str) -> Result<Incoming, Rejection> {
         structured(body.as_bytes(), &ACME, &Limits::default())
     }
 

@@ -110,7 +110,7 @@ pub(crate) fn settlement(
         Err(problems) => return failed(claimed, run, StepCode::UnreadableVersion, problems.clone()),
     };
     let watcher = shared.care.watch(run);
-    let plan = Plan { shared, claimed, run, version, workflow, watcher: &watcher };
+    let plan = Walker { shared, claimed, run, version, workflow, watcher: &watcher };
     let walking = AssertUnwindSafe(|| plan.settle(back));
     // A defect in one run's walk must not take the batch with it; nothing of the walk outlives the panic.
     match catch_unwind(walking) {
@@ -183,7 +183,7 @@ fn encode(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 /// One run with what it is walked with.
-struct Plan<'c> {
+struct Walker<'c> {
     shared: &'c Shared,
     claimed: &'c Claimed,
     run: &'c Arc<ClaimedRun>,
@@ -207,7 +207,7 @@ impl StoredRequests for Stored<'_> {
     }
 }
 
-impl Plan<'_> {
+impl Walker<'_> {
     fn settle(self, back: Option<Back>) -> Settlement {
         let (heard, mut events) = self.heard();
         let (under_way, (others, ended)) = match back {

@@ -3,7 +3,7 @@
 use crate::problem::Problem;
 use automation_domain::encoding::{charset, is_utf8};
 use automation_domain::event::coding::{self, charset_refused, foreign_body};
-use automation_domain::event::envelope::Refusal;
+use automation_domain::event::envelope::Rejection;
 use axum::http::{HeaderMap, HeaderValue, header};
 use encoding_rs::{Encoding, UTF_8};
 use std::borrow::Cow;
@@ -37,7 +37,7 @@ impl Charset {
     /// # Errors
     ///
     /// A refusal when it is not known.
-    pub fn of(content_type: Option<&str>) -> Result<Self, Refusal> {
+    pub fn of(content_type: Option<&str>) -> Result<Self, Rejection> {
         match content_type.and_then(charset).filter(|name| !is_utf8(name)) {
             None => Ok(Self { encoding: UTF_8, name: "utf-8".to_owned() }),
             Some(name) => match Encoding::for_label(name.as_bytes()) {
@@ -52,7 +52,7 @@ impl Charset {
     /// # Errors
     ///
     /// As [`Self::part`].
-    pub fn text(&self, bytes: &[u8], what: &str) -> Result<String, Refusal> {
+    pub fn text(&self, bytes: &[u8], what: &str) -> Result<String, Rejection> {
         match Encoding::for_bom(bytes) {
             Some((encoding, mark)) => {
                 let name = encoding.name().to_ascii_lowercase();
@@ -67,7 +67,7 @@ impl Charset {
     /// # Errors
     ///
     /// A refusal that names `what` they are, when they are no such text.
-    pub fn part(&self, bytes: &[u8], what: &str) -> Result<String, Refusal> {
+    pub fn part(&self, bytes: &[u8], what: &str) -> Result<String, Rejection> {
         let text = self.encoding.decode_without_bom_handling_and_without_replacement(bytes);
         text.map(Cow::into_owned)
             .ok_or_else(|| charset_refused(&format!("{what} is not what its charset {} says", self.name)))
@@ -79,7 +79,7 @@ impl Charset {
 /// # Errors
 ///
 /// A refusal that says what it is instead.
-pub fn json_text(bytes: &[u8], content_type: Option<&str>) -> Result<String, Refusal> {
+pub fn json_text(bytes: &[u8], content_type: Option<&str>) -> Result<String, Rejection> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(automation_domain::encoding::text_without_mark(text).to_owned()),
         Err(_) => Charset::of(content_type)?

@@ -1,7 +1,7 @@
 //! Forms and queries: `application/x-www-form-urlencoded`, in the charset that its bytes are in, never guessed.
 
 use crate::coding::Charset;
-use automation_domain::event::envelope::Refusal;
+use automation_domain::event::envelope::Rejection;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// # Errors
 ///
 /// A refusal of what is not in its charset.
-pub fn read(encoded: &[u8], charset: &Charset, what: &str) -> Result<Map<String, Value>, Refusal> {
+pub fn read(encoded: &[u8], charset: &Charset, what: &str) -> Result<Map<String, Value>, Rejection> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pair in encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let mut parts = pair.splitn(2, |byte| *byte == b'=');
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn form(content_type: &str, encoded: &[u8]) -> Result<Value, Refusal> {
+    fn form(content_type: &str, encoded: &[u8]) -> Result<Value, Rejection> {
         read(encoded, &Charset::of(Some(content_type))?, "the form").map(Value::Object)
     }
 

@@ -1,6 +1,6 @@
 //! Answers that say what is wrong: RFC 9457, with codes of docs/errors.md.
 
-use automation_domain::event::envelope::Refusal;
+use automation_domain::event::envelope::Rejection;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -78,7 +78,7 @@ impl Problem {
     }
 
     /// 415: the body has a form that is not read.
-    pub fn unsupported(Refusal { code, detail }: Refusal) -> Self {
+    pub fn unsupported(Rejection { code, detail }: Rejection) -> Self {
         const TITLE: &str = "The body has a form that is not read";
         let problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, &code, TITLE, detail);
         match code.as_str() {

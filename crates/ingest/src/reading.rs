@@ -3,7 +3,7 @@
 use crate::parking::Refused;
 use automation_broker::consumer::Delivery;
 use automation_domain::event::Event;
-use automation_domain::event::envelope::{self, Envelope, Members, Refusal};
+use automation_domain::event::envelope::{self, Envelope, Members, Rejection};
 use automation_domain::limits::Limits;
 use automation_service_kit::in_hand::{self, Doing};
 use std::ops::Range;
@@ -100,10 +100,13 @@ pub(crate) fn read(deliveries: &[Delivery], enough: usize, limits: &Limits) -> P
 }
 
 /// A message that makes the reader panic is parked: it would come back to each replica in turn and take them all down.
-fn guarded(delivery: &Delivery, read: impl FnOnce() -> Result<Members, Refusal>) -> Result<Members, Refusal> {
+fn guarded(
+    delivery: &Delivery,
+    read: impl FnOnce() -> Result<Members, Rejection>,
+) -> Result<Members, Rejection> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_panic| {
         tracing::error!(message.id = delivery.message_id, "reading a message panicked; it is parked");
-        Err(Refusal::new("internal_error", "the engine failed while it read the message"))
+        Err(Rejection::new("internal_error", "the engine failed while it read the message"))
     })
 }
 

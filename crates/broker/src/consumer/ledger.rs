@@ -172,7 +172,7 @@ async fn settle_channel(ledger: &Ledger, ackers: BTreeMap<u64, lapin::Acker>, se
     }
     let _wire = ledger.wire.lock().await;
     let group: BTreeSet<u64> = ackers.keys().copied().collect();
-    let plan = Plan::new(&ledger.lock(), &group);
+    let plan = Frames::new(&ledger.lock(), &group);
     let frames = plan.up_to.iter().map(|tag| (*tag, true)).chain(plan.single.iter().map(|tag| (*tag, false)));
     let mut settled = 0;
     for (tag, multiple) in frames {
@@ -204,14 +204,14 @@ async fn settle_channel(ledger: &Ledger, ackers: BTreeMap<u64, lapin::Acker>, se
 
 /// The fewest frames that settle a group and nothing else.
 #[derive(PartialEq, Eq, Debug)]
-struct Plan {
+struct Frames {
     /// Settle this tag and all before it.
     up_to: Option<u64>,
     /// Settle these one by one.
     single: Vec<u64>,
 }
 
-impl Plan {
+impl Frames {
     fn new(unsettled: &BTreeSet<u64>, group: &BTreeSet<u64>) -> Self {
         let first_of_others = unsettled.difference(group).next().copied().unwrap_or(u64::MAX);
         Self {
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn what_stands_before_an_open_delivery_goes_in_one_frame_and_the_rest_one_by_one() {
-        let plan = Plan::new(&(4..=10).collect(), &BTreeSet::from([4, 5, 7, 9]));
-        assert_eq!(plan, Plan { up_to: Some(5), single: vec![7, 9] });
+        let plan = Frames::new(&(4..=10).collect(), &BTreeSet::from([4, 5, 7, 9]));
+        assert_eq!(plan, Frames { up_to: Some(5), single: vec![7, 9] });
     }
 
     #[test]
@@ -239,8 +239,8 @@ mod tests {
 
     #[test]
     fn a_whole_channel_goes_in_one_frame() {
-        let plan = Plan::new(&(1..=500).collect(), &(1..=500).collect());
-        assert_eq!(plan, Plan { up_to: Some(500), single: vec![] });
+        let plan = Frames::new(&(1..=500).collect(), &(1..=500).collect());
+        assert_eq!(plan, Frames { up_to: Some(500), single: vec![] });
     }
 
     proptest! {
@@ -248,7 +248,7 @@ mod tests {
         fn exactly_the_group_is_settled(tags in prop::collection::btree_map(1u64..200, any::<bool>(), 0..60)) {
             let unsettled: BTreeSet<u64> = tags.keys().copied().collect();
             let group: BTreeSet<u64> = tags.iter().filter(|(_, mine)| **mine).map(|(tag, _)| *tag).collect();
-            let plan = Plan::new(&unsettled, &group);
+            let plan = Frames::new(&unsettled, &group);
             let mut settled: BTreeSet<u64> = plan.single.iter().copied().collect();
             if let Some(tag) = plan.up_to {
                 settled.extend(unsettled.range(..=tag));

@@ -10,7 +10,7 @@ use automation_broker::topology::EVENTS;
 use automation_domain::catalogue::payload;
 use automation_domain::contact::from_event::passed_over;
 use automation_domain::event::encode::STRUCTURED;
-use automation_domain::event::envelope::{self, Envelope, Refusal};
+use automation_domain::event::envelope::{self, Envelope, Rejection};
 use automation_domain::event::{ENGINE_SOURCE, Event};
 use automation_domain::json;
 use automation_domain::limits::Limits;
@@ -141,7 +141,7 @@ fn check(event_type: &str, source: &str, body: &[u8], limits: &Limits) -> anyhow
         Envelope { content_type: Some(STRUCTURED), routing_key: event_type, body, ..Envelope::default() };
     let read = envelope::read(&envelope, limits).and_then(|mut members| match members.pop() {
         Some(member) => member.outcome,
-        None => Err(Refusal::new("not_an_event", "there is no event")),
+        None => Err(Rejection::new("not_an_event", "there is no event")),
     });
     read.map_err(|refusal| exit::usage(format!("{} [{}]", refusal.detail, refusal.code), next))
 }

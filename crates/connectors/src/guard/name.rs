@@ -1,6 +1,6 @@
 //! Which names are never public, whatever they resolve to.
 
-use super::Refusal;
+use super::Forbidden;
 
 /// Names of metadata services.
 const METADATA: [&str; 5] =
@@ -23,16 +23,16 @@ const PRIVATE_ENDINGS: [&str; 12] = [
 ];
 
 /// Checks a name in lower case, without a trailing dot.
-pub(super) fn check(name: &str) -> Result<(), Refusal> {
+pub(super) fn check(name: &str) -> Result<(), Forbidden> {
     if METADATA.contains(&name) {
-        return Err(Refusal::Name { what: "a metadata service" });
+        return Err(Forbidden::Name { what: "a metadata service" });
     }
     if ends_with(name, "localhost") || ["ip6-localhost", "ip6-loopback"].contains(&name) {
-        return Err(Refusal::Name { what: "this machine" });
+        return Err(Forbidden::Name { what: "this machine" });
     }
     // The resolver would look for a single label in the network's own domains.
     if !name.contains('.') || PRIVATE_ENDINGS.iter().any(|ending| ends_with(name, ending)) {
-        return Err(Refusal::Name { what: "a host of a private network" });
+        return Err(Forbidden::Name { what: "a host of a private network" });
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A URL taken apart.
 
-use super::Refusal;
+use super::Forbidden;
 use reqwest::Url;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,43 +24,43 @@ enum Host {
 
 impl Target {
     /// Reads a URL. The parser brings every spelling of an address (`127.1`, `0x7f000001`, `０.0.0.0`) to its usual form.
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(super) fn parse(text: &str) -> Result<Self, Forbidden> {
         // The parser would drop or mend these in silence, and others read them differently.
         let authority_and_path = text.split(['?', '#']).next().unwrap_or_default();
         if text.len() > URL_BYTES
             || text.chars().any(|c| c.is_control() || c.is_whitespace())
             || authority_and_path.contains('\\')
         {
-            return Err(Refusal::Url);
+            return Err(Forbidden::Url);
         }
-        let url = Url::parse(text).map_err(|_| Refusal::Url)?;
+        let url = Url::parse(text).map_err(|_| Forbidden::Url)?;
         Self::of_url(url, authority_and_path)
     }
 
     /// Where a redirect leads: relative to this URL.
-    pub(crate) fn join(&self, location: &str) -> Result<Url, Refusal> {
+    pub(crate) fn join(&self, location: &str) -> Result<Url, Forbidden> {
         if location.len() > URL_BYTES
             || location.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
         {
-            return Err(Refusal::Url);
+            return Err(Forbidden::Url);
         }
-        self.url.join(location).map_err(|_| Refusal::Url)
+        self.url.join(location).map_err(|_| Forbidden::Url)
     }
 
-    fn of_url(mut url: Url, text: &str) -> Result<Self, Refusal> {
+    fn of_url(mut url: Url, text: &str) -> Result<Self, Forbidden> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Refusal::Scheme);
+            return Err(Forbidden::Scheme);
         }
         // `http://@host` has neither user nor password, and no good reason.
         let authority =
             text.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
         if !url.username().is_empty() || url.password().is_some() || authority.contains('@') {
-            return Err(Refusal::Userinfo);
+            return Err(Forbidden::Userinfo);
         }
-        let host = url.host_str().ok_or(Refusal::Url)?;
-        let port = url.port_or_known_default().filter(|port| *port > 0).ok_or(Refusal::Url)?;
+        let host = url.host_str().ok_or(Forbidden::Url)?;
+        let port = url.port_or_known_default().filter(|port| *port > 0).ok_or(Forbidden::Url)?;
         let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(bare) => Host::Address(IpAddr::V6(bare.parse::<Ipv6Addr>().map_err(|_| Refusal::Url)?)),
+            Some(bare) => Host::Address(IpAddr::V6(bare.parse::<Ipv6Addr>().map_err(|_| Forbidden::Url)?)),
             None => match host.parse::<Ipv4Addr>() {
                 Ok(address) => Host::Address(IpAddr::V4(address)),
                 Err(_) => Host::Name(name(host)?),
@@ -68,7 +68,7 @@ impl Target {
         };
         // Certificates know no trailing dot.
         if let Host::Name(name) = &host {
-            url.set_host(Some(name)).map_err(|_| Refusal::Url)?;
+            url.set_host(Some(name)).map_err(|_| Forbidden::Url)?;
         }
         Ok(Self { url, host, port })
     }
@@ -108,14 +108,14 @@ impl Target {
     }
 }
 
-fn name(host: &str) -> Result<String, Refusal> {
+fn name(host: &str) -> Result<String, Forbidden> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     if name.len() > 253 || !name.split('.').all(label) {
-        return Err(Refusal::Url);
+        return Err(Forbidden::Url);
     }
     Ok(name.to_ascii_lowercase())
 }
@@ -179,11 +179,11 @@ mod tests {
             "http://exa%00mple.com/",
             " http://example.com",
         ] {
-            assert_eq!(Target::parse(url).err(), Some(Refusal::Url), "{url}");
+            assert_eq!(Target::parse(url).err(), Some(Forbidden::Url), "{url}");
         }
         for url in ["ftp://example.com/", "file:///etc/passwd", "gopher://example.com/", "data:text/plain,x"]
         {
-            assert_eq!(Target::parse(url).err(), Some(Refusal::Scheme), "{url}");
+            assert_eq!(Target::parse(url).err(), Some(Forbidden::Scheme), "{url}");
         }
         for url in [
             "http://user@example.com/",
@@ -191,7 +191,7 @@ mod tests {
             "http://@example.com/",
             "http://:@a.com",
         ] {
-            assert_eq!(Target::parse(url).err(), Some(Refusal::Userinfo), "{url}");
+            assert_eq!(Target::parse(url).err(), Some(Forbidden::Userinfo), "{url}");
         }
     }
 }

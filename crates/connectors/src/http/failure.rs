@@ -1,7 +1,7 @@
 //! Why a try did not succeed, and what that means. Sentences are ours: nothing of an answer or an address is in them.
 
 use crate::UnusableSecret;
-use crate::guard::{Refusal, ResolveFailed, Target};
+use crate::guard::{Forbidden, ResolveFailed, Target};
 use automation_domain::effect::Outcome;
 use automation_domain::interpreter::StepError;
 use automation_domain::step_code::StepCode;
@@ -49,11 +49,11 @@ impl Failure {
         Self { kind, ..self }
     }
 
-    pub(super) fn refused(refusal: Refusal) -> Self {
+    pub(super) fn refused(refusal: Forbidden) -> Self {
         Self::last(StepCode::OutboundRefused, format!("the request may not be sent: {refusal}"))
     }
 
-    pub(super) fn refused_redirect(refusal: Refusal) -> Self {
+    pub(super) fn refused_redirect(refusal: Forbidden) -> Self {
         Self::last(StepCode::OutboundRefused, format!("the server's redirect may not be followed: {refusal}"))
     }
 
@@ -139,7 +139,7 @@ impl Failure {
 
     /// What an error of the client means: found by the types in its chain, never by its text.
     pub(super) fn of_sending(error: &reqwest::Error) -> Self {
-        if let Some(refusal) = find::<Refusal>(error) {
+        if let Some(refusal) = find::<Forbidden>(error) {
             return Self::refused(*refusal);
         }
         if find::<ResolveFailed>(error).is_some() {

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::outgoing::Outgoing;
-use crate::guard::{Refusal, Target};
+use crate::guard::{Forbidden, Target};
 use reqwest::header::LOCATION;
 use reqwest::{Method, Response, Url};
 
@@ -50,9 +50,9 @@ fn ascii(location: &[u8]) -> String {
 }
 
 /// Refuses what was sent under encryption to go on without.
-pub(super) fn check(from: &Target, to: Target) -> Result<Target, Refusal> {
+pub(super) fn check(from: &Target, to: Target) -> Result<Target, Forbidden> {
     if from.url().scheme() == "https" && to.url().scheme() == "http" {
-        Err(Refusal::Downgrade)
+        Err(Forbidden::Downgrade)
     } else {
         Ok(to)
     }

@@ -1,6 +1,6 @@
 //! The rules for each attribute of an event, whichever way it came.
 
-use super::envelope::Refusal;
+use super::envelope::Rejection;
 use super::{Event, body_hash, is_type};
 use crate::id::EventKey;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ const REQUIRED: [&str; 6] = ["specversion", "id", "source", "type", "time", "ten
 pub(super) fn build(
     mut take: impl FnMut(&str) -> Option<Value>,
     data: Option<Value>,
-) -> Result<Event, Refusal> {
+) -> Result<Event, Rejection> {
     let mut take = |name: &str| take(name).filter(|value| !value.is_null());
     let given = REQUIRED.map(&mut take);
     let [spec_version, ..] = &given;
@@ -23,12 +23,15 @@ pub(super) fn build(
     check_missing(&given)?;
     let [_, id, source, event_type, time, tenant] = given;
     if take("data_base64").is_some() {
-        return Err(Refusal::new("data_base64", "data_base64 is not read; send the payload as JSON in data"));
+        return Err(Rejection::new(
+            "data_base64",
+            "data_base64 is not read; send the payload as JSON in data",
+        ));
     }
     if let Some(content_type) = optional(take("datacontenttype"), "datacontenttype", 256)?
         && !is_json(&content_type)
     {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             "unsupported_datacontenttype",
             format!("datacontenttype is \"{content_type}\"; only application/json is read"),
         ));
@@ -54,7 +57,7 @@ pub(super) fn build(
         None | Some(Value::Null) => Value::Object(Map::new()),
         Some(data @ Value::Object(_)) => data,
         Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            return Err(Refusal::new("data_not_object", "data must be a JSON object"));
+            return Err(Rejection::new("data_not_object", "data must be a JSON object"));
         }
     };
     Ok(Event {
@@ -85,10 +88,10 @@ pub(super) fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-fn check_spec_version(value: Value) -> Result<(), Refusal> {
+fn check_spec_version(value: Value) -> Result<(), Rejection> {
     match required(Some(value), "specversion", 16)?.as_str() {
         "1.0" => Ok(()),
-        other => Err(Refusal::new(
+        other => Err(Rejection::new(
             "unsupported_specversion",
             format!("specversion is \"{other}\"; only \"1.0\" is read"),
         )),
@@ -96,7 +99,7 @@ fn check_spec_version(value: Value) -> Result<(), Refusal> {
 }
 
 /// Refuses an event without one of these, and names all that it lacks.
-fn check_missing(given: &[Option<Value>; REQUIRED.len()]) -> Result<(), Refusal> {
+fn check_missing(given: &[Option<Value>; REQUIRED.len()]) -> Result<(), Rejection> {
     let lacks = REQUIRED.iter().zip(given).filter(|(_, value)| value.is_none());
     match lacks.map(|(name, _)| *name).collect::<Vec<_>>().as_slice() {
         [] => Ok(()),
@@ -104,20 +107,20 @@ fn check_missing(given: &[Option<Value>; REQUIRED.len()]) -> Result<(), Refusal>
         [others @ .., last] => {
             let names = format!("{} and {last}", others.join(", "));
             let detail = format!("the attributes {names} are required and are missing");
-            Err(Refusal::new("missing_attribute", detail))
+            Err(Rejection::new("missing_attribute", detail))
         }
     }
 }
 
-fn missing(name: &str) -> Refusal {
-    Refusal::new("missing_attribute", format!("the attribute {name} is required and is missing"))
+fn missing(name: &str) -> Rejection {
+    Rejection::new("missing_attribute", format!("the attribute {name} is required and is missing"))
 }
 
-fn required(value: Option<Value>, name: &str, max_bytes: usize) -> Result<String, Refusal> {
+fn required(value: Option<Value>, name: &str, max_bytes: usize) -> Result<String, Rejection> {
     optional(value, name, max_bytes)?.ok_or_else(|| missing(name))
 }
 
-fn optional(value: Option<Value>, name: &str, max_bytes: usize) -> Result<Option<String>, Refusal> {
+fn optional(value: Option<Value>, name: &str, max_bytes: usize) -> Result<Option<String>, Rejection> {
     let text = match value {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => text,
@@ -129,7 +132,7 @@ fn optional(value: Option<Value>, name: &str, max_bytes: usize) -> Result<Option
         return Err(invalid(name, "is not empty when present"));
     }
     if text.len() > max_bytes {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             "attribute_too_long",
             format!("the attribute {name} is {} bytes long; at most {max_bytes} are allowed", text.len()),
         ));
@@ -140,7 +143,7 @@ fn optional(value: Option<Value>, name: &str, max_bytes: usize) -> Result<Option
     Ok(Some(text))
 }
 
-fn parsed_time(text: &str) -> Result<DateTime<Utc>, Refusal> {
+fn parsed_time(text: &str) -> Result<DateTime<Utc>, Rejection> {
     DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(|_| {
         invalid(
             "time",
@@ -149,7 +152,7 @@ fn parsed_time(text: &str) -> Result<DateTime<Utc>, Refusal> {
     })
 }
 
-fn causation_depth(value: Option<Value>) -> Result<u16, Refusal> {
+fn causation_depth(value: Option<Value>) -> Result<u16, Rejection> {
     let depth = match value {
         None | Some(Value::Null) => Some(0),
         Some(Value::Number(number)) => number.as_u64().and_then(|depth| u16::try_from(depth).ok()),
@@ -186,6 +189,6 @@ fn is_traceparent(text: &str) -> bool {
         && parts.iter().all(|part| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
-fn invalid(name: &str, rule: &str) -> Refusal {
-    Refusal::new("attribute_invalid", format!("the attribute {name} is not acceptable: it {rule}"))
+fn invalid(name: &str, rule: &str) -> Rejection {
+    Rejection::new("attribute_invalid", format!("the attribute {name} is not acceptable: it {rule}"))
 }

@@ -1,6 +1,6 @@
 //! Bodies that are coded in a way that is not read: each is refused by the name of its coding.
 
-use super::envelope::Refusal;
+use super::envelope::Rejection;
 use crate::encoding::{self, Foreign};
 
 /// Refuses a body of which the transport says that it is compressed, in what it calls `property`.
@@ -8,7 +8,7 @@ use crate::encoding::{self, Foreign};
 /// # Errors
 ///
 /// `unsupported_content_encoding`, with the coding's name.
-pub fn check(content_encoding: Option<&str>, property: &str) -> Result<(), Refusal> {
+pub fn check(content_encoding: Option<&str>, property: &str) -> Result<(), Rejection> {
     match content_encoding.and_then(encoding::content_coding) {
         Some(coding) => {
             Err(compressed(&format!("the body is coded as {coding}"), &format!(", without {property}")))
@@ -24,7 +24,7 @@ pub fn check(content_encoding: Option<&str>, property: &str) -> Result<(), Refus
 /// # Errors
 ///
 /// `unsupported_charset`, with its name.
-pub fn check_charset(content_type: Option<&str>, body: &[u8]) -> Result<(), Refusal> {
+pub fn check_charset(content_type: Option<&str>, body: &[u8]) -> Result<(), Rejection> {
     let named = content_type.and_then(encoding::charset).filter(|charset| !encoding::is_utf8(charset));
     match named {
         Some(charset) if std::str::from_utf8(body).is_err() => {
@@ -35,7 +35,7 @@ pub fn check_charset(content_type: Option<&str>, body: &[u8]) -> Result<(), Refu
 }
 
 /// Refuses a body that is not UTF-8 but something that is known.
-pub fn foreign_body(foreign: Foreign) -> Refusal {
+pub fn foreign_body(foreign: Foreign) -> Rejection {
     match foreign {
         Foreign::Charset(name) => charset_refused(&format!("the body is in {name}")),
         Foreign::Compressed(coding) => compressed(&format!("the body is compressed with {coding}"), ""),
@@ -43,13 +43,13 @@ pub fn foreign_body(foreign: Foreign) -> Refusal {
 }
 
 /// Refuses a charset; `what` says of what.
-pub fn charset_refused(what: &str) -> Refusal {
-    Refusal::new("unsupported_charset", format!("{what}, and UTF-8 is read; send it as UTF-8"))
+pub fn charset_refused(what: &str) -> Rejection {
+    Rejection::new("unsupported_charset", format!("{what}, and UTF-8 is read; send it as UTF-8"))
 }
 
-fn compressed(what: &str, without: &str) -> Refusal {
+fn compressed(what: &str, without: &str) -> Rejection {
     let detail = format!("{what}, and nothing compressed is read; send it as it is{without}");
-    Refusal::new("unsupported_content_encoding", detail)
+    Rejection::new("unsupported_content_encoding", detail)
 }
 
 #[cfg(test)]

@@ -29,14 +29,14 @@ pub struct Envelope<'a> {
 
 /// Why an event, or a whole message, is parked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
+pub struct Rejection {
     /// Stable code, listed in `docs/errors.md`: `malformed_json`, `missing_attribute`, `event_too_large`, …
     pub code: String,
     /// One sentence that names the attribute and the limit.
     pub detail: String,
 }
 
-impl Refusal {
+impl Rejection {
     /// Builds a refusal.
     pub fn new(code: &str, detail: impl Into<String>) -> Self {
         Self { code: code.to_owned(), detail: detail.into() }
@@ -54,7 +54,7 @@ pub struct Member {
     /// Where in the body it stands: what is parked when it is refused, here or later.
     pub bytes: Range<usize>,
     /// The event.
-    pub outcome: Result<Event, Refusal>,
+    pub outcome: Result<Event, Rejection>,
 }
 
 /// Reads a message whose routing key must be the type of every event in it.
@@ -63,9 +63,9 @@ pub struct Member {
 ///
 /// # Errors
 ///
-/// A [`Refusal`] for the whole message when it cannot even be split into members, and for a message of one event
+/// A [`Rejection`] for the whole message when it cannot even be split into members, and for a message of one event
 /// that is refused: it is parked as it is, headers included.
-pub fn read(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Refusal> {
+pub fn read(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Rejection> {
     read_routed(envelope, Some(envelope.routing_key), limits)
 }
 
@@ -74,7 +74,7 @@ pub fn read(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Refusal
 /// # Errors
 ///
 /// As [`read`].
-pub fn read_unrouted(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Refusal> {
+pub fn read_unrouted(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members, Rejection> {
     read_routed(envelope, None, limits)
 }
 
@@ -83,8 +83,11 @@ pub fn read_unrouted(envelope: &Envelope<'_>, limits: &Limits) -> Result<Members
 ///
 /// # Errors
 ///
-/// A [`Refusal`] of the whole: too large, too many, or not a JSON array.
-pub fn batch_members<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<Result<&'a [u8], Refusal>>, Refusal> {
+/// A [`Rejection`] of the whole: too large, too many, or not a JSON array.
+pub fn batch_members<'a>(
+    body: &'a [u8],
+    limits: &Limits,
+) -> Result<Vec<Result<&'a [u8], Rejection>>, Rejection> {
     batch::members(body, limits)
 }
 
@@ -92,7 +95,7 @@ fn read_routed(
     envelope: &Envelope<'_>,
     routing_key: Option<&str>,
     limits: &Limits,
-) -> Result<Members, Refusal> {
+) -> Result<Members, Rejection> {
     let content_type = envelope.content_type.filter(|text| !text.trim().is_empty());
     let mode = content_type.map_or("", media_type);
     coding::check(envelope.content_encoding, "content_encoding")?;
@@ -104,7 +107,7 @@ fn read_routed(
     let event = if mode.eq_ignore_ascii_case(STRUCTURED) {
         structured(envelope.body, limits)?
     } else if !mode.is_empty() && !is_json(mode) {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             "unsupported_content_type",
             format!("the content type is \"{mode}\"; {STRUCTURED}, {BATCH} and application/json are read"),
         ));
@@ -114,7 +117,7 @@ fn read_routed(
         structured(envelope.body, limits)?
     };
     if let Some(key) = routing_key.filter(|key| *key != event.event_type) {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             "routing_key_mismatch",
             format!(
                 "the routing key \"{key}\" is not the event's type \"{}\"; publish with the type as routing key",
@@ -126,22 +129,22 @@ fn read_routed(
 }
 
 /// Reads one event in structured mode: a JSON object with the attributes and `data`.
-pub(super) fn structured(body: &[u8], limits: &Limits) -> Result<Event, Refusal> {
+pub(super) fn structured(body: &[u8], limits: &Limits) -> Result<Event, Rejection> {
     match json::parse(body, limits.json_depth).map_err(refuse_json)? {
         Value::Object(mut object) => {
             let data = object.remove("data");
             build(|name| object.remove(name), data)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(Refusal::new("not_an_event", "the body is not a JSON object"))
+            Err(Rejection::new("not_an_event", "the body is not a JSON object"))
         }
     }
 }
 
 /// Refuses what is larger than a single event may be.
-pub(super) fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
+pub(super) fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), Rejection> {
     if bytes.len() > limits.event_bytes {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             "event_too_large",
             format!("the event has {} bytes; at most {} are allowed", bytes.len(), limits.event_bytes),
         ));
@@ -149,7 +152,7 @@ pub(super) fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn binary(envelope: &Envelope<'_>, limits: &Limits) -> Result<Event, Refusal> {
+fn binary(envelope: &Envelope<'_>, limits: &Limits) -> Result<Event, Rejection> {
     check_opaque(&envelope.opaque_headers)?;
     let data = if envelope.body.is_empty() {
         None
@@ -178,14 +181,14 @@ fn written_time(text: String) -> String {
 }
 
 /// Refuses attributes that came as what no attribute can be.
-fn check_opaque(headers: &BTreeMap<String, &'static str>) -> Result<(), Refusal> {
+fn check_opaque(headers: &BTreeMap<String, &'static str>) -> Result<(), Rejection> {
     let attribute = |name: &str| {
         ["cloudevents:", "cloudevents_"]
             .iter()
             .find_map(|prefix| name.strip_prefix(prefix).map(str::to_owned))
     };
     match headers.iter().find_map(|(name, kind)| Some((attribute(name)?, kind))) {
-        Some((name, kind)) => Err(Refusal::new(
+        Some((name, kind)) => Err(Rejection::new(
             "attribute_invalid",
             format!("the attribute {name} is not acceptable: its header is {kind}; send text"),
         )),
@@ -224,17 +227,17 @@ pub fn percent_decoded(text: &str) -> String {
 }
 
 /// The refusal of a body that is not acceptable JSON, with its path.
-pub fn refuse_json(error: JsonError) -> Refusal {
+pub fn refuse_json(error: JsonError) -> Rejection {
     let code = match &error.fault {
         Fault::Syntax(_) => "malformed_json",
-        Fault::Empty => return Refusal::new("malformed_json", "the body is empty"),
+        Fault::Empty => return Rejection::new("malformed_json", "the body is empty"),
         Fault::Foreign(foreign) => return coding::foreign_body(*foreign),
         Fault::DuplicateKey(_) => "duplicate_key",
         Fault::Nul => "nul_character",
         Fault::Number(_) => "number_not_exact",
         Fault::TooDeep { .. } => "json_too_deep",
     };
-    Refusal::new(code, error.to_string())
+    Rejection::new(code, error.to_string())
 }
 
 #[cfg(test)]

@@ -24,12 +24,12 @@ fn order_without(name: &str) -> Value {
     event
 }
 
-fn read_as(content_type: Option<&str>, body: &[u8]) -> Result<Members, Refusal> {
+fn read_as(content_type: Option<&str>, body: &[u8]) -> Result<Members, Rejection> {
     let envelope = Envelope { content_type, routing_key: "order.created", body, ..Envelope::default() };
     read(&envelope, &Limits::default())
 }
 
-fn one(body: &Value) -> Result<Event, Refusal> {
+fn one(body: &Value) -> Result<Event, Rejection> {
     read_as(Some(STRUCTURED), body.to_string().as_bytes())
         .map(|members| members.into_iter().next().unwrap().outcome.unwrap())
 }
@@ -381,7 +381,7 @@ fn a_syntax_error_in_one_member_is_its_own_and_without_an_end_takes_the_rest_alo
     let (first, last) = (order().to_string(), order_with("id", json!("e-2")).to_string());
     let outcomes = |body: &str| -> Vec<(String, String)> {
         let members = read_as(Some(BATCH), body.as_bytes()).unwrap();
-        let what = |outcome: &Result<Event, Refusal>| match outcome {
+        let what = |outcome: &Result<Event, Rejection>| match outcome {
             Ok(event) => event.id.clone(),
             Err(refusal) => refusal.code.clone(),
         };

@@ -25,7 +25,7 @@ pub struct Speakers<'a> {
 
 /// Why a parked event is not published again.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum Unreplayable {
     /// It was handled before.
     #[error("it is {0}")]
     NotOpen(ParkedStatus),
@@ -43,7 +43,7 @@ pub(super) enum Refusal {
     Again,
 }
 
-impl Refusal {
+impl Unreplayable {
     /// Stable code, listed in `docs/errors.md`.
     pub(super) fn code(&self) -> &'static str {
         match self {
@@ -57,14 +57,19 @@ impl Refusal {
 }
 
 /// The message, and on whose behalf it is.
-pub(super) fn message(parked: &Parked, speakers: Speakers<'_>) -> Result<(Message, Option<String>), Refusal> {
+pub(super) fn message(
+    parked: &Parked,
+    speakers: Speakers<'_>,
+) -> Result<(Message, Option<String>), Unreplayable> {
     match parked.status {
         ParkedStatus::Open => {}
-        other @ (ParkedStatus::Replayed | ParkedStatus::Discarded) => return Err(Refusal::NotOpen(other)),
+        other @ (ParkedStatus::Replayed | ParkedStatus::Discarded) => {
+            return Err(Unreplayable::NotOpen(other));
+        }
     }
-    let Some(body) = parked.body.bytes() else { return Err(Refusal::NotKept) };
+    let Some(body) = parked.body.bytes() else { return Err(Unreplayable::NotKept) };
     if parked.reason == "dead_letter" {
-        return Err(Refusal::NotAnEvent);
+        return Err(Unreplayable::NotAnEvent);
     }
     let on_behalf_of = speaker(parked, speakers)?;
     let mut headers: BTreeMap<String, String> = parked
@@ -102,10 +107,10 @@ fn on_behalf_of(parked: &Parked, user: &str, users: &BrokerUsers) -> Option<Stri
 }
 
 /// On whose behalf; `None` for what the engine published by itself.
-fn speaker(parked: &Parked, speakers: Speakers<'_>) -> Result<Option<String>, Refusal> {
+fn speaker(parked: &Parked, speakers: Speakers<'_>) -> Result<Option<String>, Unreplayable> {
     match &parked.amqp_user {
         Some(user) => Ok(on_behalf_of(parked, user, speakers.users)),
-        None => speakers.stand_in.map(|user| Some(user.to_owned())).ok_or(Refusal::NoPublisher),
+        None => speakers.stand_in.map(|user| Some(user.to_owned())).ok_or(Unreplayable::NoPublisher),
     }
 }
 
@@ -151,7 +156,7 @@ mod tests {
         }
     }
 
-    fn behalf(parked: &Parked, stand_in: Option<&str>) -> Result<Option<String>, Refusal> {
+    fn behalf(parked: &Parked, stand_in: Option<&str>) -> Result<Option<String>, Unreplayable> {
         let users = BrokerUsers { engine: vec!["engine".to_owned()], door: vec!["door".to_owned()] };
         let speakers = Speakers { user: "engine", users: &users, stand_in };
         let (message, behalf) = message(parked, speakers)?;
@@ -192,7 +197,7 @@ mod tests {
             assert_eq!(behalf(&parked(Some("door"), forged), None), Ok(Some("door".to_owned())));
         }
         assert_eq!(behalf(&parked(Some("engine"), json!({})), None), Ok(None));
-        assert_eq!(behalf(&parked(None, json!({})), None), Err(Refusal::NoPublisher));
+        assert_eq!(behalf(&parked(None, json!({})), None), Err(Unreplayable::NoPublisher));
         assert_eq!(behalf(&parked(None, json!({})), Some("crm")), Ok(Some("crm".to_owned())));
     }
 
@@ -221,9 +226,9 @@ mod tests {
     fn what_is_handled_or_no_event_is_refused() {
         let mut one = parked(Some("crm"), json!({}));
         one.status = ParkedStatus::Discarded;
-        assert_eq!(behalf(&one, None), Err(Refusal::NotOpen(ParkedStatus::Discarded)));
+        assert_eq!(behalf(&one, None), Err(Unreplayable::NotOpen(ParkedStatus::Discarded)));
         let mut nudge = parked(Some("engine"), json!({}));
         nudge.reason = "dead_letter".to_owned();
-        assert_eq!(behalf(&nudge, None), Err(Refusal::NotAnEvent));
+        assert_eq!(behalf(&nudge, None), Err(Unreplayable::NotAnEvent));
     }
 }

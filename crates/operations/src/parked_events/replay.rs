@@ -1,7 +1,7 @@
 //! Publishing parked events again.
 
 use super::find;
-use super::message::{Refusal, Speakers, message};
+use super::message::{Speakers, Unreplayable, message};
 use crate::pace::Pace;
 use crate::{Auditor, Bulk, Error, Gone, Page, Progress, transaction};
 use automation_broker::publisher::Publisher;
@@ -74,7 +74,7 @@ pub async fn replay(
                     break;
                 }
                 let marked = mark(operator, &found, auditor, behalf, how.note).await?;
-                marked.then_some("replayed").ok_or(Refusal::Again)
+                marked.then_some("replayed").ok_or(Unreplayable::Again)
             }
         };
         rows.push(row(&found, outcome));
@@ -117,7 +117,7 @@ async fn mark(
     transaction::change_noted(operator, found.audited_under(), mark).await
 }
 
-fn row(found: &Parked, outcome: Result<&'static str, Refusal>) -> Outcome {
+fn row(found: &Parked, outcome: Result<&'static str, Unreplayable>) -> Outcome {
     let (result, refusal) = match outcome {
         Ok(result) => (result, None),
         Err(refusal) => ("refused", Some(refusal)),
@@ -126,7 +126,7 @@ fn row(found: &Parked, outcome: Result<&'static str, Refusal>) -> Outcome {
         id: found.parked_id,
         event_type: found.routing_key.clone(),
         result,
-        code: refusal.as_ref().map(Refusal::code),
+        code: refusal.as_ref().map(Unreplayable::code),
         message: refusal.map(|refusal| refusal.to_string()),
     }
 }

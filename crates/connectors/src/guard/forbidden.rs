@@ -4,7 +4,7 @@
 ///
 /// It never says what a name resolved to: whoever writes workflows would learn the insides of a network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum Forbidden {
     /// Not a URL, or one that readers could disagree about.
     #[error("it is not a complete URL without spaces, control characters and backslashes")]
     Url,
