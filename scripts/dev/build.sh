@@ -1,5 +1,5 @@
-# The programs. What `up` runs is built quickly (profile quick): all of it in two minutes of two cores, where a release build
-# takes six times as much. What is measured is what is delivered, a release build.
+# The programs. What `up` runs is built quickly (profile quick): all of it in three minutes of two cores, where a release build
+# takes some four times as much. What is measured is what is delivered, a release build.
 
 TARGET="${CARGO_TARGET_DIR:-$ROOT/target}"
 case $TARGET in /*) ;; *) TARGET="$ROOT/$TARGET" ;; esac
