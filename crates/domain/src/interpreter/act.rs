@@ -40,19 +40,27 @@ impl Walk<'_> {
         let run_id = self.run.run_id;
         let prepared = self.evaluate(visit, |facts| prepare(run_id, visit, node, facts));
         match prepared {
-            Ok(Prepared::Changes { changes, output }) => self.change(visit, changes, output),
+            Ok(Prepared::Changes { changes, output }) => self.do_here(visit, changes, None, output),
             Ok(Prepared::Request(request)) => self.let_send(visit, Tries::FIRST, request, false),
             Ok(Prepared::Directive { directive, output }) => self.let_publish(visit, directive, output),
             Err(error) => self.fail(visit, error),
         }
     }
 
-    fn change(&mut self, visit: Visit<'_>, changes: Vec<RecordChange>, output: Value) -> Onward {
+    /// The step is done by what is committed with it, if the run has room for its output.
+    fn do_here(
+        &mut self,
+        visit: Visit<'_>,
+        changes: Vec<RecordChange>,
+        directive: Option<Directive>,
+        output: Value,
+    ) -> Onward {
         if let Err(error) = self.make_room(&visit.node.id, &output, &Map::new()) {
             return self.fail(visit, error);
         }
         self.fold(&changes);
         self.commands.extend(changes.into_iter().map(Command::Change));
+        self.commands.extend(directive.map(Command::Publish));
         self.succeed(visit, output, Map::new())
     }
 
@@ -93,20 +101,11 @@ impl Walk<'_> {
 
     /// Publishes a command if the action's gate lets it.
     fn let_publish(&mut self, visit: Visit<'_>, directive: Directive, output: Value) -> Onward {
-        let changes = match self.ask_gate(visit, Outgoing::Directive(&directive)) {
-            Decision::Send { changes } => changes,
-            Decision::Hold { until, reason } => {
-                return self.hold(visit, (until, &reason), Tries::FIRST, false);
-            }
-            Decision::Skip { reason } => return self.skip(visit, &reason, false),
-        };
-        if let Err(error) = self.make_room(&visit.node.id, &output, &Map::new()) {
-            return self.fail(visit, error);
+        match self.ask_gate(visit, Outgoing::Directive(&directive)) {
+            Decision::Send { changes } => self.do_here(visit, changes, Some(directive), output),
+            Decision::Hold { until, reason } => self.hold(visit, (until, &reason), Tries::FIRST, false),
+            Decision::Skip { reason } => self.skip(visit, &reason, false),
         }
-        self.fold(&changes);
-        self.commands.extend(changes.into_iter().map(Command::Change));
-        self.commands.push(Command::Publish(directive));
-        self.succeed(visit, output, Map::new())
     }
 
     fn ask_gate(&self, visit: Visit<'_>, outgoing: Outgoing<'_>) -> Decision {

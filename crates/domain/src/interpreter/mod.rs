@@ -1,6 +1,6 @@
 //! The interpreter: a pure function from a run's state and what happened to it to its next state and what it asks for.
 //!
-//! Executor, dry run and simulator share it. Files: what is saved ([`state`](self), [`RunState`]), what can happen
+//! Executor, dry run and simulator share it. Files: what is saved (`state.rs`), what can happen
 //! (`input.rs`), what is asked for (`command.rs`), what is owed (`owed.rs`); how a run moves (`advance.rs`, `walk.rs`), how
 //! its actions are done (`act.rs`), and what comes back (`answers.rs`, `wake.rs`).
 

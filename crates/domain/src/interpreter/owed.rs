@@ -32,9 +32,8 @@ pub enum OwedFor {
 }
 
 impl RunState {
-    /// What each token is owed, in the order of their numbers; nothing once the run has ended, nor to
-    /// a branch that died. A token whose turn it is to
-    /// enter a node is owed that `now`.
+    /// What each token is owed, in the order of their numbers; nothing once the run has ended, nor to a branch that died. A token
+    /// whose turn it is to enter a node is owed that `now`.
     pub fn owed(&self, now: DateTime<Utc>) -> Vec<Owed> {
         let of = |(token, standing): (&u16, &Token)| {
             let waits_for = match standing.waits {
