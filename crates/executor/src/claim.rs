@@ -134,10 +134,5 @@ fn stored_requests(run: &ClaimedRun, now: DateTime<Utc>) -> impl Iterator<Item =
             Waits::Retry { until, stored, .. } => *stored && *until <= now,
             Waits::Timer { .. } | Waits::Turn | Waits::Dead { .. } => false,
         })
-        .map(|token| EffectKey {
-            tenant_id: run.tenant_id,
-            run_id: run.run_id,
-            node: token.node.clone(),
-            visit: token.visit,
-        })
+        .map(|token| run.effect_key(&token.node, token.visit))
 }

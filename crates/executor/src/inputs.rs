@@ -62,12 +62,7 @@ pub(crate) fn of_claim(
             continue;
         }
         let error = unknown("whoever sent the request vanished before its outcome was recorded");
-        let key = EffectKey {
-            tenant_id: run.tenant_id,
-            run_id: run.run_id,
-            node: token.node.clone(),
-            visit: token.visit,
-        };
+        let key = run.effect_key(&token.node, token.visit);
         ended.push(Ended {
             token: *number,
             key,

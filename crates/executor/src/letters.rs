@@ -19,7 +19,7 @@ struct Death<'a> {
 impl Death<'_> {
     fn effect_key(&self, run: &ClaimedRun) -> Option<EffectKey> {
         let (node, visit) = self.step?;
-        Some(EffectKey { tenant_id: run.tenant_id, run_id: run.run_id, node: node.to_owned(), visit })
+        Some(run.effect_key(node, visit))
     }
 }
 

@@ -201,9 +201,7 @@ struct Stored<'c> {
 
 impl StoredRequests for Stored<'_> {
     fn request(&self, node: &str, visit: u32) -> Option<&Request> {
-        let (tenant_id, run_id) = (self.run.tenant_id, self.run.run_id);
-        let key = EffectKey { tenant_id, run_id, node: node.to_owned(), visit };
-        self.claimed.effects.get(&key).map(|stored| &stored.request)
+        self.claimed.effects.get(&self.run.effect_key(node, visit)).map(|stored| &stored.request)
     }
 }
 
@@ -294,8 +292,7 @@ impl Walker<'_> {
     }
 
     fn effect_key(&self, node: NodeIndex, visit: u32) -> EffectKey {
-        let (tenant_id, run_id) = (self.run.tenant_id, self.run.run_id);
-        EffectKey { tenant_id, run_id, node: self.workflow.nodes[node].id.clone(), visit }
+        self.run.effect_key(&self.workflow.nodes[node].id, visit)
     }
 
     /// What is to be sent, with the changes that come with its start, if there is room for it; the ledger is told either way.

@@ -1,6 +1,7 @@
 //! Claims: which worker holds which open run.
 
 use crate::role::Worker;
+use crate::runs::effects::EffectKey;
 use crate::{Conn, Error};
 use automation_domain::id::{ContactId, EventId, RunId, RunKey, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::RunState;
@@ -44,6 +45,13 @@ pub struct ClaimedRun {
     pub state: Option<RunState>,
     /// Its trace, when that is sampled.
     pub trace: Option<RunTrace>,
+}
+
+impl ClaimedRun {
+    /// The effect of a step of it.
+    pub fn effect_key(&self, node: &str, visit: u32) -> EffectKey {
+        EffectKey { tenant_id: self.tenant_id, run_id: self.run_id, node: node.to_owned(), visit }
+    }
 }
 
 /// What was claimed.
