@@ -4,7 +4,7 @@ use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::event::envelope::{self, Envelope};
-use automation_domain::facts::{Facts, RunFacts};
+use automation_domain::facts::{Facts, RunFacts, TenantFacts};
 use automation_domain::id::{ContactId, EventId, RunId};
 use automation_domain::interpreter::RunState;
 use automation_domain::limits::Limits;
@@ -69,12 +69,13 @@ impl Sample {
             workflow: "welcome",
             version: 3,
             state: &self.state,
+            item: None,
         };
         Facts {
             event: Some(&self.event),
             contact: Some(&self.contact),
             run: Some(run),
-            tenant: "acme",
+            tenant: TenantFacts::new("acme", "UTC"),
             now: self.now,
             budget: &self.budget,
         }

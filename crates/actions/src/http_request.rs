@@ -14,6 +14,7 @@ use automation_domain::effect::{HttpRequest, Request};
 use automation_domain::http::{check_header_name, check_header_value};
 use automation_domain::interpreter::StepError;
 use automation_domain::text;
+use automation_domain::workflow::variable;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,7 +204,7 @@ fn save(config: &Value) -> Result<BTreeMap<String, String>, StepError> {
         if let Err(reason) = contract::check_path(path) {
             return Err(invalid(format!("save.{name} is not a path in the response: {reason}")));
         }
-        if !contract::is_variable(name) {
+        if !variable::is_name(name) {
             return Err(invalid(format!("save.{name} is not the name of a variable: letters, digits and _")));
         }
         save.insert(name.clone(), path.to_owned());

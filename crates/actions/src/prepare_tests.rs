@@ -4,7 +4,7 @@ use crate::catalogue::find;
 use automation_domain::action::{ContactUse, Literals, Prepared, StepContext};
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
-use automation_domain::facts::Facts;
+use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::id::{ContactId, IdempotencyKey, RecordId, RunId};
 use automation_domain::interpreter::StepError;
 use automation_domain::record::RecordChange;
@@ -18,8 +18,14 @@ fn now() -> DateTime<Utc> {
 }
 
 fn run(action: &str, config: &Value, contact: Option<&Contact>) -> Result<Prepared, StepError> {
-    let facts =
-        Facts { event: None, contact, run: None, tenant: "acme", now: now(), budget: &Budget::default() };
+    let facts = Facts {
+        event: None,
+        contact,
+        run: None,
+        tenant: TenantFacts::new("acme", "UTC"),
+        now: now(),
+        budget: &Budget::default(),
+    };
     let step = StepContext {
         facts,
         record_id: RecordId(Uuid::from_u128(7)),

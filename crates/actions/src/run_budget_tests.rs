@@ -4,9 +4,11 @@ use automation_domain::budget::BUDGETS_TOGETHER;
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
 use automation_domain::event::envelope::{self, Envelope};
+use automation_domain::facts::TenantFacts;
 use automation_domain::id::{ContactId, EventId, RunId};
 use automation_domain::interpreter::{
-    Advanced, End, NothingStored, OwedFor, RunEvent, RunInput, RunState, StepOutcome, Unwatched, advance,
+    Advanced, End, NothingRecorded, NothingStored, OwedFor, RunEvent, RunInput, RunState, StepOutcome,
+    Unwatched, advance,
 };
 use automation_domain::limits::Limits;
 use automation_domain::record::RecordChange;
@@ -63,7 +65,7 @@ fn go(workflow: &Workflow, state: RunState, input: RunEvent, event: &RecordedEve
     let input_of = RunInput {
         event: Some(event),
         contact: Some(Contact::new(ContactId(Uuid::from_u128(1)), "c-1")),
-        tenant: "acme",
+        tenant: TenantFacts::new("acme", "UTC"),
         run_id: RunId(Uuid::from_u128(9)),
         run_key: "c-1",
         started_at: now(),
@@ -73,6 +75,7 @@ fn go(workflow: &Workflow, state: RunState, input: RunEvent, event: &RecordedEve
         ladder: &LADDER,
         is_paused: false,
         stored: &NothingStored,
+        recorded: &NothingRecorded,
         watch: &Unwatched,
     };
     advance(workflow, state, [input], input_of)

@@ -3,10 +3,11 @@
 use automation_domain::budget::Spent;
 use automation_domain::contact::Contact;
 use automation_domain::effect::Request;
+use automation_domain::facts::TenantFacts;
 use automation_domain::id::{ContactId, IdempotencyKey, RecordId, RunId};
 use automation_domain::interpreter::{
-    Advanced, Command, End, NothingStored, Owed, OwedFor, RunEvent, RunInput, RunState, StepError,
-    StoredRequests, Unwatched, advance,
+    Advanced, Command, End, Need, NothingRecorded, NothingStored, Owed, OwedFor, RunEvent, RunInput,
+    RunState, StepError, StoredRequests, Unwatched, advance,
 };
 use automation_domain::limits::Limits;
 use automation_domain::record::RecordChange;
@@ -47,6 +48,7 @@ fn row(behaviours: Vec<Arc<dyn Behaviour>>) -> Workflow {
     let nodes = behaviours.into_iter().enumerate().map(|(index, behaviour)| Node {
         id: format!("n{index}"),
         behaviour,
+        branches: Vec::new(),
         ways: BTreeMap::new(),
         next: (index < last).then_some(index + 1),
         on_error: None,
@@ -56,6 +58,7 @@ fn row(behaviours: Vec<Arc<dyn Behaviour>>) -> Workflow {
         name: "w".to_owned(),
         priority: None,
         enrolment: Enrolment::default(),
+        exits: Vec::new(),
         triggers: vec![Trigger {
             schedule: None,
             id: "t".to_owned(),
@@ -66,8 +69,7 @@ fn row(behaviours: Vec<Arc<dyn Behaviour>>) -> Workflow {
         nodes: nodes.collect(),
         definition: Value::Null,
         warnings: Vec::new(),
-        reads_event: false,
-        reads_contact: true,
+        needs: [Need::Contact].into(),
         memory_bytes: 0,
         entry_bytes: 0,
     }
@@ -87,7 +89,7 @@ fn input(now: DateTime<Utc>, limits: &Limits) -> RunInput<'_> {
     RunInput {
         event: None,
         contact: Some(contact()),
-        tenant: "acme",
+        tenant: TenantFacts::new("acme", "UTC"),
         run_id: RunId(Uuid::from_u128(9)),
         run_key: "c-1",
         started_at: start(),
@@ -97,6 +99,7 @@ fn input(now: DateTime<Utc>, limits: &Limits) -> RunInput<'_> {
         ladder: &LADDER,
         is_paused: false,
         stored: &NothingStored,
+        recorded: &NothingRecorded,
         watch: &Unwatched,
     }
 }
@@ -175,7 +178,6 @@ fn later_steps_see_what_earlier_ones_did_to_the_contact() {
         action("add_note", json!({"text": "Hello {{ contact.first_name }}"})),
     ]);
     workflow.nodes[2].ways.insert("tagged".to_owned(), 3);
-    workflow.reads_contact = true;
     let limits = Limits::default();
     let walked = advance(&workflow, RunState::default(), started(), input(start(), &limits));
     let Some(RecordChange::AddNote(note)) = walked.changes().nth(2) else { panic!("{:?}", walked.commands) };

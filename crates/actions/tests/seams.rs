@@ -7,11 +7,11 @@ use automation_domain::action::{
 use automation_domain::budget::Budget;
 use automation_domain::catalogue::{ActionEntry, Effect};
 use automation_domain::effect::{Directive, HttpRequest, Outcome, Request};
-use automation_domain::facts::{Facts, FieldPath};
+use automation_domain::facts::{Facts, FieldPath, TenantFacts};
 use automation_domain::id::{ContactId, RunId};
 use automation_domain::interpreter::{
-    Advanced, Command, End, NothingStored, Onward, OwedFor, RunEvent, RunInput, RunState, StepError,
-    StoredRequests, Unwatched, Visit, Walk, advance,
+    Advanced, Command, End, NothingRecorded, NothingStored, Onward, OwedFor, RunEvent, RunInput, RunState,
+    StepError, StoredRequests, Unwatched, Visit, Walk, advance,
 };
 use automation_domain::limits::Limits;
 use automation_domain::record::{Note, RecordChange};
@@ -175,7 +175,7 @@ fn run<'a>(now: DateTime<Utc>, limits: &'a Limits, ladder: &'a Ladder) -> RunInp
     RunInput {
         event: None,
         contact: None,
-        tenant: "acme",
+        tenant: TenantFacts::new("acme", "UTC"),
         run_id: RunId(Uuid::from_u128(9)),
         run_key: "c-1",
         started_at: now,
@@ -185,6 +185,7 @@ fn run<'a>(now: DateTime<Utc>, limits: &'a Limits, ladder: &'a Ladder) -> RunInp
         ladder,
         is_paused: false,
         stored: &NothingStored,
+        recorded: &NothingRecorded,
         watch: &Unwatched,
     }
 }
@@ -236,7 +237,7 @@ fn their_mistakes_are_told_like_those_of_the_engine() {
         event: None,
         contact: None,
         run: None,
-        tenant: "acme",
+        tenant: TenantFacts::new("acme", "UTC"),
         now: DateTime::UNIX_EPOCH,
         budget: &budget,
     };

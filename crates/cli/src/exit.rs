@@ -34,7 +34,14 @@ pub fn not_found(what: impl Into<String>, next: impl Into<String>) -> anyhow::Er
     Failure { code: 3, what: what.into(), next: Some(next.into()) }.into()
 }
 
-/// The same, and what to do about it here, where that is another thing than elsewhere.
+/// Nothing is wrong, and something is to be done: code 5, where it was asked for.
+pub fn to_do(what: impl Into<String>) -> anyhow::Error {
+    Failure { code: TO_DO, what: what.into(), next: None }.into()
+}
+
+const TO_DO: u8 = 5;
+
+/// A refusal, and what to do about it here, where that is another thing than elsewhere.
 pub fn hinted(error: operations::Error, next: impl Into<String>) -> anyhow::Error {
     let operations::Error::Refused(refusal) = error else { return error.into() };
     Failure { code: code_of(refusal.kind()), what: refusal.to_string(), next: Some(next.into()) }.into()
@@ -243,7 +250,8 @@ fn retiring(error: &RetireError) -> Exit {
 impl Failure {
     fn lines(&self) -> Lines {
         let next = self.next.as_ref().map(|next| format!("next: {}", as_typed(next)));
-        std::iter::once(format!("error: {}", self.what)).chain(next).collect()
+        let lead = if self.code == TO_DO { "" } else { "error: " };
+        std::iter::once(format!("{lead}{}", self.what)).chain(next).collect()
     }
 }
 

@@ -8,6 +8,7 @@ pub fn next(refusal: &Refusal) -> String {
         Refusal::NoTenant(_) => "automation tenant list",
         Refusal::TenantKey(_) => "use lower-case letters, digits and hyphens, at most 63",
         Refusal::TenantExists(_) => "choose another, or add --if-not-exists",
+        Refusal::TimeZone(_) => "write it as Europe/Berlin",
         Refusal::NoQuota { tenant, .. } => return format!("automation tenant usage {tenant} lists them"),
         Refusal::PublisherName => "give its name with --user",
         Refusal::EngineMadePublisher(_) => "automation apikey, automation hook",
@@ -49,13 +50,38 @@ pub fn next(refusal: &Refusal) -> String {
             "automation hook list says what stands there now; delete it, and make it anew"
         }
         Refusal::NoWorkflow(_) => "automation workflow list",
+        Refusal::NoVersion { key, .. } => return format!("automation workflow versions {key}"),
+        Refusal::Unchanged(_) => "nothing is to be done",
+        Refusal::Definition(_) => "mend what is listed; docs/errors.md explains each code",
+        Refusal::NoDraft(_) => "automation workflow draft list",
+        Refusal::DraftChanged { key, .. } => {
+            return format!("look at what is there: automation workflow draft show {key}, automation workflow show {key}");
+        }
+        Refusal::DraftOutdated { key, .. } => {
+            return format!("automation workflow diff {key} --draft says what it would change; then publish it with --force");
+        }
+        Refusal::WorkflowKey(_) => "use lower-case letters, digits, - and _, at most 64, a letter or digit first",
+        Refusal::WorkflowExists(_) => "choose another key; automation workflow list, automation workflow draft list",
+        Refusal::Archived(key) => return format!("automation workflow unarchive {key}"),
+        Refusal::NotArchived(key) => return format!("automation workflow archive {key}"),
+        Refusal::ChangedElsewhere(_) => {
+            "automation workflow plan says what; take it into the file (automation workflow export), or apply with --force"
+        }
+        Refusal::HeldRuns { key, .. } => {
+            return format!("automation workflow resume {key}; or archive it with --cancel-runs");
+        }
+        Refusal::RunsOpen { key, .. } => {
+            return format!("wait for them, or end them: automation run cancel --workflow {key}");
+        }
         Refusal::PartName(_) => {
             "name trigger/<id>, node/<id> or enrolment, as automation workflow list shows it"
         }
         Refusal::NoSchedule(_) => "automation schedule list; a schedule is named <workflow>/<trigger>",
         Refusal::ScheduleUnreadable { .. } => "it was published by a newer version: use that one",
         Refusal::NoRun(_) => "automation run list",
-        Refusal::RunEnded { id, .. } => return format!("automation run show {id}"),
+        Refusal::NoRunFits => "automation run list",
+        Refusal::StatusEnded(_) => "use queued, running, waiting or paused",
+        Refusal::RunEnded { id, .. } | Refusal::RunAlready { id, .. } => return format!("automation run show {id}"),
         Refusal::Unsettled { .. } => "automation doctor",
         Refusal::NoContact { .. } => "give the subject that events carry, or an e-mail address",
         Refusal::EventName(_) => "say who published it: --source <source>, or <source>/<id>",

@@ -71,6 +71,8 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("parked restore", Audited("parked_event.restore")),
     ("parked show", Reads),
     ("run cancel", Audited("run.cancel")),
+    ("run pause", Audited("run.pause")),
+    ("run resume", Audited("run.resume")),
     ("run explain", Reads),
     ("run list", Reads),
     ("run show", Reads),
@@ -85,18 +87,33 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("tenant list", Reads),
     ("tenant quota", Audited("tenant.quota")),
     ("tenant revoke", Audited("grant.take")),
+    ("tenant set", Audited("tenant.set")),
     ("tenant usage", Reads),
     ("topology apply", Machinery),
     ("topology check", Reads),
     ("topology export", Reads),
     ("workflow apply", Audited("workflow.publish")),
+    ("workflow archive", Audited("workflow.archive")),
+    ("workflow delete", Audited("workflow.delete")),
+    ("workflow diff", Reads),
+    ("workflow draft discard", Audited("workflow.draft_discard")),
+    ("workflow draft list", Reads),
+    ("workflow draft save", Audited("workflow.draft_save")),
+    ("workflow draft show", Reads),
+    ("workflow duplicate", Audited("workflow.duplicate")),
+    ("workflow export", Reads),
     ("workflow list", Reads),
     ("workflow pause", Audited("workflow.pause")),
+    ("workflow plan", Reads),
+    ("workflow publish", Audited("workflow.publish")),
+    ("workflow restore", Audited("workflow.restore")),
     ("workflow resume", Audited("workflow.resume")),
     ("workflow resume-part", Audited("workflow.resume_part")),
     ("workflow schema", Reads),
     ("workflow show", Reads),
+    ("workflow unarchive", Audited("workflow.unarchive")),
     ("workflow validate", Reads),
+    ("workflow versions", Reads),
 ];
 
 fn automation() -> Command {
@@ -231,6 +248,7 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("tenant create", &["rival"], "").await?;
     desk.does("tenant grant", &["rival", "--user", "crm", "--types", "*"], "").await?;
     desk.does("tenant revoke", &["rival", "--user", "crm"], "").await?;
+    desk.does("tenant set", &["rival", "--timezone", "Europe/Berlin"], "").await?;
     desk.does("tenant quota", &["acme", "events", "1GiB"], "").await?;
     desk.does("apikey create", &["shop", "--types", "*"], "").await?;
     desk.does("apikey renew", &["shop", "--expires", "30d"], "").await?;
@@ -243,6 +261,13 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("credential rotate", &["crm"], "another-secret").await?;
     desk.does("credential delete", &["crm"], "").await?;
     desk.does("workflow apply", &[&file], "").await?;
+    std::fs::write(&file, WAITING.replace("1h", "2h"))?;
+    desk.does("workflow apply", &[&file], "").await?;
+    desk.does("workflow restore", &["waiting", "--version", "1"], "").await?;
+    desk.does("workflow draft save", &[&file], "").await?;
+    desk.does("workflow draft discard", &["waiting"], "").await?;
+    desk.does("workflow draft save", &[&file], "").await?;
+    desk.does("workflow publish", &["waiting"], "").await?;
     desk.does("workflow pause", &["waiting"], "").await?;
     desk.does("workflow resume", &["waiting"], "").await?;
 
@@ -253,7 +278,10 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.engine.database.execute(suspend).await?;
     desk.does("workflow resume-part", &["waiting", "node/wait"], "").await?;
     let open = desk.json(&["run", "list", "--status", "waiting"]);
-    desk.does("run cancel", &[open["data"][0]["id"].as_str().unwrap()], "").await?;
+    let open = open["data"][0]["id"].as_str().unwrap();
+    desk.does("run pause", &[open], "").await?;
+    desk.does("run resume", &[open], "").await?;
+    desk.does("run cancel", &[open], "").await?;
 
     desk.engine.publish(vec![event("form.submitted", "2", "ada", json!({}))]).await?;
     desk.engine.until("SELECT count(*) FROM dead_letters", 1).await?;
@@ -284,10 +312,12 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
 
     // Over the quota of what people write, nothing more is set up.
     desk.does("tenant quota", &["acme", "audit_words", "1"], "").await?;
-    let again = std::fs::read_to_string(&file)?.replace("1h", "2h");
+    let again = std::fs::read_to_string(&file)?.replace("2h", "3h");
     std::fs::write(&file, again)?;
     for arguments in [
-        &["workflow", "apply", &file][..],
+        &["workflow", "apply", "--force", &file][..],
+        &["workflow", "draft", "save", &file],
+        &["workflow", "restore", "waiting", "--version", "1"],
         &["apikey", "create", "another", "--types", "*"],
         &["hook", "create", "another"],
         &[&["credential", "set"][..], &set].concat(),
@@ -300,6 +330,12 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     }
     desk.does("workflow pause", &["waiting"], "").await?;
     desk.does("tenant quota", &["acme", "audit_words", "default"], "").await?;
+
+    desk.does("workflow duplicate", &["waiting", "second"], "").await?;
+    desk.does("workflow archive", &["waiting"], "").await?;
+    desk.does("workflow unarchive", &["waiting"], "").await?;
+    desk.does("workflow archive", &["waiting"], "").await?;
+    desk.does("workflow delete", &["waiting"], "").await?;
 
     let audited = COMMANDS.iter().filter(|(_, kind)| matches!(kind, Audited(_))).map(|(path, _)| *path);
     assert_eq!(desk.done, audited.collect::<BTreeSet<_>>(), "each of them was tried");

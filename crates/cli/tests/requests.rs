@@ -16,6 +16,8 @@ use automation_service_kit::config::Secret;
 use automation_store::access::credentials::{self, Setting, StoredSecret};
 use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter, ReplayVersion, Replayed};
 use automation_store::runs::effects::{self, EffectStatus};
+use automation_store::runs::hold;
+use automation_store::runs::lists::{self, RunFilter};
 use automation_store::{Scope, workflows};
 use automation_test_support::builders;
 use automation_vault::{KeyRing, Place};
@@ -434,6 +436,41 @@ async fn a_pause_keeps_what_comes_back_and_begins_nothing() -> anyhow::Result<()
     engine.until("SELECT count(*) FROM runs_open WHERE status = 'paused'", 2).await?;
     assert_eq!(engine.count("SELECT count(*) FROM notes").await?, 0);
     set_state(&engine, "active").await?;
+    engine.until(COMPLETED, 2).await?;
+    assert_eq!((engine.count("SELECT count(*) FROM notes").await?, recorder.count()), (2, 2));
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_paused_keeps_what_comes_back_and_begins_nothing_and_others_go_on() -> anyhow::Result<()>
+{
+    let gate = Arc::new(Semaphore::new(0));
+    let behind = gate.clone();
+    let recorder = Recorder::start(move |_, _| Reply::Behind(behind.clone(), 200)).await?;
+    let engine = engine("200ms", &recorder).await?;
+    engine.apply(call(&recorder.url("/a"), json!({ "timeout": "1m" }))).await?;
+    engine.publish(forms(2)).await?;
+    engine.until("SELECT count(*) FROM effects WHERE status = 'started'", 2).await?;
+    let tenant = engine.tenant;
+    let run = engine
+        .api
+        .tx(Scope::Tenant(tenant), async |connection| {
+            let open = lists::open(connection, tenant, &RunFilter::default(), None, 10).await?;
+            hold::pause(connection, (tenant, open[0].run_id), builders::ada(), "wait").await?;
+            Ok::<_, automation_store::Error>(open[0].run_id)
+        })
+        .await?;
+    gate.add_permits(2);
+    engine.until("SELECT count(*) FROM effects WHERE status = 'done'", 2).await?;
+    engine.until("SELECT count(*) FROM runs_open WHERE status = 'paused'", 1).await?;
+    engine.until(COMPLETED, 1).await?;
+    assert_eq!(engine.count("SELECT count(*) FROM notes").await?, 1);
+    engine
+        .api
+        .tx(Scope::Tenant(tenant), async |connection| {
+            hold::resume(connection, (tenant, run), builders::ada(), "go on").await
+        })
+        .await?;
     engine.until(COMPLETED, 2).await?;
     assert_eq!((engine.count("SELECT count(*) FROM notes").await?, recorder.count()), (2, 2));
     engine.stop().await

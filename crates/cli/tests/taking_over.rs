@@ -5,6 +5,7 @@
 mod engine;
 
 use automation_store::runs::cancel::{self, Cancelled};
+use automation_store::runs::hold;
 use automation_store::runs::lists::{self, RunFilter};
 use automation_store::{Scope, workflows};
 use automation_test_support::builders;
@@ -154,6 +155,36 @@ async fn a_run_that_is_cancelled_while_it_waits_does_nothing_more() -> anyhow::R
     assert_eq!(engine.count("SELECT count(*) FROM runs_finished WHERE status = 'cancelled'").await?, 1);
     assert_eq!(engine.count("SELECT count(*) FROM notes").await?, 1);
     assert_eq!(engine.count("SELECT count(*) FROM wakeups").await?, 0);
+    engine.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_paused_in_its_delay_is_not_woken_and_goes_on_late_when_it_is_resumed()
+-> anyhow::Result<()> {
+    let engine = Engine::start(1).await?;
+    engine.apply(note_later("4s")).await?;
+    engine.publish(vec![form(1), form(2)]).await?;
+    engine.until(WAITING, 2).await?;
+    let tenant = engine.tenant;
+    let run = engine
+        .api
+        .tx(Scope::Tenant(tenant), async |connection| {
+            let open = lists::open(connection, tenant, &RunFilter::default(), None, 10).await?;
+            hold::pause(connection, (tenant, open[0].run_id), builders::ada(), "wait").await?;
+            Ok::<_, automation_store::Error>(open[0].run_id)
+        })
+        .await?;
+    engine.until(COMPLETED, 1).await?;
+    engine.until("SELECT count(*) FROM wakeups WHERE ready_at < now()", 1).await?;
+    assert_eq!(engine.count("SELECT count(*) FROM runs_open WHERE status = 'paused'").await?, 1);
+    engine
+        .api
+        .tx(Scope::Tenant(tenant), async |connection| {
+            hold::resume(connection, (tenant, run), builders::ada(), "go on").await
+        })
+        .await?;
+    engine.until(COMPLETED, 2).await?;
+    assert_eq!(engine.count("SELECT count(*) FROM notes").await?, 2);
     engine.stop().await
 }
 

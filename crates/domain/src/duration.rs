@@ -1,6 +1,7 @@
 //! Durations as people write them: `30s`, `15m`, `1h`, `7d`.
 
 use chrono::TimeDelta;
+use serde_json::Value;
 
 /// Longest duration: what is longer is a mistake, not a plan. Ten years.
 pub const LONGEST: TimeDelta = TimeDelta::days(3_660);
@@ -25,6 +26,28 @@ pub fn parse(text: &str) -> Option<TimeDelta> {
         rest = &after[unit.len()..];
     }
     (total <= LONGEST).then_some(total)
+}
+
+/// What a duration is, and how it is written.
+pub const WANTED: &str = "a duration: write 30s, 15m, 1h, 7d or a number of seconds, at most 3660 days";
+
+/// What a template came to as a duration: text, or a number of seconds. `None` for anything else, or what is too long.
+pub fn of_value(value: &Value) -> Option<TimeDelta> {
+    let length = match value {
+        Value::String(text) => {
+            let text = text.trim();
+            parse(text).or_else(|| text.parse().ok().and_then(seconds))
+        }
+        Value::Number(number) => number.as_f64().and_then(seconds),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }?;
+    (length <= LONGEST).then_some(length)
+}
+
+fn seconds(seconds: f64) -> Option<TimeDelta> {
+    let millis = (seconds * 1000.0).round();
+    // Beyond this the conversion below would saturate.
+    (millis.abs() < 1e15).then(|| TimeDelta::milliseconds(millis as i64))
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ fn key_of(key: &Template, facts: &Facts<'_>) -> Result<Option<String>, Exceeded>
 mod tests {
     use super::*;
     use crate::event::RecordedEvent;
+    use crate::facts::TenantFacts;
     use crate::id::{EventId, EventKey};
     use crate::limits::Limits;
     use chrono::DateTime;
@@ -114,8 +115,14 @@ mod tests {
         };
         let recorded = RecordedEvent { event_id: EventId::derive(now, event.key), received_at: now, event };
         let budget = crate::budget::Budget::default();
-        let facts =
-            Facts { event: Some(&recorded), contact: None, run: None, tenant: "acme", now, budget: &budget };
+        let facts = Facts {
+            event: Some(&recorded),
+            contact: None,
+            run: None,
+            tenant: TenantFacts::new("acme", "UTC"),
+            now,
+            budget: &budget,
+        };
         let template = Template::parse(template, "enrolment.key", &Limits::default()).unwrap();
         key_of(&template, &facts).unwrap()
     }

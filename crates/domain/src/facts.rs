@@ -18,12 +18,21 @@ pub struct Facts<'a> {
     pub contact: Option<&'a Contact>,
     /// The run, when there is one.
     pub run: Option<RunFacts<'a>>,
-    /// The tenant's key.
-    pub tenant: &'a str,
+    /// The tenant.
+    pub tenant: TenantFacts<'a>,
     /// The database's clock, read once per batch.
     pub now: DateTime<Utc>,
     /// What evaluating over these facts may cost, all together.
     pub budget: &'a Budget,
+}
+
+/// The part of [`Facts`] that is the tenant's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TenantFacts<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// Whose clock counts where a contact has none.
+    pub zone: Tz,
 }
 
 /// The part of [`Facts`] that a run adds.
@@ -41,6 +50,19 @@ pub struct RunFacts<'a> {
     pub version: i32,
     /// Variables and outputs of steps.
     pub state: &'a RunState,
+    /// The item of a loop that the step is about, if it is within one.
+    pub item: Option<ItemFacts<'a>>,
+}
+
+/// An item of a loop.
+#[derive(Clone, Copy, Debug)]
+pub struct ItemFacts<'a> {
+    /// The item.
+    pub value: &'a Value,
+    /// Its place in the list; 0 is the first.
+    pub index: u16,
+    /// The item and the place of the loop around it.
+    pub parent: Option<(&'a Value, u16)>,
 }
 
 impl<'a> Facts<'a> {
@@ -83,5 +105,7 @@ mod lookup;
 mod path;
 #[cfg(test)]
 pub(crate) mod sample;
+mod zone;
 
-pub use path::{FieldPath, ROOTS};
+pub use path::{FieldPath, RESERVED, ROOTS};
+pub use zone::{LocalZone, Tz, ZoneOf, read_zone, stored_zone};

@@ -40,4 +40,5 @@ pub mod step_code;
 pub mod template;
 pub mod text;
 pub mod trace;
+mod wall_clock;
 pub mod workflow;

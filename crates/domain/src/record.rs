@@ -44,6 +44,11 @@ pub enum Record {
     Note,
 }
 
+impl Record {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Contact, Self::Task, Self::Note];
+}
+
 impl RecordChange {
     /// What kind of record it changes.
     pub fn record(&self) -> Record {

@@ -46,16 +46,22 @@ table! {
     CredentialUnreadable => "credential_unreadable",
     /// The name has no address.
     DnsFailed => "dns_failed",
+    /// A go_to led to its node as often as it may, and has no way for that.
+    GoToExhausted => "go_to_exhausted",
     /// The engine failed; its log has the details.
     InternalError => "internal_error",
     /// A rendered value of the configuration is not acceptable.
     InvalidConfig => "invalid_config",
-    /// A delay's `for` rendered to no duration.
+    /// A delay's `until` rendered to no date, or to one that is too far ahead.
+    InvalidDate => "invalid_date",
+    /// A delay's `for` or `offset` rendered to no duration.
     InvalidDuration => "invalid_duration",
     /// The stored request cannot be sent.
     InvalidRequest => "invalid_request",
     /// The step needs a contact, and the run has none.
     NoContact => "no_contact",
+    /// What a for_each is to go through is no list.
+    NotAList => "not_a_list",
     /// The guard does not let the request go there.
     OutboundRefused => "outbound_refused",
     /// What is sent once at most may or may not have arrived.
@@ -84,6 +90,8 @@ table! {
     TlsFailed => "tls_failed",
     /// The run would have more branches at once than a run may.
     TooManyBranches => "too_many_branches",
+    /// The list of a for_each has more items than it may have.
+    TooManyItems => "too_many_items",
     /// The server redirects further than the step follows.
     TooManyRedirects => "too_many_redirects",
     /// The run took as many steps as a run may.

@@ -6,7 +6,7 @@ use crate::emit::{Cause, outbox_command, outbox_event};
 use crate::letters;
 use crate::plan::Settlement;
 use automation_domain::id::{RunId, RunKey, TenantId};
-use automation_domain::interpreter::Command;
+use automation_domain::interpreter::{Command, RunState};
 use automation_domain::record::RecordChange;
 use automation_store::dead_letters::{self, NewDeadLetter};
 use automation_store::events::outbox::NewOutboxEvent;
@@ -16,7 +16,9 @@ use automation_store::role::Worker;
 use automation_store::runs::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::runs::effects::{self, EffectKey, NewEffect, Tried};
 use automation_store::runs::enrolments::{self, EnrolmentKey};
+use automation_store::runs::hold;
 use automation_store::runs::inbox;
+use automation_store::runs::waits::{self, Wait};
 use automation_store::runs::wakeups;
 use automation_store::runs::{self, ClaimedRun, Places};
 use automation_store::{Conn, Error, Scope, workflows};
@@ -81,6 +83,7 @@ pub(crate) async fn write(
         .filter(|settlement| held.contains(&(settlement.run.tenant_id, settlement.run.run_id)))
         .collect();
     take_out(connection, claimed, &valid).await?;
+    change_waits(connection, &valid).await?;
     let ended = ended_enrolments(&valid);
     enrolments::lock(connection, &ended.keys().cloned().collect::<Vec<_>>()).await?;
     enrolments::end(connection, now, &ended).await?;
@@ -114,6 +117,22 @@ async fn take_out(
     inbox::take_out(connection, &heard, &ended).await
 }
 
+/// Keeps which events runs wait for from here on.
+async fn change_waits(connection: &mut Conn<Worker>, valid: &[&Settlement]) -> Result<(), Error> {
+    let (mut begun, mut over) = (Vec::new(), Vec::new());
+    for settlement in valid {
+        let Some(contact_id) = settlement.run.contact_id else { continue };
+        let (tenant_id, run_id) = id(settlement);
+        let before = settlement.run.state.as_ref().map(RunState::awaited_types).unwrap_or_default();
+        let after = settlement.state.awaited_types();
+        let wait =
+            |event_type: &&str| Wait { tenant_id, contact_id, event_type: (*event_type).to_owned(), run_id };
+        begun.extend(after.difference(&before).map(wait));
+        over.extend(before.difference(&after).map(wait));
+    }
+    waits::change(connection, &begun, &over).await
+}
+
 /// Stores requests before they are sent, records what came back, and writes the dead letters of the runs that failed.
 async fn write_effects(
     connection: &mut Conn<Worker>,
@@ -139,7 +158,7 @@ async fn write_effects(
     dead_letters::insert(connection, now, &letters).await
 }
 
-/// Runs that were to be held for a workflow which was resumed meanwhile: nobody would wake them.
+/// Runs that were to be held and were resumed meanwhile, or their workflows were: nobody would wake them.
 struct Resumed {
     /// To these nothing had happened: their claims are given back.
     handed_back: Held,
@@ -161,9 +180,17 @@ async fn resumed(
         to_hold.iter().map(|settlement| (settlement.run.tenant_id, settlement.run.workflow_id)).collect();
     let workflows: Vec<_> = workflows.into_iter().collect();
     let paused: BTreeSet<_> = workflows::keep_paused(connection, &workflows).await?.into_iter().collect();
+    let held: BTreeSet<RunKey> = match claims {
+        Claims::Before => {
+            let runs: Vec<RunKey> = to_hold.iter().map(|settlement| id(settlement)).collect();
+            hold::keep_held(connection, &runs).await?
+        }
+        // Their rows are locked since they were read.
+        Claims::Here(_) => to_hold.iter().filter(|one| one.run.is_held).map(|one| id(one)).collect(),
+    };
     let (goes_on, untouched): (Vec<_>, Vec<_>) = to_hold
         .into_iter()
-        .filter(|settlement| !paused.contains(&settlement.run.workflow_id))
+        .filter(|settlement| !paused.contains(&settlement.run.workflow_id) && !held.contains(&id(settlement)))
         .partition(|settlement| !settlement.effects.tried.is_empty());
     match claims {
         Claims::Before => {

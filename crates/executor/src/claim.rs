@@ -3,15 +3,19 @@
 use crate::Shared;
 use crate::versions::Version;
 use automation_domain::event::RecordedEvent;
+use automation_domain::facts::{TenantFacts, Tz};
 use automation_domain::id::{EventId, RunId, RunKey, TenantId, VersionId, WorkflowId};
-use automation_domain::interpreter::Waits;
+use automation_domain::interpreter::{InboxInput, Need, RunState, Waits};
 use automation_domain::workflow::Workflow;
 use automation_service_kit::clock;
+use automation_store::events::of_contacts::{self, Look};
 use automation_store::records::contacts::{self, Contacts};
 use automation_store::role::Worker;
 use automation_store::runs::effects::{self, EffectKey, StoredEffect};
+use automation_store::runs::hold::{self, Asked};
 use automation_store::runs::inbox::{self, Queued};
 use automation_store::runs::{self, Claim, ClaimedRun, Places};
+use automation_store::workflows::Standing;
 use automation_store::{Conn, Error, Scope, events, workflows};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,16 +34,31 @@ pub(crate) struct Claimed {
     pub(crate) events: BTreeMap<(TenantId, EventId), RecordedEvent>,
     pub(crate) contacts: Contacts,
     pub(crate) paused: BTreeSet<WorkflowId>,
+    /// The time zones of tenants; one that is not here is in UTC.
+    zones: BTreeMap<TenantId, Tz>,
     /// The stored requests that are to be sent again.
     pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
     /// What runs have not heard yet.
     pub(crate) inbox: BTreeMap<RunKey, Vec<Queued>>,
+    /// What happened before runs began to wait, of those that look back.
+    pub(crate) before: BTreeMap<RunKey, Vec<EventId>>,
 }
 
 impl Claimed {
+    /// Whether nothing of a run may begin: a person holds it, or its workflow is paused.
+    pub(crate) fn is_paused(&self, run: &ClaimedRun) -> bool {
+        run.is_held || self.paused.contains(&run.workflow_id)
+    }
+
     /// The version that a run is pinned to, compiled; `None` where it is not there or cannot be read.
     pub(crate) fn workflow(&self, run: &ClaimedRun) -> Option<&Workflow> {
         self.versions.get(&run.version_id)?.workflow.as_ref().ok()
+    }
+
+    /// What a run's steps see of its tenant: a zone that was changed counts from the next claim on.
+    pub(crate) fn tenant<'a>(&self, run: &ClaimedRun, version: &'a Version) -> TenantFacts<'a> {
+        let zone = self.zones.get(&run.tenant_id).copied().unwrap_or(Tz::UTC);
+        TenantFacts { key: &version.tenant, zone }
     }
 }
 
@@ -72,9 +91,16 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
         .db
         .tx(Scope::Tenants(&tenants), async |connection| {
             let of: BTreeSet<_> = runs.iter().map(|run| (run.tenant_id, run.workflow_id)).collect();
-            let (now, paused) = workflows::paused(connection, &of.into_iter().collect::<Vec<_>>()).await?;
-            let (paused, called) = (paused.into_iter().collect(), BTreeSet::new());
-            let claim = Claim { now, runs: runs.to_vec(), paused, called };
+            let of: Vec<_> = of.into_iter().collect();
+            let Standing { now, paused, zones } = workflows::standing(connection, &of).await?;
+            let keys: Vec<RunKey> = runs.iter().map(|run| (run.tenant_id, run.run_id)).collect();
+            let Asked { held, called } = hold::asked(connection, &keys).await?;
+            let runs = runs.iter().map(|run| ClaimedRun {
+                is_held: held.contains(&(run.tenant_id, run.run_id)),
+                ..run.clone()
+            });
+            let paused = paused.into_iter().collect();
+            let claim = Claim { now, runs: runs.collect(), paused, called, zones };
             gather(connection, shared, claim).await
         })
         .await
@@ -83,7 +109,7 @@ pub(crate) async fn look_again(shared: &Shared, runs: &[ClaimedRun]) -> Result<C
 async fn gather(
     connection: &mut Conn<Worker>,
     shared: &Shared,
-    Claim { now, runs, paused, called }: Claim,
+    Claim { now, runs, paused, called, zones }: Claim,
 ) -> Result<Claimed, Error> {
     let began = clock::system_time();
     let pinned = runs.iter().map(|run| (run.tenant_id, run.version_id)).collect();
@@ -95,20 +121,65 @@ async fn gather(
             wanted_events.insert((run.tenant_id, run.event_id));
         }
         if let (Some(contact), Ok(workflow)) = (run.contact_id, &version.workflow)
-            && workflow.reads_contact
+            && workflow.needs(&Need::Contact)
         {
             wanted_contacts.insert((run.tenant_id, contact));
         }
     }
+    let mut inbox = inbox::read(connection, &called.into_iter().collect::<Vec<_>>()).await?;
+    keep_most(&mut inbox);
+    let (asked, looks) = looks(&runs);
+    let mut before = of_contacts::since(connection, &looks).await?;
+    for run in asked {
+        before.entry(run).or_default();
+    }
+    keep_most(&mut before);
+    let heard = inbox.iter().flat_map(|((tenant, _), queued)| queued.iter().map(|one| (*tenant, one)));
+    let heard = heard.filter_map(|(tenant, one)| match one.input {
+        Some(InboxInput::Event { event, .. }) => Some((tenant, event)),
+        Some(InboxInput::Cancel { .. }) | None => None,
+    });
+    wanted_events.extend(heard);
+    wanted_events
+        .extend(before.iter().flat_map(|((tenant, _), seen)| seen.iter().map(|event| (*tenant, *event))));
     let wanted_events: Vec<_> = wanted_events.into_iter().collect();
     let events = events::by_ids(connection, &wanted_events).await?;
     let wanted_contacts: Vec<_> = wanted_contacts.into_iter().collect();
     let contacts = contacts::read(connection, &wanted_contacts).await?;
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
-    let inbox = inbox::read(connection, &called.into_iter().collect::<Vec<_>>()).await?;
     let runs = runs.into_iter().map(Arc::new).collect();
-    Ok(Claimed { now, began, runs, versions, events, contacts, paused, effects, inbox })
+    Ok(Claimed { now, began, runs, versions, events, contacts, paused, zones, effects, inbox, before })
+}
+
+/// Most events that the runs of a batch hear of or look through: each may have 256 KiB.
+const MOST_EVENTS: usize = 500;
+
+/// Leaves out runs beyond those that have so many together; they are claimed again. There is always one.
+fn keep_most<T>(by_run: &mut BTreeMap<RunKey, Vec<T>>) {
+    let mut all = 0;
+    by_run.retain(|_, of_run| {
+        let is_kept = all == 0 || all + of_run.len() <= MOST_EVENTS;
+        all += if is_kept { of_run.len() } else { 0 };
+        is_kept
+    });
+}
+
+/// The runs that ask for what was before they began to wait, and what they ask.
+fn looks(runs: &[ClaimedRun]) -> (Vec<RunKey>, Vec<Look>) {
+    let (mut asked, mut looks) = (Vec::new(), Vec::new());
+    for run in runs {
+        let Some(Need::Before { from, types }) = run.state.as_ref().and_then(RunState::needs) else {
+            continue;
+        };
+        let (tenant_id, run_id) = (run.tenant_id, run.run_id);
+        asked.push((tenant_id, run_id));
+        // Who is about nobody has no past to look at, and is told so.
+        let Some(contact_id) = run.contact_id else { continue };
+        let look = |event_type| Look { tenant_id, run_id, contact_id, event_type, from };
+        looks.extend(types.into_iter().map(look));
+    }
+    (asked, looks)
 }
 
 /// Gives claims back as if they had never been.
@@ -132,7 +203,7 @@ fn stored_requests(run: &ClaimedRun, now: DateTime<Utc>) -> impl Iterator<Item =
         .filter(move |token| match &token.waits {
             Waits::Action { .. } => true,
             Waits::Retry { until, stored, .. } => *stored && *until <= now,
-            Waits::Timer { .. } | Waits::Turn | Waits::Dead { .. } => false,
+            Waits::Timer { .. } | Waits::Turn | Waits::Event(_) | Waits::Dead { .. } => false,
         })
         .map(|token| run.effect_key(&token.node, token.visit))
 }

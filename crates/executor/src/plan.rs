@@ -10,10 +10,11 @@ use crate::under_way::{Answer, Asked, Errand};
 use crate::versions::Version;
 use automation_domain::budget::Spent;
 use automation_domain::effect::Request;
-use automation_domain::id::IdempotencyKey;
+use automation_domain::event::RecordedEvent;
+use automation_domain::id::{EventId, IdempotencyKey};
 use automation_domain::interpreter::{
-    Advanced, Command, End, EndStatus, Owed, OwedFor, RunEvent, RunInput, RunState, Send, Step, StepError,
-    StoredRequests, Waits, advance,
+    Advanced, Command, End, EndStatus, Owed, OwedFor, RecordedEvents, RunEvent, RunInput, RunState, Send,
+    Step, StepError, StoredRequests, Waits, advance,
 };
 use automation_domain::record::RecordChange;
 use automation_domain::step_code::StepCode;
@@ -22,7 +23,7 @@ use automation_store::runs::ClaimedRun;
 use automation_store::runs::checkpoints::{Checkpoint, Next, WakeReason, Wakeup};
 use automation_store::runs::effects::{EffectKey, Mark, NewEffect, Tried};
 use automation_store::runs::inbox::Queued;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -78,8 +79,8 @@ pub(crate) struct Effects {
 #[derive(Debug, Default)]
 pub(crate) struct Back {
     pub(crate) answers: Vec<Answer>,
-    /// Tokens whose requests still are.
-    pub(crate) under_way: BTreeSet<u16>,
+    /// Whether others still are.
+    pub(crate) under_way: bool,
 }
 
 /// How a run goes on that was just claimed, or one to which something came back.
@@ -102,7 +103,7 @@ pub(crate) fn settlement(
         );
     };
     let hears = claimed.inbox.get(&(run.tenant_id, run.run_id)).is_some_and(|queued| has_input(queued));
-    if back.is_none() && !hears && claimed.paused.contains(&run.workflow_id) {
+    if back.is_none() && !hears && claimed.is_paused(run) {
         return held(run);
     }
     let workflow = match &version.workflow {
@@ -128,7 +129,7 @@ pub(crate) fn refused(claimed: &Claimed, run: &Arc<ClaimedRun>, error: &impl Dis
     failed(claimed, run, StepCode::StoreRefused, format!("what the run came to could not be stored: {error}"))
 }
 
-/// A run whose workflow is paused: nothing happens to it.
+/// A run that is paused, or whose workflow is: nothing happens to it.
 fn held(run: &Arc<ClaimedRun>) -> Settlement {
     let encoded = run.state.as_ref().map_or_else(Vec::new, encode);
     let state = run.state.clone().unwrap_or_default();
@@ -205,6 +206,27 @@ impl StoredRequests for Stored<'_> {
     }
 }
 
+/// Events that a run may hear of, as the claim read them.
+#[derive(Debug)]
+struct Recorded<'c> {
+    claimed: &'c Claimed,
+    run: &'c ClaimedRun,
+    /// Whether the state is the one that was claimed: for what waits since, nobody looked.
+    is_as_claimed: bool,
+}
+
+impl RecordedEvents for Recorded<'_> {
+    fn event(&self, id: EventId) -> Option<&RecordedEvent> {
+        self.claimed.events.get(&(self.run.tenant_id, id))
+    }
+
+    fn before(&self) -> Option<Vec<&RecordedEvent>> {
+        let seen =
+            self.claimed.before.get(&(self.run.tenant_id, self.run.run_id)).filter(|_| self.is_as_claimed)?;
+        Some(seen.iter().filter_map(|id| self.event(*id)).collect())
+    }
+}
+
 impl Walker<'_> {
     fn settle(self, back: Option<Back>) -> Settlement {
         let (heard, mut events) = self.heard();
@@ -214,11 +236,11 @@ impl Walker<'_> {
             }
             // What is under way stays so while the workflow is paused: it was claimed for what it is to hear.
             None if self.is_paused() => Default::default(),
-            None => (BTreeSet::new(), inputs::of_claim(self.claimed, self.run, self.workflow)),
+            None => (false, inputs::of_claim(self.claimed, self.run, self.workflow)),
         };
         events.extend(others);
         let state = self.run.state.clone().unwrap_or_default();
-        let Advanced { state, mut commands, spent } = self.advance(state, events);
+        let Advanced { state, mut commands, spent } = self.advance(state, events, true);
         let (mut effects, mut errands, mut postponed) = (Effects::default(), Vec::new(), Vec::new());
         let mut started = Vec::new();
         for command in commands.extract_if(.., |command| is_about_requests(command)) {
@@ -239,15 +261,14 @@ impl Walker<'_> {
         let state = self.postpone(state, postponed);
         effects.tried = ended.into_iter().map(|ended: Ended| ended.after(&state)).collect();
         let retries = retries(&state, &commands);
-        let on_their_way: Vec<u16> =
-            errands.iter().map(|errand: &Errand| errand.asked.token).chain(under_way).collect();
+        let on_their_way = errands.len() + usize::from(under_way);
         let log: Vec<&Step> = commands.iter().filter_map(Command::step).collect();
         Settlement {
             run: self.run.clone(),
             checkpoint: Checkpoint {
                 state: encode(&state),
                 steps: if log.is_empty() { Vec::new() } else { encode(&log) },
-                ..checkpoint(self.run, self.next(&state, &retries, &on_their_way, !log.is_empty()))
+                ..checkpoint(self.run, self.next(&state, &retries, on_their_way, !log.is_empty()))
             },
             delays: retries.into_values().collect(),
             enrolled: self.workflow.enrolment.needs_record(),
@@ -267,12 +288,12 @@ impl Walker<'_> {
         queued.into_iter().flatten().filter_map(readable).unzip()
     }
 
-    fn advance(&self, state: RunState, inputs: Vec<RunEvent>) -> Advanced {
+    fn advance(&self, state: RunState, inputs: Vec<RunEvent>, is_as_claimed: bool) -> Advanced {
         let (claimed, run) = (self.claimed, self.run);
         let input = RunInput {
             event: claimed.events.get(&(run.tenant_id, run.event_id)),
             contact: run.contact_id.and_then(|id| claimed.contacts.get(&(run.tenant_id, id))).cloned(),
-            tenant: &self.version.tenant,
+            tenant: claimed.tenant(run, self.version),
             run_id: run.run_id,
             run_key: &run.run_key,
             started_at: run.received_at,
@@ -282,13 +303,14 @@ impl Walker<'_> {
             ladder: &self.shared.config.ladder,
             is_paused: self.is_paused(),
             stored: &Stored { claimed, run },
+            recorded: &Recorded { claimed, run, is_as_claimed },
             watch: self.watcher,
         };
         advance(self.workflow, state, inputs, input)
     }
 
     fn is_paused(&self) -> bool {
-        self.claimed.paused.contains(&self.run.workflow_id)
+        self.claimed.is_paused(self.run)
     }
 
     fn effect_key(&self, node: NodeIndex, visit: u32) -> EffectKey {
@@ -329,25 +351,25 @@ impl Walker<'_> {
     /// Lets steps wait for which there is no room.
     fn postpone(&self, state: RunState, postponed: Vec<RunEvent>) -> RunState {
         self.shared.metrics.postponed(postponed.len());
-        if postponed.is_empty() { state } else { self.advance(state, postponed).state }
+        if postponed.is_empty() { state } else { self.advance(state, postponed, false).state }
     }
 
     fn next(
         &self,
         state: &RunState,
         retries: &BTreeMap<u16, Duration>,
-        on_their_way: &[u16],
+        on_their_way: usize,
         progress: bool,
     ) -> Next {
         if let Some(end) = &state.end {
             return Next::Finished { status: end.status() };
         }
-        if on_their_way.is_empty() && self.is_paused() {
+        if on_their_way == 0 && self.is_paused() {
             return Next::Paused;
         }
         let owed = state.owed(self.claimed.now);
         let wakeups = owed.iter().map(|owed| self.wakeup(owed, retries.get(&owed.token))).collect();
-        if on_their_way.is_empty() {
+        if on_their_way == 0 {
             return Next::Waiting { wakeups };
         }
         Next::Sending { lease: self.shared.config.lease, progress, wakeups }
@@ -361,6 +383,13 @@ impl Walker<'_> {
                 // What a wait queue brings back is looked for a little later; all else is the sweep's.
                 let has_queue = retry.is_some_and(|delay| config.has_queue(*delay));
                 (until, until + if has_queue { config.first_look } else { Duration::ZERO })
+            }
+            OwedFor::Others => {
+                return Wakeup {
+                    ready_at: None,
+                    due_at: None,
+                    ..Wakeup::timer(owed.token, self.claimed.now)
+                };
             }
             // Looked at when the lease is over: until then it is renewed.
             OwedFor::Outcome => (self.claimed.now, self.claimed.now + config.lease),

@@ -178,7 +178,7 @@ fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement>
     if committed.iter().any(|settlement| !settlement.errands.is_empty()) {
         crash_point!("executor.before_send");
     }
-    let (mut delays, mut ended) = (Vec::new(), Vec::new());
+    let (mut delays, mut ended, mut looking) = (Vec::new(), Vec::new(), Vec::new());
     for settlement in committed {
         let Settlement { run, checkpoint, state, errands, delays: begun, .. } = settlement;
         delays.extend(begun.into_iter().map(|delay| (run.priority, delay, run.tenant_id, run.run_id)));
@@ -192,11 +192,16 @@ fn follow_up(shared: &Arc<Shared>, claimed: &Claimed, committed: Vec<Settlement>
                 let seconds = claimed.now.signed_duration_since(run.received_at).as_seconds_f64();
                 ended.push((status, seconds));
             }
-            Next::Waiting { .. } | Next::Paused => {
+            Next::Waiting { .. } => {
                 shared.under_way.forget((run.tenant_id, run.run_id));
+                if state.needs().is_some() {
+                    looking.push((run.priority, run.tenant_id, run.run_id));
+                }
             }
+            Next::Paused => shared.under_way.forget((run.tenant_id, run.run_id)),
         }
     }
     shared.metrics.finished(&ended);
+    retries::at_once(shared, looking);
     retries::publish(shared, delays);
 }

@@ -31,6 +31,12 @@ pub(crate) struct Asked {
     pub(crate) delivery: Delivery,
 }
 
+impl Asked {
+    fn step(&self) -> (NodeIndex, u32) {
+        (self.node, self.key.visit)
+    }
+}
+
 /// A request that is to be sent as soon as the checkpoint that says so has committed.
 #[derive(Debug)]
 pub(crate) struct Errand {
@@ -61,8 +67,9 @@ pub(crate) struct UnderWay {
 #[derive(Debug)]
 struct Sending {
     run: ClaimedRun,
-    /// By token; a request whose outcome is there is taken out.
-    errands: BTreeMap<u16, AbortHandle>,
+    /// By node and visit: the number of a token is used again while a request is on its way for which nobody waits any more.
+    /// A request whose outcome is there is taken out.
+    errands: BTreeMap<(NodeIndex, u32), AbortHandle>,
 }
 
 impl UnderWay {
@@ -78,26 +85,26 @@ impl UnderWay {
         let mut runs = self.runs();
         let mut kept = runs.remove(&id).map_or_else(BTreeMap::new, |sending| sending.errands);
         for errand in errands {
-            let (shared, answers, token) = (shared.clone(), self.answers.clone(), errand.asked.token);
+            let (shared, answers, step) = (shared.clone(), self.answers.clone(), errand.asked.step());
             let trace = run.trace;
             let task = tokio::spawn(async move {
                 let answer = perform(&shared, errand, trace).await;
                 // Nobody listens once the process has drained: then the lease runs out.
                 let _ = answers.send(answer);
             });
-            kept.insert(token, task.abort_handle());
+            kept.insert(step, task.abort_handle());
         }
         runs.insert(id, Sending { run, errands: kept });
     }
 
-    /// The run that an answer is for, and the tokens that other requests of it are still on their way for.
+    /// The run that an answer is for, and whether other requests of it are still on their way.
     ///
     /// `None` when its claim was lost meanwhile: whoever has it now sends again, or knows better.
-    pub(crate) fn take_answer(&self, answer: &Answer) -> Option<(ClaimedRun, BTreeSet<u16>)> {
+    pub(crate) fn take_answer(&self, answer: &Answer) -> Option<(ClaimedRun, bool)> {
         let mut runs = self.runs();
         let sending = runs.get_mut(&(answer.asked.key.tenant_id, answer.asked.key.run_id))?;
-        sending.errands.remove(&answer.asked.token)?;
-        Some((sending.run.clone(), sending.errands.keys().copied().collect()))
+        sending.errands.remove(&answer.asked.step())?;
+        Some((sending.run.clone(), !sending.errands.is_empty()))
     }
 
     /// Forgets a run whose claim ended, and gives up what is still on its way.

@@ -1,6 +1,7 @@
 //! Compiled workflow versions, kept as long as they are used: a version never changes.
 
 use automation_domain::id::{TenantId, VersionId};
+use automation_domain::interpreter::Need;
 use automation_domain::limits::Limits;
 use automation_domain::workflow::{self, Workflow};
 use automation_service_kit::metrics::observe_cache;
@@ -102,7 +103,7 @@ impl Version {
 fn compile(stored: workflows::PinnedVersion, limits: &Limits) -> Version {
     let workflow = workflow::parse_value(&stored.definition, automation_actions::node_types(), limits)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
-    let needs_event = workflow.as_ref().is_ok_and(|workflow| workflow.reads_event || emits(workflow));
+    let needs_event = workflow.as_ref().is_ok_and(|workflow| workflow.needs(&Need::Event) || emits(workflow));
     Version { tenant: stored.tenant, number: stored.number, workflow, needs_event }
 }
 

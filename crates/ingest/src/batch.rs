@@ -2,6 +2,7 @@
 
 use crate::care::Manner;
 use crate::directory::{Current, Known, OverQuota, Room};
+use crate::listeners::Watched;
 use crate::matching::{Asked, Found};
 use crate::metrics::Tally;
 use crate::parking::Refused;
@@ -20,10 +21,11 @@ use automation_domain::record::stamps::Stamp;
 use automation_service_kit::clock;
 use automation_service_kit::in_hand::{self, Doing};
 use automation_store::events::NewEvent;
+use automation_store::events::of_contacts;
 use automation_store::events::receipts::{self, Claim, Seen};
 use automation_store::records::contacts::{self, Contacts};
 use automation_store::role::Worker;
-use automation_store::runs::{self, NewRun};
+use automation_store::runs::{self, NewRun, supersede};
 use automation_store::upkeep::usage::{Metered, Sums};
 use automation_store::{Conn, Error, Scope, events};
 use chrono::{DateTime, Utc};
@@ -40,6 +42,8 @@ pub(crate) struct Outcome {
     pub(crate) recorded: usize,
     /// Events that were known.
     pub(crate) repeated: usize,
+    /// Events, new or known, that runs may wait for.
+    pub(crate) watched: Vec<Watched>,
     /// What is counted of the new ones.
     pub(crate) tally: Tally,
     /// The sampled ones among the new and the refused.
@@ -53,6 +57,7 @@ impl Outcome {
     pub(crate) fn add(&mut self, other: Self) {
         self.runs.extend(other.runs);
         self.refused.extend(other.refused);
+        self.watched.extend(other.watched);
         self.recorded += other.recorded;
         self.repeated += other.repeated;
         self.tally.add(other.tally);
@@ -120,7 +125,7 @@ async fn commit_part(
     loop {
         let written = shared
             .db
-            .tx(Scope::Tenants(&scope), async |connection| {
+            .tx(Scope::Intake(&scope), async |connection| {
                 let (now, tenants, over_quota) = match shared.directory.current(connection, &scope).await? {
                     Current::All { now, tenants, over_quota } => (now, tenants, over_quota),
                     Current::Stale(stale) => return Ok(Err(stale)),
@@ -188,6 +193,17 @@ fn kept(new: &[Admitted<'_>]) -> Sums {
     sums
 }
 
+/// A known event that runs may wait for: whoever took it in may have died before they were told.
+fn watched_before(one: &Admitted<'_>, received_at: DateTime<Utc>, tenants: &Known) -> Option<Watched> {
+    let (tenant_id, event) = (one.tenant_id, &one.arrival.event);
+    if !tenants.get(&tenant_id)?.watches(&event.event_type) {
+        return None;
+    }
+    let contact_id = ContactId::derive(tenant_id, event.subject.as_deref()?);
+    let event_id = EventId::derive(received_at, event.key);
+    Some(Watched { tenant_id, contact_id, event_id, event_type: event.event_type.clone() })
+}
+
 struct Batch<'a> {
     shared: &'a Shared,
     deliveries: &'a [Delivery],
@@ -224,11 +240,11 @@ impl Batch<'_> {
                 Err((code, detail)) => self.refuse(arrival, Some(tenant.tenant_id), code, detail),
             }
         }
-        let new = self.accept(connection, now, admitted).await?;
+        let new = self.accept(connection, now, admitted, tenants).await?;
         if new.is_empty() {
             return Ok(());
         }
-        let kept = kept(&new);
+        let mut kept = kept(&new);
         let mut spans = traces::begin(new.iter().map(|admitted| admitted.arrival), self.deliveries);
         let recorded: Vec<RecordedEvent> = new
             .iter()
@@ -266,7 +282,7 @@ impl Batch<'_> {
                     event: Some(new.recorded),
                     contact: None,
                     run: None,
-                    tenant: &tenant.key,
+                    tenant: tenant.facts(),
                     now,
                     budget: &budget,
                 };
@@ -322,11 +338,27 @@ impl Batch<'_> {
         tally.evaluation += begun.elapsed();
         tally.matched = matches.len() as u64;
 
-        let mut made = enrol::admit(connection, now, matches).await?;
+        let enrol::Admitted { runs: mut made, superseded } = enrol::admit(connection, now, matches).await?;
         tally.kept_out = tally.matched - made.len() as u64;
         attribute(&mut made, &new, &mut tally, &mut spans);
         runs::insert(connection, now, self.shared.config.first_look, &made).await?;
+        let called = supersede::end(connection, now, &superseded).await?;
         events::insert(connection, &new).await?;
+        let watched =
+            new.iter().filter(|new| tenants[&new.tenant_id].watches(&new.recorded.event.event_type));
+        let watched: Vec<&NewEvent<'_>> = watched.filter(|new| new.contact_id.is_some()).collect();
+        let is_kept = |new: &&NewEvent<'_>| tenants[&new.tenant_id].keeps(&new.recorded.event.event_type);
+        let kept_of: Vec<&NewEvent<'_>> = watched.iter().copied().filter(is_kept).collect();
+        of_contacts::insert(connection, &kept_of).await?;
+        for new in &kept_of {
+            *kept.entry((new.tenant_id, Metered::ContactEvents)).or_default() +=
+                Metered::ContactEvents.row_bytes();
+        }
+        self.outcome.watched.extend(watched.into_iter().filter_map(|new| {
+            let event_type = new.recorded.event.event_type.clone();
+            let (tenant_id, event_id) = (new.tenant_id, new.recorded.event_id);
+            Some(Watched { tenant_id, contact_id: new.contact_id?, event_id, event_type })
+        }));
         contacts::ensure(connection, &touched).await?;
         self.update_contacts(connection, now, &new, &updates).await?;
 
@@ -334,7 +366,9 @@ impl Batch<'_> {
         self.outcome.kept = kept;
         self.outcome.spans.extend(spans.into_iter().flatten());
         self.outcome.recorded = new.len();
-        self.outcome.runs = made.iter().map(|run| (run.priority, run.tenant_id, run.run_id)).collect();
+        let called = called.into_iter().map(|((tenant, run), priority)| (priority, tenant, run));
+        let made = made.iter().map(|run| (run.priority, run.tenant_id, run.run_id));
+        self.outcome.runs = made.chain(called).collect();
         Ok(())
     }
 
@@ -344,6 +378,7 @@ impl Batch<'_> {
         connection: &mut Conn<Worker>,
         now: DateTime<Utc>,
         admitted: Vec<Admitted<'b>>,
+        tenants: &Known,
     ) -> Result<Vec<Admitted<'b>>, Error> {
         let mut first: BTreeMap<(TenantId, EventKey), [u8; 32]> = BTreeMap::new();
         let mut distinct = Vec::with_capacity(admitted.len());
@@ -371,7 +406,11 @@ impl Batch<'_> {
         for one in distinct {
             match seen.get(&(one.tenant_id, one.arrival.event.key)) {
                 Some(Seen::New) => new.push(one),
-                Some(Seen::Before) | None => self.outcome.repeated += 1,
+                Some(Seen::Before { received_at: Some(received_at) }) => {
+                    self.outcome.repeated += 1;
+                    self.outcome.watched.extend(watched_before(&one, *received_at, tenants));
+                }
+                Some(Seen::Before { received_at: None }) | None => self.outcome.repeated += 1,
                 Some(Seen::Conflict) => self.refuse_conflict(&one),
             }
         }

@@ -1,8 +1,10 @@
 //! What ingest knows of tenants: ids, grants and triggers, as of the catalogue version that each batch reads.
 
 use crate::trigger_index::{Published, TriggerIndex};
+use automation_domain::facts::{TenantFacts, Tz};
 use automation_domain::grant;
 use automation_domain::id::{TenantId, VersionId};
+use automation_domain::interpreter::CONTACT_CHANGES;
 use automation_domain::limits::Limits;
 use automation_domain::part::Part;
 use automation_domain::workflow;
@@ -22,8 +24,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub(crate) struct KnownTenant {
     pub(crate) tenant_id: TenantId,
     pub(crate) key: String,
+    zone: Tz,
     pub(crate) catalogue_version: i64,
     pub(crate) triggers: TriggerIndex,
+    /// The types of events that runs may wait for.
+    watched: BTreeSet<String>,
     published: Vec<Arc<Published>>,
     grants: Vec<Grant>,
     /// About how many bytes of memory its workflows take.
@@ -34,15 +39,32 @@ impl KnownTenant {
     fn new(
         tenant_id: TenantId,
         key: String,
-        catalogue_version: i64,
+        current: &catalogue::Current,
         (mut published, suspended): (Vec<Arc<Published>>, &BTreeSet<Part>),
-        grants: Vec<Grant>,
+        (grants, watched): (Vec<Grant>, BTreeSet<String>),
     ) -> Self {
         // As the index gives them, so that putting what it finds in order costs next to nothing.
         published.sort_by_key(|published| published.workflow_id);
         let bytes = published.iter().map(|published| published.bytes).sum();
         let triggers = TriggerIndex::build(&published, suspended);
-        Self { tenant_id, key, catalogue_version, triggers, published, grants, bytes }
+        let (zone, catalogue_version) = (current.zone, current.catalogue_version);
+        Self { tenant_id, key, zone, catalogue_version, triggers, watched, published, grants, bytes }
+    }
+
+    /// What conditions see of it.
+    pub(crate) fn facts(&self) -> TenantFacts<'_> {
+        TenantFacts { key: &self.key, zone: self.zone }
+    }
+
+    /// Whether runs may wait for such an event, or for what it says of the contact.
+    pub(crate) fn watches(&self, event_type: &str) -> bool {
+        self.watched.contains(event_type)
+            || (says_of_contact(event_type) && self.watched.contains(CONTACT_CHANGES))
+    }
+
+    /// Whether it is kept of such an event to whom it happened.
+    pub(crate) fn keeps(&self, event_type: &str) -> bool {
+        self.watched.contains(event_type)
     }
 
     /// The grant by which this publisher may send this type for the tenant; its time may be over.
@@ -51,6 +73,11 @@ impl KnownTenant {
             .iter()
             .find(|grant| grant.amqp_user == publisher && grant::allows(&grant.event_types, event_type))
     }
+}
+
+/// Whether events of this type say something of the contact.
+pub(crate) fn says_of_contact(event_type: &str) -> bool {
+    event_type.starts_with("contact.")
 }
 
 /// What is known of some tenants.
@@ -163,15 +190,16 @@ impl Directory {
         for few in stale.chunks(AT_ONCE) {
             let before = self.loaded(few);
             let mut compiled = Compiled::from(&before);
-            let (versions, workflows, grants, suspended) = db
+            let (versions, workflows, grants, suspended, mut watched) = db
                 .tx(Scope::Tenants(few), async |connection| {
                     // The versions first: what changes meanwhile is loaded again.
                     let (_now, versions) = catalogue::versions(connection, few).await?;
                     let (workflows, grants) = catalogue::load(connection).await?;
                     let suspended = suspended_parts::list(connection).await?;
                     let suspended = suspended.into_iter().map(|one| one.part).collect::<BTreeSet<_>>();
+                    let watched = catalogue::watched_types(connection).await?;
                     compiled.complete(connection, &workflows, limits).await?;
-                    Ok::<_, Error>((versions, workflows, grants, suspended))
+                    Ok::<_, Error>((versions, workflows, grants, suspended, watched))
                 })
                 .await?;
             for (id, current) in versions {
@@ -179,9 +207,12 @@ impl Directory {
                 let tenant = KnownTenant::new(
                     id,
                     keys.get(&id).cloned().unwrap_or_default(),
-                    current.catalogue_version,
+                    &current,
                     (compiled.of(workflows.iter().filter(of)), &suspended),
-                    grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
+                    (
+                        grants.iter().filter(|grant| grant.tenant_id == id).cloned().collect(),
+                        watched.remove(&id).unwrap_or_default(),
+                    ),
                 );
                 if self.keep(tenant, keys, limits.cache_bytes) == Room::Short && keys.len() > 1 {
                     return Ok(Room::Short);

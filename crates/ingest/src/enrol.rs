@@ -2,24 +2,33 @@
 
 use crate::matching::Match;
 use automation_domain::entry::kept_out;
+use automation_domain::workflow::OnConflict;
 use automation_store::role::Worker;
 use automation_store::runs::NewRun;
 use automation_store::runs::enrolments::{self, EnrolmentKey};
+use automation_store::runs::supersede::Superseded;
 use automation_store::{Conn, Error};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
+
+/// What entry rules let in.
+pub(crate) struct Admitted {
+    pub(crate) runs: Vec<NewRun>,
+    /// Those of earlier runs, or of runs among these, whose place others take.
+    pub(crate) superseded: Vec<Superseded>,
+}
 
 /// Lets matches in, in their order, by what is known of earlier runs of their key, and remembers those let in.
 pub(crate) async fn admit(
     connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     matches: Vec<Match>,
-) -> Result<Vec<NewRun>, Error> {
+) -> Result<Admitted, Error> {
     let mut keys: Vec<EnrolmentKey> = matches.iter().filter(|found| needs_record(found)).map(key).collect();
     keys.sort_unstable();
     keys.dedup();
     let mut known = enrolments::lock(connection, &keys).await?;
-    let mut changed = BTreeMap::new();
+    let (mut changed, mut superseded) = (BTreeMap::new(), Vec::new());
     let mut admitted = Vec::with_capacity(matches.len());
     for found in matches {
         if needs_record(&found) {
@@ -29,6 +38,10 @@ pub(crate) async fn admit(
             if kept_out(enrolment, rules, now).is_some() {
                 continue;
             }
+            let open =
+                enrolment.run_id.filter(|_| enrolment.open && rules.on_conflict == OnConflict::Supersede);
+            let (tenant_id, by) = (found.run.tenant_id, found.run.run_id);
+            superseded.extend(open.map(|run_id| Superseded { tenant_id, run_id, by }));
             enrolment.run_id = Some(found.run.run_id);
             enrolment.open = true;
             enrolment.runs += 1;
@@ -38,7 +51,7 @@ pub(crate) async fn admit(
         admitted.push(found.run);
     }
     enrolments::write(connection, &changed).await?;
-    Ok(admitted)
+    Ok(Admitted { runs: admitted, superseded })
 }
 
 fn needs_record(found: &Match) -> bool {

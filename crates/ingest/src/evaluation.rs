@@ -53,7 +53,7 @@ impl Evaluation {
         let now = recorded.received_at;
         let budget = Budget::new(&self.limits);
         let event = Some(recorded);
-        let facts = Facts { event, contact: None, run: None, tenant: &tenant.key, now, budget: &budget };
+        let facts = Facts { event, contact: None, run: None, tenant: tenant.facts(), now, budget: &budget };
         let candidates = tenant.triggers.candidates(&recorded.event, &facts);
         let subject = recorded.event.subject.as_deref();
         let contact_id = subject.map(|subject| ContactId::derive(tenant.tenant_id, subject));

@@ -12,6 +12,7 @@ mod directory;
 mod enrol;
 pub mod evaluation;
 mod intake;
+mod listeners;
 mod matching;
 mod metrics;
 mod over_budget;

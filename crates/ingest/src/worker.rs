@@ -5,6 +5,7 @@ use crate::batch::{self, Outcome};
 use crate::bisect::{Failure, Part, bisect};
 use crate::care::{self, Manner, Standing};
 use crate::intake::{self, Intake};
+use crate::listeners;
 use crate::parking::Refused;
 use crate::reading::{self, Arrival, Portion};
 use crate::traces;
@@ -157,6 +158,8 @@ async fn take(
     }
     crash_point!("ingest.after_commit");
     shared.usage.add(std::mem::take(&mut total.kept));
+    let Some(told) = listeners::tell(shared, &total.watched, drain).await else { return false };
+    total.runs.extend(told);
     let parked = total.refused.len();
     if !publish(shared, total.refused, &total.runs, drain).await {
         return false;

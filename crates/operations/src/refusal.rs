@@ -1,6 +1,7 @@
 //! What is refused, and nothing was done.
 
 use automation_domain::id::{DeadLetterId, RunId};
+use automation_domain::problem::Problem;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -16,6 +17,9 @@ pub enum Refusal {
     /// Another tenant has the key.
     #[error("the key \"{0}\" is taken")]
     TenantExists(String),
+    /// It is no time zone: what to write instead.
+    #[error("{0}")]
+    TimeZone(String),
     /// No table with a quota has the name.
     #[error("there is no table \"{table}\" with a quota")]
     NoQuota {
@@ -114,6 +118,72 @@ pub enum Refusal {
     /// No workflow has the key.
     #[error("there is no workflow \"{0}\"")]
     NoWorkflow(String),
+    /// The workflow has no version of that number.
+    #[error("workflow {key} has no version {version}")]
+    NoVersion {
+        /// The workflow's key.
+        key: String,
+        /// The number.
+        version: i32,
+    },
+    /// What is to be published is what is published.
+    #[error("workflow {0} is published like this already")]
+    Unchanged(String),
+    /// What is to be published cannot be run: everything that is wrong with it.
+    #[error("the definition has {}", told(.0))]
+    Definition(Vec<Problem>),
+    /// No draft has the key.
+    #[error("there is no draft of workflow \"{0}\"")]
+    NoDraft(String),
+    /// Something else was saved since.
+    #[error("workflow {key} stands at {found}, not at {expected}: somebody saved something since")]
+    DraftChanged {
+        /// The workflow's key.
+        key: String,
+        /// What was based on.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// Another version was published since the draft was begun.
+    #[error("the draft of {key} was begun from {base}, and something else is published")]
+    DraftOutdated {
+        /// The workflow's key.
+        key: String,
+        /// What it was begun from.
+        base: String,
+    },
+    /// It breaks the rule for keys of workflows.
+    #[error("\"{0}\" is not a workflow's key")]
+    WorkflowKey(String),
+    /// Another workflow, or a draft, has the key.
+    #[error("there is a workflow or a draft \"{0}\" already")]
+    WorkflowExists(String),
+    /// It is archived.
+    #[error("workflow {0} is archived")]
+    Archived(String),
+    /// It is not archived.
+    #[error("workflow {0} is not archived")]
+    NotArchived(String),
+    /// They were changed elsewhere since a file was applied: their keys.
+    #[error("changed elsewhere since a file was applied: {}", .0.join(", "))]
+    ChangedElsewhere(Vec<String>),
+    /// It holds runs, because it is paused.
+    #[error("workflow {key} is paused and holds runs, which would go on if it were archived: {runs}")]
+    HeldRuns {
+        /// The workflow's key.
+        key: String,
+        /// How many.
+        runs: i64,
+    },
+    /// Runs of it are open.
+    #[error("workflow {key} has open runs: {runs}")]
+    RunsOpen {
+        /// The workflow's key.
+        key: String,
+        /// How many.
+        runs: i64,
+    },
     /// It is no name of a part of a workflow.
     #[error("\"{0}\" does not name a part")]
     PartName(String),
@@ -139,6 +209,20 @@ pub enum Refusal {
         /// How it ended.
         status: &'static str,
     },
+    /// It is so already.
+    #[error("run {id} is {is}")]
+    RunAlready {
+        /// The run.
+        id: RunId,
+        /// What it is.
+        is: &'static str,
+    },
+    /// Runs that have ended stay as they are.
+    #[error("runs that are {0} have ended")]
+    StatusEnded(&'static str),
+    /// None of those that are open is looked for.
+    #[error("no open run fits")]
+    NoRunFits,
     /// Something is still to come after the time that it was waited for.
     #[error("after a minute {events} events are recorded and {runs} runs are under way")]
     Unsettled {
@@ -264,6 +348,7 @@ impl Refusal {
             Self::NoTenant(_) => (NotFound, "tenant_not_found"),
             Self::TenantKey(_) => (Invalid, "tenant_key_invalid"),
             Self::TenantExists(_) => (Conflict, "tenant_exists"),
+            Self::TimeZone(_) => (Invalid, "timezone_invalid"),
             Self::NoQuota { .. } => (NotFound, "quota_not_found"),
             Self::PublisherName => (Invalid, "publisher_invalid"),
             Self::EngineMadePublisher(_) => (Invalid, "publisher_engine_made"),
@@ -287,10 +372,25 @@ impl Refusal {
             Self::NoHook(_) => (NotFound, "hook_not_found"),
             Self::HookTampered { .. } => (Conflict, "hook_tampered"),
             Self::NoWorkflow(_) => (NotFound, "workflow_not_found"),
+            Self::NoVersion { .. } => (NotFound, "version_not_found"),
+            Self::Unchanged(_) => (Conflict, "workflow_unchanged"),
+            Self::Definition(_) => (Conflict, "definition_invalid"),
+            Self::NoDraft(_) => (NotFound, "draft_not_found"),
+            Self::DraftChanged { .. } => (Conflict, "draft_changed"),
+            Self::DraftOutdated { .. } => (Conflict, "draft_outdated"),
+            Self::WorkflowKey(_) => (Invalid, "workflow_key_invalid"),
+            Self::WorkflowExists(_) => (Conflict, "workflow_exists"),
+            Self::Archived(_) => (Conflict, "workflow_archived"),
+            Self::NotArchived(_) => (Conflict, "workflow_not_archived"),
+            Self::ChangedElsewhere(_) => (Conflict, "changed_elsewhere"),
+            Self::HeldRuns { .. } => (Conflict, "workflow_holds_runs"),
+            Self::RunsOpen { .. } => (Conflict, "workflow_has_runs"),
             Self::PartName(_) => (Invalid, "part_name_invalid"),
             Self::NoSchedule(_) => (NotFound, "schedule_not_found"),
             Self::ScheduleUnreadable { .. } => (Conflict, "schedule_unreadable"),
-            Self::NoRun(_) => (NotFound, "run_not_found"),
+            Self::NoRun(_) | Self::NoRunFits => (NotFound, "run_not_found"),
+            Self::RunAlready { .. } => (Conflict, "run_unchanged"),
+            Self::StatusEnded(_) => (Invalid, "run_status_invalid"),
             Self::RunEnded { .. } => (Conflict, "run_ended"),
             Self::Unsettled { .. } => (Conflict, "runs_unsettled"),
             Self::NoContact { .. } => (NotFound, "contact_not_found"),
@@ -311,4 +411,12 @@ impl Refusal {
             Self::AuditChanged(_) | Self::AuditPutBack(_) => (Conflict, "audit_broken"),
         }
     }
+}
+
+/// Problems as the end of a sentence.
+fn told(problems: &[Problem]) -> String {
+    let count =
+        if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+    let all: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    format!("{count}: {}", all.join("; "))
 }

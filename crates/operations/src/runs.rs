@@ -1,22 +1,27 @@
 //! Runs and their history.
 
 mod explain;
+mod handle;
 mod shown;
 mod stats;
 
 pub use automation_store::runs::effects::{StoredEffect, Try};
 pub use automation_store::runs::lists::{RunDetail, RunStatus, RunSummary};
 pub use explain::{Story, Trace, explain};
+pub use handle::{
+    Act, AllHandled, Chosen, Handled, Selection, StatusSet, cancel, cancel_many, choose, pause, pause_many,
+    resume, resume_many,
+};
 pub use shown::{EventName, Failure, Run, Summary};
 pub use stats::{OfAction, OfWorkflow, Percentiles, Stats, settled, stats};
 
-use crate::{Auditor, Error, Page, Refusal, Session, events};
-use automation_domain::id::{ContactId, RunId};
-use automation_store::runs::cancel;
+use crate::{Error, Page, Refusal, Session, events};
+use automation_domain::id::{ContactId, RunId, TenantId};
+use automation_store::Conn;
+use automation_store::role::Api;
 use automation_store::runs::lists::{self, RunFilter};
-use automation_store::workflows;
+use automation_store::workflows::lifecycle;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 /// What runs are looked for by; every part that is given has to fit.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -33,15 +38,6 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// A run that was ended.
-#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
-pub struct Cancelled {
-    /// The run.
-    pub id: RunId,
-    /// `cancelled`.
-    pub status: &'static str,
-}
-
 /// Up to `limit` runs, the latest first, behind `before` if it is given.
 ///
 /// # Errors
@@ -53,37 +49,13 @@ pub async fn list(
     limit: u16,
     before: Option<RunId>,
 ) -> Result<Page<Summary>, Error> {
-    if let Some(event) = filter.event.as_ref().filter(|event| !event.contains('/')) {
-        return Err(Refusal::EventName(event.clone()).into());
-    }
-    let tenant = session.tenant;
     let runs = session
         .read(async |connection| {
-            let mut by = RunFilter {
-                status: filter.status,
-                contact: filter.contact.as_deref().map(|subject| ContactId::derive(tenant, subject)),
-                since: filter.since,
-                before,
-                ..RunFilter::default()
+            let by = match resolve(connection, session.tenant, filter).await? {
+                Ok(by) => RunFilter { before, ..by },
+                Err(refusal) => return Ok(Err(refusal)),
             };
-            if let Some(key) = &filter.workflow {
-                match workflows::by_key(connection, tenant, key).await? {
-                    Some(stored) => by.workflow = Some(stored.workflow_id),
-                    None => return Ok(Err(Refusal::NoWorkflow(key.clone()))),
-                }
-            }
-            if let Some(event) = &filter.event {
-                for (source, id) in events::names(event) {
-                    by.ids = lists::ids_of_event(connection, tenant, source, id).await?;
-                    if by.ids.is_some() {
-                        break;
-                    }
-                }
-                if by.ids.is_none() {
-                    return Ok(Err(Refusal::EventGone(event.clone())));
-                }
-            }
-            lists::list(connection, tenant, &by, i64::from(limit) + 1).await.map(Ok)
+            lists::list(connection, session.tenant, &by, i64::from(limit) + 1).await.map(Ok)
         })
         .await??;
     let page = Page::cut(runs, limit, |run| run.run_id.to_string());
@@ -100,27 +72,35 @@ pub async fn show(session: &Session, id: RunId) -> Result<Run, Error> {
     Ok(Run(session.read(by_id).await?.ok_or(Refusal::NoRun(id))?))
 }
 
-/// Ends an open run, and says why in its history.
-///
-/// # Errors
-///
-/// [`Refusal::NoRun`], [`Refusal::RunEnded`]; [`Error::Store`].
-pub async fn cancel(
-    session: &Session,
-    auditor: &Auditor,
-    id: RunId,
-    reason: &str,
-) -> Result<Cancelled, Error> {
-    let cancelled = session
-        .change_noted(async |connection| {
-            cancel::cancel(connection, session.tenant, id, auditor, reason).await
-        })
-        .await?;
-    match cancelled {
-        cancel::Cancelled::Now => Ok(Cancelled { id, status: RunStatus::Cancelled.as_str() }),
-        cancel::Cancelled::AlreadyEnded(status) => {
-            Err(Refusal::RunEnded { id, status: status.as_str() }.into())
+/// The filter, with names looked up.
+async fn resolve(
+    connection: &mut Conn<Api>,
+    tenant: TenantId,
+    filter: &Filter,
+) -> Result<Result<RunFilter, Refusal>, automation_store::Error> {
+    let mut by = RunFilter {
+        status: filter.status,
+        contact: filter.contact.as_deref().map(|subject| ContactId::derive(tenant, subject)),
+        since: filter.since,
+        ..RunFilter::default()
+    };
+    if let Some(key) = &filter.workflow {
+        // What is kept of a workflow that was deleted is found by its key.
+        let workflows = lifecycle::of_key(connection, tenant, key).await?;
+        if workflows.is_empty() {
+            return Ok(Err(Refusal::NoWorkflow(key.clone())));
         }
-        cancel::Cancelled::NotFound => Err(Refusal::NoRun(id).into()),
+        by.workflows = Some(workflows);
     }
+    let Some(event) = &filter.event else { return Ok(Ok(by)) };
+    if !event.contains('/') {
+        return Ok(Err(Refusal::EventName(event.clone())));
+    }
+    for (source, id) in events::names(event) {
+        by.ids = lists::ids_of_event(connection, tenant, source, id).await?;
+        if by.ids.is_some() {
+            return Ok(Ok(by));
+        }
+    }
+    Ok(Err(Refusal::EventGone(event.clone())))
 }

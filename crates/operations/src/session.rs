@@ -42,10 +42,10 @@ impl<R: Role> Session<R> {
     }
 
     /// Changes something in one transaction, and notes what was done in it.
-    pub(crate) async fn change<T>(
+    pub(crate) async fn change<T, D: IntoIterator<Item = Deed>>(
         &self,
         auditor: &Auditor,
-        work: impl AsyncFnOnce(&mut Conn<R>) -> Result<(T, Option<Deed>), Error>,
+        work: impl AsyncFnOnce(&mut Conn<R>) -> Result<(T, D), Error>,
     ) -> Result<T, Error>
     where
         R: OneOf<(Api, Operator)>,

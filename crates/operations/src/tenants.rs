@@ -1,6 +1,7 @@
 //! Tenants.
 
-use crate::{Auditor, Error, Page, Refusal, transaction};
+use crate::{Auditor, Error, Page, Refusal, session, transaction};
+use automation_domain::facts::read_zone;
 use automation_domain::id::TenantId;
 use automation_service_kit::ids;
 use automation_store::access::tenants;
@@ -40,6 +41,15 @@ pub struct Created {
     pub created: bool,
 }
 
+/// A change of a tenant.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Its key.
+    pub key: String,
+    /// IANA name of its time zone: the clock of contacts that have none of their own.
+    pub timezone: String,
+}
+
 /// A tenant, with who may publish for it.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
 pub struct Tenant {
@@ -47,6 +57,8 @@ pub struct Tenant {
     pub key: String,
     /// For people.
     pub name: String,
+    /// IANA name of its time zone.
+    pub timezone: String,
     /// Its id.
     pub id: TenantId,
     /// Who may publish for it.
@@ -89,6 +101,26 @@ pub async fn create(operator: &Db<Operator>, auditor: &Auditor, new: NewTenant) 
     }
 }
 
+/// Sets a tenant's time zone. What waits for a time goes on at that time; what is decided from now on is decided by the new
+/// clock.
+///
+/// # Errors
+///
+/// [`Refusal::TimeZone`], [`Refusal::NoTenant`]; [`Error::Store`].
+pub async fn set(operator: &Db<Operator>, auditor: &Auditor, settings: Settings) -> Result<Settings, Error> {
+    let Settings { key, timezone } = &settings;
+    read_zone(timezone).map_err(Refusal::TimeZone)?;
+    let before = session::find(operator, key).await?;
+    transaction::change(operator, before.tenant_id, auditor, async |connection| {
+        let is_new = tenants::set_zone(connection, before.tenant_id, timezone).await?;
+        let detail = json!({ "timezone": timezone, "before": before.timezone });
+        let deed = Deed { action: "tenant.set", subject: format!("tenant {key}"), detail };
+        Ok(((), is_new.then_some(deed)))
+    })
+    .await?;
+    Ok(settings)
+}
+
 /// All tenants, with their grants.
 ///
 /// # Errors
@@ -105,6 +137,7 @@ pub async fn list(operator: &Db<Operator>) -> Result<Page<Tenant>, Error> {
         grants: grants.iter().filter(|grant| grant.tenant_id == tenant.tenant_id).map(granted).collect(),
         key: tenant.key,
         name: tenant.name,
+        timezone: tenant.timezone,
         id: tenant.tenant_id,
     };
     Ok(Page::whole(all.into_iter().map(tenant).collect()))

@@ -7,15 +7,16 @@ use automation_store::role::{Api, OneOf, Operator, Role};
 use automation_store::{Conn, Db, Scope};
 
 /// Changes something of a tenant in one transaction, and notes what was done in it; what was not done is not noted.
-pub(crate) async fn change<T, R: OneOf<(Api, Operator)>>(
+pub(crate) async fn change<T, D: IntoIterator<Item = Deed>, R: OneOf<(Api, Operator)>>(
     db: &Db<R>,
     tenant: TenantId,
     auditor: &Auditor,
-    work: impl AsyncFnOnce(&mut Conn<R>) -> Result<(T, Option<Deed>), Error>,
+    work: impl AsyncFnOnce(&mut Conn<R>) -> Result<(T, D), Error>,
 ) -> Result<T, Error> {
     db.tx(Scope::Tenant(tenant), async |connection| {
-        let (done, deed) = work(connection).await?;
-        audit::append(connection, tenant, auditor, deed.as_slice()).await?;
+        let (done, deeds) = work(connection).await?;
+        let deeds: Vec<Deed> = deeds.into_iter().collect();
+        audit::append(connection, tenant, auditor, &deeds).await?;
         Ok(done)
     })
     .await

@@ -1,30 +1,45 @@
 //! Workflows: published, paused, and parts of them suspended.
 
 mod credentials;
+mod drafts;
+mod folder;
+mod lifecycle;
 mod parts;
+mod versions;
+mod watched;
 
 pub use credentials::missing_credentials;
+pub use drafts::{
+    Base, DiscardedDraft, DraftLine, Outdated, SavedDraft, ShownDraft, discard_draft, draft, drafts,
+    publish_draft, save_draft,
+};
+pub use folder::{Conflicts, InFile, Left, Others, Plan, Planned, apply_files, plan, twice};
+pub use lifecycle::{Archived, Deleted, OpenRuns, archive, delete, duplicate, open_runs, unarchive};
 pub use parts::{PartResumed, Suspended, resume_part};
+pub use versions::{Diff, Side, Version, diff, export, restore, versions};
 
 use crate::{Auditor, Error, Page, Refusal, Session};
-use automation_domain::id::{VersionId, WorkflowId};
+use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::problem::Problem;
 use automation_domain::workflow::{self, Workflow};
 use automation_service_kit::ids;
+use automation_store::Conn;
 use automation_store::audit::Deed;
-use automation_store::workflows::{self, StoredWorkflow};
+use automation_store::role::Api;
+use automation_store::workflows::{self, Origin, Publication, StoredWorkflow};
 use serde::Serialize;
 use serde_json::{Value, json};
+use watched::Watched;
 
 /// What publishing came to.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
 pub struct Applied {
     /// The workflow's key.
     pub key: String,
-    /// `created`, `published` or `unchanged`.
+    /// `created`, `published`, `unchanged` or `archived`.
     pub result: &'static str,
-    /// The version that is published now.
+    /// The version that is published now, or was.
     pub version: i32,
 }
 
@@ -35,7 +50,7 @@ pub struct Listed {
     pub key: String,
     /// For people.
     pub name: String,
-    /// `active` or `paused`.
+    /// `active`, `paused` or `archived`.
     pub state: String,
     /// The version that is published.
     pub version: i32,
@@ -58,14 +73,14 @@ pub struct Definition {
     pub suspended: Vec<Suspended>,
 }
 
-/// What pausing or resuming came to.
+/// What pausing, resuming or taking out of the archive came to.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
 pub struct StateSet {
     /// The workflow's key.
     pub key: String,
-    /// `active` or `paused`.
+    /// `active`, `paused` or `archived`.
     pub state: &'static str,
-    /// Whether it was in the other state.
+    /// Whether it was in another state.
     pub changed: bool,
 }
 
@@ -78,45 +93,80 @@ pub fn compile(text: &str, limits: &Limits) -> Result<Workflow, Vec<Problem>> {
     workflow::parse(text, automation_actions::node_types(), limits)
 }
 
+/// Compiles a definition that is kept here: another version of the engine may have published it.
+fn compile_value(definition: &Value, limits: &Limits) -> Result<Workflow, Refusal> {
+    workflow::parse_value(definition, automation_actions::node_types(), limits).map_err(Refusal::Definition)
+}
+
 /// Publishes a workflow; one that is published as it is stays. `most_entry_bytes` is what triggers and entry rules of all
 /// of the tenant's workflows may take of memory.
 ///
 /// # Errors
 ///
-/// [`Error::Store`], of which quotas and that memory are a part.
+/// [`Refusal::Archived`]; [`Error::Store`], of which quotas and that memory are a part.
 pub async fn apply(
     session: &Session,
     auditor: &Auditor,
     workflow: &Workflow,
     most_entry_bytes: usize,
 ) -> Result<Applied, Error> {
-    let (workflow_id, version_id) = (WorkflowId(ids::new_id()), VersionId(ids::new_id()));
+    let workflow = watched::watch(session, workflow).await?;
     session
         .change(auditor, async |connection| {
-            let tenant = session.tenant;
-            let applied = workflows::apply(connection, tenant, workflow, workflow_id, version_id).await?;
-            let key = workflow.key.clone();
-            let (result, version) = match applied {
-                workflows::Applied::Created => ("created", 1),
-                workflows::Applied::Published { version } => ("published", version),
-                workflows::Applied::Unchanged { version } => {
-                    return Ok((Applied { key, result: "unchanged", version }, None));
-                }
-            };
-            workflows::check_entry_bytes(connection, tenant, most_entry_bytes).await?;
-            let detail = json!({ "result": result, "version": version });
-            let deed = deed("workflow.publish", &key, detail);
-            Ok((Applied { key, result, version }, Some(deed)))
+            let applied = publish_in(connection, session.tenant, auditor, workflow, Origin::File).await?;
+            workflows::check_entry_bytes(connection, session.tenant, most_entry_bytes).await?;
+            let deed = published(&applied);
+            Ok((applied, deed))
         })
         .await
 }
 
-/// All workflows of the tenant.
+/// The deed of publishing from a file, if that changed anything.
+fn published(applied: &Applied) -> Option<Deed> {
+    let detail = json!({ "result": applied.result, "version": applied.version });
+    (applied.result != "unchanged").then(|| deed("workflow.publish", &applied.key, detail))
+}
+
+/// Publishes a workflow within a transaction, which notes it, and checks what all of them take of memory.
+async fn publish_in(
+    connection: &mut Conn<Api>,
+    tenant: TenantId,
+    auditor: &Auditor,
+    workflow: Watched<'_>,
+    origin: Origin,
+) -> Result<Applied, Error> {
+    let workflow = workflow.workflow();
+    let publication = Publication {
+        workflow_id: WorkflowId(ids::new_id()),
+        version_id: VersionId(ids::new_id()),
+        published_by: Some(auditor.actor()),
+        origin,
+    };
+    let key = workflow.key.clone();
+    let (result, version) = match workflows::publish(connection, tenant, workflow, publication).await? {
+        workflows::Applied::Created => ("created", 1),
+        workflows::Applied::Published { version } => ("published", version),
+        workflows::Applied::Unchanged { version } => ("unchanged", version),
+        workflows::Applied::Archived => return Err(Refusal::Archived(key).into()),
+    };
+    Ok(Applied { key, result, version })
+}
+
+/// Which workflows are listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listing {
+    /// Those that are not archived.
+    Current,
+    /// All.
+    All,
+}
+
+/// The tenant's workflows.
 ///
 /// # Errors
 ///
 /// [`Error::Store`].
-pub async fn list(session: &Session) -> Result<Page<Listed>, Error> {
+pub async fn list(session: &Session, listing: Listing) -> Result<Page<Listed>, Error> {
     let (all, suspended) = session
         .read(async |connection| {
             let all = workflows::list(connection, session.tenant).await?;
@@ -132,7 +182,8 @@ pub async fn list(session: &Session) -> Result<Page<Listed>, Error> {
         version: stored.version,
         id: stored.workflow_id,
     };
-    Ok(Page::whole(all.into_iter().map(listed).collect()))
+    let is_listed = |stored: &StoredWorkflow| listing == Listing::All || stored.state != "archived";
+    Ok(Page::whole(all.into_iter().filter(is_listed).map(listed).collect()))
 }
 
 /// The definition that is published under this key.
@@ -158,7 +209,7 @@ pub async fn show(session: &Session, key: &str) -> Result<Definition, Error> {
 ///
 /// # Errors
 ///
-/// [`Refusal::NoWorkflow`]; [`Error::Store`].
+/// [`Refusal::NoWorkflow`], [`Refusal::Archived`]; [`Error::Store`].
 pub async fn pause(session: &Session, auditor: &Auditor, key: &str) -> Result<StateSet, Error> {
     Ok(set_state(session, auditor, key, "paused", "workflow.pause").await?.0)
 }
@@ -167,7 +218,7 @@ pub async fn pause(session: &Session, auditor: &Auditor, key: &str) -> Result<St
 ///
 /// # Errors
 ///
-/// [`Refusal::NoWorkflow`]; [`Error::Store`]: then some runs may still be held, and resuming again lets them go on.
+/// [`Refusal::NoWorkflow`], [`Refusal::Archived`]; [`Error::Store`]: then some runs may still be held, and resuming again lets them go on.
 pub async fn resume(session: &Session, auditor: &Auditor, key: &str) -> Result<StateSet, Error> {
     let (set, workflow) = set_state(session, auditor, key, "active", "workflow.resume").await?;
     // Also when it was active already: an earlier resume may have been interrupted here.
@@ -182,7 +233,11 @@ async fn set_state(
     state: &'static str,
     action: &'static str,
 ) -> Result<(StateSet, WorkflowId), Error> {
-    let workflow = find(session, key).await?.workflow_id;
+    let stored = find(session, key).await?;
+    if stored.state == "archived" {
+        return Err(Refusal::Archived(key.to_owned()).into());
+    }
+    let workflow = stored.workflow_id;
     let changed = session
         .change(auditor, async |connection| {
             let changed = workflows::set_state(connection, session.tenant, workflow, state).await?;

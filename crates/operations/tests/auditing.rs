@@ -11,6 +11,7 @@ use automation_domain::limits::Limits;
 use automation_operations::dead_letters::{Change, How, ReplayKey, ReplayVersion};
 use automation_operations::parked_events::Speakers;
 use automation_operations::tenants::{NewTenant, Taken};
+use automation_operations::workflows::{Conflicts, InFile, OpenRuns, Others, Outdated};
 use automation_operations::{Auditor, Bulk, Error, Expiry, Session};
 use automation_operations::{
     api_keys, audit, credentials, dead_letters, grants, hooks, parked_events, quotas, runs, tenants,
@@ -93,8 +94,14 @@ const USE_CASES: &[(&str, Kind)] = &[
     ("records::notes", Reads),
     ("records::tasks", Reads),
     ("runs::cancel", Audited("run.cancel")),
+    ("runs::cancel_many", Audited("run.cancel")),
+    ("runs::choose", Reads),
     ("runs::explain", Reads),
     ("runs::list", Reads),
+    ("runs::pause", Audited("run.pause")),
+    ("runs::pause_many", Audited("run.pause")),
+    ("runs::resume", Audited("run.resume")),
+    ("runs::resume_many", Audited("run.resume")),
     ("runs::settled", Reads),
     ("runs::show", Reads),
     ("runs::stats", Reads),
@@ -102,13 +109,30 @@ const USE_CASES: &[(&str, Kind)] = &[
     ("schedules::list", Reads),
     ("tenants::create", Audited("tenant.create")),
     ("tenants::list", Reads),
+    ("tenants::set", Audited("tenant.set")),
     ("workflows::apply", Audited("workflow.publish")),
+    ("workflows::apply_files", Audited("workflow.publish")),
+    ("workflows::archive", Audited("workflow.archive")),
+    ("workflows::delete", Audited("workflow.delete")),
+    ("workflows::diff", Reads),
+    ("workflows::discard_draft", Audited("workflow.draft_discard")),
+    ("workflows::draft", Reads),
+    ("workflows::drafts", Reads),
+    ("workflows::duplicate", Audited("workflow.duplicate")),
+    ("workflows::export", Reads),
     ("workflows::list", Reads),
     ("workflows::missing_credentials", Reads),
+    ("workflows::open_runs", Reads),
     ("workflows::pause", Audited("workflow.pause")),
+    ("workflows::plan", Reads),
+    ("workflows::publish_draft", Audited("workflow.publish")),
+    ("workflows::restore", Audited("workflow.restore")),
     ("workflows::resume", Audited("workflow.resume")),
     ("workflows::resume_part", Audited("workflow.resume_part")),
+    ("workflows::save_draft", Audited("workflow.draft_save")),
     ("workflows::show", Reads),
+    ("workflows::unarchive", Audited("workflow.unarchive")),
+    ("workflows::versions", Reads),
 ];
 
 fn source() -> PathBuf {
@@ -231,6 +255,8 @@ async fn whatever_a_use_case_changes_leaves_one_entry() -> anyhow::Result<()> {
     let quota =
         quotas::Quota { key: "shop".to_owned(), table: "events".to_owned(), max_bytes: Some(1 << 30) };
     desk.does("quotas::set", quotas::set(operator, ada, quota)).await?;
+    let settings = tenants::Settings { key: "rival".to_owned(), timezone: "Europe/Berlin".to_owned() };
+    desk.does("tenants::set", tenants::set(operator, ada, settings)).await?;
     let new = api_keys::NewKey { name: "site".to_owned(), types: vec!["*".to_owned()], expires: None };
     desk.does("api_keys::create", api_keys::create(session, ada, new)).await?;
     let later = Expiry::After(TimeDelta::days(30));
@@ -252,15 +278,53 @@ async fn whatever_a_use_case_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("credentials::rotate", credentials::rotate(session, ada, &ring, "crm", "another-secret"))
         .await?;
     desk.does("credentials::delete", credentials::delete(session, ada, "crm")).await?;
-    let workflow = workflows::compile(WAITING, &Limits::default()).unwrap();
+    let limits = Limits::default();
+    let workflow = workflows::compile(WAITING, &limits).unwrap();
     desk.does("workflows::apply", workflows::apply(session, ada, &workflow, usize::MAX)).await?;
+    let next = workflows::compile(&WAITING.replace("1h", "2h"), &limits).unwrap();
+    desk.does("workflows::apply", workflows::apply(session, ada, &next, usize::MAX)).await?;
+    desk.does("workflows::restore", workflows::restore(session, ada, "waiting", 1, &limits)).await?;
+    let files = [InFile { file: "waiting.yaml", workflow: &next }];
+    let how = (Conflicts::Replace, Others::Leave);
+    desk.does("workflows::apply_files", workflows::apply_files(session, ada, &files, how, usize::MAX))
+        .await?;
+    let third = WAITING.replace("1h", "3h");
+    desk.does("workflows::save_draft", workflows::save_draft(session, ada, &third, None, &limits)).await?;
+    desk.does("workflows::discard_draft", workflows::discard_draft(session, ada, "waiting")).await?;
+    desk.does("workflows::save_draft", workflows::save_draft(session, ada, &third, None, &limits)).await?;
+    let publish = workflows::publish_draft(session, ada, "waiting", Outdated::Refuse, &limits);
+    desk.does("workflows::publish_draft", publish).await?;
     desk.does("workflows::pause", workflows::pause(session, ada, "waiting")).await?;
     desk.does("workflows::resume", workflows::resume(session, ada, "waiting")).await?;
+
+    desk.does("workflows::duplicate", workflows::duplicate(session, ada, "waiting", "second", None)).await?;
+    let archive = || workflows::archive(session, ada, "waiting", OpenRuns::Finish);
+    desk.does("workflows::archive", archive()).await?;
+    desk.does("workflows::unarchive", workflows::unarchive(session, ada, "waiting", &limits)).await?;
+    desk.does("workflows::archive", archive()).await?;
+    desk.does("workflows::delete", workflows::delete(session, ada, "waiting")).await?;
 
     let started = world.run("1").await?;
     world.suspend("tag").await?;
     desk.does("workflows::resume_part", workflows::resume_part(session, ada, "welcome", "node/tag")).await?;
-    desk.does("runs::cancel", runs::cancel(session, ada, started.run_id, "enough")).await?;
+    let run = started.run_id;
+    desk.does("runs::pause", runs::pause(session, ada, run, "wait")).await?;
+    desk.does("runs::resume", runs::resume(session, ada, run, "go on")).await?;
+    let runs_of = [run];
+    let mut told = |_| {};
+    let bulk = Bulk { rate: 50, stop: CancellationToken::new(), told: &mut told };
+    let pause = async { Ok(runs::pause_many(session, ada, &runs_of, "wait", bulk).await) };
+    assert_eq!(desk.does("runs::pause_many", pause).await?.done, 1);
+    let mut told = |_| {};
+    let bulk = Bulk { rate: 50, stop: CancellationToken::new(), told: &mut told };
+    let resume = async { Ok(runs::resume_many(session, ada, &runs_of, "go on", bulk).await) };
+    assert_eq!(desk.does("runs::resume_many", resume).await?.done, 1);
+    desk.does("runs::cancel", runs::cancel(session, ada, run, "enough")).await?;
+    let other = [world.run("3").await?.run_id];
+    let mut told = |_| {};
+    let bulk = Bulk { rate: 50, stop: CancellationToken::new(), told: &mut told };
+    let cancel = async { Ok(runs::cancel_many(session, ada, &other, "enough", bulk).await) };
+    assert_eq!(desk.does("runs::cancel_many", cancel).await?.done, 1);
 
     let letter = world.dead_letter("2").await?;
     let letters = [letter];

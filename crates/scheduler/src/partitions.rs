@@ -3,7 +3,9 @@
 
 use crate::Shared;
 use automation_store::blame::suspects;
+use automation_store::events::of_contacts;
 use automation_store::upkeep::{partitions, usage};
+use automation_store::workflows::lifecycle;
 use automation_store::{Error, Scope, dead_letters};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_secs(600);
 /// After a failure, or while there is more to do.
 const SOON: Duration = Duration::from_secs(5);
-/// Receipts forgotten at once: tens of milliseconds.
+/// Receipts forgotten at once, and rows of what happened to whom: tens of milliseconds.
 const RECEIPTS_AT_ONCE: i32 = 20_000;
 /// Parked messages forgotten at once: each may have 16 MiB.
 const PARKED_AT_ONCE: i32 = 500;
@@ -59,6 +61,12 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
             })
             .await?;
     }
+    let mut expired = RECEIPTS_AT_ONCE;
+    while expired == RECEIPTS_AT_ONCE && !shared.drain.is_cancelled() {
+        expired = db
+            .tx(Scope::Unscoped, async |connection| of_contacts::expire(connection, RECEIPTS_AT_ONCE).await)
+            .await?;
+    }
     let forgotten = db
         .tx(Scope::Unscoped, async |connection| {
             dead_letters::expire(connection, config.dead_letter_days, DEAD_LETTERS_AT_ONCE).await
@@ -68,6 +76,10 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
         tracing::info!(forgotten, "forgot dead letters past their retention");
     }
     db.tx(Scope::Unscoped, suspects::expire).await?;
+    let removed = db.tx(Scope::Unscoped, lifecycle::expire).await?;
+    if removed > 0 {
+        tracing::info!(removed, "removed deleted workflows of which no run is kept");
+    }
     let unparked = db
         .tx(Scope::Unscoped, async |connection| {
             usage::expire_parked(connection, config.parked_days, PARKED_AT_ONCE).await

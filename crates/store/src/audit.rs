@@ -30,8 +30,16 @@ pub struct Deed {
 }
 
 /// What sets up something that stays until somebody deletes it: a tenant over its quota of such things sets up none.
-const SETS_UP: [&str; 5] =
-    ["api_key.create", "credential.set", "grant.give", "hook.create", "workflow.publish"];
+const SETS_UP: [&str; 8] = [
+    "api_key.create",
+    "credential.set",
+    "grant.give",
+    "hook.create",
+    "workflow.draft_save",
+    "workflow.duplicate",
+    "workflow.publish",
+    "workflow.restore",
+];
 
 /// Who acts, with the keys that sign what the audit log says of it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -18,9 +18,15 @@ pub enum Scope<'a> {
     Tenant(TenantId),
     /// These tenants': role worker.
     Tenants(&'a [TenantId]),
+    /// These tenants', to take events in: role worker. Whoever changes what is to be done with events waits for the end of
+    /// those that began before ([`all_taken_in`](crate::workflows::watched::all_taken_in)).
+    Intake(&'a [TenantId]),
     /// Whatever the role's policies give without a tenant: roles owner, door, scheduler, operator.
     Unscoped,
 }
+
+/// Whoever takes events in shares this lock; it is in memory alone.
+pub(crate) const INTAKE: i64 = 0x6175_746f_0001;
 
 /// What a transaction may do.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +54,16 @@ impl Scope<'_> {
             Self::Tenant(tenant) => {
                 let _ = write!(sql, "; SELECT set_config('app.tenant_id', '{tenant}', true)");
             }
-            Self::Tenants(tenants) => {
+            Self::Tenants(tenants) | Self::Intake(tenants) => {
                 sql.push_str("; SELECT set_config('app.tenant_ids', '{");
                 for (position, tenant) in tenants.iter().enumerate() {
                     let _ = write!(sql, "{}{tenant}", if position == 0 { "" } else { "," });
                 }
                 sql.push_str("}', true)");
+                if let Self::Intake(_) = self {
+                    // A statement of its own: what is read after it is not older than the lock.
+                    let _ = write!(sql, "; SELECT pg_advisory_xact_lock_shared({INTAKE})");
+                }
             }
             Self::Unscoped => {}
         }

@@ -5,11 +5,14 @@ pub mod checkpoints;
 mod claims;
 pub mod effects;
 pub mod enrolments;
+pub mod hold;
 pub mod inbox;
 mod insert;
 pub mod lists;
 pub(crate) mod moves;
 pub mod stats;
+pub mod supersede;
+pub mod waits;
 pub mod wakeups;
 
 pub use claims::{Claim, ClaimedRun, Places, claim, claim_here, hand_back, renew, write_claims};

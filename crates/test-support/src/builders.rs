@@ -4,6 +4,7 @@ use automation_domain::audit::{Key, Keys};
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent, body_hash};
 use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId, VersionId, WorkflowId};
+use automation_domain::interpreter::Need;
 use automation_domain::priority::Priority;
 use automation_domain::workflow::{Enrolment, OnConflict, Workflow};
 use automation_store::access::tenants;
@@ -100,11 +101,11 @@ pub async fn publish(api: &Db<Api>, tenant: TenantId, definition: Value) -> Resu
         name: text("name"),
         priority: None,
         enrolment: Enrolment { on_conflict, ..Enrolment::default() },
+        exits: Vec::new(),
         triggers: Vec::new(),
         nodes: Vec::new(),
         warnings: Vec::new(),
-        reads_event: true,
-        reads_contact: true,
+        needs: [Need::Event, Need::Contact].into(),
         memory_bytes: 0,
         entry_bytes: 0,
         definition,

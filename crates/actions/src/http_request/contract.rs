@@ -2,11 +2,11 @@
 
 use super::{IDEMPOTENCY_KEY, MAX_MEMBERS, MAX_REDIRECTS, METHODS};
 use automation_domain::path::Path;
+use automation_domain::workflow::variable;
 use serde_json::{Value, json};
 
 /// How a path in a response begins; [`check_path`] knows the rest, and says what to write instead.
 const PATH: &str = r"^(status$|headers[.\[]|body($|[.\[]))";
-const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
 
 pub(super) fn schema() -> Value {
     let scalar = json!({ "type": ["string", "number", "boolean", "null"] });
@@ -70,7 +70,7 @@ pub(super) fn schema() -> Value {
             "save": {
                 "type": "object",
                 "additionalProperties": { "type": "string", "pattern": PATH },
-                "propertyNames": { "pattern": VARIABLE },
+                "propertyNames": { "pattern": variable::PATTERN },
                 "maxProperties": MAX_MEMBERS,
                 "description": "Variables to set from the response: name to path (status, headers.<name>, body, body.items[0].id). What is not there becomes null.",
             },
@@ -90,10 +90,4 @@ pub(super) fn check_path(text: &str) -> Result<(), String> {
         [root, ..] if root == "body" => Ok(()),
         _ => Err("it takes status, headers.<name>, body or body.<path>".to_owned()),
     }
-}
-
-/// Whether a text is the name of a variable, as `VARIABLE` says.
-pub(super) fn is_variable(name: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    (1..=64).contains(&name.len()) && name.bytes().all(word) && !name.as_bytes()[0].is_ascii_digit()
 }

@@ -1,6 +1,6 @@
 use super::*;
 use automation_domain::budget::Budget;
-use automation_domain::facts::Facts;
+use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::id::{IdempotencyKey, RecordId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow;
@@ -10,8 +10,14 @@ use uuid::Uuid;
 
 fn request(config: &Value) -> Result<HttpRequest, StepError> {
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    let facts =
-        Facts { event: None, contact: None, run: None, tenant: "acme", now, budget: &Budget::default() };
+    let facts = Facts {
+        event: None,
+        contact: None,
+        run: None,
+        tenant: TenantFacts::new("acme", "UTC"),
+        now,
+        budget: &Budget::default(),
+    };
     let step = StepContext {
         facts,
         record_id: RecordId(Uuid::from_u128(7)),

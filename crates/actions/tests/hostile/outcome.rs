@@ -4,9 +4,9 @@ use crate::subject::{Subject, TEXTS};
 use automation_actions::node_types;
 use automation_domain::budget::{BUDGETS_TOGETHER, Budget, LOG_BYTES};
 use automation_domain::condition::Condition;
-use automation_domain::facts::Facts;
+use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::interpreter::{
-    Advanced, End, NothingStored, OwedFor, RunEvent, RunInput, RunState, Unwatched, advance,
+    Advanced, End, NothingRecorded, NothingStored, OwedFor, RunEvent, RunInput, RunState, Unwatched, advance,
 };
 use automation_domain::json;
 use automation_domain::problem::Problem;
@@ -32,7 +32,7 @@ fn codes(problems: &[Problem]) -> String {
 
 fn facts<'a>(subject: &'a Subject, budget: &'a Budget) -> Facts<'a> {
     let (event, contact) = (Some(&subject.event), Some(&subject.contact));
-    Facts { event, contact, run: None, tenant: "acme", now: subject.now, budget }
+    Facts { event, contact, run: None, tenant: TenantFacts::new("acme", "UTC"), now: subject.now, budget }
 }
 
 /// Nobody is charged more than there is.
@@ -128,7 +128,7 @@ fn turn_of(subject: &Subject, workflow: &Workflow, state: RunState, input: RunEv
     let run = RunInput {
         event: Some(&subject.event),
         contact: Some(subject.contact.clone()),
-        tenant: "acme",
+        tenant: TenantFacts::new("acme", "UTC"),
         run_id: subject.run_id,
         run_key: "c-1",
         started_at: subject.now,
@@ -138,6 +138,7 @@ fn turn_of(subject: &Subject, workflow: &Workflow, state: RunState, input: RunEv
         ladder: &subject.ladder,
         is_paused: false,
         stored: &NothingStored,
+        recorded: &NothingRecorded,
         watch: &Unwatched,
     };
     let walked = advance(workflow, state, [input], run);

@@ -12,9 +12,9 @@ use super::percentile;
 use automation_actions::node_types;
 use automation_domain::budget::Budget;
 use automation_domain::condition::Condition;
-use automation_domain::facts::Facts;
+use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::interpreter::{
-    NothingStored, OwedFor, RunEvent, RunInput, RunState, Unwatched, advance,
+    NothingRecorded, NothingStored, OwedFor, RunEvent, RunInput, RunState, Unwatched, advance,
 };
 use automation_domain::template::Template;
 use automation_domain::workflow::{self, Workflow};
@@ -73,7 +73,7 @@ fn timed<T>(times: &mut Vec<(f64, String)>, name: &str, work: impl FnOnce() -> T
 
 fn facts<'a>(subject: &'a Subject, budget: &'a Budget) -> Facts<'a> {
     let (event, contact) = (Some(&subject.event), Some(&subject.contact));
-    Facts { event, contact, run: None, tenant: "acme", now: subject.now, budget }
+    Facts { event, contact, run: None, tenant: TenantFacts::new("acme", "UTC"), now: subject.now, budget }
 }
 
 fn templates(subject: &Subject) -> Held {
@@ -122,7 +122,7 @@ fn turns(subject: &Subject, workflow: &Workflow, name: &str, times: &mut Vec<(f6
         let run = RunInput {
             event: Some(&subject.event),
             contact: Some(subject.contact.clone()),
-            tenant: "acme",
+            tenant: TenantFacts::new("acme", "UTC"),
             run_id: subject.run_id,
             run_key: "c-1",
             started_at: subject.now,
@@ -132,6 +132,7 @@ fn turns(subject: &Subject, workflow: &Workflow, name: &str, times: &mut Vec<(f6
             ladder: &subject.ladder,
             is_paused: false,
             stored: &NothingStored,
+            recorded: &NothingRecorded,
             watch: &Unwatched,
         };
         let walked = timed(times, name, || advance(workflow, state, [input], run));

@@ -8,11 +8,12 @@ use crate::workload::Workload;
 use anyhow::Context;
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
+use automation_domain::facts::TenantFacts;
 use automation_domain::id::{
     ContactId, EventId, EventKey, RecordId, RunId, RunKey, TenantId, VersionId, WorkflowId,
 };
 use automation_domain::interpreter::{
-    EndStatus, NothingStored, RunEvent, RunInput, RunState, Step, Unwatched, advance,
+    EndStatus, NothingRecorded, NothingStored, RunEvent, RunInput, RunState, Step, Unwatched, advance,
 };
 use automation_domain::limits::Limits;
 use automation_domain::priority::Priority;
@@ -197,7 +198,7 @@ impl Sample {
             run_id: RunId::derive(now, workflow_id, "ordered", event.event.key),
             event: Some(&event),
             contact: Some(Contact::new(contact_id, &subject(0))),
-            tenant: "tenant-0",
+            tenant: TenantFacts::new("tenant-0", "UTC"),
             run_key: "raw",
             started_at: now,
             version: 1,
@@ -206,6 +207,7 @@ impl Sample {
             ladder: &Ladder::default(),
             is_paused: false,
             stored: &NothingStored,
+            recorded: &NothingRecorded,
             watch: &Unwatched,
         };
         let started = RunEvent::Started { trigger: "ordered".to_owned() };

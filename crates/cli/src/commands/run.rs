@@ -1,15 +1,16 @@
 //! `automation run`: runs and their history.
 
 mod explain;
+pub(super) mod handle;
 mod stats;
 
 use crate::exit;
 use crate::moment;
 use crate::output::{Output, table, time, to_json};
-use crate::session::{AuditArgs, TenantArgs};
+use crate::session::TenantArgs;
 use crate::terminal::Lines;
 use automation_domain::id::RunId;
-use automation_operations::runs::{self, Filter, Run, RunDetail, RunStatus};
+use automation_operations::runs::{self, Act, Filter, Run, RunDetail, RunStatus};
 use automation_operations::{self as operations, Refusal};
 use automation_service_kit::config::{LimitsConfig, rule};
 use chrono::{DateTime, Utc};
@@ -36,18 +37,12 @@ pub enum RunCommand {
         #[command(flatten)]
         tenant: TenantArgs,
     },
-    /// End an open run
-    Cancel {
-        /// Its id
-        id: RunId,
-        /// Why, for its history
-        #[arg(long, default_value = "cancelled by an operator")]
-        reason: String,
-        #[command(flatten)]
-        audit: AuditArgs,
-        #[command(flatten)]
-        tenant: TenantArgs,
-    },
+    /// End open runs: one, or many
+    Cancel(Box<handle::HandleArgs>),
+    /// Hold open runs where they are: nothing of them begins
+    Pause(Box<handle::HandleArgs>),
+    /// Let paused runs go on: at once, where their time came meanwhile
+    Resume(Box<handle::HandleArgs>),
     /// Count events, runs and actions, and measure latency
     Stats(stats::StatsArgs),
 }
@@ -94,27 +89,26 @@ pub async fn run(command: RunCommand, output: &Output) -> anyhow::Result<()> {
             output.one(&story, || explain::told(&story));
             Ok(())
         }
-        RunCommand::Cancel { id, reason, audit, tenant } => {
-            let session = tenant.open().await?;
-            let cancelled = runs::cancel(&session, &audit.auditor()?, id, &reason).await?;
-            output.one(&cancelled, || format!("run {id} is cancelled"));
-            Ok(())
-        }
+        RunCommand::Cancel(args) => handle::run(*args, Act::Cancel, output).await,
+        RunCommand::Pause(args) => handle::run(*args, Act::Pause, output).await,
+        RunCommand::Resume(args) => handle::run(*args, Act::Resume, output).await,
         RunCommand::Stats(args) => stats::run(args, output).await,
     }
 }
 
+/// Reads a status.
+fn status(key: &str) -> anyhow::Result<RunStatus> {
+    RunStatus::from_key(key).ok_or_else(|| {
+        exit::usage(
+            format!("\"{key}\" is not a status"),
+            "use queued, running, waiting, paused, completed, failed or cancelled",
+        )
+    })
+}
+
 async fn list(args: ListArgs, output: &Output) -> anyhow::Result<()> {
     let session = args.tenant.open().await?;
-    let status = match &args.status {
-        None => None,
-        Some(key) => Some(RunStatus::from_key(key).ok_or_else(|| {
-            exit::usage(
-                format!("\"{key}\" is not a status"),
-                "use queued, running, waiting, paused, completed, failed or cancelled",
-            )
-        })?),
-    };
+    let status = args.status.as_deref().map(status).transpose()?;
     let filter = Filter {
         workflow: args.workflow,
         event: args.event,

@@ -139,6 +139,22 @@ impl Page {
             .map(cells)
             .collect()
     }
+
+    /// Rows of every table whose head begins with these words.
+    pub(crate) fn tables(&self, head: &str) -> Vec<Vec<String>> {
+        let prose = self.prose();
+        let (mut rows, mut is_inside) = (Vec::new(), false);
+        for line in prose.lines() {
+            if line.starts_with(head) {
+                is_inside = true;
+            } else if !line.starts_with('|') {
+                is_inside = false;
+            } else if is_inside && !line.starts_with("|---") {
+                rows.push(cells(line));
+            }
+        }
+        rows
+    }
 }
 
 /// `|` within a cell is written `\|`.

@@ -4,7 +4,7 @@ use crate::pages::{self, Block};
 use automation_domain::budget::Budget;
 use automation_domain::condition::Condition;
 use automation_domain::event::RecordedEvent;
-use automation_domain::facts::Facts;
+use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::id::EventId;
 use automation_domain::limits::Limits;
 use automation_domain::schedule::cron::Cron;
@@ -57,12 +57,23 @@ fn every_workflow_and_every_part_of_one_compiles() {
                 );
             }
             "nodes" => {
-                let note = indented("- { id: note, action: add_tag, with: { tag: seen } }", 2);
-                compile(&place, &format!("{HEAD}{START}{text}{note}edges:\n  - [start, call]\n"));
+                let document: Value = yaml_serde::from_str(&text).unwrap();
+                let first = document["nodes"][0]["id"].as_str().unwrap();
+                let note = match text.contains("on_error: note") {
+                    true => indented("- { id: note, action: add_tag, with: { tag: seen } }", 2),
+                    false => String::new(),
+                };
+                compile(&place, &format!("{HEAD}{START}{text}{note}edges:\n  - [start, {first}]\n"));
             }
             "-" => {
                 let nodes = format!("nodes:\n{}", indented(&text, 2));
-                compile(&place, &format!("{HEAD}{START}{nodes}edges:\n  - [start, create-deal]\n"));
+                // One after the other.
+                let document: Value = yaml_serde::from_str(&text).unwrap();
+                let ids = document.as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap());
+                let ways: Vec<&str> = ["start"].into_iter().chain(ids).collect();
+                let edges: String =
+                    ways.windows(2).map(|way| format!("  - [{}, {}]\n", way[0], way[1])).collect();
+                compile(&place, &format!("{HEAD}{START}{nodes}edges:\n{edges}"));
             }
             "title" => {
                 let document: Value = yaml_serde::from_str(&text).unwrap();
@@ -162,7 +173,7 @@ fn operators_come_to_what_their_table_says() {
             event: Some(&recorded),
             contact: None,
             run: None,
-            tenant: "demo",
+            tenant: TenantFacts::new("demo", "UTC"),
             now: recorded.received_at,
             budget: &budget,
         };
@@ -243,7 +254,7 @@ fn texts_of_values_are_what_their_table_says() {
             event: None,
             contact: None,
             run: None,
-            tenant: "demo",
+            tenant: TenantFacts::new("demo", "UTC"),
             now: Default::default(),
             budget: &budget,
         };

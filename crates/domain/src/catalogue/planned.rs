@@ -135,14 +135,6 @@ pub(super) static ACTIONS: &[ActionEntry] = &[
         &[],
     ),
     action(
-        "wait_until",
-        "flow",
-        Flow,
-        "Waits for an event or a condition, with a way out when time runs out.",
-        &[],
-    ),
-    action("parallel", "flow", Flow, "Goes several ways at the same time and joins them again.", &[]),
-    action(
         "pause_workflow",
         "flow",
         Flow,

@@ -23,8 +23,10 @@
 //! - Lists and objects are equal when all their parts are; they have no order.
 //! - Empty are: missing, null, `""`, `[]` and `{}`; not `0`, `false` or a space.
 
+mod clock;
 mod compare;
 mod explain;
+mod fixed;
 mod operator;
 mod parse;
 mod pattern;

@@ -1,7 +1,7 @@
 //! Entry rules over earlier runs: re-entry, and what happens while a run of the same key is open.
 
 use crate::id::RunId;
-use crate::workflow::{self, Reentry};
+use crate::workflow::{self, OnConflict, Reentry};
 use chrono::{DateTime, Utc};
 
 /// What is known of earlier runs of one key.
@@ -35,7 +35,7 @@ pub enum KeptOut {
 
 /// Which entry rule keeps a key out, given what is known of its earlier runs; `None` lets it in.
 pub fn kept_out(known: &Enrolment, rules: &workflow::Enrolment, now: DateTime<Utc>) -> Option<KeptOut> {
-    if known.open && rules.is_exclusive() {
+    if known.open && rules.is_exclusive() && rules.on_conflict != OnConflict::Supersede {
         return Some(KeptOut::StillIn);
     }
     match rules.reentry {
@@ -64,7 +64,6 @@ pub fn known_at(today: &Enrolment, at: DateTime<Utc>) -> Option<Enrolment> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workflow::OnConflict;
     use chrono::TimeDelta;
 
     #[test]
@@ -83,6 +82,9 @@ mod tests {
             (&open, Reentry::Always, OnConflict::Ignore, Some(KeptOut::StillIn)),
             (&ended, Reentry::Always, OnConflict::Ignore, None),
             (&open, after(0), OnConflict::Start, Some(KeptOut::StillIn)),
+            (&open, Reentry::Always, OnConflict::Supersede, None),
+            (&open, after(1), OnConflict::Supersede, None),
+            (&open, Reentry::Once, OnConflict::Supersede, Some(KeptOut::Once)),
             (&ended, after(1), OnConflict::Start, None),
             (&ended, after(2), OnConflict::Start, Some(KeptOut::Gap { until })),
         ] {

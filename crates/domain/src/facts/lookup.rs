@@ -1,13 +1,12 @@
 //! Finding a fact.
 
-use super::{Fact, Facts, FieldPath, RunFacts};
+use super::{Fact, Facts, FieldPath, ItemFacts, RunFacts, TenantFacts};
 use crate::contact::Contact;
 use crate::event::RecordedEvent;
 use crate::interpreter::StepResult;
 use crate::json::number;
 use crate::path;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
-use chrono_tz::Tz;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
@@ -29,9 +28,9 @@ pub(super) fn fact<'a>(facts: &Facts<'a>, path: &FieldPath) -> Found<'a> {
         ["run", rest @ ..] => run(&facts.run?, rest),
         ["workflow"] => owned(json!({ "key": facts.run?.workflow })),
         ["workflow", _] => owned(text(facts.run?.workflow)),
-        ["tenant"] => owned(json!({ "key": facts.tenant })),
-        ["tenant", _] => owned(text(facts.tenant)),
+        ["tenant", rest @ ..] => tenant(facts.tenant, rest),
         ["now", rest @ ..] => now(facts, rest),
+        ["item", rest @ ..] => item(facts.run?.item?, rest),
         _ => None,
     }
 }
@@ -115,11 +114,31 @@ fn run<'a>(run: &RunFacts<'a>, rest: &[&str]) -> Found<'a> {
     }
 }
 
-/// The clock in the contact's zone, or in UTC where that is missing or no zone.
+fn tenant<'a>(tenant: TenantFacts<'a>, rest: &[&str]) -> Found<'a> {
+    match rest {
+        ["key"] => owned(text(tenant.key)),
+        ["timezone"] => owned(text(tenant.zone.name())),
+        [] => whole(&["key", "timezone"], |name| self::tenant(tenant, &[name])),
+        _ => None,
+    }
+}
+
+fn item<'a>(item: ItemFacts<'a>, rest: &[&str]) -> Found<'a> {
+    match rest {
+        ["value", rest @ ..] => below(item.value, rest),
+        ["index"] => owned(item.index.into()),
+        ["parent", rest @ ..] => {
+            let (value, index) = item.parent?;
+            self::item(ItemFacts { value, index, parent: None }, rest)
+        }
+        [] => whole(&["value", "index", "parent"], |name| self::item(item, &[name])),
+        _ => None,
+    }
+}
+
+/// The clock in the contact's zone, or in the tenant's where that is missing or no zone.
 fn now<'a>(facts: &Facts<'a>, rest: &[&str]) -> Found<'a> {
-    let zone = facts.contact.and_then(|contact| contact.timezone.as_deref());
-    let zone: Tz = zone.and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC);
-    let local = zone.from_utc_datetime(&facts.now.naive_utc());
+    let local = facts.zone().zone.from_utc_datetime(&facts.now.naive_utc());
     match rest {
         ["time"] => owned(text(&local.format("%H:%M").to_string())),
         ["date"] => owned(text(&local.format("%Y-%m-%d").to_string())),
@@ -191,6 +210,7 @@ mod tests {
             ("run.version", json!(3)),
             ("workflow.key", json!("welcome")),
             ("tenant.key", json!("acme")),
+            ("tenant.timezone", json!("UTC")),
             ("now.timestamp", json!("2026-11-24T23:30:00Z")),
         ] {
             assert_eq!(find(&sample, path), Some(value), "{path}");
@@ -208,22 +228,33 @@ mod tests {
     }
 
     #[test]
-    fn time_of_day_is_the_contacts() {
+    fn time_of_day_is_the_contacts_then_the_tenants_then_that_of_utc() {
         let mut sample = Sample::default();
-        let mut clock = |zone: Option<&str>| {
-            sample.contact.timezone = zone.map(str::to_owned);
+        let mut clock = |of_contact: Option<&str>, of_tenant: &str| {
+            sample.contact.timezone = of_contact.map(str::to_owned);
+            sample.zone = of_tenant.to_owned();
             ["now.time", "now.date", "now.weekday"].map(|path| find(&sample, path).unwrap())
         };
-        assert_eq!(clock(None), ["23:30", "2026-11-24", "tuesday"]);
-        assert_eq!(clock(Some("Europe/Berlin")), ["00:30", "2026-11-25", "wednesday"]);
-        assert_eq!(clock(Some("Mars/Olympus")), ["23:30", "2026-11-24", "tuesday"]);
+        let (utc, berlin) = (["23:30", "2026-11-24", "tuesday"], ["00:30", "2026-11-25", "wednesday"]);
+        assert_eq!(clock(None, "UTC"), utc);
+        assert_eq!(clock(None, "Europe/Berlin"), berlin);
+        assert_eq!(clock(Some("Europe/Berlin"), "America/New_York"), berlin);
+        assert_eq!(clock(Some("Mars/Olympus"), "Europe/Berlin"), berlin);
+        assert_eq!(clock(Some(""), "Europe/Berlin"), berlin);
+        assert_eq!(clock(Some("Mars/Olympus"), "Mars/Olympus"), utc);
     }
 
     #[test]
     fn without_facts_every_field_is_missing() {
         let now = DateTime::UNIX_EPOCH;
-        let facts =
-            Facts { event: None, contact: None, run: None, tenant: "acme", now, budget: &Budget::default() };
+        let facts = Facts {
+            event: None,
+            contact: None,
+            run: None,
+            tenant: TenantFacts::new("acme", "UTC"),
+            now,
+            budget: &Budget::default(),
+        };
         for path in ["event.type", "contact.email", "vars.a", "steps.a.case", "run.id", "workflow.key"] {
             assert_eq!(facts.field(&FieldPath::parse(path, "").unwrap()), None, "{path}");
         }

@@ -12,7 +12,10 @@ pub struct FieldPath {
 }
 
 /// The roots that facts are found under.
-pub const ROOTS: &[&str] = &["event", "contact", "vars", "steps", "run", "workflow", "tenant", "now"];
+pub const ROOTS: &[&str] = &["event", "contact", "vars", "steps", "run", "workflow", "tenant", "now", "item"];
+
+/// Those that no variable of a template may be called. Many a template calls the variable of its own loop `item`.
+pub const RESERVED: &[&str] = &["event", "contact", "vars", "steps", "run", "workflow", "tenant", "now"];
 
 /// Roots that the format knows and this version has no facts for.
 const LATER_ROOTS: &[&str] = &["deal", "task", "subscription"];
@@ -65,7 +68,12 @@ const RUN: Members = OneOf(&[("id", Leaf), ("key", Leaf), ("started_at", Leaf), 
 
 const NOW: Members = OneOf(&[("time", Leaf), ("date", Leaf), ("weekday", Leaf), ("timestamp", Leaf)]);
 
-const KEY_ONLY: Members = OneOf(&[("key", Leaf)]);
+const ITEM: Members =
+    OneOf(&[("value", Json), ("index", Leaf), ("parent", OneOf(&[("value", Json), ("index", Leaf)]))]);
+
+const WORKFLOW: Members = OneOf(&[("key", Leaf)]);
+
+const TENANT: Members = OneOf(&[("key", Leaf), ("timezone", Leaf)]);
 
 const VARS: Members = Named(&Json, "a variable");
 
@@ -78,8 +86,10 @@ fn members_of(root: &str) -> Option<&'static Members> {
         "vars" => &VARS,
         "steps" => &STEPS,
         "run" => &RUN,
-        "workflow" | "tenant" => &KEY_ONLY,
+        "workflow" => &WORKFLOW,
+        "tenant" => &TENANT,
         "now" => &NOW,
+        "item" => &ITEM,
         _ => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! Facts for tests; each test changes only what matters to it.
 
-use super::{Facts, RunFacts};
+use super::{Facts, RunFacts, TenantFacts};
 use crate::budget::Budget;
 use crate::contact::Contact;
 use crate::event::{Event, RecordedEvent};
@@ -15,6 +15,8 @@ pub(crate) struct Sample {
     pub(crate) event: RecordedEvent,
     pub(crate) contact: Contact,
     pub(crate) state: RunState,
+    /// Name of the tenant's zone.
+    pub(crate) zone: String,
     pub(crate) now: DateTime<Utc>,
     pub(crate) budget: Budget,
 }
@@ -46,6 +48,7 @@ impl Default for Sample {
             event: RecordedEvent { event_id: EventId::derive(now, key), received_at: now, event },
             contact,
             state: RunState::default(),
+            zone: "UTC".to_owned(),
             now,
             budget: Budget::default(),
         }
@@ -61,12 +64,13 @@ impl Sample {
             workflow: "welcome",
             version: 3,
             state: &self.state,
+            item: None,
         };
         Facts {
             event: Some(&self.event),
             contact: Some(&self.contact),
             run: Some(run),
-            tenant: "acme",
+            tenant: TenantFacts::new("acme", &self.zone),
             now: self.now,
             budget: &self.budget,
         }

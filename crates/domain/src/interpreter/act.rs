@@ -110,7 +110,9 @@ impl Walk<'_> {
 
     fn ask_gate(&self, visit: Visit<'_>, outgoing: Outgoing<'_>) -> Decision {
         match visit.node.behaviour.action() {
-            Some(node) => (node.action.gate)(outgoing, &context(self.run.run_id, visit, &self.facts())),
+            Some(node) => {
+                (node.action.gate)(outgoing, &context(self.run.run_id, visit, &self.facts(visit.token)))
+            }
             None => Decision::Send { changes: Vec::new() },
         }
     }
@@ -170,6 +172,19 @@ impl Walk<'_> {
         Onward::To(way.and_then(|way| visit.node.ways.get(way).copied()).or(visit.node.next))
     }
 
+    /// Takes so many bytes of what the run's variables and outputs may have.
+    pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), StepError> {
+        let total = *self.used_bytes.get_or_insert_with(|| used_bytes(&self.state)) + bytes;
+        let most = self.run.limits.variables_bytes;
+        if total > most {
+            return Err(too_large(format!(
+                "the run's variables and outputs have {total} bytes; at most {most} are allowed"
+            )));
+        }
+        self.used_bytes = Some(total);
+        Ok(())
+    }
+
     /// Keeps each output, and variables and outputs together, within the limits; an output replaces the node's last, and a
     /// variable the one of its name.
     pub(super) fn make_room(
@@ -178,24 +193,52 @@ impl Walk<'_> {
         output: &Value,
         vars: &Map<String, Value>,
     ) -> Result<(), StepError> {
-        let limits = self.run.limits;
-        let size = json::size_bytes(output);
-        if size > limits.output_bytes {
-            return Err(too_large(format!(
-                "the step's output has {size} bytes; at most {} are allowed",
-                limits.output_bytes
-            )));
-        }
-        let used = *self.used_bytes.get_or_insert_with(|| used_bytes(&self.state));
+        let size = self.check_size("the step's output has", output)?;
         let last = self.state.steps.get(node).map(|result| &result.output).filter(|output| !output.is_null());
         let replaced = last.into_iter().chain(vars.keys().filter_map(|name| self.state.vars.get(name)));
         let replaced: usize = replaced.map(json::size_bytes).sum();
         let added = size + vars.values().map(json::size_bytes).sum::<usize>();
+        self.replace(replaced, added)
+    }
+
+    /// Sets variables, and takes away those whose value is null; all of them, if the run has room for them. The log tells the
+    /// values, so that together they may have as much as an output.
+    pub fn set_variables(&mut self, visit: Visit<'_>, vars: Map<String, Value>) -> Result<(), StepError> {
+        let detail = Value::Object(vars.clone());
+        self.check_size("the step's variables have", &detail)?;
+        let replaced = vars.keys().filter_map(|name| self.state.vars.get(name)).map(json::size_bytes).sum();
+        let added = vars.values().filter(|value| !value.is_null()).map(json::size_bytes).sum();
+        self.replace(replaced, added)?;
+        for (name, value) in vars {
+            if value.is_null() {
+                self.state.vars.remove(&name);
+            } else {
+                self.state.vars.insert(name, value);
+            }
+        }
+        self.complete(visit, json!({ "vars": detail }));
+        Ok(())
+    }
+
+    /// The size of what a step comes to.
+    fn check_size(&self, what: &str, value: &Value) -> Result<usize, StepError> {
+        let (size, most) = (json::size_bytes(value), self.run.limits.output_bytes);
+        if size > most {
+            return Err(too_large(format!("{what} {size} bytes; at most {most} are allowed")));
+        }
+        Ok(size)
+    }
+
+    /// Keeps count of variables and outputs as so many bytes of them are replaced by others, if there is room.
+    fn replace(&mut self, replaced: usize, added: usize) -> Result<(), StepError> {
+        let (used, most) = (
+            *self.used_bytes.get_or_insert_with(|| used_bytes(&self.state)),
+            self.run.limits.variables_bytes,
+        );
         let total = used - replaced.min(used) + added;
-        if total > limits.variables_bytes {
+        if total > most {
             return Err(too_large(format!(
-                "the run's variables and outputs have {total} bytes; at most {} are allowed",
-                limits.variables_bytes
+                "the run's variables and outputs have {total} bytes; at most {most} are allowed"
             )));
         }
         self.used_bytes = Some(total);
@@ -231,7 +274,9 @@ fn context<'f>(run_id: RunId, visit: Visit<'_>, facts: &Facts<'f>) -> StepContex
 fn used_bytes(state: &RunState) -> usize {
     let vars: usize = state.vars.values().map(json::size_bytes).sum();
     let outputs = state.steps.values().map(|step| &step.output).filter(|output| !output.is_null());
-    vars + outputs.map(json::size_bytes).sum::<usize>()
+    let items = state.forks.values().filter_map(|fork| fork.items.as_ref());
+    let items = items.flat_map(|items| items.list.iter().chain(items.outputs.values()));
+    vars + outputs.chain(items).map(json::size_bytes).sum::<usize>()
 }
 
 fn too_large(message: String) -> StepError {

@@ -1,10 +1,14 @@
 //! Moving a run forward by what happened to it.
 
 use super::answers::Asked;
-use super::{Command, End, RunEvent, RunState, Send, Step, StepOutcome, StoredRequests, Walk, Watch};
+use super::happened_at;
+use super::{
+    Command, End, RecordedEvents, RunEvent, RunState, Send, Step, StepOutcome, StoredRequests, Walk, Watch,
+};
 use crate::budget::Spent;
 use crate::contact::Contact;
 use crate::event::RecordedEvent;
+use crate::facts::TenantFacts;
 use crate::id::RunId;
 use crate::limits::Limits;
 use crate::record::RecordChange;
@@ -16,12 +20,12 @@ use serde_json::json;
 /// What is known about a run beside its state.
 #[derive(Clone, Debug)]
 pub struct RunInput<'a> {
-    /// The event that started it; may be left out when [`Workflow::reads_event`] is false.
+    /// The event that started it; may be left out when [`Workflow::needs`] does not have it.
     pub event: Option<&'a RecordedEvent>,
     /// Its contact as recorded; the run works on this copy.
     pub contact: Option<Contact>,
-    /// The tenant's key.
-    pub tenant: &'a str,
+    /// The tenant.
+    pub tenant: TenantFacts<'a>,
     /// The run.
     pub run_id: RunId,
     /// What the run is unique by within its workflow.
@@ -40,6 +44,8 @@ pub struct RunInput<'a> {
     pub is_paused: bool,
     /// The requests of earlier tries.
     pub stored: &'a dyn StoredRequests,
+    /// Events that it may hear of.
+    pub recorded: &'a dyn RecordedEvents,
     /// Who is told of each node that is evaluated.
     pub watch: &'a dyn Watch,
 }
@@ -89,15 +95,42 @@ pub fn advance(
     inputs: impl IntoIterator<Item = RunEvent>,
     run: RunInput<'_>,
 ) -> Advanced {
+    let recorded = run.recorded;
     let mut walk = Walk::new(workflow, state, run);
-    for input in inputs {
+    walk.look_back();
+    walk.go_forked();
+    for input in in_order(inputs.into_iter().collect(), recorded) {
         if walk.state.end.is_none() {
             take(&mut walk, input);
             walk.go_forked();
         }
     }
+    walk.settle_conditions();
     let spent = walk.budget.spent_together();
     Advanced { state: walk.state, commands: walk.commands, spent }
+}
+
+/// The inputs with what happened in the order in which it happened, each in the place of another.
+fn in_order(mut inputs: Vec<RunEvent>, recorded: &dyn RecordedEvents) -> Vec<RunEvent> {
+    let at = |input: &RunEvent| match input {
+        RunEvent::Heard { event, .. } => {
+            recorded.event(*event).map(|recorded| (happened_at(recorded), recorded.event.key))
+        }
+        RunEvent::Started { .. }
+        | RunEvent::ActionCompleted { .. }
+        | RunEvent::ActionFailed { .. }
+        | RunEvent::ActionPostponed { .. }
+        | RunEvent::TimerFired
+        | RunEvent::Claimed
+        | RunEvent::Cancelled { .. } => None,
+    };
+    let places: Vec<usize> = (0..inputs.len()).filter(|place| at(&inputs[*place]).is_some()).collect();
+    let mut heard: Vec<RunEvent> = places.iter().map(|place| inputs[*place].clone()).collect();
+    heard.sort_by_key(at);
+    for (place, input) in places.into_iter().zip(heard) {
+        inputs[place] = input;
+    }
+    inputs
 }
 
 /// Ends a run for a person or a rule, and says so in its history; a run that has ended stays as it is. What the run is a version
@@ -128,6 +161,12 @@ fn take(walk: &mut Walk<'_>, input: RunEvent) {
         }
         RunEvent::ActionPostponed { token, node, visit, number, until } => {
             walk.postpone_action(Asked { token, node, visit, number }, until);
+        }
+        RunEvent::Heard { event, changes_contact } => {
+            walk.hear_event(event);
+            if changes_contact {
+                walk.hear_change();
+            }
         }
         RunEvent::TimerFired => walk.wake(),
         RunEvent::Claimed => walk.take_over(),

@@ -8,13 +8,15 @@ use crate::effect::{HttpRequest, Request};
 use crate::event::{Event, RecordedEvent};
 use crate::id::{EventId, EventKey, RunId};
 use crate::interpreter::{
-    End, MOST_BRANCHES, Onward, Origin, ReplayKey, Send, Step, StepError, StepOutcome, Tries, Unwatched,
-    Visit, Waits,
+    BODY, BranchState, Each, End, JOIN_AT, Join, JoinRule, MOST_BRANCHES, Need, NothingRecorded, OnItemError,
+    Origin, OwedFor, ReplayKey, Send, Step, StepError, StepOutcome, Token, Tries, Unwatched, Waits,
 };
 use crate::limits::Limits;
 use crate::retry::{FailureKind, RetryPolicy};
 use crate::template::ValueTemplate;
-use crate::workflow::kinds::{ActionNode, Behaviour, Branch, Case, Delay, Stop, Ways};
+use crate::workflow::kinds::{
+    ActionNode, Behaviour, Branch, Case, Delay, ForEach, GoTo, Parallel, Stop, Ways,
+};
 use crate::workflow::{Enrolment, Node, NodeIndex, Sending, Trigger};
 use chrono::TimeDelta;
 use insta::assert_snapshot;
@@ -75,25 +77,33 @@ fn event(data: Value) -> RecordedEvent {
 
 /// Reads `start -> a; a -> b; b -[100]-> c; b -[else]-> stop`.
 ///
-/// A node `fork` goes all its ways at once. `a -[error]-> b` is where `a` goes on when it fails. A node with other cases is a branch over `event.data.total` being greater than the case's number; `nap=<duration>` is a delay
-/// of that name, `stop` stops, every other node is an action.
+/// `each=2*a` begins at `a` for every item of `event.data.items`, two at a time, and `each=2+a~item.value` for every item of that
+/// field, whatever becomes of one. `again=2!a` goes to `a` twice. A node `fork` goes all its ways at once, and so does `both=any@c`, whose branches meet at `c`: `all`, `any` or how many.
+/// `a -[error]-> b` is where `a` goes on when it fails. A node with other cases is a branch over `event.data.total` being
+/// greater than the case's number; `nap=<duration>` is a delay of that name, `stop` stops, every other node is an action.
 fn graph(text: &str) -> Workflow {
     let mut workflow = Workflow {
         key: "w".to_owned(),
         name: "w".to_owned(),
         priority: None,
         enrolment: Enrolment::default(),
+        exits: Vec::new(),
         triggers: Vec::new(),
         nodes: Vec::new(),
         definition: Value::Null,
         warnings: Vec::new(),
-        reads_event: true,
-        reads_contact: false,
+        needs: [Need::Event].into(),
         memory_bytes: 0,
         entry_bytes: 0,
     };
+    let mut named = Vec::new();
     for edge in text.split(';') {
         let (from, to) = edge.split_once("->").expect("an edge");
+        named.extend([from, to].into_iter().filter_map(|end| {
+            let (id, rule) = end.trim().split_once('=').filter(|(_, rule)| !rule.starts_with('{'))?;
+            let named = rule.split_once(['@', '!', '*', '+'])?.1;
+            Some((id, named.split_once('~').map_or(named, |(named, _)| named)))
+        }));
         let to = node(&mut workflow, to.trim());
         match from.trim().trim_end_matches(']').trim_end_matches('-').split_once("-[") {
             None if from.trim() == "start" => {
@@ -107,7 +117,11 @@ fn graph(text: &str) -> Workflow {
             }
             None => {
                 let from = node(&mut workflow, from.trim());
-                workflow.nodes[from].next = Some(to);
+                if workflow.nodes[from].behaviour.ways() == Ways::Branches {
+                    workflow.nodes[from].branches.push(to);
+                } else {
+                    workflow.nodes[from].next = Some(to);
+                }
             }
             Some((from, "error")) => {
                 let from = node(&mut workflow, from.trim());
@@ -119,6 +133,12 @@ fn graph(text: &str) -> Workflow {
             }
         }
     }
+    for (id, named) in named {
+        let (id, named) = (node(&mut workflow, id), node(&mut workflow, named));
+        for key in workflow.nodes[id].behaviour.clone().targets().into_iter().map(|target| target.key) {
+            workflow.nodes[id].ways.insert(key.to_owned(), named);
+        }
+    }
     workflow
 }
 
@@ -128,13 +148,19 @@ fn node(workflow: &mut Workflow, text: &str) -> NodeIndex {
         return index;
     }
     let behaviour: Arc<dyn Behaviour> = match duration {
+        Some(each) if !each.starts_with('{') && each.contains(['*', '+']) => Arc::new(for_each(each)),
+        Some(jump) if jump.contains('!') => {
+            let (most, to) = jump.split_once('!').unwrap();
+            Arc::new(GoTo { node: to.to_owned(), most: most.parse().unwrap() })
+        }
+        Some(rule) if rule.contains('@') => Arc::new(parallel(rule)),
         Some(duration) => Arc::new(Delay { duration: template(json!(duration)) }),
         None if id == "stop" => Arc::new(Stop),
-        None if id == "fork" => Arc::new(Fork),
+        None if id == "fork" => Arc::new(Parallel { meeting: None }),
         None => action(Sending::default()),
     };
-    let ways = BTreeMap::new();
-    workflow.nodes.push(Node { id: id.to_owned(), behaviour, next: None, ways, on_error: None });
+    let (branches, ways) = (Vec::new(), BTreeMap::new());
+    workflow.nodes.push(Node { id: id.to_owned(), behaviour, next: None, branches, ways, on_error: None });
     workflow.nodes.len() - 1
 }
 
@@ -188,34 +214,41 @@ fn branch(limits: impl IntoIterator<Item = String>) -> Arc<dyn Behaviour> {
     Arc::new(Branch { cases: limits.into_iter().map(case).collect() })
 }
 
-/// Goes every way at once; no two branches of it ever meet.
-#[derive(Debug)]
-struct Fork;
+/// Reads `all@done`, `any@done`, `2@done`.
+fn parallel(text: &str) -> Parallel {
+    let (rule, meeting) = text.split_once('@').expect("a rule and a node");
+    let rule = match rule {
+        "all" => JoinRule::All,
+        "any" => JoinRule::AtLeast(1),
+        number => JoinRule::AtLeast(number.parse().unwrap()),
+    };
+    Parallel { meeting: Some((meeting.to_owned(), Join { rule, dead_after: TimeDelta::days(14) })) }
+}
 
-impl Behaviour for Fork {
-    fn key(&self) -> &'static str {
-        "fork"
-    }
-
-    fn references(&self) -> Vec<(&crate::facts::FieldPath, String)> {
-        Vec::new()
-    }
-
-    fn enter(&self, walk: &mut Walk<'_>, visit: Visit<'_>) -> Onward {
-        walk.complete(visit, Value::Null);
-        let ways: Vec<_> = visit.node.ways.values().map(|to| Some(*to)).collect();
-        walk.fork(visit, &ways)
-    }
+/// Reads `2*body` and `2+body~field`.
+fn for_each(text: &str) -> ForEach {
+    let (concurrency, rest) = text.split_once(['*', '+']).expect("how many at a time");
+    let (body, field) = rest.split_once('~').unwrap_or((rest, "event.data.items"));
+    let on_item_error = if text.contains('*') { OnItemError::Stop } else { OnItemError::GoOn };
+    let each = Each { concurrency: concurrency.parse().unwrap(), on_item_error };
+    let list = template(json!(format!("{{{{ {field} }}}}")));
+    ForEach { list, body: body.to_owned(), most: 50, each }
 }
 
 fn add_case(node: &mut Node, name: &str, to: NodeIndex) {
-    if node.id == "fork" {
-        node.ways.insert(name.to_owned(), to);
-        return;
+    match node.behaviour.ways() {
+        Ways::Branches => return node.branches.push(to),
+        Ways::Optional(_) => {
+            node.ways.insert(name.to_owned(), to);
+            return;
+        }
+        Ways::Named(_) | Ways::One | Ways::OneOr(_) | Ways::OneAnd(_) | Ways::None => {}
     }
     let mut limits: Vec<String> = match node.behaviour.ways() {
         Ways::Named(names) => names.into_iter().map(str::to_owned).collect(),
-        Ways::One | Ways::OneOr(_) | Ways::None => Vec::new(),
+        Ways::One | Ways::OneOr(_) | Ways::OneAnd(_) | Ways::Optional(_) | Ways::Branches | Ways::None => {
+            Vec::new()
+        }
     };
     limits.retain(|limit| limit != "else");
     limits.extend((name != "else").then(|| name.to_owned()));
@@ -250,7 +283,7 @@ fn run(event: &RecordedEvent, now: DateTime<Utc>) -> RunInput<'_> {
     RunInput {
         event: Some(event),
         contact: None,
-        tenant: "acme",
+        tenant: TenantFacts::new("acme", "UTC"),
         run_id: RunId(Uuid::nil()),
         run_key: "1",
         started_at: start(),
@@ -260,6 +293,7 @@ fn run(event: &RecordedEvent, now: DateTime<Utc>) -> RunInput<'_> {
         ladder: &LADDER,
         is_paused: false,
         stored: &*STORED,
+        recorded: &NothingRecorded,
         watch: &Unwatched,
     }
 }
@@ -282,7 +316,14 @@ fn play_to_end(text: &str, data: Value, inputs: impl IntoIterator<Item = Input>)
         let index = |name: &str| workflow.node_index(name).unwrap();
         let number = match state.tokens.get(&token).map(|token| &token.waits) {
             Some(Waits::Action { tries }) => tries.number(),
-            Some(Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn | Waits::Dead { .. }) | None => 1,
+            Some(
+                Waits::Timer { .. }
+                | Waits::Retry { .. }
+                | Waits::Event(_)
+                | Waits::Turn
+                | Waits::Dead { .. },
+            )
+            | None => 1,
         };
         let failed = |name: &str, kind: FailureKind| RunEvent::ActionFailed {
             token,
@@ -344,6 +385,9 @@ fn failure() -> StepError {
 fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> String {
     match command {
         Command::Bury { node, visit, .. } => format!("bury {}#{visit}", workflow.nodes[*node].id),
+        Command::Withhold { node, visit, is_skipped: true } => {
+            format!("never send {}#{visit}", workflow.nodes[*node].id)
+        }
         Command::Change(_) | Command::Withhold { .. } | Command::Publish(_) => {
             panic!("the action of the tables does not ask for this: {command:?}")
         }
@@ -365,6 +409,7 @@ fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> String {
             End::Failed { error, .. } => format!("finish failed {}", error.code),
             End::Cancelled { reason } => format!("finish cancelled {reason}"),
         },
+        Command::Log(Step { node, action, .. }) if action == "discard" => format!("discard {node}"),
         Command::Log(Step { node, outcome, detail, .. }) => {
             let outcome = match outcome {
                 StepOutcome::Completed => "ok",
@@ -674,9 +719,10 @@ fn a_run_with_a_dead_branch_stays_open_while_others_live_and_fails_with_the_last
     log a failed, bury a#1
     log b ok
     ");
-    let origin = Some(Origin { parent: 0, fork: "fork".to_owned(), visit: 1 });
-    assert!(state.tokens.values().all(|token| token.origin == origin));
-    assert!(matches!(&state.tokens[&1].waits, Waits::Dead { error, stored: true } if *error == failure()));
+    let origins: Vec<_> = state.tokens.values().map(|token| token.origin).collect();
+    assert_eq!(origins, [Some(Origin { fork: 0, branch: 0 }), Some(Origin { fork: 0, branch: 2 })]);
+    let dead = Waits::Dead { error: failure(), stored: true, until: None };
+    assert_eq!(state.tokens[&1].waits, dead);
     assert_eq!(state.owed(start()).iter().map(|owed| owed.token).collect::<Vec<_>>(), [3]);
     let text_of_state = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<RunState>(&text_of_state).unwrap(), state);
@@ -762,15 +808,15 @@ fn damaged_state_or_unknown_trigger_fails_the_run() {
     assert_eq!(fails(state, answer, start()), "unknown_node");
 }
 
-/// A random graph without circles: edges lead to later nodes only.
+/// A random graph without circles: edges lead to later nodes only. What meets where is as it comes.
 fn any_graph() -> impl Strategy<Value = Workflow> {
-    prop::collection::vec((0..6_u8, 0..6_usize, 0..6_usize, 0..4_i64), 1..10).prop_map(|boxes| {
+    prop::collection::vec((0..12_u8, 0..6_usize, 0..6_usize, 0..4_i64), 1..14).prop_map(|boxes| {
         let mut workflow = graph("start -> n0");
         workflow.nodes.clear();
         let count = boxes.len();
         for (index, (kind, a, b, number)) in boxes.into_iter().enumerate() {
             let later = |skip: usize| Some(index + 1 + skip).filter(|next| *next < count);
-            let mut ways = BTreeMap::new();
+            let (mut branches, mut ways) = (Vec::new(), BTreeMap::new());
             let behaviour: Arc<dyn Behaviour> = match kind {
                 0 | 1 => action(Sending::default()),
                 5 => {
@@ -783,11 +829,29 @@ fn any_graph() -> impl Strategy<Value = Workflow> {
                     ways.extend(later(a).map(|to| ("else".to_owned(), to)));
                     branch([number.to_string()])
                 }
+                6..=8 => {
+                    branches.extend(BTreeSet::from([later(0), later(a), later(b)]).into_iter().flatten());
+                    ways.extend(later(a.max(b) + 1).map(|to| (JOIN_AT.to_owned(), to)));
+                    match ways.is_empty() {
+                        true => Arc::new(Parallel { meeting: None }),
+                        false => Arc::new(parallel(["all@", "any@", "2@", "all@"][number as usize])),
+                    }
+                }
+                9 => {
+                    ways.insert("node".to_owned(), (a + b) % count);
+                    ways.extend(later(a).filter(|_| number > 1).map(|to| ("exhausted".to_owned(), to)));
+                    Arc::new(GoTo { node: String::new(), most: number as u32 % 3 + 1 })
+                }
+                10 | 11 if later(b).is_some() => {
+                    ways.extend(later(b).map(|to| (BODY.to_owned(), to)));
+                    let text = ["1*", "2*", "2+", "3+"][number as usize];
+                    Arc::new(ForEach { list: template(json!([1, 2, 3])), ..for_each(text) })
+                }
                 _ => Arc::new(Stop),
             };
             let on_error = if number == 3 { later(b) } else { None };
-            let id = format!("n{index}");
-            workflow.nodes.push(Node { id, behaviour, next: later(a), ways, on_error });
+            let next = later(a).filter(|_| matches!(behaviour.ways(), Ways::One | Ways::OneOr(_)));
+            workflow.nodes.push(Node { id: format!("n{index}"), behaviour, next, branches, ways, on_error });
         }
         workflow
     })
@@ -823,14 +887,26 @@ fn any_answers() -> impl Strategy<Value = Vec<Answer>> {
     prop::collection::vec(answer, 1..40)
 }
 
-/// Drives a run to its end: each try of an action gets the next answer, the clock moves to each wake-up.
-fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunState, Vec<Command>) {
+/// What decides how a run goes: what each try comes to, and what happens next of all that may.
+#[derive(Clone, Debug)]
+struct Fate {
+    answers: Vec<Answer>,
+    order: Vec<u8>,
+}
+
+fn any_fate() -> impl Strategy<Value = Fate> {
+    (any_answers(), prop::collection::vec(any::<u8>(), 1..40))
+        .prop_map(|(answers, order)| Fate { answers, order })
+}
+
+/// Drives a run to its end: what is on its way is answered in any order, and the clock moves to the next thing that is due.
+fn drive(workflow: &Workflow, fate: &Fate, treatment: Treatment) -> (RunState, Vec<Command>) {
     let event = event(json!({ "total": 2 }));
     let (mut state, mut now, mut history) = (RunState::default(), start(), Vec::new());
-    let mut next = Some(RunEvent::Started { trigger: "start".to_owned() });
-    let (mut inputs, mut answers, mut postponed): (Vec<RunEvent>, _, _) =
-        (Vec::new(), answers.iter().cycle(), 0);
-    while let Some(input) = next.take() {
+    let (mut answers, mut order) = (fate.answers.iter().cycle(), fate.order.iter().cycle());
+    let (mut inputs, mut postponed): (Vec<RunEvent>, _) = (Vec::new(), 0);
+    let mut input = RunEvent::Started { trigger: "start".to_owned() };
+    loop {
         if treatment.reload {
             state = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
         }
@@ -847,55 +923,75 @@ fn drive(workflow: &Workflow, answers: &[Answer], treatment: Treatment) -> (RunS
                 assert_eq!(after, state, "{late:?}");
             }
         }
+        history.extend(commands);
         assert!(state.end.is_some() != state.tokens.values().next().is_some(), "{state:?}");
         assert!(state.tokens.values().all(|token| workflow.node_index(&token.node).is_some()));
-        if let RunEvent::ActionPostponed { until, .. } = input {
-            now = until;
-            next = Some(RunEvent::TimerFired);
+        if state.end.is_some() {
+            return (state, history);
         }
-        for command in &commands {
-            let (token, node, visit, number) = match command {
-                Command::Send(Send { token, node, visit, tries, .. }) => {
-                    (*token, *node, *visit, tries.number())
-                }
-                Command::Wake { until, .. } => {
-                    now = *until;
-                    next = Some(RunEvent::TimerFired);
-                    continue;
-                }
-                Command::Change(_)
-                | Command::Withhold { .. }
-                | Command::Publish(_)
-                | Command::Bury { .. }
-                | Command::Log(_)
-                | Command::Finish => continue,
-            };
-            let failed = |kind| RunEvent::ActionFailed { token, node, visit, number, error: failure(), kind };
-            let output = json!({ "node": node });
-            next = Some(match answers.next().unwrap() {
-                Answer::Done => {
-                    RunEvent::ActionCompleted { token, node, visit, number, output, vars: Map::new() }
-                }
-                Answer::Failed => failed(FailureKind::Fail),
-                Answer::Flaky => failed(FailureKind::Retry { after: None }),
-                Answer::Deferred => failed(FailureKind::Retry { after: Some(Duration::from_secs(20)) }),
-                // A house that is full for ever is another property's.
-                Answer::Full if postponed < 50 => {
-                    postponed += 1;
-                    RunEvent::ActionPostponed {
-                        token,
-                        node,
-                        visit,
-                        number,
-                        until: now + TimeDelta::seconds(1),
-                    }
-                }
-                Answer::Full => failed(FailureKind::Fail),
-            });
-        }
-        history.extend(commands);
+        branches_belong(&state);
+        let asked: Vec<(u16, &Token)> = state
+            .tokens
+            .iter()
+            .filter(|(_, token)| matches!(token.waits, Waits::Action { .. }))
+            .map(|(number, token)| (*number, token))
+            .collect();
+        let times = state.owed(now).into_iter().filter_map(|owed| match owed.waits_for {
+            OwedFor::Timer { until } | OwedFor::Retry { until } => Some(until),
+            OwedFor::Outcome | OwedFor::Others => None,
+        });
+        let next_time = times.min();
+        let choices = asked.len() + usize::from(next_time.is_some());
+        assert!(choices > 0, "it waits for nothing: {state:?}");
+        let chosen = usize::from(*order.next().unwrap()) % choices;
+        let Some((token, standing)) = asked.get(chosen) else {
+            now = now.max(next_time.unwrap());
+            input = RunEvent::TimerFired;
+            continue;
+        };
+        let Waits::Action { tries } = standing.waits else { panic!("{standing:?}") };
+        let (token, visit, number) = (*token, standing.visit, tries.number());
+        let node = workflow.node_index(&standing.node).unwrap();
+        let failed = |kind| RunEvent::ActionFailed { token, node, visit, number, error: failure(), kind };
+        input = match answers.next().unwrap() {
+            Answer::Done => RunEvent::ActionCompleted {
+                token,
+                node,
+                visit,
+                number,
+                output: json!({ "node": node }),
+                vars: Map::new(),
+            },
+            Answer::Failed => failed(FailureKind::Fail),
+            Answer::Flaky => failed(FailureKind::Retry { after: None }),
+            Answer::Deferred => failed(FailureKind::Retry { after: Some(Duration::from_secs(20)) }),
+            // A house that is full for ever is another property's.
+            Answer::Full if postponed < 50 => {
+                postponed += 1;
+                let until = now + TimeDelta::seconds(1);
+                RunEvent::ActionPostponed { token, node, visit, number, until }
+            }
+            Answer::Full => failed(FailureKind::Fail),
+        };
     }
-    (state, history)
+}
+
+/// Every branch belongs to a fork that still has it open, and every fork still has a branch that somebody walks.
+fn branches_belong(state: &RunState) {
+    let tokens = state.tokens.values().filter_map(|token| token.origin);
+    let within: Vec<Origin> = tokens.chain(state.forks.values().filter_map(|fork| fork.origin)).collect();
+    for origin in &within {
+        let branch = state.forks.get(&origin.fork).map(|fork| fork.branches[usize::from(origin.branch)]);
+        assert_eq!(branch, Some(BranchState::Open), "{origin:?} of {state:?}");
+    }
+    for (number, fork) in &state.forks {
+        let open = (0..).zip(&fork.branches).filter(|(_, branch)| **branch == BranchState::Open);
+        let open: Vec<Origin> = open.map(|(branch, _)| Origin { fork: *number, branch }).collect();
+        assert!(
+            !open.is_empty() && open.iter().all(|origin| within.contains(origin)),
+            "{number} of {state:?}"
+        );
+    }
 }
 
 /// Most attempts of a node.
@@ -907,28 +1003,38 @@ fn most_attempts(node: &Node) -> usize {
     }
 }
 
+/// As many seeds as `AUTOMATION_INTERPRETER_SEEDS` says.
+fn seeds() -> ProptestConfig {
+    let seeds = std::env::var("AUTOMATION_INTERPRETER_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    ProptestConfig { cases: seeds.unwrap_or(500), ..ProptestConfig::default() }
+}
+
 proptest! {
+    #![proptest_config(seeds())]
+
     #[test]
-    fn every_run_ends_and_no_attempt_starts_twice(workflow in any_graph(), answers in any_answers()) {
-        let plain = drive(&workflow, &answers, Treatment { reload: false, repeat: false });
+    fn every_run_ends_and_no_attempt_starts_twice(workflow in any_graph(), fate in any_fate()) {
+        let plain = drive(&workflow, &fate, Treatment { reload: false, repeat: false });
         let (state, history) = &plain;
         prop_assert!(state.end.is_some() && state.tokens.is_empty());
         prop_assert_eq!(history.last(), Some(&Command::Finish));
         prop_assert_eq!(history.iter().filter(|command| **command == Command::Finish).count(), 1);
         let (mut asked, mut logged) = (BTreeSet::new(), BTreeSet::new());
-        let mut retries = std::collections::BTreeMap::<&str, (usize, usize)>::new();
+        let mut retries = std::collections::BTreeMap::<(&str, u32), (usize, usize)>::new();
         for command in history {
             match command {
                 Command::Send(Send { node, visit, is_stored: false, .. }) => {
                     prop_assert!(asked.insert((*node, *visit)));
                 }
                 Command::Log(step) if step.outcome == StepOutcome::Retrying => {
-                    let (attempts, deferrals) = retries.entry(&step.node).or_default();
+                    let (attempts, deferrals) = retries.entry((&step.node, step.visit)).or_default();
                     if step.detail["deferred"] == true { *deferrals += 1 } else { *attempts += 1 }
                 }
+                // That a join fired stands in the history once for each visit of its fork.
                 Command::Log(step) => {
                     let waits = step.outcome == StepOutcome::Waiting;
-                    prop_assert!(logged.insert((step.node.clone(), step.visit, waits)), "{:?} twice", step);
+                    let line = (step.node.clone(), step.action.clone(), step.visit, waits);
+                    prop_assert!(logged.insert(line), "{:?} twice", step);
                 }
                 Command::Change(_)
                 | Command::Send(_)
@@ -939,27 +1045,32 @@ proptest! {
                 | Command::Finish => {}
             }
         }
-        for (node, (attempts, deferrals)) in retries {
+        for ((node, _), (attempts, deferrals)) in retries {
             let node = &workflow.nodes[workflow.node_index(node).unwrap()];
             prop_assert!(attempts < most_attempts(node) && deferrals <= 2, "{node:?}: {attempts}, {deferrals}");
         }
         for (reload, repeat) in [(true, false), (false, true), (true, true)] {
-            prop_assert_eq!(&drive(&workflow, &answers, Treatment { reload, repeat }), &plain);
+            prop_assert_eq!(&drive(&workflow, &fate, Treatment { reload, repeat }), &plain);
         }
     }
 
     #[test]
-    fn every_failed_run_can_be_replayed_to_its_end(workflow in any_graph(), answers in any_answers()) {
-        let (state, _) = drive(&workflow, &answers, Treatment { reload: true, repeat: false });
-        if let Some(End::Failed { node: Some(failed), .. }) = &state.end {
+    fn every_failed_run_can_be_replayed_to_its_end(workflow in any_graph(), fate in any_fate()) {
+        let (state, _) = drive(&workflow, &fate, Treatment { reload: true, repeat: false });
+        if let Some(End::Failed { node: Some(failed), tokens, .. }) = &state.end {
+            let (number, stood) = tokens.iter().find(|(_, token)| token.node == *failed).unwrap();
             for key in [ReplayKey::Same, ReplayKey::New] {
                 let mut revived: RunState =
                     serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
                 prop_assert_eq!(&revived, &state);
                 revived.revive(key, start()).unwrap();
-                let visit = state.steps[failed].visits;
-                let expected = match key { ReplayKey::Same => visit, ReplayKey::New => visit + 1 };
-                prop_assert_eq!((&revived.tokens[&0].node, revived.tokens[&0].visit), (failed, expected));
+                branches_belong(&revived);
+                let visit = revived.tokens[number].visit;
+                let is_expected = match key {
+                    ReplayKey::Same => visit == stood.visit,
+                    ReplayKey::New => visit > stood.visit,
+                };
+                prop_assert!(is_expected, "{key:?}: {visit} after {}", stood.visit);
                 let event = event(json!({ "total": 2 }));
                 let (state, commands) = step(&workflow, revived, RunEvent::TimerFired, &event, start());
                 prop_assert!(state.end.is_some() || !state.tokens.is_empty());
@@ -968,3 +1079,9 @@ proptest! {
         }
     }
 }
+
+#[path = "join_tests.rs"]
+mod joins;
+
+#[path = "each_tests.rs"]
+mod loops;

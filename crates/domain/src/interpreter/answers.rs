@@ -25,20 +25,23 @@ struct Again {
 
 impl<'a> Walk<'a> {
     pub(super) fn complete_action(&mut self, asked: Asked, output: Value, vars: Map<String, Value>) {
-        if let Some(node) = self.workflow.nodes.get(asked.node)
-            && let Err(error) = self.make_room(&node.id, &output, &vars)
-        {
-            return self.fail_action(asked, error, FailureKind::Fail);
+        let Some((visit, tries)) = self.take_asker(asked) else { return };
+        if let Err(error) = self.make_room(&visit.node.id, &output, &vars) {
+            return self.fail_try(visit, tries, error, FailureKind::Fail);
         }
-        let Some((visit, _)) = self.take_asker(asked) else { return };
         if let Onward::To(to) = self.succeed(visit, output, vars) {
-            self.go(visit.token, to);
+            self.go(visit.token, Some(visit.index), to);
+        }
+    }
+
+    pub(super) fn fail_action(&mut self, asked: Asked, error: StepError, kind: FailureKind) {
+        if let Some((visit, tries)) = self.take_asker(asked) {
+            self.fail_try(visit, tries, error, kind);
         }
     }
 
     /// Another try where policy and error allow one; else the step has failed.
-    pub(super) fn fail_action(&mut self, asked: Asked, error: StepError, kind: FailureKind) {
-        let Some((visit, tries)) = self.take_asker(asked) else { return };
+    fn fail_try(&mut self, visit: Visit<'a>, tries: Tries, error: StepError, kind: FailureKind) {
         match retry::next(policy(visit.node), self.run.ladder, tries.tally(), kind) {
             Next::Attempt { delay, tally } => {
                 let again = Again { delay, tries: tally.into(), is_deferred: false };
@@ -51,7 +54,7 @@ impl<'a> Walk<'a> {
             Next::GiveUp => {
                 let tried = (kind != FailureKind::Refused).then_some(tries);
                 if let Onward::To(to) = self.fail_step(visit, error, tried) {
-                    self.go(visit.token, to);
+                    self.go(visit.token, Some(visit.index), to);
                 }
             }
         }
@@ -86,7 +89,11 @@ impl<'a> Walk<'a> {
         let waiting = self.state.tokens.get(&asked.token)?;
         let tries = match waiting.waits {
             Waits::Action { tries } => tries,
-            Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn | Waits::Dead { .. } => return None,
+            Waits::Timer { .. }
+            | Waits::Retry { .. }
+            | Waits::Event(_)
+            | Waits::Turn
+            | Waits::Dead { .. } => return None,
         };
         if workflow.node_index(&waiting.node).is_none() {
             let node = waiting.node.clone();

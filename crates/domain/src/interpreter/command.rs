@@ -99,7 +99,7 @@ pub struct Send {
 pub struct Step {
     /// Node id; a trigger's id for the first line.
     pub node: String,
-    /// `trigger`, `branch`, `delay`, `stop_workflow` or an action's key.
+    /// `trigger`, the key of an action or another kind of node, or what was done about a step: `replay`, `discard`.
     pub action: String,
     /// Which visit of the node.
     pub visit: u32,

@@ -1,6 +1,7 @@
 //! What can happen to a run.
 
 use super::StepError;
+use crate::id::EventId;
 use crate::retry::FailureKind;
 use crate::workflow::NodeIndex;
 use chrono::{DateTime, Utc};
@@ -16,12 +17,20 @@ pub enum InboxInput {
         /// Why, in a sentence.
         reason: String,
     },
+    /// Something happened that the run may wait for.
+    Event {
+        /// Which event, as recorded.
+        event: EventId,
+        /// Whether it said something of the contact, so that conditions are to be asked again.
+        changes_contact: bool,
+    },
 }
 
 impl From<InboxInput> for RunEvent {
     fn from(input: InboxInput) -> Self {
         match input {
             InboxInput::Cancel { reason } => Self::Cancelled { reason },
+            InboxInput::Event { event, changes_contact } => Self::Heard { event, changes_contact },
         }
     }
 }
@@ -83,6 +92,13 @@ pub enum RunEvent {
     /// A worker has the run, and whoever had it before is gone: beside what [`TimerFired`](Self::TimerFired) does, requests
     /// that were on their way are sent again, but for those that may arrive once at most.
     Claimed,
+    /// Something happened that tokens may wait for.
+    Heard {
+        /// Which event; its content is asked of [`RunInput::recorded`](super::RunInput::recorded).
+        event: EventId,
+        /// Whether conditions are to be asked again.
+        changes_contact: bool,
+    },
     /// The run is to end.
     Cancelled {
         /// Why, in a sentence.

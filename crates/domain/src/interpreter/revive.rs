@@ -49,9 +49,14 @@ impl RunState {
         };
         let failed = node.map(str::to_owned);
         for token in tokens.values_mut() {
-            let is_stored = match token.waits {
+            let is_stored = match &mut token.waits {
                 Waits::Timer { .. } | Waits::Turn => continue,
-                Waits::Retry { stored, .. } | Waits::Dead { stored, .. } => stored,
+                // Nobody told the run of what happened meanwhile.
+                Waits::Event(awaited) => {
+                    awaited.looked_back = false;
+                    continue;
+                }
+                Waits::Retry { stored, .. } | Waits::Dead { stored, .. } => *stored,
                 Waits::Action { .. } => true,
             };
             // Without a step at fault, whatever was under way is tried again.
@@ -72,14 +77,29 @@ impl RunState {
         }
         self.tokens = tokens;
         self.end = None;
+        // Nobody told the run of what happened meanwhile.
+        if let Some(exits) = &mut self.exits {
+            exits.looked_back = false;
+        }
         Ok(())
+    }
+
+    /// Lets a run that goes on with another version begin its waits anew, and watch for that version's exits: what they were
+    /// waiting for may read otherwise there.
+    pub fn wait_anew(&mut self) {
+        self.exits = None;
+        for token in self.tokens.values_mut() {
+            if let Waits::Event(_) = token.waits {
+                token.waits = Waits::Turn;
+            }
+        }
     }
 
     /// Where a run stood that failed at `node` before ended runs kept their tokens: they had one.
     fn last_place(&self, node: &str) -> Option<Token> {
         let visit = self.steps.get(node)?.visits;
         let waits = Waits::Retry { until: DateTime::UNIX_EPOCH, tries: Tries::FIRST, stored: false };
-        Some(Token { node: node.to_owned(), visit, waits, origin: None })
+        Some(Token { node: node.to_owned(), visit, waits, origin: None, moved_by: Vec::new() })
     }
 }
 
@@ -93,7 +113,7 @@ mod tests {
     }
 
     fn token(node: &str, waits: Waits) -> Token {
-        Token { node: node.to_owned(), visit: 2, waits, origin: None }
+        Token { node: node.to_owned(), visit: 2, waits, origin: None, moved_by: Vec::new() }
     }
 
     fn retry(until: i64, attempt: u32, stored: bool) -> Waits {

@@ -1,6 +1,8 @@
 //! What a run is between two inputs.
 
+use super::Awaited;
 use crate::budget::Exceeded;
+use crate::id::EventId;
 use crate::retry::Tally;
 use crate::step_code::StepCode;
 use chrono::{DateTime, Utc};
@@ -15,6 +17,9 @@ pub struct RunState {
     /// One token per active branch, by token number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tokens: BTreeMap<u16, Token>,
+    /// The forks whose branches are on their way, by a number of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forks: BTreeMap<u16, Fork>,
     /// Variables of the run.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub vars: Map<String, Value>,
@@ -24,21 +29,35 @@ pub struct RunState {
     /// Steps taken so far; bounded by `limits.steps`.
     #[serde(default)]
     pub step_count: u32,
+    /// What ends it before its way is over, of a workflow with exits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exits: Option<Box<Awaited>>,
+    /// What ended it before its way was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
     /// How the run ended, once it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
 }
 
 impl RunState {
-    /// Whether a branch may still get somewhere.
-    pub(super) fn is_alive(&self) -> bool {
-        self.tokens.values().any(|token| !matches!(token.waits, Waits::Dead { .. }))
-    }
-
     pub(super) fn end_as(&mut self, end: End) {
         self.tokens.clear();
+        // What a replay of a failed run brings back are its branches, and where they belong.
+        if end.status() != EndStatus::Failed {
+            self.forks.clear();
+        }
         self.end = Some(end);
     }
+}
+
+/// An event that ended a run before its way was over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EndedBy {
+    /// Its type.
+    pub event_type: String,
+    /// Its publisher's id.
+    pub event_id: String,
 }
 
 /// Where a branch stands.
@@ -53,17 +72,72 @@ pub struct Token {
     /// Where it came from, of a branch that a fork made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// The events that moved it, the latest last: none of them moves it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved_by: Vec<EventId>,
 }
 
-/// The fork that made a branch.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Which branch of which fork a token walks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Origin {
-    /// The token that was forked.
-    pub parent: u16,
-    /// The node that forked it.
-    pub fork: String,
-    /// Which visit of that node.
+    /// The number of the fork.
+    pub fork: u16,
+    /// Which of its branches; 0 is the first.
+    pub branch: u16,
+}
+
+/// A visit of a node at which a token became several. It is there as long as one of its branches is on its way.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Fork {
+    /// The node.
+    pub node: String,
+    /// Which visit of it.
     pub visit: u32,
+    /// The number of the token that was forked, and that goes on once its branches are joined.
+    pub token: u16,
+    /// Where that token came from, if it is a branch itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The events that moved it: none of them moves a branch again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved_by: Vec<EventId>,
+    /// How each branch stands. A join goes by these, not by how often something arrived.
+    pub branches: Vec<BranchState>,
+    /// The items that its branches are about, of a loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Items>,
+}
+
+/// The items of a loop. Each that has begun is a branch.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Items {
+    /// The list as it was when the loop began.
+    pub list: Vec<Value>,
+    /// What the items returned that are done, by their place in the list.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<u16, Value>,
+    /// Why those failed that did.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<u16, StepError>,
+}
+
+impl Fork {
+    /// How many of its branches stand like this.
+    pub fn count(&self, state: BranchState) -> usize {
+        self.branches.iter().filter(|branch| **branch == state).count()
+    }
+}
+
+/// How a branch stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BranchState {
+    /// On its way, or dead: it may still arrive.
+    Open,
+    /// It came to the node where the branches meet.
+    Arrived,
+    /// It ended elsewhere, or was given up: it does not come.
+    Ended,
 }
 
 /// What a token waits for; always something named.
@@ -92,12 +166,17 @@ pub enum Waits {
         /// Whether its request is stored, and is sent as it is; else the step is begun anew.
         stored: bool,
     },
+    /// What others bring: an event of the contact, or a change of it.
+    Event(Box<Awaited>),
     /// Nothing more: its step failed for good, while other branches go on.
     Dead {
         /// Why.
         error: StepError,
         /// Whether the step's request is stored.
         stored: bool,
+        /// When a join that waits for it gives it up; `None` where no join does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
     },
     /// Its turn at a node that it has not entered: the workflow was paused while the step before it was under way, or
     /// the steps before it took all that those of one walk may take.

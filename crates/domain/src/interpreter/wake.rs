@@ -12,6 +12,10 @@ enum Due {
     TriesAgain { tries: Tries, stored: bool },
     /// It enters the node that it stands before.
     Enters,
+    /// It looks at what it waits for.
+    Looks,
+    /// It is dead, and its join waits no longer.
+    GivenUp,
 }
 
 impl Walk<'_> {
@@ -27,6 +31,10 @@ impl Walk<'_> {
     }
 
     fn go_on(&mut self, sends_again: bool) {
+        // Nothing of a run begins before it has looked for what ended it.
+        if self.state.exits.as_ref().is_some_and(|exits| !exits.looked_back) {
+            return;
+        }
         let (now, workflow) = (self.run.now, self.workflow);
         let may_arrive_again = |node: &str| {
             workflow
@@ -43,15 +51,23 @@ impl Walk<'_> {
                     Some((*number, Due::TriesAgain { tries: *tries, stored: *stored }))
                 }
                 Waits::Turn => Some((*number, Due::Enters)),
+                Waits::Event(awaited) if awaited.due_at(now).is_some_and(|due| due <= now) => {
+                    Some((*number, Due::Looks))
+                }
+                Waits::Dead { until: Some(until), .. } if *until <= now => Some((*number, Due::GivenUp)),
                 Waits::Action { tries } if sends_again && may_arrive_again(&token.node) => {
                     Some((*number, Due::TriesAgain { tries: *tries, stored: true }))
                 }
-                Waits::Timer { .. } | Waits::Retry { .. } | Waits::Action { .. } | Waits::Dead { .. } => None,
+                Waits::Timer { .. }
+                | Waits::Retry { .. }
+                | Waits::Action { .. }
+                | Waits::Event(_)
+                | Waits::Dead { .. } => None,
             })
             .collect();
         for (number, due) in due {
-            // The run may have ended on the way of an earlier token.
-            let Some(token) = self.state.tokens.get(&number) else { return };
+            // An earlier token may have ended the run on its way, or have joined branches of which this was one.
+            let Some(token) = self.state.tokens.get(&number) else { continue };
             let visit = token.visit;
             let Some(index) = workflow.node_index(&token.node) else {
                 let node = token.node.clone();
@@ -64,10 +80,15 @@ impl Walk<'_> {
                     self.state.tokens.remove(&number);
                     visit.node.behaviour.wake(self, visit)
                 }
+                Due::Looks => {
+                    self.look(number);
+                    Onward::Stays
+                }
                 Due::Enters => {
                     self.state.tokens.remove(&number);
                     Onward::To(Some(index))
                 }
+                Due::GivenUp => self.give_up(visit),
                 Due::TriesAgain { tries, stored: true } => self.send_again(visit, tries),
                 Due::TriesAgain { stored: false, .. } => {
                     self.state.tokens.remove(&number);
@@ -75,7 +96,7 @@ impl Walk<'_> {
                 }
             };
             if let Onward::To(next) = onward {
-                self.go(number, next);
+                self.go(number, Some(visit.index), next);
             }
         }
     }

@@ -4,18 +4,17 @@ use super::{
     Command, End, Origin, RunInput, RunState, Step, StepError, StepOutcome, StepResult, Token, Tries, Waits,
 };
 use crate::budget::Budget;
+use crate::event::RecordedEvent;
 use crate::facts::{Facts, RunFacts};
+use crate::id::EventId;
 use crate::step_code::StepCode;
 use crate::workflow::{Node, NodeIndex, Workflow};
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The token that a run starts with.
-const FIRST_TOKEN: u16 = 0;
-
-/// Most branches that a run has at once.
-pub const MOST_BRANCHES: usize = 1_000;
+pub(super) const FIRST_TOKEN: u16 = 0;
 
 /// A run on its way from one input to the next: state and commands grow together.
 #[derive(Debug)]
@@ -29,9 +28,16 @@ pub struct Walk<'a> {
     /// Bytes of variables and outputs; measured when they are first asked for.
     pub(super) used_bytes: Option<usize>,
     /// Where branches came from, of those that a fork made, also while they are on their way.
-    origins: BTreeMap<u16, Origin>,
+    pub(super) origins: BTreeMap<u16, Origin>,
+    /// By which events branches were moved, also while they are on their way.
+    pub(super) moved_by: BTreeMap<u16, Vec<EventId>>,
+    /// Branches that had not looked back when the walk began, with the visits at which they wait: of others nobody has
+    /// gathered what was before them.
+    pub(super) looking: BTreeMap<u16, u32>,
     /// Branches that were forked and not moved yet.
-    forked: VecDeque<(u16, Option<NodeIndex>)>,
+    pub(super) forked: VecDeque<(u16, NodeIndex)>,
+    /// Numbers of the branches that joins gave up.
+    pub(super) given_up: BTreeSet<u16>,
 }
 
 /// A token in a node.
@@ -63,6 +69,11 @@ impl Walk<'_> {
         self.run.now
     }
 
+    /// Key of the workflow, which is the same in all its versions.
+    pub fn workflow_key(&self) -> &str {
+        &self.workflow.key
+    }
+
     /// Evaluates what the node's author wrote over the facts as they are at this moment of the walk, where whoever watches
     /// lets it.
     ///
@@ -74,9 +85,34 @@ impl Walk<'_> {
         visit: Visit<'_>,
         evaluate: impl FnOnce(&Facts<'_>) -> Result<T, StepError>,
     ) -> Result<T, StepError> {
+        self.evaluate_over(visit, self.run.event, evaluate)
+    }
+
+    /// The same with another event than the one that started the run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Walk::evaluate`].
+    pub fn evaluate_over<T>(
+        &self,
+        visit: Visit<'_>,
+        event: Option<&RecordedEvent>,
+        evaluate: impl FnOnce(&Facts<'_>) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        self.evaluate_as(&visit.node.id, visit.token, event, evaluate)
+    }
+
+    /// Evaluates over the facts of a token where whoever watches lets what is called so.
+    pub(super) fn evaluate_as<T>(
+        &self,
+        name: &str,
+        token: u16,
+        event: Option<&RecordedEvent>,
+        evaluate: impl FnOnce(&Facts<'_>) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
         let watch = self.run.watch;
-        watch.take(&visit.node.id)?;
-        let evaluated = evaluate(&self.facts());
+        watch.take(name)?;
+        let evaluated = evaluate(&Facts { event, ..self.facts(token) });
         watch.put_down();
         evaluated
     }
@@ -91,36 +127,41 @@ impl Walk<'_> {
         self.log_step(visit, StepOutcome::Completed, detail);
     }
 
+    /// Something for the run's history that is not the end of the step.
+    pub fn note(&mut self, visit: Visit<'_>, outcome: StepOutcome, detail: Value) {
+        self.log_step(visit, outcome, detail);
+    }
+
     /// The token waits on the node until this time.
     pub fn wait_until(&mut self, visit: Visit<'_>, until: DateTime<Utc>) -> Onward {
+        self.wait_telling(visit, until, Map::new())
+    }
+
+    /// The same, with more to tell in the log than until when.
+    pub fn wait_telling(
+        &mut self,
+        visit: Visit<'_>,
+        until: DateTime<Utc>,
+        mut detail: Map<String, Value>,
+    ) -> Onward {
         self.stand(visit, Waits::Timer { until });
-        let detail = json!({ "until": until.to_rfc3339_opts(SecondsFormat::AutoSi, true) });
-        self.log_step(visit, StepOutcome::Waiting, detail);
+        detail.insert("until".to_owned(), until.to_rfc3339_opts(SecondsFormat::AutoSi, true).into());
+        self.log_step(visit, StepOutcome::Waiting, Value::Object(detail));
         self.commands.push(Command::Wake { token: visit.token, node: visit.index, until, retry: None });
         Onward::Stays
     }
 
-    /// The token goes on as one branch for each of these ways; `None` leads out of the graph at once.
-    ///
-    /// Branches know the fork that made them. Each gets the smallest number that is free. A run that would have more than
-    /// [`MOST_BRANCHES`] fails the step.
-    pub fn fork(&mut self, visit: Visit<'_>, ways: &[Option<NodeIndex>]) -> Onward {
-        if self.state.tokens.len() + ways.len() > MOST_BRANCHES {
-            let message = format!("the run would have more than {MOST_BRANCHES} branches at once");
-            return self.fail(visit, StepError { code: StepCode::TooManyBranches.into(), message });
+    /// The step is done and has this output, if the run has room for it; the token goes the way of this name.
+    pub fn finish(&mut self, visit: Visit<'_>, way: &str, output: Value, detail: Value) -> Onward {
+        if let Err(error) = self.make_room(&visit.node.id, &output, &Map::new()) {
+            return self.fail(visit, error);
         }
-        let fork = visit.node.id.clone();
-        for to in ways {
-            let number = self.free_number(visit.token);
-            let origin = Origin { parent: visit.token, fork: fork.clone(), visit: visit.number };
-            self.origins.insert(number, origin.clone());
-            let waits = Waits::Turn;
-            let token = Token { node: fork.clone(), visit: visit.number, waits, origin: Some(origin) };
-            self.state.tokens.insert(number, token);
-            self.forked.push_back((number, *to));
-        }
-        self.end_if_over();
-        Onward::Stays
+        let result = self.result(visit);
+        result.case = Some(way.to_owned());
+        result.output = output;
+        result.error = None;
+        self.complete(visit, detail);
+        Onward::To(visit.node.ways.get(way).copied())
     }
 
     /// The step failed for good, before anything was sent: its branch goes on where the node's `on_error` leads, else it dies.
@@ -139,30 +180,30 @@ impl Walk<'_> {
 impl<'a> Walk<'a> {
     pub(super) fn new(workflow: &'a Workflow, state: RunState, run: RunInput<'a>) -> Self {
         let budget = Budget::new(run.limits);
-        let origins =
-            state.tokens.iter().filter_map(|(number, token)| Some((*number, token.origin.clone()?)));
+        let origins = state.tokens.iter().filter_map(|(number, token)| Some((*number, token.origin?)));
         let origins = origins.collect();
-        let (commands, forked) = (Vec::new(), VecDeque::new());
-        Self { workflow, state, run, budget, commands, used_bytes: None, origins, forked }
-    }
-
-    /// Moves the branches that were forked.
-    pub(super) fn go_forked(&mut self) {
-        while let Some((token, to)) = self.forked.pop_front() {
-            // The run may have ended on the way of an earlier one.
-            if self.state.tokens.remove(&token).is_some() {
-                self.go(token, to);
-            }
+        let moved = state.tokens.iter().filter(|(_, token)| !token.moved_by.is_empty());
+        let moved_by = moved.map(|(number, token)| (*number, token.moved_by.clone())).collect();
+        let looking = state.tokens.iter().filter(|(_, token)| token.waits.looks_back());
+        let looking = looking.map(|(number, token)| (*number, token.visit)).collect();
+        let (commands, forked, given_up) = (Vec::new(), VecDeque::new(), BTreeSet::new());
+        Self {
+            workflow,
+            state,
+            run,
+            budget,
+            commands,
+            used_bytes: None,
+            origins,
+            moved_by,
+            looking,
+            forked,
+            given_up,
         }
     }
 
-    fn free_number(&self, forked: u16) -> u16 {
-        let is_free = |number: &u16| *number != forked && !self.state.tokens.contains_key(number);
-        (0..u16::MAX).find(is_free).expect("there are fewer branches than numbers")
-    }
-
     fn origin(&self, token: u16) -> Option<Origin> {
-        self.origins.get(&token).cloned()
+        self.origins.get(&token).copied()
     }
 
     /// A run that has a token was started before.
@@ -174,7 +215,12 @@ impl<'a> Walk<'a> {
         match workflow.trigger(trigger) {
             Some(trigger) => {
                 self.log(&trigger.id, "trigger", 1, StepOutcome::Completed, Value::Null);
-                self.go(FIRST_TOKEN, Some(trigger.to));
+                if self.has_exits() {
+                    self.watch_for_exits();
+                    self.stand_before(FIRST_TOKEN, trigger.to);
+                } else {
+                    self.go(FIRST_TOKEN, None, Some(trigger.to));
+                }
             }
             None => {
                 let message = format!("the workflow has no trigger \"{trigger}\"");
@@ -186,15 +232,26 @@ impl<'a> Walk<'a> {
     /// Moves a token from node to node until it waits, leaves the graph, or the run ends.
     ///
     /// Once the steps of the walk have spent what they may together, the token stands before the next node: what there
-    /// is so far is to be stored, and others are to have their turn.
-    pub(super) fn go(&mut self, token: u16, mut to: Option<NodeIndex>) {
-        while let Some(index) = to {
+    /// is so far is to be stored, and others are to have their turn. Where a branch is done, the token that was forked goes
+    /// on in its place, if the join fires.
+    ///
+    /// `last` is the node that it comes from, if it has just left one.
+    pub(super) fn go(&mut self, mut token: u16, mut last: Option<NodeIndex>, mut to: Option<NodeIndex>) {
+        loop {
+            if let Some(how) = self.done_by(token, to) {
+                match self.settle(token, last.take(), how) {
+                    Some(place) => (token, to) = place,
+                    None => break,
+                }
+                continue;
+            }
+            let Some(index) = to else { break };
             if self.run.is_paused || self.budget.is_worn_out() {
                 self.stand_before(token, index);
                 return;
             }
             match self.enter(token, index) {
-                Onward::To(next) => to = next,
+                Onward::To(next) => (last, to) = (Some(index), next),
                 Onward::Stays => return,
             }
         }
@@ -202,13 +259,17 @@ impl<'a> Walk<'a> {
     }
 
     /// Ends the run once no branch of it may get anywhere: as failed if one of them died.
-    fn end_if_over(&mut self) {
-        if self.state.is_alive() {
+    pub(super) fn end_if_over(&mut self) {
+        if self.state.end.is_some() || self.is_alive() {
             return;
         }
         let first = self.state.tokens.values().find_map(|token| match &token.waits {
             Waits::Dead { error, .. } => Some((token.node.clone(), error.clone())),
-            Waits::Action { .. } | Waits::Timer { .. } | Waits::Retry { .. } | Waits::Turn => None,
+            Waits::Action { .. }
+            | Waits::Timer { .. }
+            | Waits::Retry { .. }
+            | Waits::Event(_)
+            | Waits::Turn => None,
         });
         match first {
             None => {
@@ -231,9 +292,7 @@ impl<'a> Walk<'a> {
             self.fail_unknown(format!("node {index}"));
             return;
         };
-        let standing =
-            Token { node: node.id.clone(), visit: 0, waits: Waits::Turn, origin: self.origin(token) };
-        self.state.tokens.insert(token, standing);
+        self.place(token, node.id.clone(), 0, Waits::Turn);
     }
 
     fn enter(&mut self, token: u16, index: NodeIndex) -> Onward {
@@ -252,8 +311,7 @@ impl<'a> Walk<'a> {
             let message = format!("the run took all of its {} steps", self.run.limits.steps);
             let error = StepError { code: StepCode::TooManySteps.into(), message };
             self.log_failure(visit, &error, None);
-            self.die(visit, error, false);
-            return Onward::Stays;
+            return self.die(visit, error, false);
         }
         self.state.step_count += 1;
         self.budget.begin_next();
@@ -269,14 +327,14 @@ impl<'a> Walk<'a> {
         result.visits
     }
 
-    /// The facts as they are at this moment of the walk.
-    pub(super) fn facts(&self) -> Facts<'_> {
+    /// The facts as they are at this moment of the walk, for this token.
+    pub(super) fn facts(&self, token: u16) -> Facts<'_> {
         let RunInput { run_id, run_key, started_at, version, tenant, now, .. } = self.run;
-        let (workflow, state) = (self.workflow.key.as_str(), &self.state);
+        let (workflow, state, item) = (self.workflow.key.as_str(), &self.state, self.item(token));
         Facts {
             event: self.run.event,
             contact: self.run.contact.as_ref(),
-            run: Some(RunFacts { run_id, run_key, started_at, workflow, version, state }),
+            run: Some(RunFacts { run_id, run_key, started_at, workflow, version, state, item }),
             tenant,
             now,
             budget: &self.budget,
@@ -284,15 +342,20 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn stand(&mut self, visit: Visit<'_>, waits: Waits) {
-        let (node, origin) = (visit.node.id.clone(), self.origin(visit.token));
-        self.state.tokens.insert(visit.token, Token { node, visit: visit.number, waits, origin });
+        self.place(visit.token, visit.node.id.clone(), visit.number, waits);
+    }
+
+    fn place(&mut self, token: u16, node: String, visit: u32, waits: Waits) {
+        let origin = self.origin(token);
+        let moved_by = self.moved_by.get(&token).cloned().unwrap_or_default();
+        self.state.tokens.insert(token, Token { node, visit, waits, origin, moved_by });
     }
 
     pub(super) fn log_step(&mut self, visit: Visit<'_>, outcome: StepOutcome, detail: Value) {
         self.log(&visit.node.id, visit.node.action_key(), visit.number, outcome, detail);
     }
 
-    fn log(&mut self, node: &str, action: &str, visit: u32, outcome: StepOutcome, detail: Value) {
+    pub(super) fn log(&mut self, node: &str, action: &str, visit: u32, outcome: StepOutcome, detail: Value) {
         let step = Step { node: node.to_owned(), action: action.to_owned(), visit, outcome, detail };
         self.commands.push(Command::Log(step));
     }
@@ -307,10 +370,7 @@ impl<'a> Walk<'a> {
                 self.state.tokens.remove(&visit.token);
                 Onward::To(Some(to))
             }
-            None => {
-                self.die(visit, error, tried.is_some());
-                Onward::Stays
-            }
+            None => self.die(visit, error, tried.is_some()),
         }
     }
 
@@ -333,11 +393,20 @@ impl<'a> Walk<'a> {
         self.end_failed(Some(node), StepError { code: StepCode::UnknownNode.into(), message });
     }
 
-    /// The branch dies of its step, and the run with its last one.
-    fn die(&mut self, visit: Visit<'_>, error: StepError, stored: bool) {
+    /// The branch dies of its step, and the run with its last one. An item of a loop does not: its error is the loop's.
+    fn die(&mut self, visit: Visit<'_>, error: StepError, stored: bool) -> Onward {
+        if let Some(item) = self.failing_item(visit.token) {
+            self.state.tokens.remove(&visit.token);
+            if let Some(items) = self.state.forks.get_mut(&item.fork).and_then(|fork| fork.items.as_mut()) {
+                items.errors.entry(item.branch).or_insert(error);
+            }
+            return Onward::To(None);
+        }
         self.commands.push(Command::Bury { node: visit.index, visit: visit.number, error: error.clone() });
-        self.stand(visit, Waits::Dead { error, stored });
+        let until = self.given_up_at(visit.token);
+        self.stand(visit, Waits::Dead { error, stored, until });
         self.end_if_over();
+        Onward::Stays
     }
 
     pub(super) fn end_failed(&mut self, node: Option<String>, error: StepError) {

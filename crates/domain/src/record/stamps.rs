@@ -51,6 +51,11 @@ impl Stamp {
         Self { at: at.trunc_subsecs(6), key, of: Of::Event }
     }
 
+    /// When it was said.
+    pub fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
+
     /// Of what a run does: when that is committed, in the database's clock.
     pub fn of_run(run: RunId, committed_at: DateTime<Utc>) -> Self {
         Self { at: committed_at.trunc_subsecs(6), key: run.0, of: Of::Run }

@@ -1,12 +1,14 @@
 //! From a definition to a compiled workflow, or to everything that is wrong with it.
 //!
 //! The document is read in three steps, each of which collects all its problems: the parts alone ([`document`],
-//! [`triggers`], [`nodes`] with what happens when their steps fail ([`handling`]), [`edges`]), then how they are connected ([`wiring`], [`paths`]), then what their
-//! expressions refer to ([`facts_read`]).
+//! [`triggers`], [`nodes`] with what happens when their steps fail ([`handling`]), [`edges`]), then how they are connected
+//! ([`wiring`], [`paths`], [`branches`]), then what their expressions refer to ([`facts_read`]).
 
+mod branches;
 mod document;
 mod edges;
 mod enrolment;
+pub(in crate::workflow) mod exits;
 mod facts_read;
 pub(in crate::workflow) mod handling;
 mod no_contact;
@@ -26,7 +28,7 @@ use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::schedule::Schedule;
 pub(in crate::workflow) use document::API_VERSION;
-pub use reader::{Keys, Reader, Section};
+pub use reader::{Keys, Reader, Section, is_key};
 use serde_json::Value;
 
 /// Compiles a definition in YAML or JSON text.
@@ -35,9 +37,18 @@ use serde_json::Value;
 ///
 /// Every problem found, each with its path.
 pub fn parse(text: &str, types: &NodeTypes, limits: &Limits) -> Result<Workflow, Vec<Problem>> {
-    let definition = text::read(text, limits).map_err(|problem| vec![problem])?;
+    let definition = read(text, limits).map_err(|problem| vec![problem])?;
     // As JSON it may be larger than the file, and as JSON it is stored and compiled again.
     parse_value(&definition, types, limits)
+}
+
+/// Reads a definition in YAML or JSON text, whatever it says.
+///
+/// # Errors
+///
+/// Why it is no document.
+pub fn read(text: &str, limits: &Limits) -> Result<Value, Problem> {
+    text::read(text, limits)
 }
 
 /// Compiles a definition that is JSON already: a stored version.
@@ -72,6 +83,8 @@ fn compile(definition: &Value, types: &NodeTypes, limits: &Limits) -> Result<Wor
     }
 }
 
+#[cfg(test)]
+mod branches_tests;
 #[cfg(test)]
 mod handling_tests;
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! The compiled form of a workflow version: everything parsed, every reference resolved.
 
+use super::event_filter::EventFilter;
 use super::kinds::Behaviour;
 use crate::condition::Condition;
+use crate::interpreter::Need;
 use crate::priority::Priority;
 use crate::retry::RetryPolicy;
 use crate::schedule::Schedule;
 use crate::template::Template;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub struct Workflow {
     pub priority: Option<Priority>,
     /// Who is let in, and how often.
     pub enrolment: Enrolment,
+    /// What ends a run before its way is over.
+    pub exits: Vec<Exit>,
     /// What starts a run.
     pub triggers: Vec<Trigger>,
     /// The boxes of the graph, in the file's order.
@@ -34,10 +38,8 @@ pub struct Workflow {
     pub definition: Value,
     /// Things worth saying that do not prevent publishing (a case without an edge).
     pub warnings: Vec<crate::problem::Problem>,
-    /// Whether any node reads `event.…`: an executor loads the event only then.
-    pub reads_event: bool,
-    /// Whether any node reads or changes the contact.
-    pub reads_contact: bool,
+    /// What nodes read beside the run itself, or change.
+    pub needs: BTreeSet<Need>,
     /// About how many bytes of memory it takes.
     pub memory_bytes: usize,
     /// About how many of them its triggers and its enrolment take.
@@ -65,7 +67,7 @@ impl Enrolment {
 
     /// Whether one run of a key is let in at a time: not beside another that is open.
     pub fn is_exclusive(&self) -> bool {
-        self.on_conflict == OnConflict::Ignore || matches!(self.reentry, Reentry::AfterExit { .. })
+        self.on_conflict != OnConflict::Start || matches!(self.reentry, Reentry::AfterExit { .. })
     }
 }
 
@@ -92,6 +94,24 @@ pub enum OnConflict {
     Start,
     /// Let it be.
     Ignore,
+    /// End it, and start another.
+    Supersede,
+}
+
+/// An event that ends a run, whatever it is at.
+#[derive(Clone, Debug)]
+pub struct Exit {
+    /// Which.
+    pub filter: EventFilter,
+    /// How long before the event that started the run it may have happened.
+    pub look_back: TimeDelta,
+}
+
+impl Exit {
+    /// From when on events count, for a run whose event happened then.
+    pub(crate) fn from(&self, began_at: DateTime<Utc>) -> DateTime<Utc> {
+        began_at - self.look_back
+    }
 }
 
 /// A rule that turns an event into a run.
@@ -118,7 +138,10 @@ pub struct Node {
     pub behaviour: Arc<dyn Behaviour>,
     /// Where the plain edge leads; `None` ends the branch.
     pub next: Option<NodeIndex>,
-    /// Where its named ways lead, of a node that has such; a way that is not here ends the branch.
+    /// Where its plain edges lead, of a node that goes them all at once, in the file's order.
+    pub branches: Vec<NodeIndex>,
+    /// Where its named ways lead, of a node that has such, and the nodes that its options name, by the option. A way that is
+    /// not here ends the branch.
     pub ways: BTreeMap<String, NodeIndex>,
     /// Where the branch goes on when the node's step fails for good; `None`: the run fails.
     pub on_error: Option<NodeIndex>,
@@ -174,6 +197,26 @@ impl Workflow {
     /// The node with this id.
     pub fn node_index(&self, id: &str) -> Option<NodeIndex> {
         self.nodes.iter().position(|node| node.id == id)
+    }
+
+    /// Whether nodes read this, or change it.
+    pub fn needs(&self, need: &Need) -> bool {
+        self.needs.contains(need)
+    }
+
+    /// The types of events that runs may wait for, each with how long before the wait one may have happened.
+    pub fn awaited_types(&self) -> BTreeMap<&str, TimeDelta> {
+        let mut types = BTreeMap::new();
+        let of_nodes = self.nodes.iter().flat_map(|node| {
+            let looks_back = node.behaviour.looks_back();
+            node.behaviour.awaits().into_iter().map(move |event| (event, looks_back))
+        });
+        let of_exits = self.exits.iter().map(|exit| (exit.filter.event.as_str(), exit.look_back));
+        for (event, looks_back) in of_nodes.chain(of_exits) {
+            let longest: &mut TimeDelta = types.entry(event).or_default();
+            *longest = looks_back.max(*longest);
+        }
+        types
     }
 
     /// The trigger with this id.

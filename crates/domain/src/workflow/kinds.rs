@@ -7,25 +7,46 @@
 mod action;
 mod branch;
 mod delay;
+mod for_each;
+mod go_to;
+mod parallel;
+mod set_variables;
 mod stop;
+mod wait_until;
+#[cfg(test)]
+mod walked;
 
 pub use action::ActionNode;
 pub use branch::{Branch, Case};
 pub use delay::Delay;
+pub use for_each::ForEach;
+pub use go_to::GoTo;
+pub use parallel::Parallel;
 pub use stop::Stop;
+pub use wait_until::Wait;
 
 use super::compile::Reader;
 use crate::action::{Action, ContactUse};
 use crate::catalogue::ActionEntry;
 use crate::facts::FieldPath;
-use crate::interpreter::{Onward, Visit, Walk};
+use crate::interpreter::{Awaited, Each, Heard, Join, Onward, Visit, Walk};
+use chrono::TimeDelta;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 /// The kinds that the interpreter handles itself: a new one is a file and a line here.
-static FLOW: [&dyn Kind; 3] = [&delay::KIND, &branch::KIND, &stop::KIND];
+static FLOW: [&dyn Kind; 8] = [
+    &delay::KIND,
+    &branch::KIND,
+    &parallel::KIND,
+    &for_each::KIND,
+    &go_to::KIND,
+    &set_variables::KIND,
+    &stop::KIND,
+    &wait_until::KIND,
+];
 
 /// A kind of node.
 pub trait Kind: Debug + Sync {
@@ -78,6 +99,21 @@ pub trait Behaviour: Debug + Send + Sync {
         Ways::One
     }
 
+    /// The nodes that its options name.
+    fn targets(&self) -> Vec<Target<'_>> {
+        Vec::new()
+    }
+
+    /// What its branches wait for where they meet, if they do.
+    fn join(&self) -> Option<&Join> {
+        None
+    }
+
+    /// How it walks the items of a list, if it does.
+    fn each(&self) -> Option<&Each> {
+        None
+    }
+
     /// A token enters the node.
     fn enter(&self, walk: &mut Walk<'_>, visit: Visit<'_>) -> Onward;
 
@@ -85,6 +121,29 @@ pub trait Behaviour: Debug + Send + Sync {
     fn wake(&self, walk: &mut Walk<'_>, visit: Visit<'_>) -> Onward {
         walk.complete(visit, Value::Null);
         Onward::To(visit.node.next)
+    }
+
+    /// The types of events that a token waits for on the node; [`CONTACT_CHANGES`](crate::interpreter::CONTACT_CHANGES) where it
+    /// waits for a condition.
+    fn awaits(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// How long before a token waits an event may have happened that it waits for.
+    fn looks_back(&self) -> TimeDelta {
+        TimeDelta::zero()
+    }
+
+    /// A token that waits on the node for others is told something; `None` when it waits on.
+    fn hear(
+        &self,
+        walk: &mut Walk<'_>,
+        visit: Visit<'_>,
+        awaited: &mut Awaited,
+        heard: Heard<'_>,
+    ) -> Option<Onward> {
+        let _ = (walk, visit, awaited, heard);
+        None
     }
 
     /// The action that the node runs, if it runs one.
@@ -97,6 +156,7 @@ impl dyn Behaviour {
     /// Whether it reads a field below this root, or works with the contact.
     pub fn reads(&self, root: &str) -> bool {
         (root == "contact" && self.contact() != ContactUse::None)
+            || (root == "event" && !self.awaits().is_empty())
             || self.references().iter().any(|(path, _)| path.reads(root))
     }
 }
@@ -112,6 +172,34 @@ pub enum Ways<'a> {
     Named(Vec<&'a str>),
     /// One by a plain edge, and others by name; the plain one stands in for those that have no edge.
     OneOr(&'a [&'a str]),
+    /// One by a plain edge, and others by name; one of these that has no edge ends its branch.
+    OneAnd(&'a [&'a str]),
+    /// Others by name, each of which may be left out: the kind says what happens then.
+    Optional(&'a [&'a str]),
+    /// As many as it has plain edges, all of them at once.
+    Branches,
+}
+
+/// A node that an option of another names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target<'a> {
+    /// The option: `with.<key>`.
+    pub key: &'static str,
+    /// The node's id.
+    pub node: &'a str,
+    /// What it is to the one that names it.
+    pub role: Role,
+}
+
+/// What a node is to another whose options name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The branches of the other meet there: it is no way out of that.
+    Meeting,
+    /// Each item of the other's list begins there: a way out of it like an edge.
+    Body,
+    /// The other goes on there, a bounded number of times: the one way that may lead back.
+    Jump,
 }
 
 /// A kind as the compiler knows it.

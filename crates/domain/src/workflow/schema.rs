@@ -3,7 +3,8 @@
 //! It is for editors and for people who generate definitions: it allows only what this version executes. The
 //! compiler checks more (references, paths, syntax of templates) and says it in better words.
 
-use super::compile::handling;
+use super::compile::{exits, handling};
+use super::event_filter::EventFilter;
 use super::{Delivery, NodeTypes};
 use crate::catalogue;
 use crate::priority::Priority;
@@ -27,8 +28,8 @@ pub fn json_schema(types: &NodeTypes) -> Value {
             if known.kind.takes_templates() {
                 allow_templates(&mut with);
             }
-            let needs_with =
-                with.get("required").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty());
+            let needs_with = with.get("oneOf").is_some()
+                || with.get("required").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty());
             let required: &[&str] = if needs_with { &["with"] } else { &[] };
             let mut then = json!({ "properties": { "with": with }, "required": required });
             for key in handling::KEYS.into_iter().filter(|key| !handling::makes_sense(key, known.kind)) {
@@ -47,6 +48,7 @@ pub fn json_schema(types: &NodeTypes) -> Value {
             "name": { "type": "string", "pattern": "\\S", "description": "For people; the key without one." },
             "priority": { "enum": Priority::ALL.map(Priority::as_str), "description": "Overrides the triggers' priorities." },
             "enrolment": enrolment(),
+            "exit": { "type": "array", "maxItems": exits::MOST, "items": exit() },
             "triggers": { "type": "array", "minItems": 1, "items": trigger() },
             "nodes": {
                 "type": "array",
@@ -93,8 +95,23 @@ fn enrolment() -> Value {
                 "if": { "required": ["gap"] },
                 "then": { "properties": { "mode": { "const": "after_exit" } } },
             },
-            "on_conflict": { "enum": ["ignore", "start"] },
+            "on_conflict": { "enum": ["ignore", "start", "supersede"] },
         },
+        "additionalProperties": false,
+    })
+}
+
+fn exit() -> Value {
+    let mut properties = EventFilter::schema();
+    properties["look_back"] = json!({
+        "$ref": "#/$defs/duration",
+        "description": "How long before the event that started the run it may have happened.",
+    });
+    json!({
+        "type": "object",
+        "description": "An event that ends the run, whatever it is at.",
+        "properties": properties,
+        "required": ["event"],
         "additionalProperties": false,
     })
 }

@@ -7,11 +7,12 @@ use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::entry::{self, Enrolment, KeptOut};
 use automation_domain::event::RecordedEvent;
-use automation_domain::facts::Facts;
+use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::id::{ContactId, RunId, TenantId, WorkflowId};
 use automation_domain::limits::Limits;
 use automation_domain::part::PartKind;
 use automation_domain::workflow::{Trigger, Workflow, parse_value};
+use automation_store::access::tenants;
 use automation_store::blame::suspended_parts::{self, Suspended};
 use automation_store::records::contacts;
 use automation_store::role::Api;
@@ -66,6 +67,8 @@ pub enum Verdict {
     OverBudget,
     /// None: the workflow is paused.
     Paused,
+    /// None: the workflow is archived.
+    Archived,
     /// None: the trigger, or the workflow's entry rules, are suspended because processes died or hung over them.
     Suspended {
         /// Since when.
@@ -95,6 +98,7 @@ impl Verdict {
             Self::ConditionFalse => "condition_false",
             Self::OverBudget => "over_budget",
             Self::Paused => "paused",
+            Self::Archived => "archived",
             Self::Suspended { .. } => "suspended",
             Self::Once => "once",
             Self::StillIn => "still_in",
@@ -167,7 +171,7 @@ pub(super) async fn judge(
         event: Some(recorded),
         contact: contact.as_ref(),
         run: None,
-        tenant: tenant_key,
+        tenant: TenantFacts { key: tenant_key, zone: tenants::zone(connection, tenant).await? },
         now,
         budget: &budget,
     };
@@ -254,6 +258,7 @@ impl Today<'_> {
             (None, None) if *over_budget => Verdict::OverBudget,
             (None, None) if entries.iter().any(|entry| !entry.holds) => Verdict::ConditionFalse,
             (None, None) if stored.state == "paused" => Verdict::Paused,
+            (None, None) if stored.state == "archived" => Verdict::Archived,
             (None, None) => by_rules(workflow, enrolment, self.facts.now),
         };
         let latest = enrolment.and_then(|enrolment| enrolment.run_id);

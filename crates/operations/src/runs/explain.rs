@@ -7,10 +7,11 @@ use crate::{Error, Session, events};
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::event::RecordedEvent;
-use automation_domain::facts::Facts;
+use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::id::{RecordId, RunId};
 use automation_domain::limits::Limits;
 use automation_domain::workflow::{Workflow, parse_value};
+use automation_store::access::tenants;
 use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter};
 use automation_store::records::contacts;
 use automation_store::runs::effects::{self, StoredEffect};
@@ -63,7 +64,7 @@ pub async fn explain(session: &Session, id: RunId, limits: &Limits) -> Result<St
     let (tenant, summary) = (session.tenant, &detail.summary);
     let made: Vec<RecordId> =
         detail.log.iter().flat_map(|entry| &entry.steps).filter_map(|step| record_of(&step.detail)).collect();
-    let (event, contact, definition, effects, letters, records) = session
+    let (event, contact, definition, effects, letters, records, zone) = session
         .read(async |connection| {
             let found = automation_store::events::by_ids(connection, &[(tenant, summary.event_id)]).await?;
             let event = found.into_values().next();
@@ -78,14 +79,16 @@ pub async fn explain(session: &Session, id: RunId, limits: &Limits) -> Result<St
             let mut letters = dead_letters::list(connection, tenant, &filter, None, LETTERS).await?;
             letters.reverse();
             let records = records::by_ids(connection, tenant, &made).await?;
-            Ok((event, contact, definition, effects, letters, records))
+            let zone = tenants::zone(connection, tenant).await?;
+            Ok((event, contact, definition, effects, letters, records, zone))
         })
         .await?;
     // `None` when this version of the engine cannot read the definition.
     let workflow = definition
         .and_then(|definition| parse_value(&definition, automation_actions::node_types(), limits).ok());
     let entries = workflow.map_or_else(Vec::new, |workflow| {
-        entries(&workflow, event.as_ref(), contact.as_ref(), detail, &session.key, limits)
+        let tenant = TenantFacts { key: &session.key, zone };
+        entries(&workflow, event.as_ref(), contact.as_ref(), detail, tenant, limits)
     });
     Ok(Story { run, event, contact, entries, effects, letters, records })
 }
@@ -140,7 +143,7 @@ fn entries(
     event: Option<&RecordedEvent>,
     contact: Option<&Contact>,
     detail: &RunDetail,
-    tenant: &str,
+    tenant: TenantFacts<'_>,
     limits: &Limits,
 ) -> Vec<EntryCondition> {
     let budget = Budget::new(limits);

@@ -2,9 +2,14 @@
 
 use crate::role::{Api, OneOf, Operator, Worker};
 use crate::{Conn, Error};
+use automation_domain::facts::{Tz, stored_zone};
 use automation_domain::id::TenantId;
 use chrono::{DateTime, Utc};
 use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// A tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,8 +20,10 @@ pub struct Tenant {
     pub key: String,
     /// For people.
     pub name: String,
-    /// Moves with every change to its workflows or grants.
+    /// Moves with every change to its workflows, its grants or its zone.
     pub catalogue_version: i64,
+    /// IANA name of its time zone.
+    pub timezone: String,
 }
 
 /// Who may publish which events for a tenant.
@@ -81,10 +88,12 @@ pub async fn by_keys(
     connection: &mut Conn<impl OneOf<(Operator, Worker)>>,
     keys: &[String],
 ) -> Result<Vec<Tenant>, Error> {
-    let rows = sqlx::query("SELECT tenant_id, key, name, catalogue_version FROM tenants WHERE key = ANY($1)")
-        .bind(keys)
-        .fetch_all(connection.sql())
-        .await?;
+    let rows = sqlx::query(
+        "SELECT tenant_id, key, name, catalogue_version, timezone FROM tenants WHERE key = ANY($1)",
+    )
+    .bind(keys)
+    .fetch_all(connection.sql())
+    .await?;
     rows.iter().map(tenant).collect()
 }
 
@@ -94,10 +103,53 @@ pub async fn by_keys(
 ///
 /// [`Error`] of the database.
 pub async fn list(connection: &mut Conn<impl OneOf<(Operator, Worker)>>) -> Result<Vec<Tenant>, Error> {
-    let rows = sqlx::query("SELECT tenant_id, key, name, catalogue_version FROM tenants ORDER BY key")
-        .fetch_all(connection.sql())
-        .await?;
+    let rows =
+        sqlx::query("SELECT tenant_id, key, name, catalogue_version, timezone FROM tenants ORDER BY key")
+            .fetch_all(connection.sql())
+            .await?;
     rows.iter().map(tenant).collect()
+}
+
+/// The tenant's time zone.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn zone(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Tz, Error> {
+    let name: Option<String> = sqlx::query_scalar("SELECT timezone FROM tenants WHERE tenant_id = $1")
+        .bind(tenant.0)
+        .fetch_optional(connection.sql())
+        .await?;
+    Ok(name.map_or(Tz::UTC, |name| stored_zone(&name)))
+}
+
+/// Sets a tenant's time zone, of this IANA name; false, and no ingest reads anything anew, where it is that already.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn set_zone(
+    connection: &mut Conn<Operator>,
+    tenant: TenantId,
+    timezone: &str,
+) -> Result<bool, Error> {
+    let set = sqlx::query("UPDATE tenants SET timezone = $2 WHERE tenant_id = $1 AND timezone <> $2")
+        .bind(tenant.0)
+        .bind(timezone)
+        .execute(connection.sql())
+        .await?;
+    if set.rows_affected() == 0 {
+        return Ok(false);
+    }
+    touch(connection, tenant).await?;
+    Ok(true)
+}
+
+/// A column `zones`: an object of zones by tenant, or null for none. One that is in UTC is left out.
+pub(crate) fn zones_in(row: &PgRow) -> Result<BTreeMap<TenantId, Tz>, Error> {
+    let zones: Option<Json<BTreeMap<Uuid, String>>> = row.try_get("zones")?;
+    let zones = zones.map(|Json(zones)| zones).unwrap_or_default();
+    Ok(zones.into_iter().map(|(tenant, zone)| (TenantId(tenant), stored_zone(&zone))).collect())
 }
 
 /// Lets a broker user publish these event types for a tenant, until then if there is an end, in place of what it was let
@@ -209,7 +261,7 @@ pub async fn ending(
         .collect()
 }
 
-/// Tells every ingest that the tenant's workflows or grants changed.
+/// Tells every ingest that the tenant's workflows, grants or zone changed.
 pub(crate) async fn touch(
     connection: &mut Conn<impl OneOf<(Api, Operator)>>,
     tenant: TenantId,
@@ -221,11 +273,12 @@ pub(crate) async fn touch(
     Ok(())
 }
 
-fn tenant(row: &sqlx::postgres::PgRow) -> Result<Tenant, Error> {
+fn tenant(row: &PgRow) -> Result<Tenant, Error> {
     Ok(Tenant {
         tenant_id: TenantId(row.try_get("tenant_id")?),
         key: row.try_get("key")?,
         name: row.try_get("name")?,
         catalogue_version: row.try_get("catalogue_version")?,
+        timezone: row.try_get("timezone")?,
     })
 }

@@ -90,8 +90,8 @@ fn stands_at(tokens: &BTreeMap<u16, Token>, node: &str) -> bool {
         token.node == node
             && match token.waits {
                 Waits::Retry { .. } | Waits::Action { .. } | Waits::Turn | Waits::Dead { .. } => true,
-                // The node is a delay, and has begun.
-                Waits::Timer { .. } => false,
+                // The node is a delay or a wait, and has begun.
+                Waits::Timer { .. } | Waits::Event(_) => false,
             }
     })
 }

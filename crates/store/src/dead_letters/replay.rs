@@ -7,6 +7,7 @@ use crate::role::Api;
 use crate::runs::effects::{self, EffectKey, NewEffect};
 use crate::runs::lists::RunStatus;
 use crate::runs::moves;
+use crate::runs::waits;
 use crate::{Conn, Error};
 use automation_domain::effect::Request;
 use automation_domain::id::{DeadLetterId, IdempotencyKey, RunId, TenantId};
@@ -82,8 +83,8 @@ pub enum Obstacle {
     /// The event that started it is past its retention: steps would see nothing of it.
     #[error("the event that started the run is no longer kept")]
     EventGone,
-    /// The workflow, or the version that the run is pinned to, is not there.
-    #[error("the workflow version that the run is pinned to is gone")]
+    /// The workflow was deleted, or the version that the run is pinned to is not there.
+    #[error("the workflow, or its version that the run is pinned to, is gone")]
     WorkflowGone,
     /// There is no request to put another one in the place of.
     #[error("the step that failed has no stored request, or would be sent under the same key")]
@@ -191,6 +192,8 @@ pub async fn replay(
     }
     enrol_again(connection, tenant, &ended).await?;
     wake(connection, tenant, &ended, now, replay.look_again).await?;
+    let types: Vec<&str> = ended.state.awaited_types().into_iter().collect();
+    waits::begin_again(connection, tenant, ended.run_id, &types).await?;
     if let Some(edited) = &edited {
         effects::insert(connection, now, &[edited]).await?;
     }
@@ -215,6 +218,9 @@ async fn revived(
     let branch = failed_branch(&ended);
     if let Err(reason) = ended.state.revive(replay.key, now) {
         return Ok(Err(reason.into()));
+    }
+    if ended.version_id != ended.pinned_id {
+        ended.state.wait_anew();
     }
     if let Some(missing) = missing(connection, tenant, &ended).await? {
         return Ok(Err(Obstacle::NotInCurrent(missing)));
@@ -257,7 +263,7 @@ async fn ended(
                 r.workflow_id, r.trigger_id, r.run_key, r.priority, r.state, d.version_id AS pinned_id,
                 v.version_id, v.number,
                 EXISTS (SELECT 1 FROM events e WHERE e.tenant_id = d.tenant_id AND e.event_id = d.event_id) AS has_event,
-                c.workflow_id IS NOT NULL AND v.version_id IS NOT NULL AS has_version,
+                c.state <> 'deleted' AND v.version_id IS NOT NULL AS has_version,
                 coalesce(v.is_exclusive, true) AS is_exclusive
            FROM dead_letters d
            LEFT JOIN workflow_runs r ON r.tenant_id = d.tenant_id AND r.run_id = d.run_id
@@ -300,7 +306,7 @@ fn read_ended(row: &PgRow, id: DeadLetterId) -> Result<Result<Ended, Obstacle>, 
     if status != RunStatus::Failed || epoch != row.try_get::<i32, _>("letter_epoch")? {
         return Ok(Err(Obstacle::RunMovedOn(status)));
     }
-    if !row.try_get::<bool, _>("has_version")? {
+    if !row.try_get::<Option<bool>, _>("has_version")?.unwrap_or_default() {
         return Ok(Err(Obstacle::WorkflowGone));
     }
     if !row.try_get::<bool, _>("has_event")? {
@@ -439,7 +445,7 @@ async fn wake(
     let ready = |owed: Owed| {
         let at = match owed.waits_for {
             OwedFor::Timer { until } | OwedFor::Retry { until } => until.max(now),
-            OwedFor::Outcome => now,
+            OwedFor::Outcome | OwedFor::Others => now,
         };
         (i16::try_from(owed.token).unwrap_or(i16::MAX), at)
     };

@@ -24,8 +24,11 @@ pub struct Claim {
 pub enum Seen {
     /// Never before: this transaction holds the receipt.
     New,
-    /// Before, with the same body: nothing is to be done.
-    Before,
+    /// Before, with the same body: it changes nothing.
+    Before {
+        /// When; `None` when its receipt expired this moment.
+        received_at: Option<DateTime<Utc>>,
+    },
     /// Before, with another body.
     Conflict,
 }
@@ -73,18 +76,22 @@ pub async fn accept(
         .filter(|claim| !inserted.contains(&(claim.tenant_id.0, claim.event_key.0)))
         .collect();
     // A statement of its own: the one that met the conflict has a snapshot from before the other's commit.
-    let stored = if known.is_empty() { BTreeMap::new() } else { hashes_of(connection, &known).await? };
+    let stored = if known.is_empty() { BTreeMap::new() } else { stored(connection, &known).await? };
     Ok(claims
         .iter()
         .map(|claim| {
             let key = (claim.tenant_id, claim.event_key);
             let seen = if inserted.contains(&(key.0.0, key.1.0)) {
                 Seen::New
-            } else if stored.get(&key).is_none_or(|hash| *hash == short(&claim.body_hash)) {
-                // A receipt that expired between the two statements counts as seen: the event comes again or never.
-                Seen::Before
             } else {
-                Seen::Conflict
+                match stored.get(&key) {
+                    // A receipt that expired between the two statements counts as seen: the event comes again or never.
+                    None => Seen::Before { received_at: None },
+                    Some((hash, at)) if *hash == short(&claim.body_hash) => {
+                        Seen::Before { received_at: Some(*at) }
+                    }
+                    Some(_) => Seen::Conflict,
+                }
             };
             (key, seen)
         })
@@ -108,14 +115,15 @@ pub async fn received_at(
         .await?)
 }
 
-async fn hashes_of(
+/// The hashes of bodies, and when they were received.
+async fn stored(
     connection: &mut Conn<Worker>,
     claims: &[&Claim],
-) -> Result<BTreeMap<(TenantId, EventKey), Uuid>, Error> {
+) -> Result<BTreeMap<(TenantId, EventKey), (Uuid, DateTime<Utc>)>, Error> {
     let (tenants, keys): (Vec<Uuid>, Vec<Uuid>) =
         claims.iter().map(|claim| (claim.tenant_id.0, claim.event_key.0)).unzip();
     let rows = sqlx::query(
-        "SELECT r.tenant_id, r.event_key, r.body_hash
+        "SELECT r.tenant_id, r.event_key, r.body_hash, r.received_at
            FROM unnest($1::uuid[], $2::uuid[]) AS u (t, k)
            JOIN event_receipts r ON r.tenant_id = u.t AND r.event_key = u.k",
     )
@@ -127,7 +135,7 @@ async fn hashes_of(
         .map(|row| {
             Ok((
                 (TenantId(row.try_get("tenant_id")?), EventKey(row.try_get("event_key")?)),
-                row.try_get("body_hash")?,
+                (row.try_get("body_hash")?, row.try_get("received_at")?),
             ))
         })
         .collect()

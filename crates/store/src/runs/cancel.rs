@@ -1,13 +1,14 @@
 //! Ending a run by hand.
 
 use crate::audit::{self, Auditor, Deed};
-use crate::role::Api;
+use crate::role::{Api, OneOf, Worker};
 use crate::runs::enrolments::{self, EnrolmentKey};
 use crate::runs::lists::RunStatus;
 use crate::runs::moves;
 use crate::{Conn, Error};
-use automation_domain::id::{RunId, TenantId, WorkflowId};
+use automation_domain::id::{RunId, RunKey, TenantId, WorkflowId};
 use automation_domain::interpreter::{self, Command, EndStatus, Step};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::Row;
 use std::collections::BTreeMap;
@@ -46,18 +47,34 @@ pub async fn cancel(
     .fetch_optional(connection.sql())
     .await?;
     let Some(row) = locked else {
-        return ended(connection, tenant, run).await;
+        let ended = ended_as(connection, tenant, run).await?;
+        return Ok(ended.map_or(Cancelled::NotFound, Cancelled::AlreadyEnded));
     };
     let workflow_id = WorkflowId(row.try_get("workflow_id")?);
     let key = EnrolmentKey { tenant_id: tenant, workflow_id, run_key: row.try_get("run_key")? };
-    let epoch = row.try_get::<i32, _>("epoch")? + 1;
-    let state: Option<Vec<u8>> = row.try_get("state")?;
-    let state = state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default();
-    let (state, commands) = interpreter::cancel(state, reason.to_owned());
-    let steps: Vec<&Step> = commands.iter().filter_map(Command::step).collect();
+    let standing = (row.try_get("epoch")?, row.try_get("state")?);
     let now = crate::events::receipts::now(connection).await?;
-    moves::finish_one(connection, (tenant, run), (EndStatus::Cancelled, epoch), &encode(&state, run)?, now)
-        .await?;
+    end_locked(connection, now, (tenant, run), standing, (who.actor(), reason.to_owned())).await?;
+    enrolments::end(connection, now, &BTreeMap::from([(key, run)])).await?;
+    let deed =
+        Deed { action: "run.cancel", subject: format!("run {run}"), detail: json!({ "reason": reason }) };
+    audit::append(connection, tenant, who, &[deed]).await?;
+    Ok(Cancelled::Now)
+}
+
+/// Ends a run whose row is locked and stands at this epoch and state, with a line in its history by the name of `who`.
+pub(super) async fn end_locked(
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
+    now: DateTime<Utc>,
+    (tenant, run): RunKey,
+    (epoch, state): (i32, Option<Vec<u8>>),
+    (who, reason): (&str, String),
+) -> Result<(), Error> {
+    let state = state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default();
+    let (state, commands) = interpreter::cancel(state, reason);
+    let steps: Vec<&Step> = commands.iter().filter_map(Command::step).collect();
+    let (state, steps, epoch) = (encode(&state, run)?, encode(&steps, run)?, epoch + 1);
+    moves::finish_one(connection, (tenant, run), (EndStatus::Cancelled, epoch), &state, now).await?;
     sqlx::query(
         "INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -66,26 +83,26 @@ pub async fn cancel(
     .bind(run.0)
     .bind(epoch)
     .bind(now)
-    .bind(who.actor())
-    .bind(encode(&steps, run)?)
+    .bind(who)
+    .bind(steps)
     .execute(connection.sql())
     .await?;
-    enrolments::end(connection, now, &BTreeMap::from([(key, run)])).await?;
-    let deed =
-        Deed { action: "run.cancel", subject: format!("run {run}"), detail: json!({ "reason": reason }) };
-    audit::append(connection, tenant, who, &[deed]).await?;
-    Ok(Cancelled::Now)
+    Ok(())
 }
 
-async fn ended(connection: &mut Conn<Api>, tenant: TenantId, run: RunId) -> Result<Cancelled, Error> {
+/// How a run ended that is not open; `None` when there is no such run.
+pub(super) async fn ended_as(
+    connection: &mut Conn<Api>,
+    tenant: TenantId,
+    run: RunId,
+) -> Result<Option<RunStatus>, Error> {
     let status: Option<String> =
         sqlx::query_scalar("SELECT status FROM runs_finished WHERE tenant_id = $1 AND run_id = $2")
             .bind(tenant.0)
             .bind(run.0)
             .fetch_optional(connection.sql())
             .await?;
-    let status = status.as_deref().and_then(RunStatus::from_key);
-    Ok(status.map_or(Cancelled::NotFound, Cancelled::AlreadyEnded))
+    Ok(status.as_deref().and_then(RunStatus::from_key))
 }
 
 fn encode(value: &(impl serde::Serialize + ?Sized), run: RunId) -> Result<Vec<u8>, Error> {

@@ -35,7 +35,7 @@ pub enum Next {
         /// One per token; those whose requests are on their way are looked at when the lease is over.
         wakeups: Vec<Wakeup>,
     },
-    /// The run's workflow is paused: nothing wakes the run but a resume.
+    /// The run, or its workflow, is paused: nothing wakes the run but a resume.
     Paused,
 }
 
@@ -208,7 +208,8 @@ pub(super) fn run_ids(of: &[&Checkpoint]) -> Vec<Uuid> {
     of.iter().map(|checkpoint| checkpoint.run_id.0).collect()
 }
 
-/// Gives the lease back and saves the state of runs that go on later.
+/// Gives the lease back and saves the state of runs that go on later. One that a person holds since it was claimed is paused: it
+/// keeps its wakeups, and is not claimed for them.
 async fn hold(
     connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
@@ -231,7 +232,7 @@ async fn hold(
     let rows = sqlx::query(
         "WITH held AS (
              UPDATE runs_open r
-                SET epoch = x.e, status = x.s, state = nullif(x.d, ''), lease_until = NULL, abandoned = 0
+                SET epoch = x.e, status = CASE WHEN r.is_held THEN 'paused' ELSE x.s END, state = nullif(x.d, ''), lease_until = NULL, abandoned = 0
                FROM unnest($1::text[]::tid[], $2::int4[], $3::bytea[], $4::bytea[], $7::text[], $9::uuid[])
                     AS x (place, e, d, steps, s, i)
               WHERE r.ctid = x.place AND r.run_id = x.i AND r.epoch = x.e - $8 AND (r.status = 'running' OR $8 > 0)

@@ -1,8 +1,10 @@
 //! Claims: which worker holds which open run.
 
+use crate::access::tenants;
 use crate::role::Worker;
 use crate::runs::effects::EffectKey;
 use crate::{Conn, Error};
+use automation_domain::facts::Tz;
 use automation_domain::id::{ContactId, EventId, RunId, RunKey, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::RunState;
 use automation_domain::priority::Priority;
@@ -45,6 +47,8 @@ pub struct ClaimedRun {
     pub state: Option<RunState>,
     /// Its trace, when that is sampled.
     pub trace: Option<RunTrace>,
+    /// Whether a person holds it: nothing of it begins.
+    pub is_held: bool,
 }
 
 impl ClaimedRun {
@@ -65,6 +69,8 @@ pub struct Claim {
     pub paused: BTreeSet<WorkflowId>,
     /// Those of the runs that have something in their inboxes.
     pub called: BTreeSet<RunKey>,
+    /// The time zones of their tenants; one that is not here is in UTC.
+    pub zones: BTreeMap<TenantId, Tz>,
 }
 
 /// Where the locked rows of runs are. Nobody can move them until the transaction ends.
@@ -142,7 +148,7 @@ pub async fn claim_here(connection: &mut Conn<Worker>, nudged: &[RunKey]) -> Res
     let rows = sqlx::query(
         "WITH claimed AS MATERIALIZED (
              SELECT r.tenant_id, r.run_id, r.workflow_id, r.version_id, r.trigger_id, r.event_id, r.contact_id,
-                    r.run_key, r.priority, r.epoch + 1 AS epoch, r.received_at, r.state, r.trace,
+                    r.run_key, r.priority, r.epoch + 1 AS epoch, r.received_at, r.state, r.trace, r.is_held,
                     r.abandoned + (r.lease_until IS NOT NULL)::int::int2 AS abandoned,
                     r.place::text AS place, o.places::text AS wakeups, o.is_called
                FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
@@ -159,7 +165,10 @@ pub async fn claim_here(connection: &mut Conn<Worker>, nudged: &[RunKey]) -> Res
                 ARRAY(SELECT p.workflow_id FROM (SELECT DISTINCT tenant_id, workflow_id FROM claimed) AS d
                        CROSS JOIN LATERAL (SELECT w.workflow_id FROM workflows w
                                             WHERE w.tenant_id = d.tenant_id AND w.workflow_id = d.workflow_id
-                                              AND w.state = 'paused' OFFSET 0) AS p) AS paused
+                                              AND w.state = 'paused' OFFSET 0) AS p) AS paused,
+                (SELECT jsonb_object_agg(z.tenant_id, z.timezone) FROM (SELECT DISTINCT tenant_id FROM claimed) AS d
+                  CROSS JOIN LATERAL (SELECT n.tenant_id, n.timezone FROM tenants n
+                                       WHERE n.tenant_id = d.tenant_id AND n.timezone <> 'UTC' OFFSET 0) AS z) AS zones
            FROM (VALUES (true)) AS always LEFT JOIN claimed ON true",
     )
     .bind(&tenants)
@@ -167,12 +176,18 @@ pub async fn claim_here(connection: &mut Conn<Worker>, nudged: &[RunKey]) -> Res
     .fetch_all(connection.sql())
     .await?;
     let places = Places::read(&rows)?;
-    let (now, runs_of) = (DateTime::UNIX_EPOCH, Vec::new());
-    let mut claim = Claim { now, runs: runs_of, paused: BTreeSet::new(), called: places.called().collect() };
+    let mut claim = Claim {
+        now: DateTime::UNIX_EPOCH,
+        runs: Vec::new(),
+        paused: BTreeSet::new(),
+        called: places.called().collect(),
+        zones: BTreeMap::new(),
+    };
     // There is always a row, and these are the same in all.
     if let Some(any) = rows.first() {
         claim.now = any.try_get("now")?;
         claim.paused = any.try_get::<Vec<Uuid>, _>("paused")?.into_iter().map(WorkflowId).collect();
+        claim.zones = tenants::zones_in(any)?;
     }
     for row in &rows {
         claim.runs.extend(claimed(row)?);
@@ -354,6 +369,7 @@ fn claimed(row: &PgRow) -> Result<Option<ClaimedRun>, Error> {
         received_at: row.try_get("received_at")?,
         state: state.map(|bytes| decode_state(&bytes, run_id)).transpose()?,
         trace: trace.and_then(|bytes| RunTrace::from_bytes(&bytes)),
+        is_held: row.try_get("is_held")?,
     }))
 }
 

@@ -60,7 +60,7 @@ pub enum EffectStatus {
     Failed,
     /// It was sent once at most, and nobody knows whether it arrived.
     Unknown,
-    /// A policy did not let it leave.
+    /// A policy did not let it leave, or its branch was given up before it left.
     Skipped,
 }
 

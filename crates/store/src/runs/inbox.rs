@@ -19,6 +19,9 @@ pub const TOKEN: i16 = -1;
 /// Most inputs that wait for one run.
 pub const MOST_INPUTS: i64 = 1_000;
 
+/// Most inputs that a run is given at once; the others keep its wakeup.
+const MOST_AT_ONCE: i64 = 100;
+
 /// What a run has not heard yet.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Queued {
@@ -29,7 +32,7 @@ pub struct Queued {
 }
 
 /// Puts inputs into the inboxes of runs, in their order, and wakes those runs. Gives the runs that are open and had room
-/// ([`MOST_INPUTS`]), with their queues: to be nudged after the commit. What is for others is not kept.
+/// ([`MOST_INPUTS`]; there is always room for its end), with their queues: to be nudged after the commit. What is for others is not kept.
 ///
 /// # Errors
 ///
@@ -42,12 +45,12 @@ pub async fn put(
     // Locked in the order of their keys.
     let rows = sqlx::query(
         "WITH wanted AS MATERIALIZED (
-             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) WITH ORDINALITY AS u (t, i, b, n)),
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $6::bool[]) WITH ORDINALITY AS u (t, i, b, c, n)),
          open AS MATERIALIZED (
-             SELECT k.t, k.i, r.priority FROM (SELECT DISTINCT t, i FROM wanted) AS k
+             SELECT k.t, k.i, r.priority FROM (SELECT t, i, bool_or(c) AS c FROM wanted GROUP BY t, i) AS k
               CROSS JOIN LATERAL (SELECT o.priority FROM runs_open o
                                    WHERE o.tenant_id = k.t AND o.run_id = k.i OFFSET 0) AS r
-              WHERE (SELECT count(*) FROM run_inbox q WHERE q.tenant_id = k.t AND q.run_id = k.i) < $4
+              WHERE k.c OR (SELECT count(*) FROM run_inbox q WHERE q.tenant_id = k.t AND q.run_id = k.i) < $4
               ORDER BY k.t, k.i),
          put AS (
              INSERT INTO run_inbox (tenant_id, run_id, input)
@@ -63,6 +66,7 @@ pub async fn put(
     .bind(bodies)
     .bind(MOST_INPUTS)
     .bind(TOKEN)
+    .bind(inputs.iter().map(|(_, _, input)| matches!(input, InboxInput::Cancel { .. })).collect::<Vec<_>>())
     .fetch_all(connection.sql())
     .await?;
     rows.iter()
@@ -73,7 +77,7 @@ pub async fn put(
         .collect()
 }
 
-/// What these runs have not heard yet, in the order of arrival.
+/// What these runs have not heard yet, in the order of arrival, the first 100 of each.
 ///
 /// # Errors
 ///
@@ -93,7 +97,7 @@ pub async fn read(
     )
     .bind(tenants)
     .bind(ids)
-    .bind(MOST_INPUTS)
+    .bind(MOST_AT_ONCE)
     .fetch_all(connection.sql())
     .await?;
     let mut queued: BTreeMap<_, Vec<Queued>> = BTreeMap::new();

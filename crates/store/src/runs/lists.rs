@@ -22,7 +22,7 @@ pub enum RunStatus {
     Running,
     /// It waits for something named.
     Waiting,
-    /// Its workflow is paused.
+    /// It is paused, or its workflow is.
     Paused,
     /// It reached an end.
     Completed,
@@ -80,8 +80,8 @@ impl std::fmt::Display for RunStatus {
 /// Which runs are looked for. Every part that is given has to fit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RunFilter {
-    /// Of this workflow.
-    pub workflow: Option<WorkflowId>,
+    /// Of one of these workflows.
+    pub workflows: Option<Vec<WorkflowId>>,
     /// In this state.
     pub status: Option<RunStatus>,
     /// Of this contact.
@@ -194,6 +194,14 @@ pub async fn list(
 ) -> Result<Vec<RunSummary>, Error> {
     let mut query = QueryBuilder::<Postgres>::new(SELECT);
     query.push(" FROM (SELECT * FROM workflow_runs r WHERE r.tenant_id = ").push_bind(tenant.0);
+    push_filter(&mut query, filter);
+    query.push(" ORDER BY r.run_id DESC LIMIT ").push_bind(limit).push(") r").push(JOINS);
+    query.push(" ORDER BY r.run_id DESC");
+    let rows = query.build().fetch_all(connection.sql()).await?;
+    rows.iter().map(|row| Ok(summary(row)?.0)).collect()
+}
+
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &RunFilter) {
     // Bounds as scalars: from an array alone the planner cannot tell which partitions to leave out.
     let since = filter.since.map(lower_bound);
     let window = filter.ids.as_deref().and_then(window);
@@ -209,8 +217,14 @@ pub async fn list(
             .push_bind(ids.iter().map(|run| run.0).collect::<Vec<_>>())
             .push(")");
     }
-    if let Some(workflow) = filter.workflow {
-        query.push(" AND r.workflow_id = ").push_bind(workflow.0);
+    match filter.workflows.as_deref() {
+        None => {}
+        // So written, runs come by the index of their workflow, in order.
+        Some([workflow]) => drop(query.push(" AND r.workflow_id = ").push_bind(workflow.0)),
+        Some(several) => {
+            let several: Vec<Uuid> = several.iter().map(|workflow| workflow.0).collect();
+            query.push(" AND r.workflow_id = ANY(").push_bind(several).push(")");
+        }
     }
     if let Some(contact) = filter.contact {
         query.push(" AND r.contact_id = ").push_bind(contact.0);
@@ -219,10 +233,47 @@ pub async fn list(
         // Written out, not bound: only so does the index of failed runs come into question.
         query.push(format_args!(" AND r.status = '{status}'"));
     }
-    query.push(" ORDER BY r.run_id DESC LIMIT ").push_bind(limit).push(") r").push(JOINS);
-    query.push(" ORDER BY r.run_id DESC");
+}
+
+/// An open run, to be done something to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenRun {
+    /// The run.
+    pub run_id: RunId,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Whether a person paused it by itself.
+    pub is_held: bool,
+}
+
+/// Up to `limit` open runs that fit, the oldest first.
+///
+/// # Errors
+///
+/// [`Error`] of the database, or an unreadable row.
+pub async fn open(
+    connection: &mut Conn<Api>,
+    tenant: TenantId,
+    filter: &RunFilter,
+    is_held: Option<bool>,
+    limit: i64,
+) -> Result<Vec<OpenRun>, Error> {
+    let mut query = QueryBuilder::<Postgres>::new(
+        "SELECT r.run_id, r.status, r.is_held FROM runs_open r WHERE r.tenant_id = ",
+    );
+    query.push_bind(tenant.0);
+    if let Some(is_held) = is_held {
+        query.push(" AND r.is_held = ").push_bind(is_held);
+    }
+    push_filter(&mut query, filter);
+    query.push(" ORDER BY r.run_id LIMIT ").push_bind(limit);
     let rows = query.build().fetch_all(connection.sql()).await?;
-    rows.iter().map(|row| Ok(summary(row)?.0)).collect()
+    rows.iter()
+        .map(|row| {
+            let run_id = RunId(row.try_get("run_id")?);
+            Ok(OpenRun { run_id, status: status(row, run_id)?, is_held: row.try_get("is_held")? })
+        })
+        .collect()
 }
 
 /// Reads a run with its history.
@@ -321,13 +372,7 @@ fn summary(row: &PgRow) -> Result<(RunSummary, Option<RunState>), Error> {
         .try_get::<Option<Vec<u8>>, _>("state")?
         .map(|bytes| crate::runs::decode_state(&bytes, run_id))
         .transpose()?;
-    let word: String = row.try_get("status")?;
-    let status = RunStatus::from_key(&word).ok_or_else(|| Error::Unreadable {
-        table: "workflow_runs",
-        column: "status",
-        id: run_id.to_string(),
-        reason: format!("{word} is not a status"),
-    })?;
+    let status = status(row, run_id)?;
     let event = match row.try_get::<Option<String>, _>("event_name")? {
         None => None,
         Some(id) => Some(EventName {
@@ -357,6 +402,16 @@ fn summary(row: &PgRow) -> Result<(RunSummary, Option<RunState>), Error> {
         failure: state.as_ref().and_then(failure),
     };
     Ok((summary, state))
+}
+
+fn status(row: &PgRow, run_id: RunId) -> Result<RunStatus, Error> {
+    let word: String = row.try_get("status")?;
+    RunStatus::from_key(&word).ok_or_else(|| Error::Unreadable {
+        table: "workflow_runs",
+        column: "status",
+        id: run_id.to_string(),
+        reason: format!("{word} is not a status"),
+    })
 }
 
 fn failure(state: &RunState) -> Option<Failure> {

@@ -1,7 +1,7 @@
 //! The ways of a run between its tables, each one statement: a run is in exactly one of them.
 
 use super::checkpoints::{Checkpoint, Held, Locked, Next, held, run_ids};
-use crate::role::{Api, Worker};
+use crate::role::{Api, OneOf, Worker};
 use crate::{Conn, Error};
 use automation_domain::id::RunKey;
 use automation_domain::interpreter::EndStatus;
@@ -63,9 +63,9 @@ pub(super) async fn finish(
 }
 
 /// Moves one open run, whose row is locked, to the table of finished ones, as it stands and with its next epoch; its
-/// wakeups go, and what it was to hear.
+/// wakeups go, what it was to hear, and what it waited for.
 pub(super) async fn finish_one(
-    connection: &mut Conn<Api>,
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     (tenant, run): RunKey,
     (status, epoch): (EndStatus, i32),
     state: &[u8],
@@ -77,7 +77,10 @@ pub(super) async fn finish_one(
           RETURNING tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id, run_key, priority,
                     received_at, trace),
          gone AS (DELETE FROM wakeups WHERE tenant_id = $1 AND run_id = $2),
-         unheard AS (DELETE FROM run_inbox WHERE tenant_id = $1 AND run_id = $2)
+         unheard AS (DELETE FROM run_inbox WHERE tenant_id = $1 AND run_id = $2),
+         waited AS (
+             DELETE FROM waits w USING ended
+              WHERE w.tenant_id = $1 AND w.contact_id = ended.contact_id AND w.run_id = $2)
          INSERT INTO runs_finished (tenant_id, run_id, workflow_id, version_id, trigger_id, event_id, contact_id,
                                     run_key, priority, received_at, trace, status, epoch, state, finished_at)
          SELECT ended.*, $3, $4, $5, $6 FROM ended",

@@ -51,6 +51,7 @@ pub const TABLES: &[(&str, Ends, Grows)] = &[
     ("audit_links", Ends::QuotaAlone, Grows::ByPeople),
     ("audit_log", Ends::QuotaAlone, Grows::ByPeople),
     ("audit_words", Ends::QuotaAlone, Grows::ByPeople),
+    ("contact_events", Ends::AfterDays, Grows::ByEvents),
     ("contacts", Ends::QuotaAlone, Grows::ByEvents),
     ("credentials", Ends::ByHand, Grows::ByPeople),
     ("dead_letter_groups", Ends::With("dead_letters"), Grows::ByPeople),
@@ -74,7 +75,10 @@ pub const TABLES: &[(&str, Ends, Grows)] = &[
     ("tenant_quotas", Ends::ByHand, Grows::ByPeople),
     ("tenant_usage", Ends::With("the days it counts"), Grows::ByPeople),
     ("tenants", Ends::ByHand, Grows::ByPeople),
+    ("waits", Ends::With("runs_open"), Grows::ByEvents),
     ("wakeups", Ends::With("runs_open"), Grows::ByEvents),
+    ("watched_types", Ends::ByHand, Grows::ByPeople),
+    ("workflow_drafts", Ends::ByHand, Grows::ByPeople),
     ("workflow_edges", Ends::With("workflow_versions"), Grows::ByPeople),
     ("workflow_nodes", Ends::With("workflow_versions"), Grows::ByPeople),
     ("workflow_run_logs", Ends::AfterDays, Grows::ByEvents),
@@ -97,6 +101,8 @@ pub enum Metered {
     WorkflowRunLogs,
     /// Requests to the world outside, and what came back.
     Effects,
+    /// What happened to whom, of watched types.
+    ContactEvents,
     /// Contacts.
     Contacts,
     /// Tasks.
@@ -118,6 +124,7 @@ impl Metered {
             Self::RunsFinished => "runs_finished",
             Self::WorkflowRunLogs => "workflow_run_logs",
             Self::Effects => "effects",
+            Self::ContactEvents => "contact_events",
             Self::Contacts => "contacts",
             Self::Tasks => "tasks",
             Self::Notes => "notes",
@@ -130,7 +137,7 @@ impl Metered {
     pub fn row_bytes(self) -> usize {
         match self {
             Self::EventReceipts => 100,
-            Self::WorkflowRunLogs | Self::Notes => 150,
+            Self::ContactEvents | Self::WorkflowRunLogs | Self::Notes => 150,
             Self::Events | Self::Contacts | Self::Tasks => 250,
             Self::RunsFinished | Self::Effects | Self::WorkflowVersions => 300,
             Self::DeadLetters => 1_000,

@@ -3,10 +3,11 @@
 use crate::access::tenants::{Grant, grants};
 use crate::role::Worker;
 use crate::{Conn, Error};
+use automation_domain::facts::{Tz, stored_zone};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// A workflow that new runs may start.
@@ -23,10 +24,12 @@ pub struct ActiveWorkflow {
 /// What a batch asks of a tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Current {
-    /// Moves with every change of its workflows and grants.
+    /// Moves with every change of its workflows, its grants and its zone.
     pub catalogue_version: i64,
     /// The tables of which it keeps more than it may.
     pub over_quota: Vec<String>,
+    /// Its time zone.
+    pub zone: Tz,
 }
 
 /// The moment of the transaction, in the database's clock, and what these tenants are at.
@@ -39,19 +42,38 @@ pub async fn versions(
     tenants: &[TenantId],
 ) -> Result<(DateTime<Utc>, BTreeMap<TenantId, Current>), Error> {
     let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
-    let (now, found, versions, over): (DateTime<Utc>, Vec<Uuid>, Vec<i64>, Vec<String>) = sqlx::query_as(
+    let (now, found, versions, over, zones): (_, Vec<Uuid>, Vec<i64>, Vec<String>, Vec<String>) = sqlx::query_as(
         "SELECT now(), coalesce(array_agg(n.tenant_id), '{}'), coalesce(array_agg(n.catalogue_version), '{}'),
-                coalesce(array_agg(array_to_string(n.over_quota, ',')), '{}')
+                coalesce(array_agg(array_to_string(n.over_quota, ',')), '{}'), coalesce(array_agg(n.timezone), '{}')
            FROM unnest($1::uuid[]) AS u (t) JOIN tenants n ON n.tenant_id = u.t",
     )
     .bind(ids)
     .fetch_one(connection.sql())
     .await?;
-    let current = versions.into_iter().zip(over).map(|(catalogue_version, over)| Current {
-        catalogue_version,
-        over_quota: over.split(',').filter(|table| !table.is_empty()).map(str::to_owned).collect(),
-    });
+    let current =
+        versions.into_iter().zip(over).zip(zones).map(|((catalogue_version, over), zone)| Current {
+            catalogue_version,
+            zone: stored_zone(&zone),
+            over_quota: over.split(',').filter(|table| !table.is_empty()).map(str::to_owned).collect(),
+        });
     Ok((now, found.into_iter().map(TenantId).zip(current).collect()))
+}
+
+/// The types of events that some version of the tenants in the transaction's scope waits for or reads of the past.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn watched_types(
+    connection: &mut Conn<Worker>,
+) -> Result<BTreeMap<TenantId, BTreeSet<String>>, Error> {
+    let rows =
+        sqlx::query("SELECT tenant_id, event_type FROM watched_types").fetch_all(connection.sql()).await?;
+    let mut watched: BTreeMap<TenantId, BTreeSet<String>> = BTreeMap::new();
+    for row in rows {
+        watched.entry(TenantId(row.try_get("tenant_id")?)).or_default().insert(row.try_get("event_type")?);
+    }
+    Ok(watched)
 }
 
 /// Which workflows are active, without their definitions, and the grants of the tenants in the transaction's scope.

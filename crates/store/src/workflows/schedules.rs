@@ -245,6 +245,20 @@ pub(crate) async fn publish(
     Ok(())
 }
 
+/// Removes the schedules of a workflow: it fires no more.
+pub(crate) async fn remove(
+    connection: &mut Conn<Api>,
+    tenant: TenantId,
+    workflow: WorkflowId,
+) -> Result<(), Error> {
+    sqlx::query("DELETE FROM workflow_schedules WHERE tenant_id = $1 AND workflow_id = $2")
+        .bind(tenant.0)
+        .bind(workflow.0)
+        .execute(connection.sql())
+        .await?;
+    Ok(())
+}
+
 /// Stops the schedules of a workflow where they are, or lets them go on from there.
 ///
 /// Slots of the time between are missed ones: the scheduler treats them as each schedule says.

@@ -1,9 +1,10 @@
 //! Workflows and their versions.
 
-use crate::access::tenants::touch;
+use crate::access::tenants::{self, touch};
 use crate::role::{Api, OneOf, Worker};
 use crate::workflows::schedules;
 use crate::{Conn, Error};
+use automation_domain::facts::Tz;
 use automation_domain::id::{RunId, TenantId, VersionId, WorkflowId};
 use automation_domain::schedule::{CRON_EVENT, INTERVAL_EVENT};
 use automation_domain::workflow::Workflow;
@@ -23,7 +24,7 @@ pub struct StoredWorkflow {
     pub key: String,
     /// For people.
     pub name: String,
-    /// `active` or `paused`.
+    /// `active`, `paused` or `archived`.
     pub state: String,
     /// The published version.
     pub version_id: VersionId,
@@ -31,6 +32,8 @@ pub struct StoredWorkflow {
     pub version: i32,
     /// Its definition.
     pub definition: Value,
+    /// The version that was published from a file last, or that a file was the same as.
+    pub file_version_id: Option<VersionId>,
 }
 
 /// A version that runs are pinned to.
@@ -61,11 +64,33 @@ pub enum Applied {
         /// Its number.
         version: i32,
     },
+    /// The workflow is archived: nothing was published.
+    Archived,
 }
 
-/// Publishes a compiled definition as the next version, unless it is the published one.
-///
-/// `new_workflow` and `new_version` are used where a row has to be made.
+/// Where a definition comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A file that is kept somewhere: later ones are held against it.
+    File,
+    /// A draft, or an earlier version.
+    Elsewhere,
+}
+
+/// What is used where rows have to be made, who makes them, and from what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Publication<'a> {
+    /// The workflow, where it is a new one.
+    pub workflow_id: WorkflowId,
+    /// The version.
+    pub version_id: VersionId,
+    /// Who publishes it; nobody, when it is no person.
+    pub published_by: Option<&'a str>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Publishes a compiled definition from a file, by nobody in particular; see [`publish`].
 ///
 /// # Errors
 ///
@@ -74,21 +99,39 @@ pub async fn apply(
     connection: &mut Conn<Api>,
     tenant: TenantId,
     workflow: &Workflow,
-    new_workflow: WorkflowId,
-    new_version: VersionId,
+    workflow_id: WorkflowId,
+    version_id: VersionId,
 ) -> Result<Applied, Error> {
-    // Two publishers of one tenant take turns here.
-    sqlx::query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE")
-        .bind(tenant.0)
-        .execute(connection.sql())
-        .await?;
+    let publication = Publication { workflow_id, version_id, published_by: None, origin: Origin::File };
+    publish(connection, tenant, workflow, publication).await
+}
+
+/// Publishes a compiled definition as the next version, unless it is the published one.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn publish(
+    connection: &mut Conn<Api>,
+    tenant: TenantId,
+    workflow: &Workflow,
+    publication: Publication<'_>,
+) -> Result<Applied, Error> {
+    let new_version = publication.version_id;
+    take_turns(connection, tenant).await?;
     let known = by_key(connection, tenant, &workflow.key).await?;
-    if let Some(known) = &known
-        && known.definition == workflow.definition
-    {
-        return Ok(Applied::Unchanged { version: known.version });
+    if let Some(known) = &known {
+        if known.state == "archived" {
+            return Ok(Applied::Archived);
+        }
+        if known.definition == workflow.definition {
+            if publication.origin == Origin::File && known.file_version_id != Some(known.version_id) {
+                set_file_version(connection, tenant, known.workflow_id).await?;
+            }
+            return Ok(Applied::Unchanged { version: known.version });
+        }
     }
-    let workflow_id = known.as_ref().map_or(new_workflow, |known| known.workflow_id);
+    let workflow_id = known.as_ref().map_or(publication.workflow_id, |known| known.workflow_id);
     let number = known.as_ref().map_or(1, |known| known.version + 1);
     if known.is_none() {
         sqlx::query("INSERT INTO workflows (tenant_id, workflow_id, key, name, version_id) VALUES ($1, $2, $3, $4, $5)")
@@ -101,8 +144,9 @@ pub async fn apply(
             .await?;
     }
     sqlx::query(
-        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition, entry_bytes, is_exclusive)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition, entry_bytes, is_exclusive,
+                                        published_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(tenant.0)
     .bind(new_version.0)
@@ -111,6 +155,7 @@ pub async fn apply(
     .bind(&workflow.definition)
     .bind(i64::try_from(workflow.entry_bytes).unwrap_or(i64::MAX))
     .bind(workflow.enrolment.is_exclusive())
+    .bind(publication.published_by)
     .execute(connection.sql())
     .await?;
     insert_graph(connection, tenant, new_version, &workflow.definition).await?;
@@ -128,8 +173,40 @@ pub async fn apply(
         .execute(connection.sql())
         .await?;
     }
+    if publication.origin == Origin::File {
+        set_file_version(connection, tenant, workflow_id).await?;
+    }
     touch(connection, tenant).await?;
     Ok(if known.is_none() { Applied::Created } else { Applied::Published { version: number } })
+}
+
+/// Notes that a file says what is published.
+async fn set_file_version(
+    connection: &mut Conn<Api>,
+    tenant: TenantId,
+    workflow: WorkflowId,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE workflows SET file_version_id = version_id WHERE tenant_id = $1 AND workflow_id = $2",
+    )
+    .bind(tenant.0)
+    .bind(workflow.0)
+    .execute(connection.sql())
+    .await?;
+    Ok(())
+}
+
+/// Whoever changes a tenant's workflows waits here for others who do, until the transaction ends.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn take_turns(connection: &mut Conn<Api>, tenant: TenantId) -> Result<(), Error> {
+    sqlx::query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE")
+        .bind(tenant.0)
+        .execute(connection.sql())
+        .await?;
+    Ok(())
 }
 
 /// Checks that what ingest keeps in memory of all published workflows of a tenant stays within `most_bytes`: beyond them,
@@ -145,7 +222,8 @@ pub async fn check_entry_bytes(
 ) -> Result<(), Error> {
     let bytes: i64 = sqlx::query_scalar(
         "SELECT coalesce(sum(v.entry_bytes), 0)::int8
-           FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id) WHERE w.tenant_id = $1",
+           FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id)
+          WHERE w.tenant_id = $1 AND w.state IN ('active', 'paused')",
     )
     .bind(tenant.0)
     .fetch_one(connection.sql())
@@ -197,8 +275,8 @@ async fn insert_graph(
     Ok(())
 }
 
-const SELECT: &str = "SELECT w.workflow_id, w.key, w.name, w.state, w.version_id, v.number, v.definition
-    FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id)";
+const SELECT: &str = "SELECT w.workflow_id, w.key, w.name, w.state, w.version_id, v.number, v.definition,
+        w.file_version_id FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id)";
 
 /// The workflow with this key.
 ///
@@ -210,7 +288,7 @@ pub async fn by_key(
     tenant: TenantId,
     key: &str,
 ) -> Result<Option<StoredWorkflow>, Error> {
-    let sql = format!("{SELECT} WHERE w.tenant_id = $1 AND w.key = $2");
+    let sql = format!("{SELECT} WHERE w.tenant_id = $1 AND w.key = $2 AND w.state <> 'deleted'");
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(tenant.0)
         .bind(key)
@@ -219,18 +297,18 @@ pub async fn by_key(
     row.map(|row| stored(&row)).transpose()
 }
 
-/// All workflows of a tenant, by key.
+/// All workflows of a tenant, archived ones too, by key.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
 pub async fn list(connection: &mut Conn<Api>, tenant: TenantId) -> Result<Vec<StoredWorkflow>, Error> {
-    let sql = format!("{SELECT} WHERE w.tenant_id = $1 ORDER BY w.key");
+    let sql = format!("{SELECT} WHERE w.tenant_id = $1 AND w.state <> 'deleted' ORDER BY w.key");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).fetch_all(connection.sql()).await?;
     rows.iter().map(stored).collect()
 }
 
-/// Pauses (`paused`) or resumes (`active`) a workflow; `false` when it was so already.
+/// Pauses (`paused`) or resumes (`active`) a workflow; `false` when it was so already, or is archived.
 ///
 /// Schedules stop with it, and go on where they were. After resuming, [`release_held`] wakes the runs that were held.
 ///
@@ -243,15 +321,12 @@ pub async fn set_state(
     workflow: WorkflowId,
     state: &str,
 ) -> Result<bool, Error> {
-    // First the tenant's row, as in `apply`: both take the same locks in the same order.
-    sqlx::query("SELECT 1 FROM tenants WHERE tenant_id = $1 FOR UPDATE")
-        .bind(tenant.0)
-        .execute(connection.sql())
-        .await?;
+    // First the tenant's row, as in `publish`: both take the same locks in the same order.
+    take_turns(connection, tenant).await?;
     lock_state(connection, workflow).await?;
     let changed = sqlx::query(
         "UPDATE workflows SET state = $3, updated_at = now()
-          WHERE tenant_id = $1 AND workflow_id = $2 AND state <> $3",
+          WHERE tenant_id = $1 AND workflow_id = $2 AND state <> $3 AND state IN ('active', 'paused')",
     )
     .bind(tenant.0)
     .bind(workflow.0)
@@ -267,7 +342,7 @@ pub async fn set_state(
     Ok(true)
 }
 
-/// Wakes up to `limit` runs that were held while their workflow was paused, those after `after`. Returns the last
+/// Wakes up to `limit` runs that were held while their workflow was paused, those after `after`, but for those that a person paused. Returns the last
 /// of them, to go on from in the next transaction, or `None` when no more are held or the workflow is paused again.
 ///
 /// # Errors
@@ -287,9 +362,9 @@ pub async fn release_held(
               WHERE tenant_id = $1 AND run_id = ANY (ARRAY(
                     SELECT run_id FROM runs_open
                      WHERE tenant_id = $1 AND run_id > $3 AND workflow_id = $2 AND status = 'paused'
-                     ORDER BY run_id LIMIT $4))
-                AND status = 'paused'
-                AND EXISTS (SELECT 1 FROM workflows WHERE tenant_id = $1 AND workflow_id = $2 AND state = 'active')
+                       AND NOT is_held ORDER BY run_id LIMIT $4))
+                AND status = 'paused' AND NOT is_held
+                AND EXISTS (SELECT 1 FROM workflows WHERE tenant_id = $1 AND workflow_id = $2 AND state <> 'paused')
           RETURNING tenant_id, run_id),
          woken AS (
              UPDATE wakeups w SET ready_at = now(), due_at = now(), sweeps = 0, reason = 'resume' FROM held
@@ -306,7 +381,7 @@ pub async fn release_held(
 }
 
 /// Whoever holds a run because its workflow is paused does so before this, and is seen after it, or sees what follows it.
-async fn lock_state(connection: &mut Conn<Api>, workflow: WorkflowId) -> Result<(), Error> {
+pub(super) async fn lock_state(connection: &mut Conn<Api>, workflow: WorkflowId) -> Result<(), Error> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
         .bind(workflow.0)
         .execute(connection.sql())
@@ -387,30 +462,48 @@ pub async fn keep_paused(
     .bind(ids)
     .execute(connection.sql())
     .await?;
-    let (_now, paused) = paused(connection, workflows).await?;
-    Ok(paused)
+    Ok(standing(connection, workflows).await?.paused)
 }
 
-/// The moment of the transaction, in the database's clock, and those of these workflows that are paused.
+/// What is so for runs of some workflows at a moment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standing {
+    /// The moment of the transaction, in the database's clock.
+    pub now: DateTime<Utc>,
+    /// Those of the workflows that are paused.
+    pub paused: Vec<WorkflowId>,
+    /// The time zones of their tenants; one that is not here is in UTC.
+    pub zones: BTreeMap<TenantId, Tz>,
+}
+
+/// What is so for runs of these workflows now.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn paused(
+pub async fn standing(
     connection: &mut Conn<Worker>,
     workflows: &[(TenantId, WorkflowId)],
-) -> Result<(DateTime<Utc>, Vec<WorkflowId>), Error> {
+) -> Result<Standing, Error> {
     let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) =
         workflows.iter().map(|(tenant, id)| (tenant.0, id.0)).unzip();
-    let (now, paused): (DateTime<Utc>, Vec<Uuid>) = sqlx::query_as(
-        "SELECT now(), coalesce(array_agg(w.workflow_id), '{}') FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
-           JOIN workflows w ON w.tenant_id = u.t AND w.workflow_id = u.i WHERE w.state = 'paused'",
+    let row = sqlx::query(
+        "SELECT now() AS now,
+                ARRAY(SELECT w.workflow_id FROM unnest($1::uuid[], $2::uuid[]) AS u (t, i)
+                        JOIN workflows w ON w.tenant_id = u.t AND w.workflow_id = u.i WHERE w.state = 'paused') AS paused,
+                (SELECT jsonb_object_agg(n.tenant_id, n.timezone) FROM tenants n
+                  WHERE n.tenant_id = ANY($1) AND n.timezone <> 'UTC') AS zones",
     )
     .bind(tenants)
     .bind(ids)
     .fetch_one(connection.sql())
     .await?;
-    Ok((now, paused.into_iter().map(WorkflowId).collect()))
+    let paused: Vec<Uuid> = row.try_get("paused")?;
+    Ok(Standing {
+        now: row.try_get("now")?,
+        paused: paused.into_iter().map(WorkflowId).collect(),
+        zones: tenants::zones_in(&row)?,
+    })
 }
 
 fn stored(row: &PgRow) -> Result<StoredWorkflow, Error> {
@@ -422,5 +515,6 @@ fn stored(row: &PgRow) -> Result<StoredWorkflow, Error> {
         version_id: VersionId(row.try_get("version_id")?),
         version: row.try_get("number")?,
         definition: row.try_get("definition")?,
+        file_version_id: row.try_get::<Option<Uuid>, _>("file_version_id")?.map(VersionId),
     })
 }

@@ -3,8 +3,10 @@
 use crate::world::World;
 use automation_domain::id::RunId;
 use automation_domain::priority::Priority;
+use automation_store::access::tenants;
+use automation_store::role::Operator;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next, Wakeup};
-use automation_store::{Scope, runs};
+use automation_store::{Scope, runs, workflows};
 use automation_test_support::builders;
 use chrono::TimeDelta;
 use sqlx::Executor;
@@ -18,6 +20,33 @@ async fn a_claim_gives_a_run_the_next_epoch_and_everything_it_was_made_with() ->
     assert_eq!((run.epoch, run.abandoned, run.trigger_id.as_str()), (1, 0, "start"));
     assert_eq!((run.event_id, run.contact_id), (started.event_id, Some(started.contact_id)));
     assert_eq!((run.received_at, run.state.clone()), (started.received_at, None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_claim_tells_the_zones_of_tenants_that_are_not_in_utc() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let run = world.run("1").await?;
+    let zones = async || {
+        let claim =
+            async |connection: &mut _| runs::claim_here(connection, &[(world.tenant, run.run_id)]).await;
+        let (claim, _) = world.worker.tx(world.scope(), claim).await?;
+        assert_eq!(claim.runs.len(), 1);
+        let standing = async |connection: &mut _| {
+            workflows::standing(connection, &[(world.tenant, claim.runs[0].workflow_id)]).await
+        };
+        let standing = world.worker.tx(world.scope(), standing).await?;
+        assert_eq!(standing.zones, claim.zones, "whoever holds a run looks at the same");
+        anyhow::Ok(claim.zones.values().map(|zone| zone.name()).collect::<Vec<_>>())
+    };
+    assert_eq!(zones().await?, Vec::<&str>::new());
+    let operator = world.database.store::<Operator>();
+    operator
+        .tx(Scope::Unscoped, async |connection| {
+            tenants::set_zone(connection, world.tenant, "Asia/Tokyo").await
+        })
+        .await?;
+    assert_eq!(zones().await?, ["Asia/Tokyo"]);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What waiting runs are to hear: kept until a checkpoint took it in, and not a moment longer.
 
 use crate::world::World;
-use automation_domain::id::RunId;
+use automation_domain::id::{EventId, RunId};
 use automation_domain::interpreter::InboxInput;
 use automation_domain::priority::Priority;
 use automation_store::events::receipts;
@@ -9,6 +9,7 @@ use automation_store::runs::checkpoints::{self, Checkpoint, Next, Wakeup};
 use automation_store::runs::{self, Claim, inbox};
 use automation_store::{Error, Scope};
 use chrono::TimeDelta;
+use uuid::Uuid;
 
 fn cancel(reason: &str) -> InboxInput {
     InboxInput::Cancel { reason: reason.to_owned() }
@@ -175,13 +176,22 @@ async fn an_inbox_has_an_end_and_what_this_version_cannot_read_is_left_in_it() -
     let run = waiting(&world).await?;
     let most = usize::try_from(inbox::MOST_INPUTS)?;
     put(&world, run, &vec!["a"; most]).await?;
-    assert_eq!(put(&world, run, &["one too many"]).await?, 0);
+    let event = InboxInput::Event { event: EventId(Uuid::from_u128(1)), changes_contact: false };
+    let told = world
+        .worker
+        .tx(world.scope(), async |connection| {
+            inbox::put(connection, &[(world.tenant, run, event.clone())]).await
+        })
+        .await?;
+    assert!(told.is_empty(), "there is no room");
     assert_eq!(world.database.count(INPUTS).await?, inbox::MOST_INPUTS);
+    assert_eq!(put(&world, run, &["the end"]).await?, 1, "there is always room for its end");
     world
         .database
         .execute(r#"UPDATE run_inbox SET input = '{"kind":"sing"}' WHERE sequence % 2 = 0"#)
         .await?;
     let (_, queued) = claim(&world, run).await?.unwrap();
-    assert_eq!(queued.iter().filter(|one| one.input.is_none()).count(), most / 2);
+    // A hundred at once.
+    assert_eq!(queued.iter().filter(|one| one.input.is_none()).count(), 50);
     Ok(())
 }

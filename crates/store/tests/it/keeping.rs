@@ -2,9 +2,9 @@
 
 use crate::world::World;
 use automation_domain::id::{ContactId, RecordId, RunId, TenantId};
-use automation_domain::record::Note;
+use automation_domain::record::{Note, Record};
 use automation_store::audit::{self, Deed};
-use automation_store::records::{Made, notes};
+use automation_store::records::{self, Made, notes};
 use automation_store::upkeep::usage::{self, Ends, Grows, Metered, Sums, TABLES, Usage, growing};
 use automation_store::workflows::catalogue;
 use automation_store::{Error, Scope};
@@ -53,6 +53,38 @@ async fn every_table_has_an_answer_to_what_bounds_it() -> anyhow::Result<()> {
                 "{table} ends with {other}, which does not exist"
             );
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_kind_of_record_is_bounded_and_stands_apart_by_tenant() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let mut connection = world.database.superuser().await?;
+    for record in Record::ALL {
+        let table = records::metered(record).table();
+        let bounded = TABLES.iter().find(|(name, ..)| *name == table);
+        assert_eq!(bounded.map(|(_, ends, _)| *ends), Some(Ends::QuotaAlone), "{table} is no record");
+        // Under row-level security, also for its owner, with a policy for whoever reads or writes it.
+        let policies: Vec<String> = sqlx::query_scalar(
+            "SELECT p.polname::text FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+              WHERE c.relname = $1 AND c.relrowsecurity AND c.relforcerowsecurity",
+        )
+        .bind(table)
+        .fetch_all(&mut connection)
+        .await?;
+        for role in ["api", "worker"] {
+            assert!(policies.iter().any(|policy| policy == role), "{table} has no policy for {role}");
+        }
+        // The tenant leads the key.
+        let first: String = sqlx::query_scalar(
+            "SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+              WHERE i.indrelid = to_regclass($1) AND i.indisprimary",
+        )
+        .bind(table)
+        .fetch_one(&mut connection)
+        .await?;
+        assert_eq!(first, "tenant_id", "{table}");
     }
     Ok(())
 }

@@ -91,7 +91,7 @@ async fn every_part_of_a_filter_has_to_fit() -> anyhow::Result<()> {
 
     let filter = RunFilter { status: Some(RunStatus::Completed), ..RunFilter::default() };
     assert_eq!(ids(&world, filter).await?, [done.run_id]);
-    let filter = RunFilter { workflow: Some(other.workflow_id), ..RunFilter::default() };
+    let filter = RunFilter { workflows: Some(vec![other.workflow_id]), ..RunFilter::default() };
     assert_eq!(ids(&world, filter.clone()).await?, [of_bob.run_id]);
     let filter = RunFilter { status: Some(RunStatus::Completed), ..filter };
     assert_eq!(ids(&world, filter).await?, []);

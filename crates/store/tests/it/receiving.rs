@@ -19,6 +19,10 @@ async fn accept(world: &World, claims: &[Claim]) -> anyhow::Result<AllSeen> {
     Ok(seen)
 }
 
+fn is_known(seen: Option<&Seen>) -> bool {
+    matches!(seen, Some(Seen::Before { received_at: Some(_) }))
+}
+
 fn claim(world: &World, id: &str, body: u8) -> Claim {
     Claim { tenant_id: world.tenant, event_key: EventKey::derive("test", id), body_hash: [body; 32] }
 }
@@ -28,10 +32,10 @@ async fn an_event_is_new_once_then_seen_then_in_conflict_with_another_body() -> 
     let world = World::new().await?;
     let key = (world.tenant, EventKey::derive("test", "1"));
     assert_eq!(accept(&world, &[claim(&world, "1", 7)]).await?[&key], Seen::New);
-    assert_eq!(accept(&world, &[claim(&world, "1", 7)]).await?[&key], Seen::Before);
+    assert!(is_known(accept(&world, &[claim(&world, "1", 7)]).await?.get(&key)));
     assert_eq!(accept(&world, &[claim(&world, "1", 8)]).await?[&key], Seen::Conflict);
     // A conflict leaves the receipt as it was.
-    assert_eq!(accept(&world, &[claim(&world, "1", 7)]).await?[&key], Seen::Before);
+    assert!(is_known(accept(&world, &[claim(&world, "1", 7)]).await?.get(&key)));
     Ok(())
 }
 
@@ -102,7 +106,7 @@ async fn receipts_are_forgotten_after_their_window_and_not_before() -> anyhow::R
     };
     assert!(expire(1).await.is_err(), "a window of a day would let repeated events in");
     assert_eq!(expire(7).await?, 1);
-    assert_eq!(accept(&world, &[claim(&world, "new", 7)]).await?.into_values().next(), Some(Seen::Before));
+    assert!(is_known(accept(&world, &[claim(&world, "new", 7)]).await?.values().next()));
     assert_eq!(accept(&world, &[claim(&world, "old", 7)]).await?.into_values().next(), Some(Seen::New));
     Ok(())
 }

@@ -20,9 +20,13 @@ const ROWS: &str = "
                                     anchor_at, next_slot_at, due_at)
       SELECT tenant_id, workflow_id, 'nightly', gen_random_uuid(), version_id, 'key', '{}', now(), now(), now()
         FROM workflows WHERE tenant_id = '$T';
+    INSERT INTO workflow_drafts (tenant_id, key, source, saved_by) VALUES ('$T', 'next', '{}', 'ada');
     INSERT INTO enrolments SELECT tenant_id, workflow_id, 'ada' FROM workflows WHERE tenant_id = '$T';
     INSERT INTO run_inbox (tenant_id, run_id, input)
       SELECT tenant_id, run_id, '{}' FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO waits SELECT tenant_id, gen_random_uuid(), 'email.clicked', run_id FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO watched_types VALUES ('$T', 'email.clicked');
+    INSERT INTO contact_events VALUES ('$T', gen_random_uuid(), 'email.clicked', now(), gen_random_uuid(), now());
     INSERT INTO outbox (tenant_id, run_id, event_type, body)
       SELECT tenant_id, run_id, 'contact.tag_added', '{}' FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO tasks (tenant_id, task_id, run_id, title, created_at) VALUES ('$T', gen_random_uuid(), gen_random_uuid(), 'Call', now());

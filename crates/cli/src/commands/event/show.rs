@@ -117,6 +117,7 @@ fn reason(one: &Judged) -> String {
         Verdict::ConditionFalse => "a condition does not hold".to_owned(),
         Verdict::OverBudget => "deciding it takes more than its budget [over_budget]".to_owned(),
         Verdict::Paused => "the workflow is paused".to_owned(),
+        Verdict::Archived => "the workflow is archived".to_owned(),
         Verdict::Suspended { since } => exit::as_typed(&format!(
             "suspended since {}, because processes died or hung over it: automation workflow show {}",
             time(*since),

@@ -5,7 +5,7 @@ mod requests;
 use crate::commands::entry::{self, compared, left_out, plain, short};
 use crate::output::time;
 use automation_domain::event::RecordedEvent;
-use automation_domain::interpreter::{End, Step, StepOutcome, Waits};
+use automation_domain::interpreter::{BranchState, End, Fork, Step, StepOutcome, Waits};
 use automation_operations::dead_letters::DeadLetter;
 use automation_operations::runs::{Run, RunDetail, Story, Trace};
 use chrono::TimeDelta;
@@ -96,6 +96,10 @@ fn tell(step: &Step, lines: &mut Vec<String>) {
         ));
         return;
     }
+    if step.action == "discard" {
+        lines.push(format!("  {}: given up, its join waits for it no longer", step.node));
+        return;
+    }
     if step.action == "replay" {
         lines.push(format!("  {}: {}", step.node, brought_back(&step.detail)));
         return;
@@ -140,11 +144,17 @@ fn ending(detail: &RunDetail) -> Vec<String> {
         let tokens = detail.state.iter().flat_map(|state| state.tokens.values());
         let waits = tokens.map(|token| match &token.waits {
             Waits::Timer { until } => format!("{} waits until {}", token.node, time(*until)),
-            Waits::Dead { error, .. } => {
-                format!(
-                    "{} failed for good: {} [{}]; other branches go on",
-                    token.node, error.message, error.code
-                )
+            Waits::Event(awaited) => {
+                let types = awaited.types.join(", ");
+                let until = awaited.until.map(|until| format!(" until {}", time(until))).unwrap_or_default();
+                format!("{} waits for {types}{until}", token.node)
+            }
+            Waits::Dead { error, until, .. } => {
+                let then = match until {
+                    Some(until) => format!("its join waits for it until {}", time(*until)),
+                    None => "other branches go on".to_owned(),
+                };
+                format!("{} failed for good: {} [{}]; {then}", token.node, error.message, error.code)
             }
             Waits::Turn => {
                 format!("{} is next: as soon as it is its turn, or the workflow is resumed", token.node)
@@ -156,9 +166,13 @@ fn ending(detail: &RunDetail) -> Vec<String> {
                 format!("{} is tried again at {}: attempt {}", token.node, time(*until), tries.attempt)
             }
         });
-        return std::iter::once(run.status.to_string()).chain(waits).collect();
+        let forks = detail.state.iter().flat_map(|state| state.forks.values()).map(branches);
+        return std::iter::once(run.status.to_string()).chain(waits).chain(forks).collect();
     };
     let mut lines = vec![format!("{} at {}, after {}", run.status, time(at), taken(at - run.received_at))];
+    if let Some(by) = detail.state.as_ref().and_then(|state| state.ended_by.as_ref()) {
+        lines.push(format!("an exit ended it: {} {}", by.event_type, by.event_id));
+    }
     match detail.state.as_ref().and_then(|state| state.end.as_ref()) {
         Some(End::Failed { node, error, .. }) => {
             let node = node.as_deref().map(|node| format!("at node {node}: ")).unwrap_or_default();
@@ -168,6 +182,13 @@ fn ending(detail: &RunDetail) -> Vec<String> {
         Some(End::Completed) | None => {}
     }
     lines
+}
+
+/// How far the branches of a node are.
+fn branches(fork: &Fork) -> String {
+    let [open, arrived, ended] =
+        [BranchState::Open, BranchState::Arrived, BranchState::Ended].map(|state| fork.count(state));
+    format!("{} has {open} branches on their way, {arrived} that arrived, {ended} that ended", fork.node)
 }
 
 fn outcome(outcome: StepOutcome) -> &'static str {

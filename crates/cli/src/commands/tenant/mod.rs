@@ -3,6 +3,7 @@
 mod grant;
 pub(super) mod password;
 mod quota;
+mod set;
 
 use crate::output::{Output, time};
 use crate::session::{AuditArgs, DatabaseArgs};
@@ -43,6 +44,8 @@ pub enum TenantCommand {
     Usage(quota::UsageArgs),
     /// Let a tenant keep more, or less, of a table
     Quota(quota::QuotaArgs),
+    /// Set the time zone of a tenant: the clock of contacts that have none of their own
+    Set(set::SetArgs),
     /// List tenants and their grants
     List {
         #[command(flatten)]
@@ -69,9 +72,10 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
         TenantCommand::Grants { key, database } => grant::list(key.as_deref(), &database, output).await,
         TenantCommand::Usage(args) => quota::usage(args, output).await,
         TenantCommand::Quota(args) => quota::set(args, output).await,
+        TenantCommand::Set(args) => set::run(args, output).await,
         TenantCommand::List { database } => {
             let all = tenants::list(&database.operator()?).await?;
-            let columns = ["key", "name", "grants"];
+            let columns = ["key", "name", "timezone", "grants"];
             match output.is_json() {
                 true => output.page(&columns, &all),
                 false => output.page(&columns, &all.map(in_words)),
@@ -88,5 +92,5 @@ fn in_words(tenant: Tenant) -> Value {
         format!("{}: {}{until}", grant.user, grant.types.join(" "))
     };
     let grants: Vec<String> = tenant.grants.iter().map(grant).collect();
-    json!({ "key": tenant.key, "name": tenant.name, "grants": grants })
+    json!({ "key": tenant.key, "name": tenant.name, "timezone": tenant.timezone, "grants": grants })
 }

@@ -1,7 +1,7 @@
 //! Statements, behind `{%`.
 
 use super::{Parser, WORDS};
-use crate::facts::ROOTS;
+use crate::facts::RESERVED;
 use crate::problem::{Problem, nearest_hint};
 use crate::template::ast::{Body, Capture, FilterCall, For, Link, StatementKind, Target};
 use crate::template::lexer::Tag;
@@ -172,8 +172,8 @@ impl<'s> Parser<'s> {
 
     fn variable_name(&mut self) -> Result<&'s str, Problem> {
         let name = self.name("the name of a variable")?;
-        if ROOTS.contains(&name) {
-            let message = format!("a variable of a template cannot be called {}", ROOTS.join(", "));
+        if RESERVED.contains(&name) {
+            let message = format!("a variable of a template cannot be called {}", RESERVED.join(", "));
             return Err(Problem::new("bad_template", self.at, message));
         }
         if WORDS.contains(&name) {

@@ -1,7 +1,8 @@
 //! The document as a whole.
 
 use super::reader::{Keys, Reader, Section};
-use super::{edges, enrolment, facts_read, no_contact, nodes, paths, triggers, wiring};
+use super::{branches, edges, enrolment, exits, facts_read, no_contact, nodes, paths, triggers, wiring};
+use crate::interpreter::Need;
 use crate::json;
 use crate::priority::Priority;
 use crate::workflow::{Node, Trigger, Workflow};
@@ -12,8 +13,8 @@ pub(in crate::workflow) const API_VERSION: &str = "automation/v1";
 
 const DOCUMENT: Keys = Keys {
     what: "a workflow",
-    known: &["apiVersion", "key", "name", "priority", "enrolment", "triggers", "nodes", "edges"],
-    later: &["exit", "goal"],
+    known: &["apiVersion", "key", "name", "priority", "enrolment", "exit", "triggers", "nodes", "edges"],
+    later: &["goal"],
 };
 
 pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workflow> {
@@ -27,6 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
     let priority =
         reader.choice(section, "priority", &Priority::ALL.map(|priority| (priority.as_str(), priority)));
     let enrolment = enrolment::read(reader, section);
+    let exits = exits::read(reader, section);
     let triggers = triggers::read(reader, section);
     let entry_bytes =
         size_of::<Workflow>() + size_of::<Trigger>() * triggers.len() + reader.allowance.bytes();
@@ -36,12 +38,16 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
     let wiring = wiring::connect(reader, &triggers, &nodes, &edges);
     if wiring.is_complete {
         paths::check(reader, &nodes, &wiring);
+        branches::check(reader, &nodes, &wiring);
         no_contact::check(reader, &triggers, &nodes, &wiring);
     }
     facts_read::check(reader, &enrolment, &triggers, &nodes);
+    facts_read::check_exits(reader, &exits, &nodes);
     let behaviours = || nodes.iter().filter_map(|node| node.behaviour.as_deref());
-    let reads = |root| behaviours().any(|behaviour| behaviour.reads(root));
-    let (reads_event, reads_contact) = (reads("event"), reads("contact"));
+    // Events count from the one on that started the run, and are about its contact.
+    let reads = |root: &str| !exits.is_empty() || behaviours().any(|behaviour| behaviour.reads(root));
+    let read = [(Need::Event, reads("event")), (Need::Contact, reads("contact"))];
+    let needs = read.into_iter().filter_map(|(need, is_read)| is_read.then_some(need)).collect();
 
     let graph = size_of::<Node>() * nodes.len() + size_of::<Trigger>() * triggers.len();
     let memory_bytes = graph + reader.allowance.bytes() + json::memory_bytes(definition);
@@ -50,12 +56,12 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
         name: name?.to_owned(),
         priority,
         enrolment,
+        exits,
         triggers: wiring.triggers(triggers)?,
         nodes: wiring.nodes(nodes)?,
         definition: definition.clone(),
         warnings: Vec::new(),
-        reads_event,
-        reads_contact,
+        needs,
         memory_bytes,
         entry_bytes,
     })

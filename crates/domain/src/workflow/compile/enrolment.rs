@@ -12,7 +12,7 @@ const ENROLMENT: Keys =
 const REENTRY: Keys = Keys { what: "reentry", known: &["mode", "gap"], later: &["max"] };
 
 /// Words of `on_conflict` that this version does not execute.
-const LATER_CONFLICTS: [&str; 2] = ["supersede", "restart_timers"];
+const LATER_CONFLICTS: [&str; 1] = ["restart_timers"];
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -72,10 +72,11 @@ fn on_conflict(reader: &mut Reader<'_>, section: Section<'_>) -> OnConflict {
     if let Some(word) =
         section.get("on_conflict").and_then(Value::as_str).filter(|word| LATER_CONFLICTS.contains(word))
     {
-        let message = format!("{word} is not available yet; use ignore or start");
+        let message = format!("{word} is not available yet; use ignore, start or supersede");
         reader.problem::<()>("not_available", section.at("on_conflict"), message);
         return OnConflict::default();
     }
-    let words = [("ignore", OnConflict::Ignore), ("start", OnConflict::Start)];
+    let words =
+        [("ignore", OnConflict::Ignore), ("start", OnConflict::Start), ("supersede", OnConflict::Supersede)];
     reader.choice(section, "on_conflict", &words).unwrap_or_default()
 }

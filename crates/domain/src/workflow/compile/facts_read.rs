@@ -3,13 +3,14 @@
 use super::nodes::DraftNode;
 use super::reader::Reader;
 use super::triggers::DraftTrigger;
+use crate::condition::Condition;
 use crate::facts::FieldPath;
 use crate::problem::nearest_hint;
-use crate::workflow::Enrolment;
+use crate::workflow::{Enrolment, Exit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Roots that exist only once there is a run.
-const OF_A_RUN: [&str; 4] = ["vars", "steps", "run", "workflow"];
+const OF_A_RUN: [&str; 5] = ["vars", "steps", "run", "workflow", "item"];
 
 pub(super) fn check(
     reader: &mut Reader<'_>,
@@ -43,6 +44,18 @@ pub(super) fn check(
             let dot = if below.is_empty() { "" } else { "." };
             known_steps(reader, paths, &ids, &format!("{}.with{dot}{below}", node.at));
         }
+    }
+}
+
+/// What exits read of steps has to exist.
+pub(super) fn check_exits(reader: &mut Reader<'_>, exits: &[Exit], nodes: &[DraftNode]) {
+    if nodes.iter().any(|node| node.id.is_none()) {
+        return;
+    }
+    let ids: BTreeSet<&str> = nodes.iter().filter_map(|node| node.id.as_deref()).collect();
+    for (index, exit) in exits.iter().enumerate() {
+        let paths = exit.filter.condition.iter().flat_map(Condition::references);
+        known_steps(reader, paths, &ids, &format!("exit[{index}].where"));
     }
 }
 

@@ -6,7 +6,6 @@ use super::triggers::DraftTrigger;
 use super::wiring::Wiring;
 use crate::action::ContactUse;
 use crate::workflow::NodeIndex;
-use crate::workflow::kinds::ActionNode;
 
 pub(super) fn check(
     reader: &mut Reader<'_>,
@@ -33,16 +32,16 @@ pub(super) fn check(
 }
 
 fn asks_for_contact(node: &DraftNode) -> bool {
-    let Some(ActionNode { action, config, .. }) = action(node) else { return false };
-    action.contact == ContactUse::Needed
-        || config.references().into_iter().any(|path| path.root() == "contact")
+    let Some(behaviour) = &node.behaviour else { return false };
+    behaviour.contact() == ContactUse::Needed
+        || behaviour.references().into_iter().any(|(path, _)| path.root() == "contact")
 }
 
 /// Says of a node that asks for a contact that there is none.
 fn check_node(reader: &mut Reader<'_>, schedule: &str, node: &DraftNode) {
-    let Some(ActionNode { action, .. }) = action(node) else { return };
-    if action.contact == ContactUse::Needed {
-        let key = action.entry.key;
+    let Some(behaviour) = &node.behaviour else { return };
+    if behaviour.contact() == ContactUse::Needed {
+        let key = behaviour.key();
         let message =
             format!("{key} needs a contact, and runs of the schedule \"{schedule}\" are about none");
         reader.problem::<()>("no_contact", &node.at, message);
@@ -54,17 +53,13 @@ fn check_node(reader: &mut Reader<'_>, schedule: &str, node: &DraftNode) {
     }
 }
 
-fn action(node: &DraftNode) -> Option<&ActionNode> {
-    node.behaviour.as_ref()?.action()
-}
-
 /// The nodes that runs come to from `start` on, in the file's order.
 fn reached(start: Option<NodeIndex>, count: usize, wiring: &Wiring) -> Vec<NodeIndex> {
     let mut seen = vec![false; count];
     let mut open: Vec<NodeIndex> = start.into_iter().collect();
     while let Some(node) = open.pop() {
         if !std::mem::replace(&mut seen[node], true) {
-            open.extend(wiring.ways_out(node));
+            open.extend(wiring.leads_to(node));
         }
     }
     (0..count).filter(|node| seen[*node]).collect()

@@ -4,6 +4,7 @@ use super::nodes::DraftNode;
 use super::reader::Reader;
 use super::wiring::Wiring;
 use crate::workflow::NodeIndex;
+use crate::workflow::kinds::Role;
 
 /// More cycles than this are the same mistake seen again.
 const CYCLES_NAMED: usize = 10;
@@ -22,6 +23,10 @@ pub(super) fn check(reader: &mut Reader<'_>, nodes: &[DraftNode], wiring: &Wirin
     for start in wiring.starts() {
         walk(start, wiring, &mut marks, &mut cycles);
     }
+    // A jump is no part of a cycle: it is bounded. But runs come to where it leads.
+    while let Some(to) = jumped_to(wiring, &marks) {
+        walk(to, wiring, &mut marks, &mut cycles);
+    }
     let unreachable: Vec<NodeIndex> = (0..nodes.len()).filter(|node| marks[*node] == Mark::Unseen).collect();
     for node in unreachable {
         let message = format!("no trigger leads to \"{}\"", id(nodes, node));
@@ -33,6 +38,12 @@ pub(super) fn check(reader: &mut Reader<'_>, nodes: &[DraftNode], wiring: &Wirin
         let message = format!("the nodes form a cycle: {}", names.join(" -> "));
         reader.problem::<()>("cycle", &nodes[cycle[0]].at, message);
     }
+}
+
+/// A node that is not seen yet, and that one that is leads to without an edge.
+fn jumped_to(wiring: &Wiring, marks: &[Mark]) -> Option<NodeIndex> {
+    let seen = (0..marks.len()).filter(|node| marks[*node] != Mark::Unseen);
+    seen.filter_map(|node| wiring.target(node, Role::Jump)).find(|to| marks[*to] == Mark::Unseen)
 }
 
 /// Walks depth first, without recursion: a definition may be a chain of a thousand nodes.

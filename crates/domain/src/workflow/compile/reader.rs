@@ -2,6 +2,7 @@
 
 use crate::condition::Condition;
 use crate::duration;
+use crate::facts::{Tz, read_zone};
 use crate::limits::Limits;
 use crate::problem::{MOST_PROBLEMS, Problem, nearest_hint};
 use crate::template::ValueTemplate;
@@ -36,7 +37,8 @@ pub struct Keys {
 #[derive(Clone, Copy, Debug)]
 pub struct Section<'v> {
     members: &'v Map<String, Value>,
-    pub(super) at: &'v str,
+    /// Where it stands: `nodes[2].with`.
+    pub at: &'v str,
     what: &'static str,
 }
 
@@ -160,7 +162,7 @@ impl<'a> Reader<'a> {
     /// A name that other parts refer to: `[a-z0-9][a-z0-9_-]*`, at most 64 characters.
     pub fn name<'v>(&mut self, section: Section<'v>, key: &str) -> Option<&'v str> {
         let name = self.text(section, key)?;
-        if is_name(name) {
+        if is_key(name) {
             return Some(name);
         }
         let message = format!(
@@ -181,10 +183,24 @@ impl<'a> Reader<'a> {
         self.problem("bad_value", section.at(key), format!("{value} is none of {}{hint}", known.join(", ")))
     }
 
+    /// True or false, or `None` if the key is missing.
+    pub fn flag(&mut self, section: Section<'_>, key: &str) -> Option<bool> {
+        let value = section.get(key)?;
+        value.as_bool().or_else(|| self.problem("wrong_type", section.at(key), "must be true or false"))
+    }
+
     /// The condition at a key, or `None` if there is none.
     pub fn condition(&mut self, section: Section<'_>, key: &str) -> Option<Condition> {
         let condition = Condition::parse_within(section.get(key)?, &section.at(key), &mut self.allowance);
         self.keep(condition)
+    }
+
+    /// A time zone by its IANA name.
+    pub fn zone(&mut self, name: &str, at: impl Into<String>) -> Option<Tz> {
+        match read_zone(name) {
+            Ok(zone) => Some(zone),
+            Err(message) => self.problem("unknown_timezone", at, message),
+        }
     }
 
     /// A duration such as `1h30m`.
@@ -200,7 +216,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text may name a workflow, a trigger, a node or a case.
+pub fn is_key(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')

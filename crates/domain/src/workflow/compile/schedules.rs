@@ -1,7 +1,7 @@
 //! `schedule` of a trigger: when it fires.
 
 use super::reader::{Keys, Reader, Section};
-use crate::schedule::{CatchUp, Cron, Every, Schedule, Timing, zone};
+use crate::schedule::{CatchUp, Cron, Every, Schedule, Timing};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
@@ -57,7 +57,7 @@ fn cron(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Timing> {
         None => Some(Tz::UTC),
         Some(_) => {
             let name = reader.text(section, "timezone");
-            name.and_then(|name| read_zone(reader, name, section.at("timezone")))
+            name.and_then(|name| reader.zone(name, section.at("timezone")))
         }
     };
     let text = reader.text(section, "cron")?;
@@ -67,13 +67,6 @@ fn cron(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Timing> {
         Err(bad) if bad.is_never() => reader.problem("never_fires", section.at("cron"), bad.to_string()),
         Err(bad) => reader.problem("bad_cron", section.at("cron"), bad.to_string()),
     }
-}
-
-fn read_zone(reader: &mut Reader<'_>, name: &str, at: String) -> Option<Tz> {
-    if let Ok(zone) = name.parse::<Tz>() {
-        return Some(zone);
-    }
-    reader.problem("unknown_timezone", at, zone::unknown(name))
 }
 
 fn every(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Timing> {

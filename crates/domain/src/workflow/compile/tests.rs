@@ -2,6 +2,7 @@ use super::*;
 use crate::action::{Action, ContactUse, Literals, NamedWays, StepContext, as_answered, passes};
 use crate::catalogue::{ActionEntry, Effect};
 use crate::facts::sample::Sample;
+use crate::interpreter::Need;
 use crate::priority::Priority;
 use crate::schedule::CatchUp;
 use crate::workflow::kinds::Ways;
@@ -138,7 +139,7 @@ fn a_workflow_is_compiled_with_every_reference_resolved() {
     assert_eq!(branch.behaviour.ways(), Ways::Named(vec!["vip", "else"]));
     assert_eq!(branch.ways, BTreeMap::from([("vip".to_owned(), 2), ("else".to_owned(), 3)]));
     assert_eq!(workflow.nodes[4].action_key(), "stop_workflow");
-    assert!(workflow.reads_contact && workflow.reads_event);
+    assert!(workflow.needs(&Need::Contact) && workflow.needs(&Need::Event));
     assert_eq!(lines(&workflow.warnings), "");
 }
 
@@ -165,7 +166,7 @@ fn configurations_are_rendered_with_their_types() {
 fn only_what_nodes_read_is_loaded() {
     let reads = |node: &str| {
         let workflow = compile(&graph(&format!("{{ id: a, {node} }}"), "[go, a]")).unwrap();
-        (workflow.reads_event, workflow.reads_contact)
+        (workflow.needs(&Need::Event), workflow.needs(&Need::Contact))
     };
     assert_eq!(reads("action: stop_workflow"), (false, false));
     assert_eq!(reads("action: delay, with: { for: 1h }"), (false, false));
@@ -189,7 +190,7 @@ enrolment:
   were: {}
   where: { field: vars.x, op: is_empty }
   reentry: { mode: once, gap: 1h, max: { runs: 3 } }
-  on_conflict: supersede
+  on_conflict: restart_timers
 triggers:
   - { id: a, event: cart.abandond, wher: {} }
   - { id: a, schedule: { cron: "* * * * *" } }
@@ -201,10 +202,10 @@ nodes:
   - { id: y, action: add_tag, with: { tga: vip } }
   - { id: z, action: create_task, with: { title: "{{ contact.frist_name }}", rank: 0, lines: [{ sku: 1 }, { skuu: a }] } }
   - { id: d, action: delay, with: { for: soon } }
-  - { id: e, action: delay, with: { until: "2027-01-01T00:00:00Z" } }
+  - { id: e, action: delay, with: { at: "25:00" } }
   - { id: f, action: delay }
   - { id: g, action: branch, with: { cases: [{ name: else, where: { field: event.id, op: is_empty } }, { name: n }] } }
-  - { id: h, action: parallel }
+  - { id: h, action: pause_workflow }
   - { id: i, action: stop_workflow, with: { reason: x } }
   - { id: j, action: create_task, with: { title: "{{ steps.zz.output }}", due: later } }
 edges:
@@ -224,7 +225,7 @@ edges:
     enrolment.key: must be a text or a template [wrong_type]
     enrolment.reentry.max: "max" is not available yet [not_available]
     enrolment.reentry.gap: only the mode after_exit has a gap [bad_value]
-    enrolment.on_conflict: supersede is not available yet; use ignore or start [not_available]
+    enrolment.on_conflict: restart_timers is not available yet; use ignore, start or supersede [not_available]
     triggers[0].wher: a trigger has no key "wher" (did you mean "where"?) [unknown_key]
     triggers[2].event: an event type is words of a-z, 0-9, _ and - with single dots between them, at most 128 bytes [bad_name]
     triggers[3]: a trigger needs "id" [missing_key]
@@ -239,11 +240,11 @@ edges:
     nodes[3].with.rank: must be at least 1 [bad_value]
     nodes[3].with.title: "contact.frist_name" is not a field: contact has no frist_name (did you mean "first_name"?) [unknown_field]
     nodes[4].with.for: "soon" is not a duration: write 30s, 15m, 1h, 7d or 1h30m, at most 3660 days [bad_duration]
-    nodes[5].with.until: "until" is not available yet [not_available]
-    nodes[6].with: a delay needs "for" [missing_key]
+    nodes[5].with.at: "25:00" is not a time of day: write 09:00 or 09:00:30 [bad_time]
+    nodes[6].with: a delay needs "for", "until" or "at" [missing_key]
     nodes[7].with.cases[0].name: else is the way taken when no case holds; give the case another name [bad_name]
     nodes[7].with.cases[1]: a case needs "where" [missing_key]
-    nodes[8].action: the action parallel is not available yet [not_available]
+    nodes[8].action: the action pause_workflow is not available yet [not_available]
     nodes[9].with.reason: stop_workflow has no key "reason" [unknown_key]
     nodes[10].with.due: must be a whole number or true or false [bad_value]
     edges[0]: a short edge is two names: [from, to] [wrong_type]
@@ -563,9 +564,8 @@ fn the_published_schema_refuses_what_is_not_available() {
         let refused = parse_value(&definition, types(), &Limits::default());
         assert!(refused.is_err(), "{pointer} {key}");
     };
-    changed("", "exit", json!([]));
     changed("", "goal", json!({}));
-    changed("/enrolment", "on_conflict", json!("supersede"));
+    changed("/enrolment", "on_conflict", json!("restart_timers"));
     changed("/enrolment/reentry", "max", json!({}));
     changed("/enrolment/reentry", "mode", json!("once"));
     changed("/triggers/0", "schedule", json!({ "every": "1h" }));
@@ -635,7 +635,7 @@ fn chain(next: &[Option<usize>]) -> String {
 
 #[test]
 fn every_code_is_listed_for_people() {
-    const SOURCES: [&str; 20] = [
+    const SOURCES: [&str; 23] = [
         include_str!("../allowance.rs"),
         include_str!("document.rs"),
         include_str!("edges.rs"),
@@ -652,7 +652,10 @@ fn every_code_is_listed_for_people() {
         include_str!("triggers.rs"),
         include_str!("wiring.rs"),
         include_str!("../kinds/branch.rs"),
+        include_str!("../kinds/branch/split.rs"),
         include_str!("../kinds/delay.rs"),
+        include_str!("../kinds/delay/time_of_day.rs"),
+        include_str!("../kinds/set_variables.rs"),
         include_str!("../kinds/stop.rs"),
         include_str!("../../condition/parse.rs"),
         include_str!("../../facts/path.rs"),

@@ -6,7 +6,7 @@ use super::nodes::DraftNode;
 use super::reader::Reader;
 use super::triggers::DraftTrigger;
 use crate::problem::nearest_hint;
-use crate::workflow::kinds::Ways;
+use crate::workflow::kinds::{Role, Target, Ways};
 use crate::workflow::{Node, NodeIndex, Trigger};
 use std::collections::BTreeMap;
 
@@ -16,12 +16,26 @@ pub(super) struct Wiring {
     starts: Vec<Option<NodeIndex>>,
     /// By node: the plain edge.
     next: Vec<Option<NodeIndex>>,
+    /// By node: the plain edges of one that goes them all at once.
+    branches: Vec<Vec<NodeIndex>>,
     /// By node: edges by case.
     cases: Vec<BTreeMap<String, NodeIndex>>,
+    /// By node: the nodes that its options name.
+    targets: Vec<Vec<Named>>,
     /// By node: where its `on_error` leads.
     errors: Vec<Option<NodeIndex>>,
+    /// By node: whether an edge leads there.
+    entered: Vec<bool>,
     /// Whether every edge and every end of one could be read: only then says the graph something about paths.
     pub(super) is_complete: bool,
+}
+
+/// A node that an option of another names.
+#[derive(Clone, Copy)]
+pub(super) struct Named {
+    pub(super) key: &'static str,
+    pub(super) role: Role,
+    pub(super) to: NodeIndex,
 }
 
 #[derive(Clone, Copy)]
@@ -41,8 +55,11 @@ pub(super) fn connect(
     let mut wiring = Wiring {
         starts: vec![None; triggers.len()],
         next: vec![None; nodes.len()],
+        branches: vec![Vec::new(); nodes.len()],
+        targets: nodes.iter().map(|node| targets(reader, &ends, node)).collect(),
         cases: vec![BTreeMap::new(); nodes.len()],
         errors: nodes.iter().map(|node| error_branch(reader, &ends, node)).collect(),
+        entered: vec![false; nodes.len()],
         is_complete: false,
     };
     for edge in edges.iter().flatten() {
@@ -60,6 +77,9 @@ pub(super) fn connect(
             (None, Some(End::Node(_))) | (_, None) => {}
         }
     }
+    let ends: Vec<NodeIndex> =
+        (0..nodes.len()).flat_map(|node| wiring.ways_out(node)).chain(wiring.starts()).collect();
+    ends.into_iter().for_each(|to| wiring.entered[to] = true);
     let whole = edges.iter().all(Option::is_some)
         && nodes.iter().all(|node| node.id.is_some() && node.behaviour.is_some())
         && triggers.iter().all(|trigger| trigger.id.is_some());
@@ -114,14 +134,34 @@ fn find(reader: &mut Reader<'_>, ends: &BTreeMap<&str, End>, id: &str, at: &str,
 /// The node that a node's `on_error` names.
 fn error_branch(reader: &mut Reader<'_>, ends: &BTreeMap<&str, End>, node: &DraftNode) -> Option<NodeIndex> {
     let OnError { to, at } = node.on_error.as_ref()?;
-    match ends.get(to.as_str()) {
+    named(reader, ends, ("on_error", to), at)
+}
+
+/// The nodes that a node's options name.
+fn targets(reader: &mut Reader<'_>, ends: &BTreeMap<&str, End>, node: &DraftNode) -> Vec<Named> {
+    let Some(behaviour) = &node.behaviour else { return Vec::new() };
+    let mut targets = Vec::new();
+    for Target { key, node: name, role } in behaviour.targets() {
+        let at = format!("{}.with.{key}", node.at);
+        targets.extend(named(reader, ends, (key, name), &at).map(|to| Named { key, role, to }));
+    }
+    targets
+}
+
+fn named(
+    reader: &mut Reader<'_>,
+    ends: &BTreeMap<&str, End>,
+    (key, name): (&str, &str),
+    at: &str,
+) -> Option<NodeIndex> {
+    match ends.get(name) {
         Some(End::Node(index)) => Some(*index),
         Some(End::Trigger(_)) => {
-            reader.problem("bad_edge", at, format!("\"{to}\" is a trigger; on_error leads to a node"))
+            reader.problem("bad_edge", at, format!("\"{name}\" is a trigger; {key} leads to a node"))
         }
         None => {
-            let hint = nearest_hint(to, ends.keys().copied());
-            reader.problem("unknown_node", at, format!("there is no node \"{to}\"{hint}"))
+            let hint = nearest_hint(name, ends.keys().copied());
+            reader.problem("unknown_node", at, format!("there is no node \"{name}\"{hint}"))
         }
     }
 }
@@ -135,7 +175,7 @@ impl Wiring {
         from: End,
         to: NodeIndex,
     ) {
-        let at = &edge.at;
+        let (at, mut is_known) = (&edge.at, true);
         let slot = match (from, &edge.case) {
             (End::Trigger(_), Some(_)) => {
                 reader.problem::<()>("unknown_case", at, "a trigger has one way out: leave case away");
@@ -146,7 +186,16 @@ impl Wiring {
                 if !is_way_out(reader, &nodes[index], edge) {
                     return;
                 }
+                is_known = nodes[index].behaviour.is_some();
                 match case {
+                    None if goes_all_ways(&nodes[index]) => {
+                        if self.branches[index].contains(&to) {
+                            report_second(reader, edge, true);
+                        } else {
+                            self.branches[index].push(to);
+                        }
+                        return;
+                    }
                     None => &mut self.next[index],
                     Some(case) => {
                         if let Some(known) = self.cases[index].insert(case.clone(), to) {
@@ -157,7 +206,9 @@ impl Wiring {
                 }
             }
         };
-        if let Some(known) = slot.replace(to) {
+        let known = slot.replace(to);
+        // What could not be read may have several.
+        if let (Some(known), true) = (known, is_known) {
             report_second(reader, edge, known == to);
         }
     }
@@ -166,7 +217,11 @@ impl Wiring {
     fn warn_of_open_cases(&self, reader: &mut Reader<'_>, nodes: &[DraftNode]) {
         for (node, edges) in nodes.iter().zip(&self.cases) {
             let (Some(behaviour), Some(id)) = (&node.behaviour, &node.id) else { continue };
-            let Ways::Named(names) = behaviour.ways() else { continue };
+            let names = match behaviour.ways() {
+                Ways::Named(names) => names,
+                Ways::OneAnd(names) => names.to_vec(),
+                Ways::None | Ways::One | Ways::OneOr(_) | Ways::Optional(_) | Ways::Branches => continue,
+            };
             for name in names {
                 if !edges.contains_key(name) {
                     let message =
@@ -179,7 +234,39 @@ impl Wiring {
 
     /// Where a node leads: by its edges, and when its step fails.
     pub(super) fn ways_out(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
-        self.next[node].into_iter().chain(self.cases[node].values().copied()).chain(self.errors[node])
+        let branches = self.branches[node].iter().copied();
+        let ways = self.next[node].into_iter().chain(branches).chain(self.cases[node].values().copied());
+        ways.chain(self.errors[node]).chain(self.target(node, Role::Body))
+    }
+
+    /// Where a node leads, also by going there without an edge.
+    pub(super) fn leads_to(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.ways_out(node).chain(self.target(node, Role::Jump))
+    }
+
+    /// Where a node leads without going back: by its edges, and to a node that no edge leads to.
+    pub(super) fn leads_on_to(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.ways_out(node).chain(self.target(node, Role::Jump).filter(|to| !self.entered[*to]))
+    }
+
+    /// The first nodes of a node's branches, be they one for each edge or one for each item.
+    pub(super) fn branches(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        self.branches[node].iter().copied().chain(self.target(node, Role::Body)).collect()
+    }
+
+    /// Where the plain edge of a node leads that has one.
+    pub(super) fn next(&self, node: NodeIndex) -> Option<NodeIndex> {
+        self.next[node]
+    }
+
+    /// The node that an option of a node names, if it is this to it.
+    pub(super) fn target(&self, node: NodeIndex, role: Role) -> Option<NodeIndex> {
+        self.targets[node].iter().find(|named| named.role == role).map(|named| named.to)
+    }
+
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.next.len()
     }
 
     /// The nodes that triggers lead to.
@@ -211,30 +298,54 @@ impl Wiring {
 
     /// The nodes with their edges; `None` if one is not whole.
     pub(super) fn nodes(&self, drafts: Vec<DraftNode>) -> Option<Vec<Node>> {
-        let edges = self.next.iter().zip(&self.cases).zip(&self.errors);
-        drafts
-            .into_iter()
-            .zip(edges)
-            .map(|(draft, ((next, ways), on_error))| {
-                let (id, behaviour) = (draft.id?, draft.behaviour?);
-                Some(Node { id, behaviour, next: *next, ways: ways.clone(), on_error: *on_error })
+        let whole = |(index, draft): (NodeIndex, DraftNode)| {
+            let mut ways = self.cases[index].clone();
+            ways.extend(self.targets[index].iter().map(|named| (named.key.to_owned(), named.to)));
+            Some(Node {
+                id: draft.id?,
+                behaviour: draft.behaviour?,
+                next: self.next[index],
+                branches: self.branches[index].clone(),
+                ways,
+                on_error: self.errors[index],
             })
-            .collect()
+        };
+        drafts.into_iter().enumerate().map(whole).collect()
     }
+}
+
+fn goes_all_ways(node: &DraftNode) -> bool {
+    node.behaviour.as_ref().is_some_and(|behaviour| behaviour.ways() == Ways::Branches)
 }
 
 /// Whether a node has the way out that an edge names; a node that could not be read has any.
 fn is_way_out(reader: &mut Reader<'_>, node: &DraftNode, edge: &DraftEdge) -> bool {
     let (from, Some(behaviour)) = (&edge.from, &node.behaviour) else { return true };
     let (code, message) = match (behaviour.ways(), &edge.case) {
-        (Ways::One | Ways::OneOr(_), None) => return true,
+        (Ways::One | Ways::OneOr(_) | Ways::OneAnd(_) | Ways::Branches, None) => return true,
         (Ways::Named(names), Some(case)) if names.contains(&case.as_str()) => return true,
-        (Ways::OneOr(names), Some(case)) if names.contains(&case.as_str()) => return true,
+        (Ways::OneOr(names) | Ways::OneAnd(names) | Ways::Optional(names), Some(case))
+            if names.contains(&case.as_str()) =>
+        {
+            return true;
+        }
         (Ways::Named(names), Some(case)) => no_case(from, case, names),
-        (Ways::OneOr(names), Some(case)) => no_case(from, case, names.to_vec()),
+        (Ways::OneOr(names) | Ways::OneAnd(names) | Ways::Optional(names), Some(case)) => {
+            no_case(from, case, names.to_vec())
+        }
+        (Ways::Optional(_), None) => {
+            let key = behaviour.key();
+            (
+                "missing_case",
+                format!("\"{from}\" is a {key}, which goes its own way: an edge says which case it is"),
+            )
+        }
         (Ways::Named(_), None) => {
             let key = behaviour.key();
             ("missing_case", format!("\"{from}\" is a {key}: the edge has to say which case it is"))
+        }
+        (Ways::Branches, Some(_)) => {
+            ("unknown_case", format!("\"{from}\" goes all its ways at once: leave case away"))
         }
         (Ways::One, Some(_)) => ("unknown_case", format!("\"{from}\" has one way out: leave case away")),
         (Ways::None, _) => ("bad_edge", format!("\"{from}\" ends the run: nothing comes after it")),

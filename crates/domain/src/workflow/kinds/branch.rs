@@ -1,4 +1,6 @@
-//! `branch`: the first case that holds is taken.
+//! `branch`: the first case that holds is taken, or a part of a split.
+
+mod split;
 
 use super::{Behaviour, Kind, NodeText, Ways};
 use crate::budget::Exceeded;
@@ -6,9 +8,10 @@ use crate::catalogue::{ActionEntry, Effect};
 use crate::condition::{Condition, Explained};
 use crate::facts::{Facts, FieldPath};
 use crate::interpreter::{Onward, Visit, Walk};
-use crate::workflow::compile::{Keys, Reader};
+use crate::workflow::compile::{Keys, Reader, Section};
 use crate::workflow::schema::definitions;
 use serde_json::{Value, json};
+use split::Split;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,7 +20,7 @@ pub(super) static KIND: BranchKind = BranchKind;
 static ENTRY: ActionEntry = ActionEntry {
     key: "branch",
     group: "flow",
-    description: "Goes the way of the first case whose condition holds, else the way called else.",
+    description: "Goes the way of the first case whose condition holds, else the way called else; or parts contacts by percentages.",
     effect: Effect::Flow,
     emits: &[],
 };
@@ -25,9 +28,9 @@ static ENTRY: ActionEntry = ActionEntry {
 /// The case that is taken when no other holds.
 const ELSE: &str = "else";
 
-const WITH: Keys = Keys { what: "a branch", known: &["cases"], later: &["split", "salt"] };
+const WITH: Keys = Keys { what: "a branch", known: &["cases", "split", "salt"], later: &[] };
 
-const CASE: Keys = Keys { what: "a case", known: &["name", "where"], later: &["percent"] };
+const CASE: Keys = Keys { what: "a case", known: &["name", "where"], later: &[] };
 
 /// What a case takes in the log, beside its name and its comparisons.
 const CASE_BYTES: usize = 64;
@@ -58,8 +61,27 @@ impl Kind for BranchKind {
                         "additionalProperties": false,
                     },
                 },
+                "split": {
+                    "type": "array",
+                    "minItems": 1,
+                    "description": "Parts whose percents are 100 together. A contact is always in the same one.",
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "name": { "$ref": "#/$defs/name", "not": { "const": ELSE } },
+                            "percent": { "type": "number", "minimum": 0, "maximum": 100, "description": "With at most two decimals." },
+                            "holdout": { "type": "boolean", "description": "Whether the others are measured against this part." },
+                        },
+                        "required": ["name", "percent"],
+                        "additionalProperties": false,
+                    },
+                },
+                "salt": { "type": "string", "pattern": "\\S", "description": "Splits of one salt part alike, wherever they stand; without one each node parts for itself." },
             },
-            "required": ["cases"],
+            "oneOf": [
+                { "required": ["cases"], "properties": { "split": false, "salt": false } },
+                { "required": ["split"], "properties": { "cases": false } },
+            ],
             "additionalProperties": false,
             "$defs": definitions(),
         })
@@ -71,23 +93,36 @@ impl Kind for BranchKind {
 
     fn read(&'static self, node: NodeText<'_>, reader: &mut Reader<'_>) -> Option<Arc<dyn Behaviour>> {
         let section = reader.section(node.with, node.at, &WITH)?;
-        if section.get("cases").is_none() && section.get("split").is_some() {
-            return None;
+        match (section.get("cases"), section.get("split")) {
+            (Some(_), None) => cases(reader, section),
+            (None, Some(_)) => Some(Arc::new(Split::read(reader, section)?)),
+            (None, None) => {
+                reader.problem("missing_key", section.at, "a branch needs \"cases\" or \"split\"")
+            }
+            (Some(_), Some(_)) => {
+                reader.problem("bad_value", section.at, "a branch has either \"cases\" or \"split\"")
+            }
         }
-        reader.required(section, "cases")?;
-        let items = reader.list(section, "cases")?;
-        if items.is_empty() {
-            return reader.problem("bad_value", section.at("cases"), "a branch needs at least one case");
-        }
-        let mut names = BTreeSet::new();
-        let mut cases = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let at = format!("{}[{index}]", section.at("cases"));
-            cases.extend(case(reader, item, &at, &mut names));
-        }
-        // A case that could not be read would make its edge look wrong too.
-        (cases.len() == items.len()).then(|| Arc::new(Branch { cases }) as _)
     }
+}
+
+fn cases(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Arc<dyn Behaviour>> {
+    if section.get("salt").is_some() {
+        let message = "salt belongs to a branch with \"split\"";
+        reader.problem::<()>("bad_value", section.at("salt"), message);
+    }
+    let items = reader.list(section, "cases")?;
+    if items.is_empty() {
+        return reader.problem("bad_value", section.at("cases"), "a branch needs at least one case");
+    }
+    let mut names = BTreeSet::new();
+    let mut cases = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let at = format!("{}[{index}]", section.at("cases"));
+        cases.extend(case(reader, item, &at, &mut names));
+    }
+    // A case that could not be read would make its edge look wrong too.
+    (cases.len() == items.len()).then(|| Arc::new(Branch { cases }) as _)
 }
 
 fn case(reader: &mut Reader<'_>, item: &Value, at: &str, names: &mut BTreeSet<String>) -> Option<Case> {
