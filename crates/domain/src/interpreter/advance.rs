@@ -179,5 +179,4 @@ fn take(walk: &mut Walk<'_>, input: RunEvent) {
 }
 
 #[cfg(test)]
-#[path = "advance_tests.rs"]
 mod tests;

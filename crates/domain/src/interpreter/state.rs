@@ -1,15 +1,19 @@
 //! What a run is between two inputs.
 
+mod end;
+mod tries;
+
+pub use end::{End, EndStatus};
+pub use tries::Tries;
+
 use super::Awaited;
 use crate::budget::Exceeded;
 use crate::id::EventId;
-use crate::retry::Tally;
 use crate::step_code::StepCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// A run between two inputs: a small document, saved by every checkpoint.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -183,57 +187,6 @@ pub enum Waits {
     Turn,
 }
 
-/// What a step has used up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Tries {
-    /// Which attempt; 1 is the first.
-    #[serde(default = "first")]
-    pub attempt: u32,
-    /// Times it was put off because the other side asked for it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub deferrals: u32,
-    /// How long it was put off so far, in milliseconds.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub deferred_ms: u64,
-    /// Times in a row that there was no room to send it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub postponed: u32,
-}
-
-impl Tries {
-    /// Of a step that was not tried yet.
-    pub const FIRST: Self = Self { attempt: 1, deferrals: 0, deferred_ms: 0, postponed: 0 };
-
-    /// Which sending this is: each has a number of its own within a visit.
-    pub fn number(self) -> u32 {
-        self.attempt.saturating_add(self.deferrals)
-    }
-
-    /// What counts for the next try.
-    pub fn tally(self) -> Tally {
-        Tally {
-            attempt: self.attempt,
-            deferrals: self.deferrals,
-            deferred: Duration::from_millis(self.deferred_ms),
-        }
-    }
-}
-
-impl From<Tally> for Tries {
-    fn from(tally: Tally) -> Self {
-        let deferred_ms = u64::try_from(tally.deferred.as_millis()).unwrap_or(u64::MAX);
-        Self { attempt: tally.attempt, deferrals: tally.deferrals, deferred_ms, postponed: 0 }
-    }
-}
-
-fn first() -> u32 {
-    1
-}
-
-fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
-    *number == N::default()
-}
-
 /// The latest result of a node.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct StepResult {
@@ -262,81 +215,5 @@ pub struct StepError {
 impl From<Exceeded> for StepError {
     fn from(exceeded: Exceeded) -> Self {
         Self { code: StepCode::OverBudget.into(), message: format!("evaluating the step {exceeded}") }
-    }
-}
-
-/// How a run ended, in a word.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum EndStatus {
-    /// It reached an end.
-    Completed,
-    /// A step failed for good.
-    Failed,
-    /// A person or a rule ended it.
-    Cancelled,
-}
-
-impl EndStatus {
-    /// The word that is stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl End {
-    /// How, in a word.
-    pub fn status(&self) -> EndStatus {
-        match self {
-            Self::Completed => EndStatus::Completed,
-            Self::Failed { .. } => EndStatus::Failed,
-            Self::Cancelled { .. } => EndStatus::Cancelled,
-        }
-    }
-}
-
-/// How a run ended.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub enum End {
-    /// It reached an end.
-    Completed,
-    /// A step failed for good.
-    Failed {
-        /// Where; `None` when it was not a step.
-        node: Option<String>,
-        /// Why.
-        error: StepError,
-        /// The branches as they stood, the failed one among them: what a replay brings back.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pairs")]
-        tokens: BTreeMap<u16, Token>,
-    },
-    /// A person or a rule ended it.
-    Cancelled {
-        /// Why, in a sentence.
-        reason: String,
-    },
-}
-
-/// Tokens as a list of pairs: inside a tagged enum, serde does not read numbers back from the keys of an object.
-mod pairs {
-    use super::Token;
-    use serde::{Deserialize, Deserializer, Serializer};
-    use std::collections::BTreeMap;
-
-    pub(super) fn serialize<S: Serializer>(
-        tokens: &BTreeMap<u16, Token>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(tokens)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<u16, Token>, D::Error> {
-        Vec::<(u16, Token)>::deserialize(deserializer).map(|tokens| tokens.into_iter().collect())
     }
 }

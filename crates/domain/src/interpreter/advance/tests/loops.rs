@@ -1,6 +1,6 @@
 //! Loops over lists: who begins when, what they see, and what they come to.
 
-use super::joins::Race;
+use super::race::Race;
 use super::*;
 
 fn items(items: impl IntoIterator<Item = Value>) -> Value {
