@@ -10,6 +10,8 @@ pub fn next(refusal: &Refusal) -> String {
         Refusal::TenantExists(_) => "choose another, or add --if-not-exists",
         Refusal::TimeZone(_) => "write it as Europe/Berlin",
         Refusal::NoQuota { tenant, .. } => return format!("automation tenant usage {tenant} lists them"),
+        Refusal::NoRetention(_) => "automation tenant retention KEY lists them",
+        Refusal::RetentionDays { .. } => "write it as 14d, or default",
         Refusal::PublisherName => "give its name with --user",
         Refusal::EngineMadePublisher(_) => "automation apikey, automation hook",
         Refusal::TypePattern(_) => {

@@ -85,6 +85,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("tenant grant", Audited("grant.give")),
     ("tenant grants", Reads),
     ("tenant list", Reads),
+    ("tenant keep", Audited("tenant.retention")),
     ("tenant quota", Audited("tenant.quota")),
     ("tenant revoke", Audited("grant.take")),
     ("tenant set", Audited("tenant.set")),
@@ -250,6 +251,7 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("tenant revoke", &["rival", "--user", "crm"], "").await?;
     desk.does("tenant set", &["rival", "--timezone", "Europe/Berlin"], "").await?;
     desk.does("tenant quota", &["acme", "events", "1GiB"], "").await?;
+    desk.does("tenant keep", &["acme", "run_logs", "14d"], "").await?;
     desk.does("apikey create", &["shop", "--types", "*"], "").await?;
     desk.does("apikey renew", &["shop", "--expires", "30d"], "").await?;
     desk.does("apikey revoke", &["shop"], "").await?;

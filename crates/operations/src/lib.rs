@@ -24,6 +24,7 @@ mod pace;
 mod page;
 pub mod parked_events;
 pub mod quotas;
+pub mod retention;
 pub mod records;
 mod refusal;
 mod rekeyed;

@@ -28,6 +28,19 @@ pub enum Refusal {
         /// The table.
         table: String,
     },
+    /// Nothing of the name has a retention.
+    #[error("\"{0}\" has no retention of its own: what has is events, runs, run_logs and dead_letters")]
+    NoRetention(String),
+    /// Too few days, or too many.
+    #[error("{days} days are no retention: it is {least} to {most} days")]
+    RetentionDays {
+        /// Those asked for.
+        days: i32,
+        /// The fewest.
+        least: i32,
+        /// The most.
+        most: i32,
+    },
     /// The broker has no user with such a name.
     #[error("a user of the broker has a name of 1 to 255 bytes")]
     PublisherName,
@@ -350,6 +363,8 @@ impl Refusal {
             Self::TenantExists(_) => (Conflict, "tenant_exists"),
             Self::TimeZone(_) => (Invalid, "timezone_invalid"),
             Self::NoQuota { .. } => (NotFound, "quota_not_found"),
+            Self::NoRetention(_) => (NotFound, "retention_not_found"),
+            Self::RetentionDays { .. } => (Invalid, "retention_days_invalid"),
             Self::PublisherName => (Invalid, "publisher_invalid"),
             Self::EngineMadePublisher(_) => (Invalid, "publisher_engine_made"),
             Self::TypePattern(_) => (Invalid, "type_pattern_invalid"),

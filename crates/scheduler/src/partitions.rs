@@ -4,7 +4,7 @@
 use crate::Shared;
 use automation_store::blame::suspects;
 use automation_store::events::of_contacts;
-use automation_store::upkeep::{partitions, usage};
+use automation_store::upkeep::{partitions, retention, usage};
 use automation_store::workflows::lifecycle;
 use automation_store::{Error, Scope, dead_letters};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ const INTERVAL: Duration = Duration::from_secs(600);
 const SOON: Duration = Duration::from_secs(5);
 /// Receipts forgotten at once, and rows of what happened to whom: tens of milliseconds.
 const RECEIPTS_AT_ONCE: i32 = 20_000;
+/// Rows deleted at once of what a tenant keeps no longer while others do.
+const HISTORY_AT_ONCE: i32 = 5_000;
 /// Parked messages forgotten at once: each may have 16 MiB.
 const PARKED_AT_ONCE: i32 = 500;
 /// Dead letters forgotten at once: each may have a request and a response.
@@ -51,6 +53,12 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
     let retired = db.tx(Scope::Unscoped, async |connection| partitions::retire(connection).await).await?;
     if let Some(partition) = &retired {
         tracing::info!(partition, "retired a partition");
+    }
+    let mut expired = Some(HISTORY_AT_ONCE);
+    while expired.is_some() && !shared.drain.is_cancelled() {
+        expired = db
+            .tx(Scope::Unscoped, async |connection| retention::expire(connection, HISTORY_AT_ONCE).await)
+            .await?;
     }
     // Without a pause: in a busy week, more fall out of the window than any pace but its own would catch up with.
     let mut expired = RECEIPTS_AT_ONCE;

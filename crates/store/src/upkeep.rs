@@ -2,4 +2,5 @@
 
 pub mod lag;
 pub mod partitions;
+pub mod retention;
 pub mod usage;

@@ -73,6 +73,7 @@ pub const TABLES: &[(&str, Ends, Grows)] = &[
     ("suspended_parts", Ends::AfterDays, Grows::ByFaults),
     ("tasks", Ends::QuotaAlone, Grows::ByEvents),
     ("tenant_quotas", Ends::ByHand, Grows::ByPeople),
+    ("tenant_retention", Ends::ByHand, Grows::ByPeople),
     ("tenant_usage", Ends::With("the days it counts"), Grows::ByPeople),
     ("tenants", Ends::ByHand, Grows::ByPeople),
     ("waits", Ends::With("runs_open"), Grows::ByEvents),

@@ -26,6 +26,7 @@ mod reading;
 mod receiving;
 mod replaying;
 mod replaying_branches;
+mod retaining;
 mod row_level_security;
 mod scheduling;
 mod settling;

@@ -51,6 +51,7 @@ const ROWS: &str = "
     INSERT INTO audit_log VALUES ('$T', 1, now(), 'ada', 'dead_letter.discard', 'x', '{}',
                                   decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'));
     INSERT INTO tenant_quotas VALUES ('$T', 'contacts', 1000000);
+    INSERT INTO tenant_retention VALUES ('$T', 'events', 30);
     INSERT INTO tenant_usage VALUES ('$T', 'contacts', '1970-01-01', 100);
     INSERT INTO audit_links SELECT '$T', 1, now(), 'dead_letter.discard', h, '{}', 'k1', h FROM decode(repeat('00', 32), 'hex') h;
     INSERT INTO audit_words SELECT '$T', 1, h, 'ada', 'x', '{}' FROM decode(repeat('00', 32), 'hex') h;
@@ -458,8 +459,15 @@ async fn an_operator_sees_tenants_grants_quotas_and_parked_events_of_all() -> an
             &format!("SELECT count(*) FROM {table} WHERE tenant_id = '{other}'"),
         )
         .await;
-        let expected = ["tenants", "publisher_grants", "parked_events", "tenant_quotas", "tenant_usage"]
-            .contains(&table.as_str());
+        let expected = [
+            "tenants",
+            "publisher_grants",
+            "parked_events",
+            "tenant_quotas",
+            "tenant_retention",
+            "tenant_usage",
+        ]
+        .contains(&table.as_str());
         assert!(theirs == Ok(i64::from(expected)) || (!expected && refused(&theirs)), "{table}: {theirs:?}");
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod grant;
 pub(super) mod password;
 mod quota;
+mod retention;
 mod set;
 
 use crate::output::{Output, time};
@@ -44,6 +45,10 @@ pub enum TenantCommand {
     Usage(quota::UsageArgs),
     /// Let a tenant keep more, or less, of a table
     Quota(quota::QuotaArgs),
+    /// List for how many days a tenant keeps what
+    Retention(retention::RetentionArgs),
+    /// Keep a tenant's history for more days than others', or fewer
+    Keep(retention::KeepArgs),
     /// Set the time zone of a tenant: the clock of contacts that have none of their own
     Set(set::SetArgs),
     /// List tenants and their grants
@@ -72,6 +77,8 @@ pub async fn run(command: TenantCommand, output: &Output) -> anyhow::Result<()> 
         TenantCommand::Grants { key, database } => grant::list(key.as_deref(), &database, output).await,
         TenantCommand::Usage(args) => quota::usage(args, output).await,
         TenantCommand::Quota(args) => quota::set(args, output).await,
+        TenantCommand::Retention(args) => retention::show(args, output).await,
+        TenantCommand::Keep(args) => retention::set(args, output).await,
         TenantCommand::Set(args) => set::run(args, output).await,
         TenantCommand::List { database } => {
             let all = tenants::list(&database.operator()?).await?;
