@@ -75,6 +75,7 @@ impl Sample {
             event: Some(&self.event),
             contact: Some(&self.contact),
             run: Some(run),
+            past: automation_domain::past::Past::Unknown,
             tenant: TenantFacts::new("acme", "UTC"),
             now: self.now,
             budget: &self.budget,

@@ -22,6 +22,7 @@ fn run(action: &str, config: &Value, contact: Option<&Contact>) -> Result<Prepar
         event: None,
         contact,
         run: None,
+        past: automation_domain::past::Past::Unknown,
         tenant: TenantFacts::new("acme", "UTC"),
         now: now(),
         budget: &Budget::default(),

@@ -237,6 +237,7 @@ fn their_mistakes_are_told_like_those_of_the_engine() {
         event: None,
         contact: None,
         run: None,
+        past: automation_domain::past::Past::Unknown,
         tenant: TenantFacts::new("acme", "UTC"),
         now: DateTime::UNIX_EPOCH,
         budget: &budget,

@@ -69,6 +69,15 @@ pub enum Exceeded {
         /// The deepest allowed.
         allowed: u32,
     },
+    /// Events of one type that happened to the contact within the window of an aggregate.
+    #[error("asks for a figure over more than {allowed} events")]
+    Events {
+        /// Most that are looked at.
+        allowed: usize,
+    },
+    /// What happened to the contact, where nobody gathered it.
+    #[error("asks what happened to the contact, and that is not known here")]
+    Unknown,
 }
 
 /// Bytes that are looked at or copied for one step.
@@ -197,7 +206,7 @@ impl Budget {
     }
 
     #[cold]
-    fn refuse(&self, exceeded: Exceeded) -> Exceeded {
+    pub(crate) fn refuse(&self, exceeded: Exceeded) -> Exceeded {
         self.refused.set(Some(exceeded));
         exceeded
     }

@@ -92,6 +92,7 @@ mod tests {
     use crate::facts::TenantFacts;
     use crate::id::{EventId, EventKey};
     use crate::limits::Limits;
+    use crate::past::Past;
     use chrono::DateTime;
     use serde_json::{Value, json};
 
@@ -119,6 +120,7 @@ mod tests {
             event: Some(&recorded),
             contact: None,
             run: None,
+            past: Past::Unknown,
             tenant: TenantFacts::new("acme", "UTC"),
             now,
             budget: &budget,

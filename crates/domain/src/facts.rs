@@ -5,6 +5,7 @@ use crate::contact::Contact;
 use crate::event::RecordedEvent;
 use crate::id::RunId;
 use crate::interpreter::RunState;
+use crate::past::Past;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -18,6 +19,8 @@ pub struct Facts<'a> {
     pub contact: Option<&'a Contact>,
     /// The run, when there is one.
     pub run: Option<RunFacts<'a>>,
+    /// What happened to the contact, as far as somebody gathered it.
+    pub past: Past<'a>,
     /// The tenant.
     pub tenant: TenantFacts<'a>,
     /// The database's clock, read once per batch.

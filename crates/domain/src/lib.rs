@@ -26,6 +26,7 @@ pub mod json;
 pub mod limits;
 pub mod outbound;
 pub mod part;
+pub mod past;
 pub mod path;
 pub mod priority;
 pub mod problem;

@@ -1,13 +1,16 @@
 //! Claiming a batch, and reading what its steps look at, in one transaction.
 
 use crate::Shared;
-use crate::versions::Version;
+use crate::versions::{self, Version};
+use automation_domain::condition::Aggregate;
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::{TenantFacts, Tz};
 use automation_domain::id::{EventId, RunId, RunKey, TenantId, VersionId, WorkflowId};
 use automation_domain::interpreter::{InboxInput, Need, RunState, Waits};
+use automation_domain::past;
 use automation_domain::workflow::Workflow;
 use automation_service_kit::clock;
+use automation_store::events::history::{self, Histories, Window};
 use automation_store::events::of_contacts::{self, Look};
 use automation_store::records::contacts::{self, Contacts};
 use automation_store::role::Worker;
@@ -42,6 +45,8 @@ pub(crate) struct Claimed {
     pub(crate) inbox: BTreeMap<RunKey, Vec<Queued>>,
     /// What happened before runs began to wait, of those that look back.
     pub(crate) before: BTreeMap<RunKey, Vec<EventId>>,
+    /// What happened to contacts, of runs whose conditions count it.
+    pub(crate) past: Histories,
 }
 
 impl Claimed {
@@ -146,10 +151,11 @@ async fn gather(
     let events = events::by_ids(connection, &wanted_events).await?;
     let wanted_contacts: Vec<_> = wanted_contacts.into_iter().collect();
     let contacts = contacts::read(connection, &wanted_contacts).await?;
+    let past = history::read(connection, &counted(&runs, &versions, now)).await?;
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
     let runs = runs.into_iter().map(Arc::new).collect();
-    Ok(Claimed { now, began, runs, versions, events, contacts, paused, zones, effects, inbox, before })
+    Ok(Claimed { now, began, runs, versions, events, contacts, paused, zones, effects, inbox, before, past })
 }
 
 /// Most events that the runs of a batch hear of or look through: each may have 256 KiB.
@@ -163,6 +169,24 @@ fn keep_most<T>(by_run: &mut BTreeMap<RunKey, Vec<T>>) {
         all += if is_kept { of_run.len() } else { 0 };
         is_kept
     });
+}
+
+/// What conditions of these runs count, as far back as the one that goes furthest.
+fn counted(runs: &[ClaimedRun], versions: &versions::ById, now: DateTime<Utc>) -> Vec<Window> {
+    let mut windows = BTreeMap::new();
+    for run in runs {
+        let version = versions.get(&run.version_id).and_then(|version| version.workflow.as_ref().ok());
+        let (Some(contact_id), Some(workflow)) = (run.contact_id, version) else { continue };
+        for asked in past::together(workflow.run_aggregates().into_iter().map(Aggregate::asks)).into_values() {
+            let from: &mut DateTime<Utc> =
+                windows.entry((run.tenant_id, contact_id, asked.event)).or_insert(now);
+            *from = (now - asked.within).min(*from);
+        }
+    }
+    let window = |((tenant_id, contact_id, event), from): ((_, _, &str), _)| {
+        Window { tenant_id, contact_id, event_type: event.to_owned(), from, until: None }
+    };
+    windows.into_iter().map(window).collect()
 }
 
 /// The runs that ask for what was before they began to wait, and what they ask.

@@ -16,6 +16,7 @@ use automation_domain::interpreter::{
     Advanced, Command, End, EndStatus, Owed, OwedFor, RecordedEvents, RunEvent, RunInput, RunState, Send,
     Step, StepError, StoredRequests, Waits, advance,
 };
+use automation_domain::past::Past;
 use automation_domain::record::RecordChange;
 use automation_domain::step_code::StepCode;
 use automation_domain::workflow::{NodeIndex, Workflow};
@@ -224,6 +225,15 @@ impl RecordedEvents for Recorded<'_> {
         let seen =
             self.claimed.before.get(&(self.run.tenant_id, self.run.run_id)).filter(|_| self.is_as_claimed)?;
         Some(seen.iter().filter_map(|id| self.event(*id)).collect())
+    }
+
+    fn past(&self) -> Past<'_> {
+        match self.run.contact_id {
+            Some(contact) => {
+                self.claimed.past.get(&(self.run.tenant_id, contact)).map_or(Past::Unknown, Past::Of)
+            }
+            None => Past::Nobody,
+        }
     }
 }
 

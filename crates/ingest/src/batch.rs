@@ -8,7 +8,7 @@ use crate::metrics::Tally;
 use crate::parking::Refused;
 use crate::reading::Arrival;
 use crate::traces::EventSpan;
-use crate::{Shared, admission, enrol, matching, traces};
+use crate::{Shared, admission, counting, enrol, matching, traces};
 use automation_broker::consumer::Delivery;
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
@@ -16,6 +16,7 @@ use automation_domain::contact::from_event::{ContactUpdate, update_from};
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId};
+use automation_domain::past::{Past, Values};
 use automation_domain::priority::Priority;
 use automation_domain::record::stamps::Stamp;
 use automation_service_kit::clock;
@@ -282,6 +283,7 @@ impl Batch<'_> {
                     event: Some(new.recorded),
                     contact: None,
                     run: None,
+                    past: Past::Unknown,
                     tenant: tenant.facts(),
                     now,
                     budget: &budget,
@@ -293,6 +295,7 @@ impl Batch<'_> {
             new.iter().map(|new| update_from(&new.recorded.event)).collect();
         tally.evaluation += begun.elapsed();
         let mut people = self.people(connection, &new, &candidates, &updates).await?;
+        let counted = counting::gather(connection, now, &new, &candidates).await?;
 
         let begun = clock::now();
         let (mut matches, mut steps) = (Vec::new(), 0);
@@ -318,6 +321,7 @@ impl Batch<'_> {
                 recorded: new.recorded,
                 contact,
                 contact_id: new.contact_id,
+                past: counting::past(&counted, new),
                 now,
                 manner: self.manner,
             };
@@ -347,12 +351,17 @@ impl Batch<'_> {
         let watched =
             new.iter().filter(|new| tenants[&new.tenant_id].watches(&new.recorded.event.event_type));
         let watched: Vec<&NewEvent<'_>> = watched.filter(|new| new.contact_id.is_some()).collect();
-        let is_kept = |new: &&NewEvent<'_>| tenants[&new.tenant_id].keeps(&new.recorded.event.event_type);
-        let kept_of: Vec<&NewEvent<'_>> = watched.iter().copied().filter(is_kept).collect();
+        let mut kept_of = Vec::new();
+        for new in &watched {
+            let event = &new.recorded.event;
+            if let Some(paths) = tenants[&new.tenant_id].keeps(&event.event_type) {
+                kept_of.push((*new, Values::of(event, paths)));
+            }
+        }
         of_contacts::insert(connection, &kept_of).await?;
-        for new in &kept_of {
+        for (new, values) in &kept_of {
             *kept.entry((new.tenant_id, Metered::ContactEvents)).or_default() +=
-                Metered::ContactEvents.row_bytes();
+                Metered::ContactEvents.row_bytes() + values.size_bytes();
         }
         self.outcome.watched.extend(watched.into_iter().filter_map(|new| {
             let event_type = new.recorded.event.event_type.clone();

@@ -1,7 +1,7 @@
 //! What ingest knows of tenants: ids, grants and triggers, as of the catalogue version that each batch reads.
 
 use crate::trigger_index::{Published, TriggerIndex};
-use automation_domain::facts::{TenantFacts, Tz};
+use automation_domain::facts::{FieldPath, TenantFacts, Tz};
 use automation_domain::grant;
 use automation_domain::id::{TenantId, VersionId};
 use automation_domain::interpreter::CONTACT_CHANGES;
@@ -12,7 +12,7 @@ use automation_service_kit::metrics::observe_cache;
 use automation_store::access::tenants::{self, Grant};
 use automation_store::blame::suspended_parts;
 use automation_store::role::Worker;
-use automation_store::workflows::catalogue::{self, ActiveWorkflow};
+use automation_store::workflows::catalogue::{self, ActiveWorkflow, WatchedTypes};
 use automation_store::{Conn, Db, Error, Scope, workflows};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -27,8 +27,8 @@ pub(crate) struct KnownTenant {
     zone: Tz,
     pub(crate) catalogue_version: i64,
     pub(crate) triggers: TriggerIndex,
-    /// The types of events that runs may wait for.
-    watched: BTreeSet<String>,
+    /// The types of events that runs may wait for or that conditions count, with what is kept of them.
+    watched: WatchedTypes,
     published: Vec<Arc<Published>>,
     grants: Vec<Grant>,
     /// About how many bytes of memory its workflows take.
@@ -41,7 +41,7 @@ impl KnownTenant {
         key: String,
         current: &catalogue::Current,
         (mut published, suspended): (Vec<Arc<Published>>, &BTreeSet<Part>),
-        (grants, watched): (Vec<Grant>, BTreeSet<String>),
+        (grants, watched): (Vec<Grant>, WatchedTypes),
     ) -> Self {
         // As the index gives them, so that putting what it finds in order costs next to nothing.
         published.sort_by_key(|published| published.workflow_id);
@@ -58,13 +58,13 @@ impl KnownTenant {
 
     /// Whether runs may wait for such an event, or for what it says of the contact.
     pub(crate) fn watches(&self, event_type: &str) -> bool {
-        self.watched.contains(event_type)
-            || (says_of_contact(event_type) && self.watched.contains(CONTACT_CHANGES))
+        self.watched.contains_key(event_type)
+            || (says_of_contact(event_type) && self.watched.contains_key(CONTACT_CHANGES))
     }
 
-    /// Whether it is kept of such an event to whom it happened.
-    pub(crate) fn keeps(&self, event_type: &str) -> bool {
-        self.watched.contains(event_type)
+    /// What is kept of the content of such an event, if it is kept to whom it happened.
+    pub(crate) fn keeps(&self, event_type: &str) -> Option<&[FieldPath]> {
+        self.watched.get(event_type).map(Vec::as_slice)
     }
 
     /// The grant by which this publisher may send this type for the tenant; its time may be over.

@@ -9,6 +9,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, TenantId};
 use automation_domain::limits::Limits;
+use automation_domain::past::Past;
 use automation_store::role::Worker;
 use automation_store::{Db, Error, Scope};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,11 +54,13 @@ impl Evaluation {
         let now = recorded.received_at;
         let budget = Budget::new(&self.limits);
         let event = Some(recorded);
-        let facts = Facts { event, contact: None, run: None, tenant: tenant.facts(), now, budget: &budget };
+        let past = Past::Unknown;
+        let facts =
+            Facts { event, contact: None, run: None, past, tenant: tenant.facts(), now, budget: &budget };
         let candidates = tenant.triggers.candidates(&recorded.event, &facts);
         let subject = recorded.event.subject.as_deref();
         let contact_id = subject.map(|subject| ContactId::derive(tenant.tenant_id, subject));
-        let asked = Asked { tenant, recorded, contact, contact_id, now, manner: Manner::Usual };
+        let asked = Asked { tenant, recorded, contact, contact_id, past, now, manner: Manner::Usual };
         matching::matches(&asked, candidates, &budget).matches.len()
     }
 }

@@ -8,6 +8,7 @@ mod admission;
 mod batch;
 mod bisect;
 mod care;
+mod counting;
 mod directory;
 mod enrol;
 pub mod evaluation;

@@ -10,6 +10,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, RunId};
 use automation_domain::part::PartRef;
+use automation_domain::past::Past;
 use automation_store::runs::NewRun;
 use chrono::{DateTime, Utc};
 
@@ -36,6 +37,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) recorded: &'a RecordedEvent,
     pub(crate) contact: Option<&'a Contact>,
     pub(crate) contact_id: Option<ContactId>,
+    pub(crate) past: Past<'a>,
     pub(crate) now: DateTime<Utc>,
     pub(crate) manner: Manner<'a>,
 }
@@ -53,8 +55,8 @@ pub(crate) struct Found {
 ///
 /// The triggers of a workflow, which follow each other, have one budget; together workflows have a few.
 pub(crate) fn matches(asked: &Asked<'_>, candidates: Vec<TriggerRef>, budget: &Budget) -> Found {
-    let Asked { tenant, recorded, contact, now, .. } = *asked;
-    let facts = Facts { event: Some(recorded), contact, run: None, tenant: tenant.facts(), now, budget };
+    let Asked { tenant, recorded, contact, past, now, .. } = *asked;
+    let facts = Facts { event: Some(recorded), contact, run: None, past, tenant: tenant.facts(), now, budget };
     let (mut found, mut of) = (Found::default(), None);
     for candidate in candidates {
         let workflow = candidate.published.workflow_id;

@@ -20,6 +20,8 @@ pub(crate) struct Published {
     pub(crate) priority: Option<Priority>,
     pub(crate) enrolment: Enrolment,
     pub(crate) triggers: Vec<Trigger>,
+    /// Whether its conditions count what happened before.
+    pub(crate) counts: bool,
     /// About how many bytes of memory it takes.
     pub(crate) bytes: usize,
 }
@@ -27,8 +29,9 @@ pub(crate) struct Published {
 impl Published {
     /// Keeps of a workflow what deciding about events takes: its nodes are the executors' business.
     pub(crate) fn new(workflow_id: WorkflowId, version_id: VersionId, workflow: Workflow) -> Self {
+        let counts = !workflow.entry_aggregates().is_empty();
         let Workflow { key, priority, enrolment, triggers, entry_bytes: bytes, .. } = workflow;
-        Self { workflow_id, version_id, key, priority, enrolment, triggers, bytes }
+        Self { workflow_id, version_id, key, priority, enrolment, triggers, counts, bytes }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod api_keys;
 pub mod audit;
 mod conditions;
 pub mod contacts;
+mod counting;
 pub mod credentials;
 pub mod dead_letters;
 pub mod doctor;

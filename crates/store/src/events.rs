@@ -1,5 +1,6 @@
 //! Events: what was received, what was refused, and what is to leave.
 
+pub mod history;
 pub mod of_contacts;
 pub mod outbox;
 pub mod parked;

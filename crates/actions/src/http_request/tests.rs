@@ -14,6 +14,7 @@ fn request(config: &Value) -> Result<HttpRequest, StepError> {
         event: None,
         contact: None,
         run: None,
+        past: automation_domain::past::Past::Unknown,
         tenant: TenantFacts::new("acme", "UTC"),
         now,
         budget: &Budget::default(),

@@ -32,7 +32,8 @@ fn codes(problems: &[Problem]) -> String {
 
 fn facts<'a>(subject: &'a Subject, budget: &'a Budget) -> Facts<'a> {
     let (event, contact) = (Some(&subject.event), Some(&subject.contact));
-    Facts { event, contact, run: None, tenant: TenantFacts::new("acme", "UTC"), now: subject.now, budget }
+    let (past, tenant) = (Past::Unknown, TenantFacts::new("acme", "UTC"));
+    Facts { event, contact, run: None, past, tenant, now: subject.now, budget }
 }
 
 /// Nobody is charged more than there is.

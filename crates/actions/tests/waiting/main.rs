@@ -2,6 +2,7 @@
 //! a run that begins to wait looks back at what was recorded.
 
 mod branches;
+mod counted;
 mod exits;
 mod play;
 

@@ -1,6 +1,7 @@
 //! A run, its contact, and what was recorded, on a clock that is set by hand.
 
 use automation_actions::node_types;
+use automation_domain::condition::Aggregate;
 use automation_domain::contact::Contact;
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::facts::TenantFacts;
@@ -10,6 +11,7 @@ use automation_domain::interpreter::{
     Step, Unwatched, advance, happened_at,
 };
 use automation_domain::limits::Limits;
+use automation_domain::past::{History, Past, PastEvent, together};
 use automation_domain::record::{ContactChange, RecordChange};
 use automation_domain::retry::Ladder;
 use automation_domain::workflow::{Workflow, parse};
@@ -26,6 +28,7 @@ pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
 struct Recorded<'p> {
     events: &'p [RecordedEvent],
     need: Option<Need>,
+    past: Option<History>,
 }
 
 impl RecordedEvents for Recorded<'_> {
@@ -38,6 +41,10 @@ impl RecordedEvents for Recorded<'_> {
         let is_asked =
             |event: &&RecordedEvent| happened_at(event) >= *from && types.contains(&event.event.event_type);
         Some(self.events.iter().filter(is_asked).collect())
+    }
+
+    fn past(&self) -> Past<'_> {
+        self.past.as_ref().map_or(Past::Nobody, Past::Of)
     }
 }
 
@@ -184,7 +191,8 @@ impl Play {
 
     fn walk(&mut self, inputs: impl IntoIterator<Item = RunEvent>, need: Option<Need>) {
         let (limits, ladder) = (Limits::default(), Ladder::default());
-        let recorded = Recorded { events: &self.recorded, need };
+        let past = self.has_contact.then(|| self.past());
+        let recorded = Recorded { events: &self.recorded, need, past };
         let run = RunInput {
             event: self.started_by.as_ref(),
             contact: self.has_contact.then(|| self.contact.clone()),
@@ -211,6 +219,16 @@ impl Play {
             }
         }
         self.state = advanced.state;
+    }
+
+    /// What conditions of the version count, as whoever claims the run gathers it.
+    fn past(&self) -> History {
+        let mut history = History::new(self.now);
+        for asked in together(self.workflow.run_aggregates().into_iter().map(Aggregate::asks)).into_values() {
+            let of_type = self.recorded.iter().filter(|one| one.event.event_type == asked.event);
+            history.add(asked.event, of_type.map(|one| PastEvent::of(one, asked.paths.iter().copied())), false);
+        }
+        history
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -73,7 +73,8 @@ fn timed<T>(times: &mut Vec<(f64, String)>, name: &str, work: impl FnOnce() -> T
 
 fn facts<'a>(subject: &'a Subject, budget: &'a Budget) -> Facts<'a> {
     let (event, contact) = (Some(&subject.event), Some(&subject.contact));
-    Facts { event, contact, run: None, tenant: TenantFacts::new("acme", "UTC"), now: subject.now, budget }
+    let (past, tenant) = (Past::Unknown, TenantFacts::new("acme", "UTC"));
+    Facts { event, contact, run: None, past, tenant, now: subject.now, budget }
 }
 
 fn templates(subject: &Subject) -> Held {

@@ -18,6 +18,8 @@ impl Condition {
             }
             Test::Not(part) => part.next_turn(facts),
             Test::Leaf(leaf) => leaf.next_turn(facts),
+            Test::Aggregate(aggregate) => aggregate.next_turn(facts),
+            Test::Relative(relative) => relative.next_turn(facts),
         }
     }
 }

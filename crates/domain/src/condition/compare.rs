@@ -117,7 +117,7 @@ fn number_key(number: &Number) -> Option<String> {
 }
 
 /// By value, exactly: no number is rounded to be compared.
-fn order_numbers(left: &Number, right: &Number) -> Option<Ordering> {
+pub(super) fn order_numbers(left: &Number, right: &Number) -> Option<Ordering> {
     match (integer(left), integer(right)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
         (Some(left), None) => order_with_double(left, right.as_f64()?),
@@ -138,7 +138,7 @@ fn integer(number: &Number) -> Option<i128> {
 
 /// The number that a text is, written as in JSON: `80`, `-1.5`, `1e3`; not ` 80`, `+1` or `080`, and not one that cannot be
 /// kept exactly: rounded, it would equal others.
-fn number_in(text: &str) -> Option<Number> {
+pub(super) fn number_in(text: &str) -> Option<Number> {
     let bytes = text.as_bytes();
     let starts = bytes.first().is_some_and(|first| first.is_ascii_digit() || *first == b'-');
     let ends = bytes.last().is_some_and(u8::is_ascii_digit);

@@ -38,6 +38,37 @@ pub struct Comparison {
     pub expected_bytes: Option<usize>,
     /// The result.
     pub holds: bool,
+    /// Of a figure over past events, what it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
+}
+
+/// What a figure over past events is of.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Counted {
+    /// Beginning of the window, RFC 3339.
+    pub from: String,
+    /// Its end.
+    pub until: String,
+    /// Events that were counted.
+    pub events: u64,
+    /// Those of them that have no number there.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// Events in the window of which a value that is asked for is too long to be kept, and counts as missing.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_kept: u64,
+    /// Whether there were more events than are looked at.
+    #[serde(skip_serializing_if = "is_not")]
+    pub at_least: bool,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Longest value in a [`Comparison`], in bytes of its text or its JSON.

@@ -17,7 +17,7 @@ impl Condition {
         Ok(values)
     }
 
-    fn render_into(&self, facts: &Facts<'_>, values: &mut Vec<Value>) -> Result<(), Exceeded> {
+    pub(super) fn render_into(&self, facts: &Facts<'_>, values: &mut Vec<Value>) -> Result<(), Exceeded> {
         match &self.test {
             Test::All(parts) | Test::Any(parts) => {
                 parts.iter().try_for_each(|part| part.render_into(facts, values))
@@ -29,6 +29,8 @@ impl Condition {
                 }
                 Ok(())
             }
+            Test::Aggregate(aggregate) => aggregate.render_into(facts, values),
+            Test::Relative(_) => Ok(()),
         }
     }
 
@@ -37,19 +39,21 @@ impl Condition {
         self.fixed(&mut values.iter().cloned())
     }
 
-    fn fixed(&self, values: &mut impl Iterator<Item = Value>) -> Self {
+    pub(super) fn fixed(&self, values: &mut dyn Iterator<Item = Value>) -> Self {
         let test = match &self.test {
             Test::All(parts) => Test::All(parts.iter().map(|part| part.fixed(values)).collect()),
             Test::Any(parts) => Test::Any(parts.iter().map(|part| part.fixed(values)).collect()),
             Test::Not(part) => Test::Not(Box::new(part.fixed(values))),
             Test::Leaf(leaf) => Test::Leaf(leaf.fixed(values)),
+            Test::Aggregate(aggregate) => Test::Aggregate(Box::new(aggregate.fixed(values))),
+            Test::Relative(relative) => Test::Relative(relative.clone()),
         };
         Self { test }
     }
 }
 
 impl Leaf {
-    fn fixed(&self, values: &mut impl Iterator<Item = Value>) -> Self {
+    fn fixed(&self, values: &mut dyn Iterator<Item = Value>) -> Self {
         match self.expected {
             Expected::Template(_) => {
                 let expected = Expected::Literal(values.next().unwrap_or_default());

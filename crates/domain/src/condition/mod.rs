@@ -23,6 +23,7 @@
 //! - Lists and objects are equal when all their parts are; they have no order.
 //! - Empty are: missing, null, `""`, `[]` and `{}`; not `0`, `false` or a space.
 
+mod aggregate;
 mod clock;
 mod compare;
 mod explain;
@@ -30,9 +31,12 @@ mod fixed;
 mod operator;
 mod parse;
 mod pattern;
+mod relative;
 
+pub(crate) use aggregate::Kind;
+pub use aggregate::{Aggregate, LONGEST_WINDOW, SHORTEST_WINDOW};
 pub use compare::equality_key;
-pub use explain::{COMPARED_BYTES, Comparison, Explained};
+pub use explain::{COMPARED_BYTES, Comparison, Counted, Explained};
 
 use crate::budget::Exceeded;
 use crate::facts::{Facts, FieldPath};
@@ -44,6 +48,7 @@ use crate::workflow::Allowance;
 use explain::cut;
 use operator::Operator;
 use pattern::Pattern;
+use relative::Relative;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -59,6 +64,8 @@ enum Test {
     Any(Vec<Condition>),
     Not(Box<Condition>),
     Leaf(Leaf),
+    Aggregate(Box<Aggregate>),
+    Relative(Box<Relative>),
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +135,8 @@ impl Condition {
             }
             Test::Not(part) => Ok(!part.holds(facts)?),
             Test::Leaf(leaf) => leaf.holds(facts),
+            Test::Aggregate(aggregate) => aggregate.holds(facts),
+            Test::Relative(relative) => relative.holds(facts),
         }
     }
 
@@ -154,6 +163,8 @@ impl Condition {
             }
             Test::Not(part) => Ok(!part.explain_into(facts, explained)?),
             Test::Leaf(leaf) => leaf.explain_into(facts, explained),
+            Test::Aggregate(aggregate) => aggregate.explain_into(facts, explained),
+            Test::Relative(relative) => relative.explain_into(facts, explained),
         }
     }
 
@@ -169,13 +180,47 @@ impl Condition {
             {
                 vec![(field.as_str(), literal)]
             }
-            Test::Leaf(_) | Test::Any(_) | Test::Not(_) => Vec::new(),
+            Test::Leaf(_) | Test::Any(_) | Test::Not(_) | Test::Aggregate(_) | Test::Relative(_) => Vec::new(),
         }
     }
 
     /// Whether it reads a field below this root (`contact`, `event`, …); `now.time` reads the contact's zone.
+    ///
+    /// A figure over past events counts the event at hand among them, and so reads it.
     pub fn reads(&self, root: &str) -> bool {
-        self.references().iter().any(|path| path.reads(root))
+        let reads_event = || root == "event" && !self.aggregates().is_empty();
+        self.references().iter().any(|path| path.reads(root)) || reads_event()
+    }
+
+    /// The figures over past events that it is about.
+    pub fn aggregates(&self) -> Vec<&Aggregate> {
+        match &self.test {
+            Test::All(parts) | Test::Any(parts) => parts.iter().flat_map(Self::aggregates).collect(),
+            Test::Not(part) => part.aggregates(),
+            Test::Aggregate(aggregate) => vec![aggregate],
+            Test::Leaf(_) | Test::Relative(_) => Vec::new(),
+        }
+    }
+
+    /// The fields that it compares.
+    fn fields(&self) -> Vec<&FieldPath> {
+        match &self.test {
+            Test::All(parts) | Test::Any(parts) => parts.iter().flat_map(Self::fields).collect(),
+            Test::Not(part) => part.fields(),
+            Test::Leaf(leaf) => vec![&leaf.field],
+            Test::Relative(relative) => vec![relative.field()],
+            Test::Aggregate(_) => Vec::new(),
+        }
+    }
+
+    /// The templates that its fields are compared with, in their order.
+    fn templates(&self) -> Vec<&ValueTemplate> {
+        match &self.test {
+            Test::All(parts) | Test::Any(parts) => parts.iter().flat_map(Self::templates).collect(),
+            Test::Not(part) => part.templates(),
+            Test::Leaf(Leaf { expected: Expected::Template(template), .. }) => vec![template],
+            Test::Leaf(_) | Test::Relative(_) | Test::Aggregate(_) => Vec::new(),
+        }
     }
 
     /// Every field it reads, those of its templates included.
@@ -190,6 +235,8 @@ impl Condition {
                 }
                 paths
             }
+            Test::Aggregate(aggregate) => aggregate.references(),
+            Test::Relative(relative) => relative.references(),
         }
     }
 }
@@ -219,7 +266,7 @@ impl Leaf {
         let (expected, expected_bytes) = cut(expected.into_value(), budget)?;
         let (field, op) = (self.field.as_str().to_owned(), self.op.as_str().to_owned());
         explained
-            .keep(Comparison { field, op, actual, actual_bytes, expected, expected_bytes, holds }, budget)?;
+            .keep(Comparison { field, op, actual, actual_bytes, expected, expected_bytes, holds, counted: None }, budget)?;
         Ok(holds)
     }
 

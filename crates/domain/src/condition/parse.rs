@@ -2,9 +2,10 @@
 
 use super::operator::Operator;
 use super::pattern::{self, Pattern};
-use super::{Condition, Expected, Leaf, Test};
+use super::{Condition, Expected, Leaf, Test, aggregate, relative};
 use crate::facts::FieldPath;
 use crate::limits::Limits;
+use crate::past::may_be_kept;
 use crate::problem::{MOST_PROBLEMS, Problem, nearest_hint};
 use crate::template::{ValueTemplate, is_template};
 use crate::workflow::{Allowance, Refused};
@@ -13,14 +14,14 @@ use serde_json::{Map, Value};
 /// Keys that make an object a condition.
 const JOINS: [&str; 3] = ["all", "any", "not"];
 const LEAF_KEYS: [&str; 3] = ["field", "op", "value"];
-const AGGREGATES: [&str; 5] = ["count", "sum", "average", "min", "max"];
 
 pub(super) fn parse(
     value: &Value,
     at: &str,
     allowance: &mut Allowance<'_>,
 ) -> Result<Condition, Vec<Problem>> {
-    let mut reader = Reader { limits: allowance.limits(), allowance, problems: Vec::new() };
+    let (limits, problems) = (allowance.limits(), Vec::new());
+    let mut reader = Reader { limits, allowance, problems, is_of_past: false };
     let condition = reader.condition(value, at, 1);
     match condition {
         Some(condition) if reader.problems.is_empty() => Ok(condition),
@@ -28,14 +29,16 @@ pub(super) fn parse(
     }
 }
 
-struct Reader<'a, 'l> {
-    limits: &'l Limits,
-    allowance: &'a mut Allowance<'l>,
-    problems: Vec<Problem>,
+pub(super) struct Reader<'a, 'l> {
+    pub(super) limits: &'l Limits,
+    pub(super) allowance: &'a mut Allowance<'l>,
+    pub(super) problems: Vec<Problem>,
+    /// Whether it reads what is asked of past events.
+    pub(super) is_of_past: bool,
 }
 
 impl Reader<'_, '_> {
-    fn problem<T>(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) -> Option<T> {
+    pub(super) fn problem<T>(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) -> Option<T> {
         if self.problems.len() <= MOST_PROBLEMS {
             self.problems.push(Problem::new(code, at, message));
         }
@@ -43,11 +46,11 @@ impl Reader<'_, '_> {
     }
 
     /// Keeps the problem of what is more than a definition may have.
-    fn allowed(&mut self, counted: Result<(), Refused>) -> Option<()> {
+    pub(super) fn allowed(&mut self, counted: Result<(), Refused>) -> Option<()> {
         counted.map_err(|problem| self.problems.extend(problem)).ok()
     }
 
-    fn condition(&mut self, value: &Value, at: &str, depth: usize) -> Option<Condition> {
+    pub(super) fn condition(&mut self, value: &Value, at: &str, depth: usize) -> Option<Condition> {
         if depth > self.limits.json_depth {
             let message = format!("conditions may be nested at most {} levels deep", self.limits.json_depth);
             return self.problem("too_deep", at, message);
@@ -61,7 +64,7 @@ impl Reader<'_, '_> {
         };
         let mut joins = JOINS.into_iter().filter(|join| members.contains_key(*join));
         let test = match joins.next() {
-            None => Test::Leaf(self.leaf(members, at)?),
+            None => self.comparison(members, at, depth)?,
             Some(join) => {
                 for key in members.keys().filter(|key| *key != join) {
                     let message = format!("\"{key}\" cannot stand beside {join} in one condition; nest them");
@@ -95,38 +98,55 @@ impl Reader<'_, '_> {
         parts.into_iter().collect()
     }
 
-    fn leaf(&mut self, members: &Map<String, Value>, at: &str) -> Option<Leaf> {
-        if let Some(aggregate) = AGGREGATES.into_iter().find(|key| members.contains_key(*key)) {
-            let message = format!("{aggregate} over past events is not available yet");
-            return self.problem("not_available", format!("{at}.{aggregate}"), message);
+    fn comparison(&mut self, members: &Map<String, Value>, at: &str, depth: usize) -> Option<Test> {
+        if let Some(kind) = aggregate::Kind::ALL.into_iter().find(|kind| members.contains_key(kind.as_str())) {
+            return Some(Test::Aggregate(Box::new(self.aggregate(kind, members, at, depth)?)));
         }
+        if relative::KEYS.iter().any(|key| members.contains_key(*key)) {
+            return Some(Test::Relative(Box::new(self.relative(members, at)?)));
+        }
+        self.leaf(members, at).map(Test::Leaf)
+    }
+
+    fn leaf(&mut self, members: &Map<String, Value>, at: &str) -> Option<Leaf> {
         for key in members.keys().filter(|key| !LEAF_KEYS.contains(&key.as_str())) {
             let hint = nearest_hint(key, LEAF_KEYS.into_iter().chain(JOINS));
             let message = format!("a condition has no key \"{key}\"{hint}");
             self.problem::<()>("unknown_key", format!("{at}.{key}"), message);
         }
-        let name = members.get("field").and_then(Value::as_str).unwrap_or_default();
-        let counted = self.allowance.comparison(name, at);
-        self.allowed(counted)?;
-        let field = self.word(members, "field", at).and_then(|field| {
-            FieldPath::parse(field, &format!("{at}.field"))
-                .map_err(|problem| self.problems.push(problem))
-                .ok()
-        });
-        let op = self.word(members, "op", at).and_then(|op| {
-            let found = Operator::from_key(op);
-            if found.is_none() {
-                let hint = nearest_hint(op, Operator::ALL.map(Operator::as_str));
-                let message = format!("there is no operator \"{op}\"{hint}");
-                self.problem::<()>("unknown_operator", format!("{at}.op"), message);
-            }
-            found
-        });
+        let field = self.field(members, at);
+        let op = self.operator(members, at);
         let expected = self.expected(members.get("value"), op?, at);
         Some(Leaf { field: field?, op: op?, expected: expected? })
     }
 
-    fn word<'v>(&mut self, members: &'v Map<String, Value>, key: &str, at: &str) -> Option<&'v str> {
+    /// The field that is compared.
+    pub(super) fn field(&mut self, members: &Map<String, Value>, at: &str) -> Option<FieldPath> {
+        let name = members.get("field").and_then(Value::as_str).unwrap_or_default();
+        let counted = self.allowance.comparison(name, at);
+        self.allowed(counted)?;
+        let name = self.word(members, "field", at)?;
+        let field_at = format!("{at}.field");
+        let field = FieldPath::parse(name, &field_at).map_err(|problem| self.problems.push(problem)).ok()?;
+        if self.is_of_past && !may_be_kept(&field) {
+            let message = format!("\"{name}\" is not known of past events: ask for event.data.…, event.source or event.id");
+            return self.problem("unknown_field", field_at, message);
+        }
+        Some(field)
+    }
+
+    pub(super) fn operator(&mut self, members: &Map<String, Value>, at: &str) -> Option<Operator> {
+        let op = self.word(members, "op", at)?;
+        let found = Operator::from_key(op);
+        if found.is_none() {
+            let hint = nearest_hint(op, Operator::ALL.map(Operator::as_str));
+            let message = format!("there is no operator \"{op}\"{hint}");
+            self.problem::<()>("unknown_operator", format!("{at}.op"), message);
+        }
+        found
+    }
+
+    pub(super) fn word<'v>(&mut self, members: &'v Map<String, Value>, key: &str, at: &str) -> Option<&'v str> {
         match members.get(key) {
             Some(Value::String(word)) => Some(word),
             Some(_) => self.problem("wrong_type", format!("{at}.{key}"), "must be a text"),
@@ -134,7 +154,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn expected(&mut self, value: Option<&Value>, op: Operator, at: &str) -> Option<Expected> {
+    pub(super) fn expected(&mut self, value: Option<&Value>, op: Operator, at: &str) -> Option<Expected> {
         let key = op.as_str();
         let value_at = format!("{at}.value");
         match (value, op.takes_value()) {

@@ -252,7 +252,7 @@ fn everything_wrong_with_a_condition_is_said() {
     where.all[11].not: a condition is an object: {field, op, value}, all, any or not [bad_condition]
     where.all[12]: a condition needs "field" [missing_key]
     where.all[12]: a condition needs "op" [missing_key]
-    where.all[13].count: count over past events is not available yet [not_available]
+    where.all[13].count: a condition needs "within" [missing_key]
     where.all[14].field: fields of deal are not available yet [not_available]
     "#);
 }

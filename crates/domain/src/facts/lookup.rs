@@ -178,6 +178,7 @@ mod tests {
     use super::*;
     use crate::budget::Budget;
     use crate::facts::sample::Sample;
+    use crate::past::Past;
 
     fn find(sample: &Sample, path: &str) -> Option<Value> {
         sample.facts().field(&FieldPath::parse(path, "").unwrap()).map(Cow::into_owned)
@@ -251,6 +252,7 @@ mod tests {
             event: None,
             contact: None,
             run: None,
+            past: Past::Unknown,
             tenant: TenantFacts::new("acme", "UTC"),
             now,
             budget: &Budget::default(),

@@ -181,7 +181,7 @@ impl FieldPath {
     }
 
     /// Its parts.
-    pub(crate) fn segments(&self) -> &[String] {
+    pub fn segments(&self) -> &[String] {
         self.path.segments()
     }
 

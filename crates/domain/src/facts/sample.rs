@@ -6,6 +6,7 @@ use crate::contact::Contact;
 use crate::event::{Event, RecordedEvent};
 use crate::id::{ContactId, EventId, EventKey, RunId};
 use crate::interpreter::RunState;
+use crate::past::{History, Past};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ pub(crate) struct Sample {
     pub(crate) event: RecordedEvent,
     pub(crate) contact: Contact,
     pub(crate) state: RunState,
+    pub(crate) past: Option<History>,
     /// Name of the tenant's zone.
     pub(crate) zone: String,
     pub(crate) now: DateTime<Utc>,
@@ -48,6 +50,7 @@ impl Default for Sample {
             event: RecordedEvent { event_id: EventId::derive(now, key), received_at: now, event },
             contact,
             state: RunState::default(),
+            past: None,
             zone: "UTC".to_owned(),
             now,
             budget: Budget::default(),
@@ -70,6 +73,7 @@ impl Sample {
             event: Some(&self.event),
             contact: Some(&self.contact),
             run: Some(run),
+            past: self.past.as_ref().map_or(Past::Unknown, Past::Of),
             tenant: TenantFacts::new("acme", &self.zone),
             now: self.now,
             budget: &self.budget,

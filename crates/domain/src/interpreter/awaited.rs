@@ -6,6 +6,7 @@
 use super::{Command, Onward, RunState, StepOutcome, Token, Visit, Waits, Walk};
 use crate::event::RecordedEvent;
 use crate::id::EventId;
+use crate::past::Past;
 use crate::record::stamps::Stamp;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,11 @@ pub trait RecordedEvents: Debug {
     /// Those that were recorded before tokens of the run began to wait, and may be what they wait for; `None` when nobody
     /// looked.
     fn before(&self) -> Option<Vec<&RecordedEvent>>;
+
+    /// What happened to the contact, of the types that conditions of the version count.
+    fn past(&self) -> Past<'_> {
+        Past::Unknown
+    }
 }
 
 /// No event is known, and nobody looked.
@@ -148,8 +154,19 @@ impl Walk<'_> {
             return;
         }
         for number in self.waiting() {
-            self.tell_event(number, event, Heard::Event(event));
+            if !self.tell_event(number, event, Heard::Event(event)) && self.counts(number, event) {
+                self.tell(number, Heard::Change);
+            }
         }
+    }
+
+    /// Whether a condition of the node that a token waits on counts such events.
+    fn counts(&self, number: u16, recorded: &RecordedEvent) -> bool {
+        let Some(token) = self.state.tokens.get(&number) else { return false };
+        let index = self.workflow.node_index(&token.node);
+        let aggregates = index.map(|index| self.workflow.nodes[index].behaviour.aggregates());
+        let of_type = recorded.event.event_type.as_str();
+        self.awaits(number, of_type) && aggregates.into_iter().flatten().any(|one| one.event() == of_type)
     }
 
     /// Tells every token that waits for a condition that something may have changed.

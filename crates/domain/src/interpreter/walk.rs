@@ -335,6 +335,7 @@ impl<'a> Walk<'a> {
             event: self.run.event,
             contact: self.run.contact.as_ref(),
             run: Some(RunFacts { run_id, run_key, started_at, workflow, version, state, item }),
+            past: self.run.recorded.past(),
             tenant,
             now,
             budget: &self.budget,

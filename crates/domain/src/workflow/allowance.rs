@@ -15,6 +15,7 @@ pub struct Allowance<'a> {
     limits: &'a Limits,
     templates: usize,
     comparisons: usize,
+    aggregates: usize,
     patterns: usize,
     translated: u64,
     bytes: usize,
@@ -24,6 +25,8 @@ pub struct Allowance<'a> {
 /// There are too many, or they are too large; the problem is that of the first which is.
 pub type Refused = Option<Problem>;
 
+/// Most figures over past events: each look at a contact reads the events of all of them.
+pub const MOST_AGGREGATES: usize = 20;
 /// Bytes that a byte of a template comes to once compiled: a part of an expression is at least two bytes of text.
 const TEMPLATE_BYTES_PER_BYTE: usize = 16;
 /// Characters that translating all regular expressions may look at: a tenth of a second.
@@ -35,7 +38,16 @@ const NAME_BYTES: usize = 40;
 impl<'a> Allowance<'a> {
     /// The whole of it.
     pub fn new(limits: &'a Limits) -> Self {
-        Self { limits, templates: 0, comparisons: 0, patterns: 0, translated: 0, bytes: 0, said: false }
+        Self {
+            limits,
+            templates: 0,
+            comparisons: 0,
+            aggregates: 0,
+            patterns: 0,
+            translated: 0,
+            bytes: 0,
+            said: false,
+        }
     }
 
     /// The limits that all of it follows.
@@ -69,6 +81,17 @@ impl<'a> Allowance<'a> {
         self.within("too_many_comparisons", "comparisons", self.comparisons, most, at)?;
         let names = 1 + field.matches('.').count();
         self.take(COMPARISON_BYTES + 2 * field.len() + names * NAME_BYTES, at)
+    }
+
+    /// Counts a figure over past events.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]; nothing is to be compiled from here on.
+    pub fn aggregate(&mut self, at: &str) -> Result<(), Refused> {
+        self.aggregates += 1;
+        self.within("too_many_aggregates", "figures over past events", self.aggregates, MOST_AGGREGATES, at)?;
+        self.take(COMPARISON_BYTES, at)
     }
 
     /// Counts a regular expression that is to be compiled.

@@ -2,7 +2,7 @@
 
 use super::event_filter::EventFilter;
 use super::kinds::Behaviour;
-use crate::condition::Condition;
+use crate::condition::{Aggregate, Condition};
 use crate::interpreter::Need;
 use crate::priority::Priority;
 use crate::retry::RetryPolicy;
@@ -217,6 +217,20 @@ impl Workflow {
             *longest = looks_back.max(*longest);
         }
         types
+    }
+
+    /// The figures over past events that decide who is let in.
+    pub fn entry_aggregates(&self) -> Vec<&Aggregate> {
+        let triggers = self.triggers.iter().map(|trigger| &trigger.condition);
+        let conditions = triggers.chain([&self.enrolment.condition]).flatten();
+        conditions.flat_map(Condition::aggregates).collect()
+    }
+
+    /// Those that decide on a run's way.
+    pub fn run_aggregates(&self) -> Vec<&Aggregate> {
+        let exits = self.exits.iter().filter_map(|exit| exit.filter.condition.as_ref());
+        let of_nodes = self.nodes.iter().flat_map(|node| node.behaviour.aggregates());
+        exits.flat_map(Condition::aggregates).chain(of_nodes).collect()
     }
 
     /// The trigger with this id.

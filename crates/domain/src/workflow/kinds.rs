@@ -19,6 +19,7 @@ mod walked;
 pub use action::ActionNode;
 pub use branch::{Branch, Case};
 pub use delay::Delay;
+pub(crate) use delay::{Moment, moment};
 pub use for_each::ForEach;
 pub use go_to::GoTo;
 pub use parallel::Parallel;
@@ -28,6 +29,7 @@ pub use wait_until::Wait;
 use super::compile::Reader;
 use crate::action::{Action, ContactUse};
 use crate::catalogue::ActionEntry;
+use crate::condition::Aggregate;
 use crate::facts::FieldPath;
 use crate::interpreter::{Awaited, Each, Heard, Join, Onward, Visit, Walk};
 use chrono::TimeDelta;
@@ -88,6 +90,11 @@ pub trait Behaviour: Debug + Send + Sync {
 
     /// Every field that its expressions read, with where below `with` the expression stands; empty for `with` itself.
     fn references(&self) -> Vec<(&FieldPath, String)>;
+
+    /// The figures over past events that its conditions are about.
+    fn aggregates(&self) -> Vec<&Aggregate> {
+        Vec::new()
+    }
 
     /// What it does with the run's contact, beside what its expressions read.
     fn contact(&self) -> ContactUse {
@@ -156,7 +163,7 @@ impl dyn Behaviour {
     /// Whether it reads a field below this root, or works with the contact.
     pub fn reads(&self, root: &str) -> bool {
         (root == "contact" && self.contact() != ContactUse::None)
-            || (root == "event" && !self.awaits().is_empty())
+            || (root == "event" && !(self.awaits().is_empty() && self.aggregates().is_empty()))
             || self.references().iter().any(|(path, _)| path.reads(root))
     }
 }

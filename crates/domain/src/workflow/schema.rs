@@ -7,6 +7,7 @@ use super::compile::{exits, handling};
 use super::event_filter::EventFilter;
 use super::{Delivery, NodeTypes};
 use crate::catalogue;
+use crate::condition::Kind;
 use crate::priority::Priority;
 use crate::retry::MOST_ATTEMPTS;
 use crate::schedule::{CatchUp, EVENT_PREFIX};
@@ -256,6 +257,8 @@ pub fn definitions() -> Value {
     {
         kinds.push(json!({ "type": "object", "properties": { join: inner }, "required": [join] }));
     }
+    kinds.extend(relative());
+    kinds.extend(aggregates());
     for kind in &mut kinds {
         kind["additionalProperties"] = json!(false);
     }
@@ -265,6 +268,55 @@ pub fn definitions() -> Value {
         "template": { "type": "string", "pattern": "\\{\\{|\\{%" },
         "condition": { "oneOf": kinds },
     })
+}
+
+/// Dates compared with a moment before or after now.
+fn relative() -> Vec<Value> {
+    let of = |key: &str| {
+        json!({
+            "type": "object",
+            "properties": {
+                "field": { "type": "string" },
+                "op": { "enum": ["greater_than", "less_than", "greater_or_equal", "less_or_equal"] },
+                key: { "$ref": "#/$defs/duration" },
+            },
+            "required": ["field", "op", key],
+        })
+    };
+    ["from_now", "ago"].into_iter().map(of).collect()
+}
+
+/// Figures over past events of the contact.
+fn aggregates() -> Vec<Value> {
+    let compared = ["equals", "not_equals", "greater_than", "less_than", "greater_or_equal", "less_or_equal"];
+    let mut all = Vec::new();
+    for kind in Kind::ALL.map(Kind::as_str) {
+        let mut events = json!({
+            "type": "object",
+            "properties": {
+                "event": { "type": "string", "description": "Type of the events of the contact." },
+                "where": { "$ref": "#/$defs/condition", "description": "Which of them: event.… is the past event." },
+                "within": { "$ref": "#/$defs/duration", "description": "How old they may be, from 1m to 90d." },
+            },
+            "required": ["event", "within"],
+            "additionalProperties": false,
+        });
+        if kind != Kind::Count.as_str() {
+            let description = "The field of the events that is worked out.";
+            events["properties"]["of"] =
+                json!({ "type": "string", "pattern": "^event\\.data[.\\[]", "description": description });
+            events["required"] = json!(["event", "of", "within"]);
+        }
+        let aggregate = |operators: &[&str], required: &[&str]| {
+            let properties = json!({ kind: events, "op": { "enum": operators } });
+            json!({ "type": "object", "properties": properties, "required": required })
+        };
+        let mut with = aggregate(&compared, &[kind, "op", "value"]);
+        with["properties"]["value"] = json!({ "type": ["number", "string"] });
+        all.push(with);
+        all.push(aggregate(&["is_empty", "is_not_empty"], &[kind, "op"]));
+    }
+    all
 }
 
 /// Lets a template stand wherever a value is expected.

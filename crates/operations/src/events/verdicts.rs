@@ -3,6 +3,7 @@
 //! A run says it for itself. Why there is none is not recorded: it is decided again as ingest does, over what is there today.
 
 use crate::conditions::{self, EntryCondition};
+use crate::counting;
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::entry::{self, Enrolment, KeptOut};
@@ -167,15 +168,18 @@ pub(super) async fn judge(
 
     let now = recorded.received_at;
     let budget = Budget::new(limits);
+    let (compiled, unreadable) = compile(&published, limits);
+    let counted = compiled.iter().flat_map(|(_, workflow)| workflow.entry_aggregates());
+    let past = counting::before(connection, tenant, recorded, counted).await?;
     let facts = Facts {
         event: Some(recorded),
         contact: contact.as_ref(),
         run: None,
+        past: past.as_ref(),
         tenant: TenantFacts { key: tenant_key, zone: tenants::zone(connection, tenant).await? },
         now,
         budget: &budget,
     };
-    let (compiled, unreadable) = compile(&published, limits);
     let listeners = listeners(&compiled, tenant, recorded, &facts);
     let keys: Vec<EnrolmentKey> = listeners.iter().filter_map(|one| one.key.clone()).collect();
     let known = enrolments::read(connection, &keys).await?;

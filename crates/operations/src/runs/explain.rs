@@ -2,6 +2,7 @@
 
 use super::{Run, show};
 use crate::conditions::{self, EntryCondition};
+use crate::counting::{self, Before};
 use crate::dead_letters::Line;
 use crate::{Error, Session, events};
 use automation_domain::budget::Budget;
@@ -10,6 +11,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::id::{RecordId, RunId};
 use automation_domain::limits::Limits;
+use automation_domain::past::Past;
 use automation_domain::workflow::{Workflow, parse_value};
 use automation_store::access::tenants;
 use automation_store::dead_letters::{self, DeadLetter, DeadLetterFilter};
@@ -86,9 +88,19 @@ pub async fn explain(session: &Session, id: RunId, limits: &Limits) -> Result<St
     // `None` when this version of the engine cannot read the definition.
     let workflow = definition
         .and_then(|definition| parse_value(&definition, automation_actions::node_types(), limits).ok());
+    let mut past = None;
+    if let (Some(workflow), Some(event)) = (&workflow, &event) {
+        let counted = workflow.entry_aggregates();
+        if !counted.is_empty() {
+            let before = async |connection: &mut _| {
+                counting::before(connection, tenant, event, counted.iter().copied()).await
+            };
+            past = Some(session.read(before).await?);
+        }
+    }
     let entries = workflow.map_or_else(Vec::new, |workflow| {
         let tenant = TenantFacts { key: &session.key, zone };
-        entries(&workflow, event.as_ref(), contact.as_ref(), detail, tenant, limits)
+        entries(&workflow, (event.as_ref(), contact.as_ref(), past.as_ref()), detail, tenant, limits)
     });
     Ok(Story { run, event, contact, entries, effects, letters, records })
 }
@@ -140,15 +152,15 @@ fn record_of(detail: &Value) -> Option<RecordId> {
 
 fn entries(
     workflow: &Workflow,
-    event: Option<&RecordedEvent>,
-    contact: Option<&Contact>,
+    (event, contact, past): (Option<&RecordedEvent>, Option<&Contact>, Option<&Before>),
     detail: &RunDetail,
     tenant: TenantFacts<'_>,
     limits: &Limits,
 ) -> Vec<EntryCondition> {
     let budget = Budget::new(limits);
     let now = detail.summary.received_at;
-    let facts = Facts { event, contact, run: None, tenant, now, budget: &budget };
+    let past = past.map_or(Past::Unknown, Before::as_ref);
+    let facts = Facts { event, contact, run: None, past, tenant, now, budget: &budget };
     match workflow.trigger(&detail.summary.trigger) {
         Some(trigger) => conditions::of(workflow, trigger, &facts),
         None => Vec::new(),

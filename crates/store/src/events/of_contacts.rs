@@ -5,6 +5,7 @@ use crate::role::{Scheduler, Worker};
 use crate::{Conn, Error};
 use automation_domain::id::{ContactId, EventId, RunId, RunKey, TenantId};
 use automation_domain::interpreter::happened_at;
+use automation_domain::past::Values;
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 use std::collections::BTreeMap;
@@ -12,30 +13,36 @@ use std::collections::BTreeMap;
 /// Most events that one look gives a run: the latest.
 const MOST_SEEN: i64 = 100;
 
-/// Keeps of these events, which are of watched types, to whom they happened.
+/// Keeps of these events, which are of watched types, to whom they happened, and of their content what versions read.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn insert(connection: &mut Conn<Worker>, events: &[&NewEvent<'_>]) -> Result<(), Error> {
-    let mut sorted: Vec<_> = events.iter().filter_map(|new| Some((new.contact_id?, *new))).collect();
+pub async fn insert(
+    connection: &mut Conn<Worker>,
+    events: &[(&NewEvent<'_>, Values)],
+) -> Result<(), Error> {
+    let mut sorted: Vec<_> =
+        events.iter().filter_map(|(new, values)| Some((new.contact_id?, *new, values))).collect();
     if sorted.is_empty() {
         return Ok(());
     }
-    sorted.sort_unstable_by_key(|(contact, new)| {
+    sorted.sort_unstable_by_key(|(contact, new, _)| {
         (new.tenant_id, *contact, &new.recorded.event.event_type, happened_at(new.recorded))
     });
     sqlx::query(
-        "INSERT INTO contact_events (tenant_id, contact_id, event_type, occurred_at, event_id, received_at)
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::uuid[], $6::timestamptz[])
+        "INSERT INTO contact_events (tenant_id, contact_id, event_type, occurred_at, event_id, received_at, content)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::uuid[], $6::timestamptz[],
+                              $7::jsonb[])
          ON CONFLICT DO NOTHING",
     )
-    .bind(sorted.iter().map(|(_, new)| new.tenant_id.0).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|(contact, _)| contact.0).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|(_, new)| new.recorded.event.event_type.as_str()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|(_, new)| happened_at(new.recorded)).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|(_, new)| new.recorded.event_id.0).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|(_, new)| new.recorded.received_at).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, new, _)| new.tenant_id.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(contact, ..)| contact.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, new, _)| new.recorded.event.event_type.as_str()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, new, _)| happened_at(new.recorded)).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, new, _)| new.recorded.event_id.0).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, new, _)| new.recorded.received_at).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(.., values)| values.to_store().map(sqlx::types::Json)).collect::<Vec<_>>())
     .execute(connection.sql())
     .await?;
     Ok(())

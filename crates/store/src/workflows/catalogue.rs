@@ -3,11 +3,11 @@
 use crate::access::tenants::{Grant, grants};
 use crate::role::Worker;
 use crate::{Conn, Error};
-use automation_domain::facts::{Tz, stored_zone};
+use automation_domain::facts::{FieldPath, Tz, stored_zone};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A workflow that new runs may start.
@@ -59,6 +59,9 @@ pub async fn versions(
     Ok((now, found.into_iter().map(TenantId).zip(current).collect()))
 }
 
+/// What ingest keeps of events of watched types: to whom they happened, and what stands at these paths.
+pub type WatchedTypes = BTreeMap<String, Vec<FieldPath>>;
+
 /// The types of events that some version of the tenants in the transaction's scope waits for or reads of the past.
 ///
 /// # Errors
@@ -66,12 +69,21 @@ pub async fn versions(
 /// [`Error`] of the database.
 pub async fn watched_types(
     connection: &mut Conn<Worker>,
-) -> Result<BTreeMap<TenantId, BTreeSet<String>>, Error> {
-    let rows =
-        sqlx::query("SELECT tenant_id, event_type FROM watched_types").fetch_all(connection.sql()).await?;
-    let mut watched: BTreeMap<TenantId, BTreeSet<String>> = BTreeMap::new();
+) -> Result<BTreeMap<TenantId, WatchedTypes>, Error> {
+    let rows = sqlx::query(
+        "SELECT tenant_id, event_type, ARRAY(SELECT jsonb_object_keys(paths)) AS paths FROM watched_types",
+    )
+    .fetch_all(connection.sql())
+    .await?;
+    let mut watched: BTreeMap<TenantId, WatchedTypes> = BTreeMap::new();
     for row in rows {
-        watched.entry(TenantId(row.try_get("tenant_id")?)).or_default().insert(row.try_get("event_type")?);
+        let paths: Vec<String> = row.try_get("paths")?;
+        // One that this version does not know was asked for by a newer one, which keeps it.
+        let paths = paths.iter().filter_map(|path| FieldPath::parse(path, "").ok()).collect();
+        watched
+            .entry(TenantId(row.try_get("tenant_id")?))
+            .or_default()
+            .insert(row.try_get("event_type")?, paths);
     }
     Ok(watched)
 }

@@ -8,6 +8,7 @@ mod blaming;
 mod cancelled_futures;
 mod cancelling;
 mod claiming;
+mod counting;
 mod credentials;
 mod dead_letters;
 mod effects;

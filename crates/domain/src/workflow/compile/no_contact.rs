@@ -19,7 +19,10 @@ pub(super) fn check(
         if trigger
             .condition
             .as_ref()
-            .is_some_and(|condition| condition.references().into_iter().any(|path| path.root() == "contact"))
+            .is_some_and(|condition| {
+                !condition.aggregates().is_empty()
+                    || condition.references().into_iter().any(|path| path.root() == "contact")
+            })
         {
             let message =
                 format!("the schedule \"{id}\" is about no contact: nothing of one can be asked for");
@@ -34,6 +37,7 @@ pub(super) fn check(
 fn asks_for_contact(node: &DraftNode) -> bool {
     let Some(behaviour) = &node.behaviour else { return false };
     behaviour.contact() == ContactUse::Needed
+        || !behaviour.aggregates().is_empty()
         || behaviour.references().into_iter().any(|(path, _)| path.root() == "contact")
 }
 

@@ -5,7 +5,7 @@ mod split;
 use super::{Behaviour, Kind, NodeText, Ways};
 use crate::budget::Exceeded;
 use crate::catalogue::{ActionEntry, Effect};
-use crate::condition::{Condition, Explained};
+use crate::condition::{Aggregate, Condition, Explained};
 use crate::facts::{Facts, FieldPath};
 use crate::interpreter::{Onward, Visit, Walk};
 use crate::workflow::compile::{Keys, Reader, Section};
@@ -179,6 +179,10 @@ impl Behaviour for Branch {
             references.extend(paths.map(|path| (path, format!("cases[{index}].where"))));
         }
         references
+    }
+
+    fn aggregates(&self) -> Vec<&Aggregate> {
+        self.cases.iter().flat_map(|case| case.condition.aggregates()).collect()
     }
 
     fn ways(&self) -> Ways<'_> {

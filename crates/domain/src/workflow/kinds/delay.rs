@@ -7,6 +7,8 @@ mod date;
 mod time_of_day;
 mod values;
 
+pub(crate) use values::{Moment, moment};
+
 use super::{Behaviour, Kind, NodeText};
 use crate::catalogue::{ActionEntry, Effect};
 use crate::duration;

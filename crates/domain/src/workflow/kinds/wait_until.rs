@@ -5,7 +5,7 @@ mod file;
 use super::{Behaviour, Ways};
 use crate::action::ContactUse;
 use crate::catalogue::{ActionEntry, Effect};
-use crate::condition::{Condition, Explained};
+use crate::condition::{Aggregate, Condition, Explained};
 use crate::duration;
 use crate::event::RecordedEvent;
 use crate::facts::{Facts, FieldPath};
@@ -93,6 +93,12 @@ impl Behaviour for Wait {
         references
     }
 
+    fn aggregates(&self) -> Vec<&Aggregate> {
+        let alternatives = self.alternatives.iter().filter_map(|(_, one)| one.condition());
+        let restarts = self.restarts.iter().filter_map(|one| one.condition.as_ref());
+        alternatives.chain(restarts).flat_map(Condition::aggregates).collect()
+    }
+
     fn contact(&self) -> ContactUse {
         if self.alternatives.iter().any(|(_, one)| one.event().is_some()) {
             ContactUse::Needed
@@ -111,8 +117,10 @@ impl Behaviour for Wait {
             .alternatives
             .iter()
             .map(|(_, one)| one.event().map_or(CONTACT_CHANGES, |filter| filter.event.as_str()));
-        let types: BTreeSet<&str> =
-            alternatives.chain(self.restarts.iter().map(|one| one.event.as_str())).collect();
+        // What conditions count may come true with each of them.
+        let counted = self.conditions().flat_map(|(_, one)| one.aggregates()).map(Aggregate::event);
+        let restarts = self.restarts.iter().map(|one| one.event.as_str());
+        let types: BTreeSet<&str> = alternatives.chain(restarts).chain(counted).collect();
         types.into_iter().collect()
     }
 

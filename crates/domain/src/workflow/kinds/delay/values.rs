@@ -62,7 +62,7 @@ pub(super) static MOMENT: Form<Moment> = Form {
 
 /// A date or a time, as written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     /// It names its distance from UTC.
     Instant(DateTime<Utc>),
     /// What a clock on a wall shows; a date alone is its midnight.
@@ -128,7 +128,8 @@ fn time(value: &Value) -> Option<NaiveTime> {
     parse("%H:%M").or_else(|| parse("%H:%M:%S")).filter(|_| !text.ends_with(":60"))
 }
 
-fn moment(value: &Value) -> Option<Moment> {
+/// What a text says of a moment; `None` for what is no date or time.
+pub(crate) fn moment(value: &Value) -> Option<Moment> {
     let text = value.as_str()?.trim();
     // What comes before is neither looked at as a year of another length nor as a sign.
     let is_dated = text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
