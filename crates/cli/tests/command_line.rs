@@ -482,8 +482,8 @@ async fn the_catalogue_tells_what_is_available() -> anyhow::Result<()> {
         let all = conditions["data"].as_array().unwrap().iter().filter(move |entry| entry["available"] == is);
         all.map(|entry| entry["key"].as_str().unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!(of(true).len(), 18, "{conditions}");
-    assert_eq!(of(false), ["behavior", "crm", "subscription", "aggregate"]);
+    assert_eq!(of(true).len(), 20, "{conditions}");
+    assert_eq!(of(false), ["crm", "subscription"]);
     let triggers = shell.call_with(&["catalog", "triggers", "--json"], &[]).json();
     let order = triggers["data"].as_array().unwrap().iter().find(|entry| entry["key"] == "order.created");
     assert_eq!(order.unwrap()["available"], true);

@@ -177,14 +177,19 @@ fn counted(runs: &[ClaimedRun], versions: &versions::ById, now: DateTime<Utc>) -
     for run in runs {
         let version = versions.get(&run.version_id).and_then(|version| version.workflow.as_ref().ok());
         let (Some(contact_id), Some(workflow)) = (run.contact_id, version) else { continue };
-        for asked in past::together(workflow.run_aggregates().into_iter().map(Aggregate::asks)).into_values() {
+        for asked in past::together(workflow.run_aggregates().into_iter().map(Aggregate::asks)).into_values()
+        {
             let from: &mut DateTime<Utc> =
                 windows.entry((run.tenant_id, contact_id, asked.event)).or_insert(now);
             *from = (now - asked.within).min(*from);
         }
     }
-    let window = |((tenant_id, contact_id, event), from): ((_, _, &str), _)| {
-        Window { tenant_id, contact_id, event_type: event.to_owned(), from, until: None }
+    let window = |((tenant_id, contact_id, event), from): ((_, _, &str), _)| Window {
+        tenant_id,
+        contact_id,
+        event_type: event.to_owned(),
+        from,
+        until: None,
     };
     windows.into_iter().map(window).collect()
 }

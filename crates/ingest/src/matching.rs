@@ -56,7 +56,8 @@ pub(crate) struct Found {
 /// The triggers of a workflow, which follow each other, have one budget; together workflows have a few.
 pub(crate) fn matches(asked: &Asked<'_>, candidates: Vec<TriggerRef>, budget: &Budget) -> Found {
     let Asked { tenant, recorded, contact, past, now, .. } = *asked;
-    let facts = Facts { event: Some(recorded), contact, run: None, past, tenant: tenant.facts(), now, budget };
+    let facts =
+        Facts { event: Some(recorded), contact, run: None, past, tenant: tenant.facts(), now, budget };
     let (mut found, mut of) = (Found::default(), None);
     for candidate in candidates {
         let workflow = candidate.published.workflow_id;

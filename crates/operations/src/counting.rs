@@ -46,7 +46,8 @@ pub(crate) async fn before<'w>(
         from: now - asked.within,
         until: Some(now + MOST_AHEAD),
     };
-    let windows: Vec<Window> = past::together(aggregates.map(Aggregate::asks)).into_values().map(window).collect();
+    let windows: Vec<Window> =
+        past::together(aggregates.map(Aggregate::asks)).into_values().map(window).collect();
     let mut histories = history::read(connection, &windows).await?;
     let history = histories.remove(&(tenant_id, contact_id)).unwrap_or(History::new(now));
     Ok(Before::Known(history.as_of(now)))

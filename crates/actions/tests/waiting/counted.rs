@@ -52,7 +52,10 @@ edges:
 
 #[test]
 fn a_wait_for_a_count_ends_with_the_event_that_makes_it_so_many() {
-    let mut play = waits(&format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 1h }}"), &["often", "timeout"]);
+    let mut play = waits(
+        &format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 1h }}"),
+        &["often", "timeout"],
+    );
     play.start(at(0));
     visit(&mut play, 1);
     play.event("page.visited", at(2), json!({ "url": "/blog" }));
@@ -67,7 +70,10 @@ fn a_wait_for_a_count_ends_with_the_event_that_makes_it_so_many() {
 
 #[test]
 fn events_that_are_too_far_apart_never_come_to_the_count() {
-    let mut play = waits(&format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 10m }}"), &["often", "timeout"]);
+    let mut play = waits(
+        &format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 10m }}"),
+        &["often", "timeout"],
+    );
     play.start(at(0));
     (0..20).for_each(|number| visit(&mut play, number * 31));
     assert_eq!(play.case("wait"), None);
@@ -77,7 +83,10 @@ fn events_that_are_too_far_apart_never_come_to_the_count() {
 
 #[test]
 fn an_event_that_is_late_and_one_from_before_the_run_count_by_their_time() {
-    let mut play = waits(&format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 1h }}"), &["often", "timeout"]);
+    let mut play = waits(
+        &format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 1h }}"),
+        &["often", "timeout"],
+    );
     play.record("page.visited", at(-20), json!({ "url": "/pricing" }));
     play.start(at(0));
     visit(&mut play, 10);
@@ -89,7 +98,10 @@ fn an_event_that_is_late_and_one_from_before_the_run_count_by_their_time() {
 
 #[test]
 fn an_event_that_is_recorded_while_the_wait_begins_is_counted_when_it_looks_back() {
-    let mut play = waits(&format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 1h }}"), &["often", "timeout"]);
+    let mut play = waits(
+        &format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 1h }}"),
+        &["often", "timeout"],
+    );
     play.looks_at_once = false;
     play.start(at(0));
     // Nobody told the run of these: it did not wait yet when they were recorded.
@@ -103,7 +115,10 @@ fn an_event_that_is_recorded_while_the_wait_begins_is_counted_when_it_looks_back
 #[test]
 fn a_count_that_falls_by_time_alone_wakes_the_run_when_it_does() {
     let quiet = "{ count: { event: page.visited, within: 1m }, op: less_than, value: 2 }";
-    let mut play = waits(&format!("{{ any: [ {{ name: quiet, where: {quiet} }} ], timeout: 1h }}"), &["quiet", "timeout"]);
+    let mut play = waits(
+        &format!("{{ any: [ {{ name: quiet, where: {quiet} }} ], timeout: 1h }}"),
+        &["quiet", "timeout"],
+    );
     play.record("page.visited", at(-30), json!({}));
     play.record("page.visited", at(-10), json!({}));
     play.start(at(0));
@@ -123,7 +138,10 @@ fn a_count_that_falls_by_time_alone_wakes_the_run_when_it_does() {
 
 #[test]
 fn a_run_that_waits_for_a_count_to_rise_is_not_woken_by_the_clock() {
-    let mut play = waits(&format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 1h }}"), &["often", "timeout"]);
+    let mut play = waits(
+        &format!("{{ any: [ {{ name: often, where: {VISITS} }} ], timeout: 1h }}"),
+        &["often", "timeout"],
+    );
     play.start(at(0));
     visit(&mut play, 1);
     visit(&mut play, 2);
@@ -163,5 +181,10 @@ nodes: [{ id: end, action: stop_workflow }]
 edges: [[nightly, end]]
 ",
     );
-    assert_eq!(problems, ["triggers[0].where: the schedule \"nightly\" is about no contact: nothing of one can be asked for [no_contact]"]);
+    assert_eq!(
+        problems,
+        [
+            "triggers[0].where: the schedule \"nightly\" is about no contact: nothing of one can be asked for [no_contact]"
+        ]
+    );
 }

@@ -226,7 +226,11 @@ impl Play {
         let mut history = History::new(self.now);
         for asked in together(self.workflow.run_aggregates().into_iter().map(Aggregate::asks)).into_values() {
             let of_type = self.recorded.iter().filter(|one| one.event.event_type == asked.event);
-            history.add(asked.event, of_type.map(|one| PastEvent::of(one, asked.paths.iter().copied())), false);
+            history.add(
+                asked.event,
+                of_type.map(|one| PastEvent::of(one, asked.paths.iter().copied())),
+                false,
+            );
         }
         history
     }

@@ -31,8 +31,11 @@ pub(super) static CONDITION_TYPES: &[Entry] = &[
     entry("behavior", "Page visits, clicks and videos, counted over a time."),
     entry("crm", "The stage or amount of a deal, or the status of a task."),
     entry("subscription", "Plan, status and end of trial of a subscription."),
-    entry("temporal", "Time of day, date and day of the week in the contact's time zone."),
-    entry("aggregate", "Count, sum, average, minimum or maximum of events or records over a time."),
+    entry(
+        "temporal",
+        "Time of day, date, day of the week, and dates before and after now, in the contact's time zone.",
+    ),
+    entry("aggregate", "Count, sum, average, minimum or maximum of events over a time."),
 ];
 
 pub(super) static PERMISSIONS: &[Entry] = &[

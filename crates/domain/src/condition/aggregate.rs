@@ -154,12 +154,7 @@ impl Aggregate {
         format!("{}{of} {over} {} within {}", self.kind.as_str(), self.event, self.window)
     }
 
-    fn compare(
-        &self,
-        figure: &Figure,
-        expected: &Resolved<'_>,
-        facts: &Facts<'_>,
-    ) -> Result<bool, Exceeded> {
+    fn compare(&self, figure: &Figure, expected: &Resolved<'_>, facts: &Facts<'_>) -> Result<bool, Exceeded> {
         if figure.at_least && !self.is_decided(figure, expected) {
             let refused = Exceeded::Events { allowed: MOST_EVENTS };
             return Err(facts.budget.refuse(refused));

@@ -180,7 +180,9 @@ impl Condition {
             {
                 vec![(field.as_str(), literal)]
             }
-            Test::Leaf(_) | Test::Any(_) | Test::Not(_) | Test::Aggregate(_) | Test::Relative(_) => Vec::new(),
+            Test::Leaf(_) | Test::Any(_) | Test::Not(_) | Test::Aggregate(_) | Test::Relative(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -265,8 +267,10 @@ impl Leaf {
         let (actual, actual_bytes) = cut(actual.unwrap_or(Cow::Owned(Value::Null)), budget)?;
         let (expected, expected_bytes) = cut(expected.into_value(), budget)?;
         let (field, op) = (self.field.as_str().to_owned(), self.op.as_str().to_owned());
-        explained
-            .keep(Comparison { field, op, actual, actual_bytes, expected, expected_bytes, holds, counted: None }, budget)?;
+        explained.keep(
+            Comparison { field, op, actual, actual_bytes, expected, expected_bytes, holds, counted: None },
+            budget,
+        )?;
         Ok(holds)
     }
 

@@ -38,7 +38,12 @@ pub(super) struct Reader<'a, 'l> {
 }
 
 impl Reader<'_, '_> {
-    pub(super) fn problem<T>(&mut self, code: &str, at: impl Into<String>, message: impl Into<String>) -> Option<T> {
+    pub(super) fn problem<T>(
+        &mut self,
+        code: &str,
+        at: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Option<T> {
         if self.problems.len() <= MOST_PROBLEMS {
             self.problems.push(Problem::new(code, at, message));
         }
@@ -99,7 +104,8 @@ impl Reader<'_, '_> {
     }
 
     fn comparison(&mut self, members: &Map<String, Value>, at: &str, depth: usize) -> Option<Test> {
-        if let Some(kind) = aggregate::Kind::ALL.into_iter().find(|kind| members.contains_key(kind.as_str())) {
+        if let Some(kind) = aggregate::Kind::ALL.into_iter().find(|kind| members.contains_key(kind.as_str()))
+        {
             return Some(Test::Aggregate(Box::new(self.aggregate(kind, members, at, depth)?)));
         }
         if relative::KEYS.iter().any(|key| members.contains_key(*key)) {
@@ -129,7 +135,9 @@ impl Reader<'_, '_> {
         let field_at = format!("{at}.field");
         let field = FieldPath::parse(name, &field_at).map_err(|problem| self.problems.push(problem)).ok()?;
         if self.is_of_past && !may_be_kept(&field) {
-            let message = format!("\"{name}\" is not known of past events: ask for event.data.…, event.source or event.id");
+            let message = format!(
+                "\"{name}\" is not known of past events: ask for event.data.…, event.source or event.id"
+            );
             return self.problem("unknown_field", field_at, message);
         }
         Some(field)
@@ -146,7 +154,12 @@ impl Reader<'_, '_> {
         found
     }
 
-    pub(super) fn word<'v>(&mut self, members: &'v Map<String, Value>, key: &str, at: &str) -> Option<&'v str> {
+    pub(super) fn word<'v>(
+        &mut self,
+        members: &'v Map<String, Value>,
+        key: &str,
+        at: &str,
+    ) -> Option<&'v str> {
         match members.get(key) {
             Some(Value::String(word)) => Some(word),
             Some(_) => self.problem("wrong_type", format!("{at}.{key}"), "must be a text"),

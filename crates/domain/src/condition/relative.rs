@@ -120,7 +120,8 @@ impl Reader<'_, '_> {
         let op = self.operator(members, at).and_then(|op| self.of_order(op, key, at));
         let written = self.word(members, key, at)?;
         let Some(length) = duration::parse(written) else {
-            let message = format!("\"{written}\" is not a duration: write 15m, 1h, 7d or 1h30m, at most 3660 days");
+            let message =
+                format!("\"{written}\" is not a duration: write 15m, 1h, 7d or 1h30m, at most 3660 days");
             return self.problem("bad_duration", format!("{at}.{key}"), message);
         };
         let offset = if key == "ago" { -length } else { length };

@@ -77,7 +77,8 @@ fn number(mut digits: i128, mut exponent: i32) -> Option<Number> {
     while digits % 10 == 0 && exponent < 0 {
         (digits, exponent) = (digits / 10, exponent + 1);
     }
-    let whole = u32::try_from(exponent).ok().and_then(|places| digits.checked_mul(10_i128.checked_pow(places)?));
+    let whole =
+        u32::try_from(exponent).ok().and_then(|places| digits.checked_mul(10_i128.checked_pow(places)?));
     if let Some(whole) = whole {
         let small = i64::try_from(whole).map(Number::from).ok();
         if let Some(whole) = small.or_else(|| u64::try_from(whole).map(Number::from).ok()) {

@@ -46,7 +46,9 @@ impl Values {
         for path in too_long {
             values.remove(&path);
             let known = values.entry(TOO_LONG).or_insert_with(|| Value::Array(Vec::new()));
-            known.as_array_mut().map(|known| known.push(path.into()));
+            if let Value::Array(known) = known {
+                known.push(path.into());
+            }
         }
         Self(values)
     }
@@ -109,7 +111,8 @@ mod tests {
         let mut event = Sample::default().event.event;
         let long = "x".repeat(VALUE_BYTES);
         event.data = json!({ "total": 19.99, "items": [{ "sku": "a" }], "url": long, "none": null });
-        let paths = ["event.data.total", "event.data.items[0].sku", "event.data.url", "event.data.none", "event.id"];
+        let paths =
+            ["event.data.total", "event.data.items[0].sku", "event.data.url", "event.data.none", "event.id"];
         let paths: Vec<FieldPath> = paths.into_iter().map(path).collect();
         let values = Values::of(&event, &paths);
         let stored = json!({
@@ -117,7 +120,10 @@ mod tests {
         });
         assert_eq!(Some(&Value::Object(values.to_store().unwrap().clone())), Some(&stored));
         assert_eq!(values.get(&paths[0]), Some(&json!(19.99)));
-        assert_eq!((values.get(&paths[2]), values.lacks(&paths[2]), values.lacks(&paths[0])), (None, true, false));
+        assert_eq!(
+            (values.get(&paths[2]), values.lacks(&paths[2]), values.lacks(&paths[0])),
+            (None, true, false)
+        );
         assert_eq!(Values::of(&event, []).to_store(), None, "where nothing is asked for, nothing is stored");
     }
 }

@@ -226,6 +226,14 @@ impl Workflow {
         conditions.flat_map(Condition::aggregates).collect()
     }
 
+    /// For how many days back its conditions count events; 0 where they count none.
+    pub fn window_days(&self) -> i32 {
+        let all = self.entry_aggregates().into_iter().chain(self.run_aggregates());
+        let longest = all.map(|one| one.window().0).max().unwrap_or_default();
+        // What is left of a day is one more: windows are whole seconds.
+        i32::try_from((longest.num_seconds() + 86_399) / 86_400).unwrap_or(i32::MAX)
+    }
+
     /// Those that decide on a run's way.
     pub fn run_aggregates(&self) -> Vec<&Aggregate> {
         let exits = self.exits.iter().filter_map(|exit| exit.filter.condition.as_ref());

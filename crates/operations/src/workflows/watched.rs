@@ -81,11 +81,14 @@ pub(super) async fn watch<'w>(session: &Session, workflow: &'w Workflow) -> Resu
         let from = now - looks_back.max(LEAST_KNOWN);
         let Some(known) = known_of.get(event_type) else { continue };
         let of_paths = paths.iter().filter_map(|path| known.paths.get(path.as_str()));
-        let Some(latest) = of_paths.chain([&known.since]).max().filter(|since| **since > from) else { continue };
+        let Some(latest) = of_paths.chain([&known.since]).max().filter(|since| **since > from) else {
+            continue;
+        };
         // What batches took in that did not know of it yet.
         let until = if is_fresh { now } else { *latest };
         // With what others read, so that all of it is told of each event at once.
-        let all: Vec<FieldPath> = known.paths.keys().filter_map(|path| FieldPath::parse(path, "").ok()).collect();
+        let all: Vec<FieldPath> =
+            known.paths.keys().filter_map(|path| FieldPath::parse(path, "").ok()).collect();
         fill(session, (event_type, &all, &paths), from, until).await?;
     }
     Ok(Watched(workflow))
@@ -114,8 +117,10 @@ async fn check(
             known.get(event_type).into_iter().flat_map(|one| one.paths.keys()).map(String::as_str).collect();
         paths.extend(wanted.get(event_type).into_iter().flat_map(|one| &one.paths).map(|path| path.as_str()));
         if paths.len() > most {
-            let message =
-                format!("of {event_type} {most} fields are kept for conditions; with these it would be {}", paths.len());
+            let message = format!(
+                "of {event_type} {most} fields are kept for conditions; with these it would be {}",
+                paths.len()
+            );
             problems.push(Problem::new("too_many_fields", at, message));
         }
     }
@@ -123,10 +128,7 @@ async fn check(
 }
 
 /// The database's clock, and what is known of types.
-async fn known(
-    session: &Session,
-    types: &[&str],
-) -> Result<(DateTime<Utc>, BTreeMap<String, Known>), Error> {
+async fn known(session: &Session, types: &[&str]) -> Result<(DateTime<Utc>, BTreeMap<String, Known>), Error> {
     session
         .read(async |connection| {
             let now = receipts::now(connection).await?;

@@ -18,10 +18,7 @@ const MOST_SEEN: i64 = 100;
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn insert(
-    connection: &mut Conn<Worker>,
-    events: &[(&NewEvent<'_>, Values)],
-) -> Result<(), Error> {
+pub async fn insert(connection: &mut Conn<Worker>, events: &[(&NewEvent<'_>, Values)]) -> Result<(), Error> {
     let mut sorted: Vec<_> =
         events.iter().filter_map(|(new, values)| Some((new.contact_id?, *new, values))).collect();
     if sorted.is_empty() {

@@ -67,9 +67,7 @@ pub type WatchedTypes = BTreeMap<String, Vec<FieldPath>>;
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn watched_types(
-    connection: &mut Conn<Worker>,
-) -> Result<BTreeMap<TenantId, WatchedTypes>, Error> {
+pub async fn watched_types(connection: &mut Conn<Worker>) -> Result<BTreeMap<TenantId, WatchedTypes>, Error> {
     let rows = sqlx::query(
         "SELECT tenant_id, event_type, ARRAY(SELECT jsonb_object_keys(paths)) AS paths FROM watched_types",
     )

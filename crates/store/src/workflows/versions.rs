@@ -145,8 +145,8 @@ pub async fn publish(
     }
     sqlx::query(
         "INSERT INTO workflow_versions (tenant_id, version_id, workflow_id, number, definition, entry_bytes, is_exclusive,
-                                        published_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                                        published_by, window_days)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(tenant.0)
     .bind(new_version.0)
@@ -156,6 +156,7 @@ pub async fn publish(
     .bind(i64::try_from(workflow.entry_bytes).unwrap_or(i64::MAX))
     .bind(workflow.enrolment.is_exclusive())
     .bind(publication.published_by)
+    .bind(workflow.window_days())
     .execute(connection.sql())
     .await?;
     insert_graph(connection, tenant, new_version, &workflow.definition).await?;

@@ -12,7 +12,8 @@ use uuid::Uuid;
 const TYPE: &str = "order.completed";
 
 fn parse(condition: Value) -> Condition {
-    Condition::parse(&condition, "where", &Limits::default()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    Condition::parse(&condition, "where", &Limits::default())
+        .unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 fn problems(condition: Value) -> String {
@@ -41,7 +42,9 @@ fn sample(events: &[(i64, Value)]) -> Sample {
     let mut history = History::new(sample.now);
     let events = events.iter().enumerate();
     let events: Vec<PastEvent> = events
-        .map(|(number, (age, data))| past(&sample, number as u128 + 1, TimeDelta::seconds(*age), data.clone()))
+        .map(|(number, (age, data))| {
+            past(&sample, number as u128 + 1, TimeDelta::seconds(*age), data.clone())
+        })
         .collect();
     history.add(TYPE, events, false);
     sample.past = Some(history);
@@ -62,7 +65,8 @@ fn of_total() -> Value {
 
 #[test]
 fn figures_are_worked_out_of_numbers_and_texts_that_are_numbers_and_skip_the_rest() {
-    let totals = [json!(19.99), json!("0.01"), json!(null), json!("many"), json!([5]), json!(-5), json!(true)];
+    let totals =
+        [json!(19.99), json!("0.01"), json!(null), json!("many"), json!([5]), json!(-5), json!(true)];
     let events: Vec<_> = totals.into_iter().map(|total| (60, json!({ "total": total }))).collect();
     let sample = sample(&events);
     for (aggregate, expected) in
@@ -71,7 +75,9 @@ fn figures_are_worked_out_of_numbers_and_texts_that_are_numbers_and_skip_the_res
         assert_eq!(figure(&sample, aggregate, of_total()), Some(expected), "{aggregate}");
     }
     assert_eq!(figure(&sample, "count", json!({})), Some(json!(7)));
-    let sum = parse(json!({ "sum": { "event": TYPE, "of": "event.data.total", "within": "1h" }, "op": "less_than", "value": 20 }));
+    let sum = parse(
+        json!({ "sum": { "event": TYPE, "of": "event.data.total", "within": "1h" }, "op": "less_than", "value": 20 }),
+    );
     let explained = sum.explain(&sample.facts()).unwrap();
     insta::assert_snapshot!(serde_json::to_string(&explained.comparisons).unwrap(), @r#"[{"field":"sum of event.data.total over order.completed within 1h","op":"less_than","actual":15,"expected":20,"holds":true,"counted":{"from":"2026-11-24T22:30:00Z","until":"2026-11-24T23:30:00Z","events":7,"skipped":4}}]"#);
 }
@@ -115,7 +121,8 @@ fn an_event_exactly_as_old_as_the_window_counts_and_one_a_millisecond_older_does
     ] {
         let mut sample = Sample::default();
         let mut history = History::new(sample.now);
-        let event = PastEvent { received_at: sample.now - TimeDelta::days(8), ..past(&sample, 1, age, json!({})) };
+        let event =
+            PastEvent { received_at: sample.now - TimeDelta::days(8), ..past(&sample, 1, age, json!({})) };
         history.add(TYPE, [event], false);
         sample.past = Some(history);
         assert_eq!(at_least(1).holds(&sample.facts()), Ok(counts), "{age}");
@@ -137,7 +144,8 @@ fn the_event_at_hand_is_included_once_whether_it_is_recorded_or_not() {
     assert_eq!((entry(&third, 3), entry(&third, 4)), (Ok(true), Ok(false)));
     assert_eq!(at_least(3).holds(&third.facts()), Ok(true), "in a run too");
     let mut recorded = third;
-    let own = PastEvent { event_id: recorded.event.event_id, ..past(&recorded, 9, TimeDelta::zero(), json!({})) };
+    let own =
+        PastEvent { event_id: recorded.event.event_id, ..past(&recorded, 9, TimeDelta::zero(), json!({})) };
     recorded.past.as_mut().unwrap().add(TYPE, [own], false);
     assert_eq!((entry(&recorded, 3), entry(&recorded, 4)), (Ok(true), Ok(false)));
     assert_eq!(at_least(4).holds(&recorded.facts()), Ok(false));
@@ -145,9 +153,12 @@ fn the_event_at_hand_is_included_once_whether_it_is_recorded_or_not() {
 
 #[test]
 fn the_event_at_hand_counts_from_its_receipt_where_it_is_dated_ahead_and_by_its_time_where_it_is_late() {
-    for (age, counts) in
-        [(TimeDelta::minutes(-4), true), (TimeDelta::days(-9), true), (TimeDelta::days(6), true), (TimeDelta::days(8), false)]
-    {
+    for (age, counts) in [
+        (TimeDelta::minutes(-4), true),
+        (TimeDelta::days(-9), true),
+        (TimeDelta::days(6), true),
+        (TimeDelta::days(8), false),
+    ] {
         assert_eq!(at_least(1).holds(&at_hand(sample(&[]), age).facts()), Ok(counts), "{age}");
     }
 }
@@ -193,10 +204,13 @@ fn the_condition_of_past_events_is_asked_of_them_and_its_templates_of_the_event_
         (json!({ "field": "event.data.kind", "op": "equals", "value": "{{ event.data.kind }}" }), 10),
         (json!({ "not": { "field": "event.data.kind", "op": "equals", "value": "big" } }), 101),
         (json!({ "field": "event.data.kind", "op": "is_empty" }), 100),
-        (json!({ "any": [
+        (
+            json!({ "any": [
             { "field": "event.data.kind", "op": "regex_match", "value": "^sm" },
             { "all": [{ "field": "event.data.total", "op": "greater_than", "value": 50 }] },
-        ] }), 101),
+        ] }),
+            101,
+        ),
     ] {
         let inner = json!({ "of": "event.data.total", "where": filter });
         assert_eq!(figure(&sample, "sum", inner.clone()), Some(json!(expected)), "{inner}");
@@ -216,8 +230,10 @@ fn the_condition_of_past_events_is_asked_of_them_and_its_templates_of_the_event_
 #[test]
 fn what_is_too_long_to_be_kept_counts_as_missing_and_is_told() {
     let sample = sample(&[(60, json!({ "kind": "x".repeat(600) })), (60, json!({ "kind": "a" }))]);
-    let count = json!({ "event": TYPE, "within": "1h", "where": { "field": "event.data.kind", "op": "is_empty" } });
-    let explained = parse(json!({ "count": count, "op": "equals", "value": 1 })).explain(&sample.facts()).unwrap();
+    let count =
+        json!({ "event": TYPE, "within": "1h", "where": { "field": "event.data.kind", "op": "is_empty" } });
+    let explained =
+        parse(json!({ "count": count, "op": "equals", "value": 1 })).explain(&sample.facts()).unwrap();
     assert!(explained.holds);
     assert_eq!(explained.comparisons[0].counted.as_ref().unwrap().not_kept, 1);
 }
@@ -332,7 +348,10 @@ fn a_workflow_may_have_so_many_figures() {
     let one = json!({ "count": { "event": "page.visited", "within": "7d" }, "op": "equals", "value": 1 });
     let many = |count: usize| json!({ "all": vec![one.clone(); count] });
     parse(many(20));
-    assert_eq!(problems(many(22)), "where.all[20]: a workflow may have at most 20 figures over past events [too_many_aggregates]");
+    assert_eq!(
+        problems(many(22)),
+        "where.all[20]: a workflow may have at most 20 figures over past events [too_many_aggregates]"
+    );
 }
 
 proptest! {

@@ -15,7 +15,8 @@ impl Aggregate {
     /// When the next event leaves the window, or one that is dated ahead comes into it, where that may change the result.
     pub(in crate::condition) fn next_turn(&self, facts: &Facts<'_>) -> Option<DateTime<Utc>> {
         let mut leaves = None::<DateTime<Utc>>;
-        let keep = |known: Option<DateTime<Utc>>, at| Some(known.map_or(at, |known: DateTime<Utc>| known.min(at)));
+        let keep =
+            |known: Option<DateTime<Utc>>, at| Some(known.map_or(at, |known: DateTime<Utc>| known.min(at)));
         self.each(facts, |event| {
             leaves = keep(leaves, event.at + self.within + MOMENT);
             Ok(())

@@ -7,7 +7,8 @@ use crate::limits::Limits;
 use serde_json::json;
 
 fn parse(condition: Value) -> Condition {
-    Condition::parse(&condition, "where", &Limits::default()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    Condition::parse(&condition, "where", &Limits::default())
+        .unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 /// The sample's clock shows 23:30 of 24 November 2026 in UTC.
@@ -51,7 +52,8 @@ fn a_date_without_a_zone_is_midnight_by_the_contacts_clock() {
         (Some("America/Los_Angeles"), "8h", false),
         (Some("America/Los_Angeles"), "9h", true),
     ] {
-        let decided = renewal("less_or_equal", "from_now", hours).holds(&sample(json!("2026-11-25"), zone).facts());
+        let decided =
+            renewal("less_or_equal", "from_now", hours).holds(&sample(json!("2026-11-25"), zone).facts());
         assert_eq!(decided, Ok(holds), "{zone:?} {hours}");
     }
     assert!(renewal("less_than", "ago", "1d").reads("contact"));
@@ -63,7 +65,11 @@ fn a_date_without_a_zone_is_midnight_by_the_contacts_clock() {
 fn what_is_missing_or_no_date_is_neither_before_nor_after_anything() {
     for value in [json!(null), json!("soon"), json!(1_800_000_000), json!([]), json!("x".repeat(10_000))] {
         for op in ["less_than", "less_or_equal", "greater_than", "greater_or_equal"] {
-            assert_eq!(renewal(op, "from_now", "7d").holds(&sample(value.clone(), None).facts()), Ok(false), "{op}");
+            assert_eq!(
+                renewal(op, "from_now", "7d").holds(&sample(value.clone(), None).facts()),
+                Ok(false),
+                "{op}"
+            );
         }
     }
     let missing = parse(json!({ "not": { "field": "contact.fields.none", "op": "less_than", "ago": "1d" } }));

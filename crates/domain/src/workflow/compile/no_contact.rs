@@ -16,14 +16,10 @@ pub(super) fn check(
     let asks: Vec<bool> = nodes.iter().map(asks_for_contact).collect();
     for (index, trigger) in triggers.iter().enumerate() {
         let (Some(_), Some(id)) = (&trigger.schedule, &trigger.id) else { continue };
-        if trigger
-            .condition
-            .as_ref()
-            .is_some_and(|condition| {
-                !condition.aggregates().is_empty()
-                    || condition.references().into_iter().any(|path| path.root() == "contact")
-            })
-        {
+        if trigger.condition.as_ref().is_some_and(|condition| {
+            !condition.aggregates().is_empty()
+                || condition.references().into_iter().any(|path| path.root() == "contact")
+        }) {
             let message =
                 format!("the schedule \"{id}\" is about no contact: nothing of one can be asked for");
             reader.problem::<()>("no_contact", format!("{}.where", trigger.at), message);
