@@ -9,6 +9,7 @@ use automation_domain::interpreter::{
     Advanced, End, NothingRecorded, NothingStored, OwedFor, RunEvent, RunInput, RunState, Unwatched, advance,
 };
 use automation_domain::json;
+use automation_domain::past::Past;
 use automation_domain::problem::Problem;
 use automation_domain::template::Template;
 use automation_domain::workflow::{self, Workflow};

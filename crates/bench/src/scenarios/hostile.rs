@@ -16,6 +16,7 @@ use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::interpreter::{
     NothingRecorded, NothingStored, OwedFor, RunEvent, RunInput, RunState, Unwatched, advance,
 };
+use automation_domain::past::Past;
 use automation_domain::template::Template;
 use automation_domain::workflow::{self, Workflow};
 use serde::Serialize;
