@@ -19,7 +19,8 @@ ALTER TABLE tenant_retention FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON tenant_retention TO automation_owner USING (true) WITH CHECK (true);
 CREATE POLICY api ON tenant_retention FOR SELECT TO automation_api USING (tenant_id = (SELECT app_tenant()));
 CREATE POLICY operator ON tenant_retention TO automation_operator USING (true) WITH CHECK (true);
-GRANT SELECT ON tenant_retention, retention TO automation_api, automation_operator;
+GRANT SELECT ON tenant_retention TO automation_api, automation_operator;
+GRANT SELECT ON retention TO automation_operator;
 GRANT INSERT, UPDATE, DELETE ON tenant_retention TO automation_operator;
 INSERT INTO quotas VALUES ('tenant_retention', 1073741824::bigint);
 
@@ -259,6 +260,33 @@ BEGIN
     RETURN expired;
 END $$;
 
-REVOKE ALL ON FUNCTION keep_days, tenant_history_expire FROM PUBLIC;
+-- The published workflows that count events of more than so many days, of one tenant.
+CREATE FUNCTION counting_beyond(of_tenant uuid, days int, OUT key text, OUT window_days int) RETURNS SETOF record
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT w.key, v.window_days FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id)
+     WHERE w.tenant_id = of_tenant AND w.state <> 'archived' AND v.window_days > days ORDER BY w.key
+$$;
+
+-- Days of all tenants are not lowered below what published workflows count, but for tenants with days of their own.
+CREATE OR REPLACE FUNCTION retention_covers_windows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
+DECLARE
+    short text;
+BEGIN
+    IF current_setting('automation.lower_retention', true) = 'confirmed' THEN
+        RETURN NEW;
+    END IF;
+    SELECT string_agg(format('%s/%s (%sd)', n.key, c.key, c.window_days), ', ' ORDER BY n.key, c.key) INTO short
+      FROM tenants n CROSS JOIN LATERAL counting_beyond(n.tenant_id, NEW.keep_days) c
+     WHERE NOT EXISTS (SELECT FROM tenant_retention t WHERE t.tenant_id = n.tenant_id AND t.subject = 'events');
+    IF short IS NOT NULL THEN
+        RAISE EXCEPTION 'workflows count events of more than % days: %', NEW.keep_days, short
+            USING HINT = 'SET automation.lower_retention = ''confirmed'' lowers it all the same: their figures become smaller.';
+    END IF;
+    RETURN NEW;
+END $$;
+
+REVOKE ALL ON FUNCTION keep_days, counting_beyond, tenant_history_expire FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION counting_beyond TO automation_operator;
 GRANT EXECUTE ON FUNCTION keep_days TO automation_api, automation_operator;
 GRANT EXECUTE ON FUNCTION tenant_history_expire TO automation_scheduler;

@@ -12,6 +12,7 @@ pub fn next(refusal: &Refusal) -> String {
         Refusal::NoQuota { tenant, .. } => return format!("automation tenant usage {tenant} lists them"),
         Refusal::NoRetention(_) => "automation tenant retention KEY lists them",
         Refusal::RetentionDays { .. } => "write it as 14d, or default",
+        Refusal::RetentionCounted(_) => "add --force where their figures may become smaller",
         Refusal::PublisherName => "give its name with --user",
         Refusal::EngineMadePublisher(_) => "automation apikey, automation hook",
         Refusal::TypePattern(_) => {

@@ -8,7 +8,9 @@ mod engine;
 use automation_domain::limits::Limits;
 use automation_domain::workflow;
 use automation_operations::events::{self, Name};
+use automation_operations::retention::{self, Retention};
 use automation_operations::{Error, Refusal, Session, workflows};
+use automation_store::role::Operator;
 use automation_test_support::builders;
 use chrono::{TimeDelta, Utc};
 use engine::{Engine, event};
@@ -237,6 +239,32 @@ async fn a_window_that_is_longer_than_events_are_kept_is_refused_with_both_figur
             "SET automation.lower_retention = 'confirmed'; {lower}; RESET automation.lower_retention"
         ))
         .await?;
+    engine.stop().await
+}
+
+#[tokio::test]
+async fn a_tenants_own_days_are_what_its_windows_are_held_against() -> anyhow::Result<()> {
+    let engine = Engine::start(0).await?;
+    let operator = engine.database.store::<Operator>();
+    let keep = async |days, force| {
+        let (key, subject) = ("acme".to_owned(), "events".to_owned());
+        let kept = Retention { key, subject, days, force };
+        retention::set(&operator, &builders::auditor("ada"), kept).await
+    };
+    keep(Some(100), false).await?;
+    let mut longer = customers();
+    longer["nodes"][0]["with"]["cases"][0]["where"]["sum"]["within"] = "90d".into();
+    apply(&engine, longer).await?;
+    for days in [Some(60), None] {
+        let refused = keep(days, false).await;
+        let Err(Error::Refused(refusal @ Refusal::RetentionCounted(_))) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(refusal.to_string(), "workflows count events of more days: customers (90d)");
+    }
+    // Days of all tenants are none of this one's.
+    engine.database.execute("UPDATE retention SET keep_days = 20 WHERE table_name = 'events'").await?;
+    keep(Some(60), true).await?;
     engine.stop().await
 }
 

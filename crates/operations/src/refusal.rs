@@ -41,6 +41,9 @@ pub enum Refusal {
         /// The most.
         most: i32,
     },
+    /// Published workflows count events of more days: each with its days.
+    #[error("workflows count events of more days: {}", .0.iter().map(|(key, days)| format!("{key} ({days}d)")).collect::<Vec<_>>().join(", "))]
+    RetentionCounted(Vec<(String, i32)>),
     /// The broker has no user with such a name.
     #[error("a user of the broker has a name of 1 to 255 bytes")]
     PublisherName,
@@ -365,6 +368,7 @@ impl Refusal {
             Self::NoQuota { .. } => (NotFound, "quota_not_found"),
             Self::NoRetention(_) => (NotFound, "retention_not_found"),
             Self::RetentionDays { .. } => (Invalid, "retention_days_invalid"),
+            Self::RetentionCounted(_) => (Conflict, "retention_counted"),
             Self::PublisherName => (Invalid, "publisher_invalid"),
             Self::EngineMadePublisher(_) => (Invalid, "publisher_engine_made"),
             Self::TypePattern(_) => (Invalid, "type_pattern_invalid"),

@@ -28,6 +28,9 @@ pub struct Retention {
     pub subject: String,
     /// Days; `None` for what holds for tenants without a retention of their own.
     pub days: Option<i32>,
+    /// Whether events may be kept for less time than published workflows count them: their figures become smaller.
+    #[serde(skip)]
+    pub force: bool,
 }
 
 /// For how many days a tenant keeps what.
@@ -47,13 +50,13 @@ pub async fn show(operator: &Db<Operator>, tenant: &str) -> Result<Page<Kept>, E
 ///
 /// # Errors
 ///
-/// [`Refusal::NoTenant`], [`Refusal::NoRetention`], [`Refusal::RetentionDays`]; [`Error::Store`].
+/// [`Refusal::NoTenant`], [`Refusal::NoRetention`], [`Refusal::RetentionDays`], [`Refusal::RetentionCounted`]; [`Error::Store`].
 pub async fn set(
     operator: &Db<Operator>,
     auditor: &Auditor,
     retention: Retention,
 ) -> Result<Retention, Error> {
-    let Retention { key, subject, days } = &retention;
+    let Retention { key, subject, days, force } = &retention;
     let known = Subject::ALL.into_iter().find(|known| known.as_str() == subject);
     let known = known.ok_or_else(|| Refusal::NoRetention(subject.clone()))?;
     if let Some(days) = days.filter(|days| !KEEP_DAYS.contains(days)) {
@@ -61,6 +64,12 @@ pub async fn set(
     }
     let tenant = session::find(operator, key).await?.tenant_id;
     transaction::change(operator, tenant, auditor, async |connection| {
+        if known == Subject::Events && !force {
+            let counting = retention::counting_beyond(connection, tenant, *days).await?;
+            if !counting.is_empty() {
+                return Err(Refusal::RetentionCounted(counting).into());
+            }
+        }
         let before = retention::set(connection, tenant, known, *days).await?;
         let detail = json!({ "subject": subject, "days": days, "before": before });
         let deed = Deed { action: "tenant.retention", subject: format!("tenant {key}"), detail };

@@ -14,8 +14,8 @@ use automation_operations::tenants::{NewTenant, Taken};
 use automation_operations::workflows::{Conflicts, InFile, OpenRuns, Others, Outdated};
 use automation_operations::{Auditor, Bulk, Error, Expiry, Session};
 use automation_operations::{
-    api_keys, audit, credentials, dead_letters, grants, hooks, parked_events, quotas, retention, runs, tenants,
-    workflows,
+    api_keys, audit, credentials, dead_letters, grants, hooks, parked_events, quotas, retention, runs,
+    tenants, workflows,
 };
 use automation_test_support::broker::TestVhost;
 use automation_test_support::builders;
@@ -257,8 +257,12 @@ async fn whatever_a_use_case_changes_leaves_one_entry() -> anyhow::Result<()> {
     let quota =
         quotas::Quota { key: "shop".to_owned(), table: "events".to_owned(), max_bytes: Some(1 << 30) };
     desk.does("quotas::set", quotas::set(operator, ada, quota)).await?;
-    let kept =
-        retention::Retention { key: "shop".to_owned(), subject: "run_logs".to_owned(), days: Some(14) };
+    let kept = retention::Retention {
+        key: "shop".to_owned(),
+        subject: "run_logs".to_owned(),
+        days: Some(14),
+        force: false,
+    };
     desk.does("retention::set", retention::set(operator, ada, kept)).await?;
     let settings = tenants::Settings { key: "rival".to_owned(), timezone: "Europe/Berlin".to_owned() };
     desk.does("tenants::set", tenants::set(operator, ada, settings)).await?;

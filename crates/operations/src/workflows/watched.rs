@@ -104,7 +104,7 @@ async fn check(
     if aggregates(workflow).next().is_none() {
         return Ok(());
     }
-    let days = session.read(async |connection| watched::kept_days(connection).await).await?;
+    let days = session.read(async |connection| watched::kept_days(connection, session.tenant).await).await?;
     let mut problems = Vec::new();
     for aggregate in aggregates(workflow) {
         let (within, written, at) = aggregate.window();

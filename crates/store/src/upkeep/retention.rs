@@ -105,6 +105,26 @@ pub async fn set(
     Ok(before)
 }
 
+/// The tenant's published workflows that count events of more than these days, with the days of theirs; with `None`, of more than
+/// tenants keep that have no days of their own.
+///
+/// # Errors
+///
+/// [`Error`] of the database.
+pub async fn counting_beyond(
+    connection: &mut Conn<Operator>,
+    tenant: TenantId,
+    days: Option<i32>,
+) -> Result<Vec<(String, i32)>, Error> {
+    Ok(sqlx::query_as(
+        "SELECT key, window_days FROM counting_beyond($1, coalesce($2, (SELECT keep_days FROM retention WHERE table_name = 'events')))",
+    )
+    .bind(tenant.0)
+    .bind(days)
+    .fetch_all(connection.sql())
+    .await?)
+}
+
 /// Deletes up to `most` rows of one tenant and day that it keeps no longer while others do; returns how many, `None` when nothing
 /// is due.
 ///

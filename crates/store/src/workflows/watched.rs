@@ -79,13 +79,14 @@ pub async fn known(
         .collect()
 }
 
-/// For how many days events are kept.
+/// For how many days the tenant keeps events.
 ///
 /// # Errors
 ///
 /// [`Error`] of the database.
-pub async fn kept_days(connection: &mut Conn<Api>) -> Result<i32, Error> {
-    Ok(sqlx::query_scalar("SELECT keep_days FROM retention WHERE table_name = 'events'")
+pub async fn kept_days(connection: &mut Conn<Api>, tenant: TenantId) -> Result<i32, Error> {
+    Ok(sqlx::query_scalar("SELECT keep_days($1, 'events')")
+        .bind(tenant.0)
         .fetch_one(connection.sql())
         .await?)
 }

@@ -27,6 +27,9 @@ pub struct KeepArgs {
     /// For how many days: 14d; or `default`
     #[arg(value_parser = rule(Days::parse))]
     days: Days,
+    /// Also where published workflows count events of more days: their figures become smaller
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     audit: AuditArgs,
     #[command(flatten)]
@@ -60,7 +63,7 @@ pub async fn show(args: RetentionArgs, output: &Output) -> anyhow::Result<()> {
 pub async fn set(args: KeepArgs, output: &Output) -> anyhow::Result<()> {
     let auditor = args.audit.auditor()?;
     let Days(days) = args.days;
-    let retention = Retention { key: args.key, subject: args.subject, days };
+    let retention = Retention { key: args.key, subject: args.subject, days, force: args.force };
     let set = retention::set(&args.database.operator()?, &auditor, retention).await?;
     output.one(&set, || match days {
         Some(days) => format!("tenant {} keeps {} for {days} days", set.key, set.subject),
