@@ -1,6 +1,7 @@
 //! What ingest knows of tenants: ids, grants and triggers, as of the catalogue version that each batch reads.
 
 use crate::trigger_index::{Published, TriggerIndex};
+use automation_domain::contact::from_event::says_of_contact;
 use automation_domain::facts::{FieldPath, TenantFacts, Tz};
 use automation_domain::grant;
 use automation_domain::id::{TenantId, VersionId};
@@ -73,11 +74,6 @@ impl KnownTenant {
             .iter()
             .find(|grant| grant.amqp_user == publisher && grant::allows(&grant.event_types, event_type))
     }
-}
-
-/// Whether events of this type say something of the contact.
-pub(crate) fn says_of_contact(event_type: &str) -> bool {
-    event_type.starts_with("contact.")
 }
 
 /// What is known of some tenants.

@@ -1,8 +1,6 @@
 //! Entry rules over earlier runs: re-entry and what happens while a run of the same key is open.
 
 use crate::matching::Match;
-use automation_domain::entry::kept_out;
-use automation_domain::workflow::OnConflict;
 use automation_store::role::Worker;
 use automation_store::runs::NewRun;
 use automation_store::runs::enrolments::{self, EnrolmentKey};
@@ -35,17 +33,9 @@ pub(crate) async fn admit(
             let key = key(&found);
             let enrolment = known.entry(key.clone()).or_default();
             let rules = &found.trigger.published.enrolment;
-            if kept_out(enrolment, rules, now).is_some() {
-                continue;
-            }
-            let open =
-                enrolment.run_id.filter(|_| enrolment.open && rules.on_conflict == OnConflict::Supersede);
             let (tenant_id, by) = (found.run.tenant_id, found.run.run_id);
+            let Ok(open) = enrolment.enter(by, rules, now) else { continue };
             superseded.extend(open.map(|run_id| Superseded { tenant_id, run_id, by }));
-            enrolment.run_id = Some(found.run.run_id);
-            enrolment.open = true;
-            enrolment.runs += 1;
-            enrolment.last_started_at = Some(now);
             changed.insert(key, enrolment.clone());
         }
         admitted.push(found.run);

@@ -4,7 +4,7 @@
 //! by who begins to wait later, and one that is delivered again looks again.
 
 use crate::Shared;
-use crate::directory::says_of_contact;
+use automation_domain::contact::from_event::says_of_contact;
 use automation_domain::id::{ContactId, EventId, RunId, TenantId};
 use automation_domain::interpreter::{CONTACT_CHANGES, InboxInput};
 use automation_domain::priority::Priority;

@@ -36,6 +36,11 @@ pub struct ContactUpdate {
     pub score: Option<f64>,
 }
 
+/// Whether events of this type say something of the contact, so that conditions of waiting runs are to be asked again.
+pub fn says_of_contact(event_type: &str) -> bool {
+    event_type.starts_with("contact.")
+}
+
 /// What `event` says about the contact it is about; `None` when it says nothing.
 ///
 /// Only the six `contact.…` types say something, only with a subject, and never those that the engine published: its own

@@ -33,6 +33,38 @@ pub enum KeptOut {
     },
 }
 
+impl Enrolment {
+    /// Lets a run in, if the rules do, and remembers it; gives the open run whose place it takes.
+    ///
+    /// # Errors
+    ///
+    /// Which rule keeps it out; what is known stays as it is.
+    pub fn enter(
+        &mut self,
+        run: RunId,
+        rules: &workflow::Enrolment,
+        now: DateTime<Utc>,
+    ) -> Result<Option<RunId>, KeptOut> {
+        if let Some(kept_out) = kept_out(self, rules, now) {
+            return Err(kept_out);
+        }
+        let superseded = self.run_id.filter(|_| self.open && rules.on_conflict == OnConflict::Supersede);
+        self.run_id = Some(run);
+        self.open = true;
+        self.runs += 1;
+        self.last_started_at = Some(now);
+        Ok(superseded)
+    }
+
+    /// Remembers that a run ended, if it is still the latest.
+    pub fn leave(&mut self, run: RunId, now: DateTime<Utc>) {
+        if self.run_id == Some(run) {
+            self.open = false;
+            self.last_ended_at = Some(now);
+        }
+    }
+}
+
 /// Which entry rule keeps a key out, given what is known of its earlier runs; `None` lets it in.
 pub fn kept_out(known: &Enrolment, rules: &workflow::Enrolment, now: DateTime<Utc>) -> Option<KeptOut> {
     if known.open && rules.is_exclusive() && rules.on_conflict != OnConflict::Supersede {
