@@ -9,6 +9,7 @@ mod output;
 mod redirect;
 mod retry_after;
 mod status;
+mod supposed;
 
 use crate::clock;
 use crate::guard::{Guard, Target};
@@ -24,7 +25,8 @@ use outgoing::Outgoing;
 use output::Bounds;
 use redirect::Next;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+pub use supposed::{Supposed, suppose};
 use tokio::time::Instant;
 
 /// Sends HTTP requests.
@@ -42,14 +44,9 @@ impl Http {
         limits: &Limits,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, reqwest::Error> {
+        let bounds = Bounds::new(&outbound, limits);
         let guard = Arc::new(Guard::new(outbound.allow, outbound.refused_ports));
         let clients = Clients::build(&guard, outbound.connect_timeout, &resolver)?;
-        let bounds = Bounds {
-            response_bytes: outbound.response_bytes,
-            kept_bytes: outbound.kept_bytes,
-            output_bytes: limits.output_bytes,
-            json_depth: limits.json_depth,
-        };
         Ok(Self { guard, clients, max_timeout: outbound.max_timeout, bounds })
     }
 
@@ -65,7 +62,7 @@ impl Http {
         let mask = Mask::new(authorization);
         let exchanged = self.exchange(request, authorization, traceparent, &mask, started + timeout).await;
         let (outcome, response) = match exchanged {
-            Ok(answer) => self.conclude(request, &answer, &mask),
+            Ok(answer) => conclude(&self.bounds, request, &answer, &mask, clock::system_time()),
             Err(stopped) => (stopped.failure.into_outcome(), stopped.response),
         };
         Attempt { outcome, response, took: started.elapsed() }
@@ -130,16 +127,22 @@ impl Http {
             Err(_elapsed) => Err(Failure::timed_out()),
         }
     }
+}
 
-    /// What an answer comes to, with its secrets blanked.
-    fn conclude(&self, request: &HttpRequest, answer: &Answer, mask: &Mask) -> (Outcome, Option<Response>) {
-        let seen = self.bounds.see(answer, mask);
-        let outcome = match status::check(answer) {
-            Ok(()) => self.bounds.outcome(&seen, request),
-            Err(failure) => failure.into_outcome(),
-        };
-        (outcome, Some(seen.kept))
-    }
+/// What an answer comes to, with its secrets blanked.
+fn conclude(
+    bounds: &Bounds,
+    request: &HttpRequest,
+    answer: &Answer,
+    mask: &Mask,
+    now: SystemTime,
+) -> (Outcome, Option<Response>) {
+    let seen = bounds.see(answer, mask);
+    let outcome = match status::check(answer, now) {
+        Ok(()) => bounds.outcome(&seen, request),
+        Err(failure) => failure.into_outcome(),
+    };
+    (outcome, Some(seen.kept))
 }
 
 /// An exchange that ended without a final answer.

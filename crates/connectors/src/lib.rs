@@ -12,6 +12,7 @@ mod mask;
 
 pub use authorization::{Authorization, UnusableSecret};
 pub use guard::{Forbidden, Resolve, Resolved, SystemResolver, destination};
+pub use http::{Supposed, suppose};
 
 use automation_domain::effect::{Attempt, Request};
 use automation_domain::limits::Limits;

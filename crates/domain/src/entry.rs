@@ -2,8 +2,10 @@
 //!
 //! Ingest decides so while it takes events in; whoever asks afterwards why there is no run decides again.
 
+mod explained;
 mod rules;
 
+pub use explained::{EntryCondition, explained};
 pub use rules::{Enrolment, KeptOut, kept_out, known_at};
 
 use crate::budget::Exceeded;

@@ -1,6 +1,7 @@
 //! A domain event as the engine knows it once it was read and checked.
 
 pub mod admission;
+pub mod caused;
 pub mod coding;
 pub mod encode;
 pub mod envelope;

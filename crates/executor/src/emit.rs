@@ -2,8 +2,8 @@
 
 use automation_domain::effect::Directive;
 use automation_domain::event::encode::to_cloudevent;
-use automation_domain::event::{ENGINE_SOURCE, Event, RecordedEvent};
-use automation_domain::id::{EventKey, RecordId, RunId, TenantId};
+use automation_domain::event::{RecordedEvent, caused};
+use automation_domain::id::{RunId, TenantId};
 use automation_domain::record::EmittedEvent;
 use automation_domain::trace::RunTrace;
 use automation_store::events::outbox::NewOutboxEvent;
@@ -51,27 +51,15 @@ fn row(
     emitted: EmittedEvent,
     now: DateTime<Utc>,
 ) -> NewOutboxEvent {
-    let id = RecordId::derive(cause.run_id, what, number).to_string();
-    let root = cause.event.map(|recorded| &recorded.event);
-    let event = Event {
-        key: EventKey::derive(ENGINE_SOURCE, &id),
-        id,
-        source: ENGINE_SOURCE.to_owned(),
-        event_type: emitted.event_type,
-        tenant: cause.tenant.to_owned(),
-        time: now,
-        subject: emitted.subject,
-        correlation_id: root.map(|root| root.correlation_id.clone().unwrap_or_else(|| root.id.clone())),
-        causation_id: root.map(|root| root.id.clone()),
-        causation_depth: root.map_or(1, |root| root.causation_depth.saturating_add(1)),
-        traceparent: match cause.trace {
-            Some(trace) => Some(trace.context().to_traceparent()),
-            None => root.and_then(|root| root.traceparent.clone()),
-        },
-        tracestate: root.and_then(|root| root.tracestate.clone()),
-        data: emitted.data,
-        body_hash: [0; 32],
+    let of = caused::Cause {
+        tenant: cause.tenant,
+        run_id: cause.run_id,
+        event: cause.event.map(|recorded| &recorded.event),
     };
+    let mut event = caused::by_run(of, what, number, emitted, now);
+    if let Some(trace) = cause.trace {
+        event.traceparent = Some(trace.context().to_traceparent());
+    }
     NewOutboxEvent {
         tenant_id: cause.tenant_id,
         run_id: cause.run_id,

@@ -2,10 +2,9 @@
 
 use crate::claim::Claimed;
 use crate::under_way::{Answer, Asked};
-use automation_domain::effect::{Attempt, Outcome, Response};
-use automation_domain::interpreter::{RunEvent, RunState, StepError, Tries, Waits};
+use automation_domain::effect::{Attempt, Response};
+use automation_domain::interpreter::{Asker, RunEvent, RunState, StepError, Tries, Waits, received, unknown};
 use automation_domain::retry::FailureKind;
-use automation_domain::step_code::StepCode;
 use automation_domain::workflow::{Delivery, Workflow};
 use automation_store::runs::ClaimedRun;
 use automation_store::runs::effects::{EffectKey, EffectStatus, Tried, Try};
@@ -91,9 +90,7 @@ pub(crate) fn of_answers(
     answers: Vec<Answer>,
 ) -> (Vec<RunEvent>, Vec<Ended>) {
     let read = |mut answer: Answer| {
-        if let Some(node) = workflow.nodes.get(answer.asked.node).and_then(|node| node.behaviour.action()) {
-            answer.attempt.outcome = (node.action.receive)(answer.attempt.outcome);
-        }
+        answer.attempt.outcome = received(workflow.nodes.get(answer.asked.node), answer.attempt.outcome);
         of_answer(claimed, answer)
     };
     answers.into_iter().map(read).unzip()
@@ -102,23 +99,21 @@ pub(crate) fn of_answers(
 fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
     let Answer { asked, attempt: Attempt { outcome, response, took }, trying: _ } = answer;
     let Asked { token, node, tries, key, delivery } = asked;
-    let (visit, number) = (key.visit, tries.number());
     let status = response.as_ref().map(|response| response.status);
-    let (error, kind) = match outcome {
-        Outcome::Done { output, vars } => {
-            let tried = tried(claimed, tries, took, None, status);
-            let ended = Ended { token, key, kind: None, tried, response };
-            return (RunEvent::ActionCompleted { token, node, visit, number, output, vars }, ended);
-        }
-        Outcome::Retry { error, reached: true, .. } if delivery == Delivery::AtMostOnce => {
-            (unknown(&format!("{} [{}]", error.message, error.code)), FailureKind::Unknown)
-        }
-        Outcome::Retry { error, after, .. } => (error, FailureKind::Retry { after }),
-        Outcome::Failed { error } => (error, FailureKind::Fail),
+    let hears = Asker { token, node, visit: key.visit, tries }.hears(outcome, delivery);
+    let failure = match &hears {
+        RunEvent::ActionFailed { error, kind, .. } => Some((error, *kind)),
+        RunEvent::Started { .. }
+        | RunEvent::ActionCompleted { .. }
+        | RunEvent::ActionPostponed { .. }
+        | RunEvent::TimerFired
+        | RunEvent::Claimed
+        | RunEvent::Heard { .. }
+        | RunEvent::Cancelled { .. } => None,
     };
-    let tried = tried(claimed, tries, took, Some(&error), status);
-    let ended = Ended { token, key, kind: Some(kind), tried, response };
-    (RunEvent::ActionFailed { token, node, visit, number, error, kind }, ended)
+    let tried = tried(claimed, tries, took, failure.map(|(error, _)| error), status);
+    let ended = Ended { token, key, kind: failure.map(|(_, kind)| kind), tried, response };
+    (hears, ended)
 }
 
 fn tried(
@@ -136,12 +131,5 @@ fn tried(
         code: error.map(|error| error.code.clone()),
         message: error.map(|error| error.message.clone()),
         status,
-    }
-}
-
-fn unknown(why: &str) -> StepError {
-    StepError {
-        code: StepCode::OutcomeUnknown.into(),
-        message: format!("the request is sent once at most, and may have had its effect: {why}"),
     }
 }

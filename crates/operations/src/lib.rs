@@ -10,7 +10,6 @@
 
 pub mod api_keys;
 pub mod audit;
-mod conditions;
 pub mod contacts;
 mod counting;
 pub mod credentials;
@@ -38,10 +37,10 @@ mod time;
 mod transaction;
 pub mod workflows;
 
+pub use automation_domain::entry::EntryCondition;
 pub use automation_store::Db;
 pub use automation_store::audit::Auditor;
 pub use automation_store::role::Role;
-pub use conditions::EntryCondition;
 pub use error::Error;
 pub use expiry::Expiry;
 pub use pace::{Bulk, Gone, Progress};

@@ -4,9 +4,9 @@
 //! it should it ever come twice.
 
 use crate::Shared;
+use automation_domain::event::caused;
 use automation_domain::event::encode::to_cloudevent;
-use automation_domain::event::{ENGINE_SOURCE, Event};
-use automation_domain::id::{EventKey, RunId};
+use automation_domain::id::RunId;
 use automation_domain::limits::Limits;
 use automation_domain::schedule::Schedule;
 use automation_domain::schedule::plan::{Plan, plan};
@@ -100,7 +100,7 @@ fn decide(shared: &Shared, due: &[Due], now: DateTime<Utc>) -> Outcome {
             plan(&schedule, id, held.next_slot_at, now, shared.config.catch_up, room);
         for slot in &fire {
             let due_at = schedule.due_at(id, *slot);
-            outcome.events.push(event(held, &schedule, *slot, due_at));
+            outcome.events.push(event(held, &schedule, *slot));
             outcome.lags.push((now - due_at).as_seconds_f64());
         }
         let next = next.map(|slot| (slot, schedule.due_at(id, slot)));
@@ -126,25 +126,8 @@ fn step(
     }
 }
 
-/// The event of a slot: the same whenever it is made, so that it is known should it come again.
-fn event(held: &Due, schedule: &Schedule, slot: DateTime<Utc>, due_at: DateTime<Utc>) -> NewOutboxEvent {
-    let id = held.schedule_id.event_id(slot).to_string();
-    let event = Event {
-        key: EventKey::derive(ENGINE_SOURCE, &id),
-        id,
-        source: ENGINE_SOURCE.to_owned(),
-        event_type: schedule.event_type().to_owned(),
-        tenant: held.tenant.clone(),
-        time: due_at,
-        subject: None,
-        correlation_id: None,
-        causation_id: None,
-        causation_depth: 0,
-        traceparent: None,
-        tracestate: None,
-        data: schedule.event_data(held.schedule_id, slot),
-        body_hash: [0; 32],
-    };
+fn event(held: &Due, schedule: &Schedule, slot: DateTime<Utc>) -> NewOutboxEvent {
+    let event = caused::by_schedule(schedule, held.schedule_id, &held.tenant, slot);
     NewOutboxEvent {
         is_command: false,
         tenant_id: held.tenant_id,

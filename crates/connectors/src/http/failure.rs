@@ -137,6 +137,14 @@ impl Failure {
         Self::retry(StepCode::BadResponse, "the answer broke off, or is not valid HTTP", true)
     }
 
+    pub(super) fn not_connected() -> Self {
+        Self::retry(StepCode::ConnectFailed, "no connection to the server", false)
+    }
+
+    pub(super) fn connection_lost() -> Self {
+        Self::retry(StepCode::ConnectionLost, "the connection broke before the server answered", true)
+    }
+
     /// What an error of the client means: found by the types in its chain, never by its text.
     pub(super) fn of_sending(error: &reqwest::Error) -> Self {
         if let Some(refusal) = find::<Forbidden>(error) {
@@ -149,12 +157,11 @@ impl Failure {
             return Self::of_tls(tls, error.is_connect());
         }
         if error.is_connect() {
-            let how = if error.is_timeout() {
-                "no connection to the server in time"
+            return if error.is_timeout() {
+                Self::retry(StepCode::ConnectFailed, "no connection to the server in time", false)
             } else {
-                "no connection to the server"
+                Self::not_connected()
             };
-            return Self::retry(StepCode::ConnectFailed, how, false);
         }
         match find::<hyper::Error>(error) {
             Some(http) if http.is_parse_too_large() => {
@@ -162,9 +169,7 @@ impl Failure {
             }
             Some(http) if http.is_parse() => Self::broken(),
             _ if error.is_builder() => Self::invalid("the client does not accept it"),
-            _ => {
-                Self::retry(StepCode::ConnectionLost, "the connection broke before the server answered", true)
-            }
+            _ => Self::connection_lost(),
         }
     }
 

@@ -6,6 +6,8 @@ use super::failure::Failure;
 use crate::mask::Mask;
 use automation_domain::effect::{HttpRequest, Outcome, Response};
 use automation_domain::json;
+use automation_domain::limits::Limits;
+use automation_domain::outbound::Outbound;
 use automation_domain::path::Path;
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
@@ -81,6 +83,15 @@ impl Seen {
 }
 
 impl Bounds {
+    pub(super) fn new(outbound: &Outbound, limits: &Limits) -> Self {
+        Self {
+            response_bytes: outbound.response_bytes,
+            kept_bytes: outbound.kept_bytes,
+            output_bytes: limits.output_bytes,
+            json_depth: limits.json_depth,
+        }
+    }
+
     /// Looks at an answer.
     pub(super) fn see(&self, answer: &Answer, mask: &Mask) -> Seen {
         let cut = answer.ended != Ended::Complete;

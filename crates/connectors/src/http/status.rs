@@ -3,11 +3,12 @@
 use super::answer::{Answer, Ended};
 use super::failure::Failure;
 use super::retry_after;
-use crate::clock;
 use reqwest::StatusCode;
+use std::time::SystemTime;
 
-/// `Ok` when the other side did it. What the status says counts first; only a success needs its whole body.
-pub(super) fn check(answer: &Answer) -> Result<(), Failure> {
+/// `Ok` when the other side did it. What the status says counts first; only a success needs its whole body. A server that names
+/// a date to come back at is taken to say how long that is from `now`.
+pub(super) fn check(answer: &Answer, now: SystemTime) -> Result<(), Failure> {
     let status = answer.status;
     if status.is_success() {
         return match answer.ended {
@@ -18,7 +19,7 @@ pub(super) fn check(answer: &Answer) -> Result<(), Failure> {
         };
     }
     if is_worth_another_try(status) {
-        let after = retry_after::read(&answer.headers, clock::system_time());
+        let after = retry_after::read(&answer.headers, now);
         return Err(Failure::retry_status(status, after));
     }
     Err(Failure::final_status(status))

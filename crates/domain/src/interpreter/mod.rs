@@ -3,12 +3,14 @@
 //! Executor, dry run and simulator share it. Files: what is saved (`state.rs`), what can happen
 //! (`input.rs`), what is asked for (`command.rs`), what is owed (`owed.rs`), what others bring (`awaited.rs`), what is to be
 //! known first (`need.rs`), what ends it early (`exit.rs`); how a run moves (`advance.rs`, `walk.rs`), how its actions are done
-//! (`act.rs`), how branches part (`fork.rs`, `each.rs`) and meet (`join.rs`), and what comes back (`answers.rs`, `wake.rs`).
+//! (`act.rs`), how branches part (`fork.rs`, `each.rs`) and meet (`join.rs`), and what comes back (`came_back.rs`,
+//! `answers.rs`, `wake.rs`).
 
 mod act;
 mod advance;
 mod answers;
 mod awaited;
+mod came_back;
 mod command;
 mod each;
 mod exit;
@@ -26,6 +28,7 @@ mod watch;
 pub use act::{NothingStored, StoredRequests};
 pub use advance::{Advanced, RunInput, advance, cancel};
 pub use awaited::{Awaited, CONTACT_CHANGES, Heard, NothingRecorded, RecordedEvents, happened_at};
+pub use came_back::{Asker, received, unknown};
 pub use command::{Command, Send, Step, StepOutcome};
 pub use each::{BODY, Each, OnItemError};
 pub use fork::MOST_BRANCHES;

@@ -2,11 +2,10 @@
 //!
 //! A run says it for itself. Why there is none is not recorded: it is decided again as ingest does, over what is there today.
 
-use crate::conditions::{self, EntryCondition};
 use crate::counting;
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
-use automation_domain::entry::{self, Enrolment, KeptOut};
+use automation_domain::entry::{self, Enrolment, EntryCondition, KeptOut};
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::id::{ContactId, RunId, TenantId, WorkflowId};
@@ -251,7 +250,7 @@ impl Today<'_> {
         let Listener { stored, workflow, trigger, over_budget, key } = listener;
         let is_its = |run: &&RunSummary| run.workflow_id == stored.workflow_id && run.trigger == trigger.id;
         let run = self.runs.iter().find(is_its);
-        let entries = conditions::of(workflow, trigger, &self.facts);
+        let entries = entry::explained(workflow, trigger, &self.facts);
         let version_then = self.then.get(&stored.workflow_id).copied();
         let enrolment = key.as_ref().and_then(|key| self.known.get(key));
         let suspended_since = self.suspended_since(stored, trigger);

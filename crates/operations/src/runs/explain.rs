@@ -1,12 +1,12 @@
 //! Why a run was started, what each step did and why, and what it waits for.
 
 use super::{Run, show};
-use crate::conditions::{self, EntryCondition};
 use crate::counting::{self, Before};
 use crate::dead_letters::Line;
 use crate::{Error, Session, events};
 use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
+use automation_domain::entry::{self, EntryCondition};
 use automation_domain::event::RecordedEvent;
 use automation_domain::facts::{Facts, TenantFacts};
 use automation_domain::id::{RecordId, RunId};
@@ -162,7 +162,7 @@ fn entries(
     let past = past.map_or(Past::Unknown, Before::as_ref);
     let facts = Facts { event, contact, run: None, past, tenant, now, budget: &budget };
     match workflow.trigger(&detail.summary.trigger) {
-        Some(trigger) => conditions::of(workflow, trigger, &facts),
+        Some(trigger) => entry::explained(workflow, trigger, &facts),
         None => Vec::new(),
     }
 }

@@ -55,7 +55,8 @@ impl<'v> Section<'v> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(types: &'a NodeTypes, limits: &'a Limits) -> Self {
+    /// Begins a document; `types` are the kinds of nodes that it may have.
+    pub fn new(types: &'a NodeTypes, limits: &'a Limits) -> Self {
         let allowance = Allowance::new(limits);
         Self {
             types,
@@ -65,6 +66,11 @@ impl<'a> Reader<'a> {
             problems: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// What is wrong with what was read.
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
     }
 
     /// Whether there are as many problems as are told: looking for more is of no use.

@@ -1,8 +1,8 @@
 //! The conditions of an entry with both their values.
 
-use automation_domain::condition::{Comparison, Condition, Explained};
-use automation_domain::facts::Facts;
-use automation_domain::workflow::{Trigger, Workflow};
+use crate::condition::{Comparison, Condition, Explained};
+use crate::facts::Facts;
+use crate::workflow::{Trigger, Workflow};
 use serde::Serialize;
 
 /// A condition of the entry, and what it comes to.
@@ -22,8 +22,9 @@ pub struct EntryCondition {
     pub over_budget: bool,
 }
 
-/// The conditions that an event has to pass to start a run by this trigger.
-pub(crate) fn of(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> Vec<EntryCondition> {
+/// The conditions that an event has to pass to start a run by this trigger, each with both values of its comparisons. Each
+/// has what is left of the facts' budget, anew.
+pub fn explained(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> Vec<EntryCondition> {
     let entry = |of, condition: &Condition| {
         // Telling takes more than deciding, which stops at the part that decides.
         facts.budget.begin_next();
