@@ -101,8 +101,7 @@ impl Simulation {
                     continue;
                 }
                 let enrolment = &workflow.enrolment;
-                let key =
-                    entry::run_key_if_let_in(enrolment, trigger, &recorded.event, &facts, |_, _| ());
+                let key = entry::run_key_if_let_in(enrolment, trigger, &recorded.event, &facts, |_, _| ());
                 // Telling has a budget of its own, so that it takes nothing from deciding.
                 let telling = Budget::new(&self.setting.limits);
                 let facts = Facts { budget: &telling, ..facts };
@@ -195,10 +194,10 @@ impl Simulation {
             let run = &self.runs[index];
             let waits = run.awaits(event_type) || (changes_contact && run.awaits(CONTACT_CHANGES));
             if run.contact_id.is_some() && run.contact_id == contact && waits {
-                self.walk(index, vec![
-                    RunEvent::Heard { event: recorded.event_id, changes_contact },
-                    RunEvent::Claimed,
-                ])?;
+                self.walk(
+                    index,
+                    vec![RunEvent::Heard { event: recorded.event_id, changes_contact }, RunEvent::Claimed],
+                )?;
             }
         }
         Ok(())

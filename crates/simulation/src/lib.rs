@@ -9,16 +9,21 @@
 //! files: `test_file.rs` reads one, `case.rs` plays its cases, `judge.rs` holds what came against what was expected.
 
 mod answers;
+mod case;
 mod effect;
 mod intake;
+mod judge;
 mod run;
 mod setting;
 mod simulation;
 mod story;
+pub mod test_file;
 mod walking;
 
 pub use answers::{Answer, DEFAULT as DEFAULT_ANSWER};
+pub use case::{Played, play};
 pub use effect::{Done, Effect};
+pub use judge::Mismatch;
 pub use run::{Ended, Run};
 pub use setting::{Happening, Setting};
 pub use simulation::{MOST_RUNS, MOST_STEPS, Simulation, TooMuch};

@@ -9,9 +9,7 @@ use automation_domain::contact::Contact;
 use automation_domain::entry::Enrolment;
 use automation_domain::event::{Event, RecordedEvent, body_hash, caused};
 use automation_domain::facts::TenantFacts;
-use automation_domain::id::{
-    ContactId, EventId, EventKey, RunId, ScheduleId, WorkflowId, digest,
-};
+use automation_domain::id::{ContactId, EventId, EventKey, RunId, ScheduleId, WorkflowId, digest};
 use automation_domain::workflow::Workflow;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};

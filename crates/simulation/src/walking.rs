@@ -9,8 +9,8 @@ use automation_domain::effect::Outcome;
 use automation_domain::event::{RecordedEvent, caused};
 use automation_domain::id::EventId;
 use automation_domain::interpreter::{
-    Advanced, Asker, Command, End, Need, RecordedEvents, RunEvent, RunInput, Send, Step, StepError, Unwatched,
-    advance, cancel, happened_at, received,
+    Advanced, Asker, Command, End, Need, RecordedEvents, RunEvent, RunInput, Send, Step, StepError,
+    Unwatched, advance, cancel, happened_at, received,
 };
 use automation_domain::record::stamps::{Applied, Stamp};
 use automation_domain::record::{EmittedEvent, RecordChange};
@@ -119,13 +119,13 @@ impl Simulation {
             of_contact.into_iter().flatten().filter_map(|id| self.events.get(id)).collect();
         let mut before = Vec::new();
         for event_type in types {
-            let is_asked = |event: &&&RecordedEvent| {
-                event.event.event_type == event_type && happened_at(event) >= from
-            };
+            let is_asked =
+                |event: &&&RecordedEvent| event.event.event_type == event_type && happened_at(event) >= from;
             let mut of_type: Vec<&RecordedEvent> = events.iter().filter(is_asked).copied().collect();
             of_type.sort_by_key(|event| happened_at(event));
             let all = of_type.len();
-            before.extend(of_type.into_iter().skip(all.saturating_sub(MOST_SEEN)).map(|event| event.event_id));
+            before
+                .extend(of_type.into_iter().skip(all.saturating_sub(MOST_SEEN)).map(|event| event.event_id));
         }
         Some(before)
     }
