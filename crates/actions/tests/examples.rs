@@ -11,7 +11,8 @@ use std::path::Path;
 fn examples() -> BTreeMap<String, Workflow> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let workflows = files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    let is_workflow = |name: &str| name.ends_with(".yaml") && !name.ends_with(".test.yaml");
+    let workflows = files.filter(|file| is_workflow(&file.to_string_lossy()));
     workflows
         .map(|file| {
             let text = std::fs::read_to_string(&file).unwrap();

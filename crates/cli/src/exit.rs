@@ -41,6 +41,12 @@ pub fn to_do(what: impl Into<String>) -> anyhow::Error {
 
 const TO_DO: u8 = 5;
 
+/// Tests of workflows did not come to what they expect: code 6, so that it is told from a file that cannot be read.
+pub fn unexpected(what: impl Into<String>) -> anyhow::Error {
+    let next = "mend the workflow or the expectation; docs/testing-workflows.md says how to read what is shown";
+    Failure { code: 6, what: what.into(), next: Some(next.to_owned()) }.into()
+}
+
 /// A refusal, and what to do about it here, where that is another thing than elsewhere.
 pub fn hinted(error: operations::Error, next: impl Into<String>) -> anyhow::Error {
     let operations::Error::Refused(refusal) = error else { return error.into() };

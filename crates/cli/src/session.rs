@@ -70,6 +70,44 @@ impl Args for OptionalTenant {
     }
 }
 
+/// A tenant's data for a command that asks for it only sometimes.
+#[derive(Debug)]
+pub struct MaybeTenant(Option<TenantArgs>);
+
+impl MaybeTenant {
+    /// Looks the tenant up, for `what`.
+    pub async fn open(&self, what: &str) -> anyhow::Result<Session> {
+        let missing = || {
+            let next = "set AUTOMATION_TENANT and DATABASE_URL, or name files instead";
+            exit::usage(format!("{what} is kept on a server, and no tenant is named"), next)
+        };
+        self.0.as_ref().ok_or_else(missing)?.open().await
+    }
+}
+
+impl FromArgMatches for MaybeTenant {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        OptionalTenant::from_arg_matches(matches).map(|OptionalTenant(tenant)| Self(tenant))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for MaybeTenant {
+    fn augment_args(command: Command) -> Command {
+        TenantArgs::augment_args(command)
+            .mut_arg("tenant", |tenant| tenant.required(false))
+            .mut_arg("database_url", |url| url.required(false))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
 impl DatabaseArgs {
     /// The database, as operators see it: tenants, grants and parked events of all tenants.
     pub fn operator(&self) -> anyhow::Result<Db<Operator>> {

@@ -1,7 +1,7 @@
 //! Tenants.
 
-use crate::{Auditor, Error, Page, Refusal, session, transaction};
-use automation_domain::facts::read_zone;
+use crate::{Auditor, Error, Page, Refusal, Session, session, transaction};
+use automation_domain::facts::{Tz, read_zone};
 use automation_domain::id::TenantId;
 use automation_service_kit::ids;
 use automation_store::access::tenants;
@@ -30,6 +30,15 @@ pub enum Taken {
     Refuse,
     /// Leave what is there as it is.
     Leave,
+}
+
+/// The time zone of a session's tenant.
+///
+/// # Errors
+///
+/// [`Error::Store`].
+pub async fn zone(session: &Session) -> Result<Tz, Error> {
+    session.read(async |connection| tenants::zone(connection, session.tenant).await).await
 }
 
 /// What came of making a tenant.

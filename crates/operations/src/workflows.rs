@@ -5,6 +5,7 @@ mod drafts;
 mod folder;
 mod lifecycle;
 mod parts;
+mod runnable;
 mod versions;
 mod watched;
 
@@ -16,6 +17,7 @@ pub use drafts::{
 pub use folder::{Conflicts, InFile, Left, Others, Plan, Planned, apply_files, plan, twice};
 pub use lifecycle::{Archived, Deleted, OpenRuns, archive, delete, duplicate, open_runs, unarchive};
 pub use parts::{PartResumed, Suspended, resume_part};
+pub use runnable::{Runnable, Which, runnable};
 pub use versions::{Diff, Side, Version, diff, export, restore, versions};
 
 use crate::{Auditor, Error, Page, Refusal, Session};

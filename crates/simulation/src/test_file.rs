@@ -187,6 +187,26 @@ pub fn answer_of(value: &Value, at: &str, limits: &Limits) -> Result<Answer, Vec
     answer.ok_or_else(|| reader.into_problems())
 }
 
+/// What happens, as the `when` of a case says it: one entry or a list of such. An event may be a CloudEvent too, as publishers
+/// send it.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn happenings(document: &Value, limits: &Limits) -> Result<Vec<(Moment, Happening)>, Vec<Problem>> {
+    let types = NodeTypes::default();
+    let mut reader = Reader::new(&types, limits);
+    let entries: Vec<Value> = match document {
+        Value::Array(entries) => entries.iter().map(happens::of_cloudevent).collect(),
+        other => vec![happens::of_cloudevent(other)],
+    };
+    let document = serde_json::json!({ "when": entries });
+    let section = reader.section(&document, "", &CASE);
+    let read = section.and_then(|section| happens::read(&mut reader, section));
+    let problems = reader.into_problems();
+    read.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
 /// A list with so many entries at most; a missing one is empty.
 fn bounded<'v>(reader: &mut Reader<'_>, section: Section<'v>, key: &str, most: usize) -> Option<&'v [Value]> {
     let all = reader.list(section, key)?;

@@ -1,6 +1,6 @@
 //! `automation run`: runs and their history.
 
-mod explain;
+pub(in crate::commands) mod explain;
 pub(super) mod handle;
 mod stats;
 

@@ -5,6 +5,9 @@ mod files;
 mod folder;
 mod lifecycle;
 mod show;
+mod simulate;
+mod story;
+mod test;
 mod versions;
 
 use crate::exit;
@@ -13,6 +16,7 @@ use crate::session::{AuditArgs, TenantArgs};
 use automation_domain::workflow::json_schema;
 use automation_operations::workflows::{self, Listing, PartResumed, StateSet, Suspended};
 use automation_service_kit::config::LimitsConfig;
+use automation_simulation::test_file;
 use clap::Subcommand;
 use files::{Checked, check, expand};
 use serde_json::{Value, json};
@@ -104,8 +108,18 @@ pub enum WorkflowCommand {
         #[command(flatten)]
         tenant: TenantArgs,
     },
-    /// Print the JSON Schema of workflow files
-    Schema,
+    /// Play a workflow with an event, in virtual time, and show what each step would do and why: nothing is sent, and nothing is
+    /// stored
+    #[command(disable_version_flag = true)]
+    Simulate(Box<simulate::SimulateArgs>),
+    /// Play the tests of workflows, in virtual time and without servers: nothing is sent, and nothing is stored
+    Test(Box<test::TestArgs>),
+    /// Print the JSON Schema of workflow files, or of their tests
+    Schema {
+        /// That of files of tests
+        #[arg(long)]
+        tests: bool,
+    },
 }
 
 /// Runs the command.
@@ -167,8 +181,12 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
             });
             Ok(())
         }
-        WorkflowCommand::Schema => {
-            exact(&serde_json::to_string_pretty(&json_schema(automation_actions::node_types()))?);
+        WorkflowCommand::Simulate(args) => simulate::run(*args, output).await,
+        WorkflowCommand::Test(args) => test::run(&args, output),
+        WorkflowCommand::Schema { tests } => {
+            let schema =
+                if tests { test_file::schema() } else { json_schema(automation_actions::node_types()) };
+            exact(&serde_json::to_string_pretty(&schema)?);
             Ok(())
         }
     }

@@ -54,6 +54,19 @@ pub(super) fn read(reader: &mut Reader<'_>, case: Section<'_>) -> Option<Vec<(Mo
     is_good.then_some(all)
 }
 
+/// A CloudEvent as an entry; anything else as it is.
+pub(super) fn of_cloudevent(value: &Value) -> Value {
+    let Value::Object(members) = value else { return value.clone() };
+    if !members.contains_key("specversion") {
+        return value.clone();
+    }
+    let of_entry = ["type", "subject", "data", "source", "id", "time"].into_iter().filter_map(|key| {
+        let name = if key == "type" { "event" } else { key };
+        Some((name.to_owned(), members.get(key)?.clone()))
+    });
+    Value::Object(of_entry.collect())
+}
+
 fn one(reader: &mut Reader<'_>, value: &Value, at: &str) -> Option<Vec<(Moment, Happening)>> {
     let has = |key: &str| value.get(key).is_some();
     let keys = match (has("event"), has("contact"), has("schedule")) {

@@ -80,7 +80,7 @@ fn letter(letter: &DeadLetter) -> String {
 }
 
 /// A step, and for a branch every comparison that was made then.
-fn tell(step: &Step, lines: &mut Vec<String>) {
+pub(in crate::commands) fn tell(step: &Step, lines: &mut Vec<String>) {
     let visit = if step.visit > 1 { format!(" (visit {})", step.visit) } else { String::new() };
     let head = format!("  {} {}{visit}: {}", step.node, step.action, outcome(step.outcome));
     if step.outcome == StepOutcome::Retrying {

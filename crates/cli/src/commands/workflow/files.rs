@@ -66,9 +66,23 @@ pub fn check(files: &[PathBuf], limits: &Limits, output: &Output) -> anyhow::Res
     }
 }
 
-/// The files that paths name, each once: themselves, and what is in folders and below. Hidden ones and tests of workflows (`*.test.yaml`)
-/// are passed over.
+/// The workflows that paths name, each once: files themselves, and what is in folders and below. Hidden ones and tests of workflows
+/// (`*.test.yaml`) are passed over.
 pub fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    expand_to(paths, is_workflow, "there is no workflow file", "files that end in .yaml, .yml or .json")
+}
+
+/// The tests of workflows that paths name, in the same way.
+pub fn expand_tests(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    expand_to(paths, is_test, "there are no tests of workflows", "files that end in .test.yaml, .test.yml or .test.json")
+}
+
+fn expand_to(
+    paths: &[PathBuf],
+    is_wanted: fn(&str) -> bool,
+    none: &str,
+    wanted: &str,
+) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -76,13 +90,13 @@ pub fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             continue;
         }
         let before = files.len();
-        below(path, &mut files).map_err(|error| {
+        below(path, is_wanted, &mut files).map_err(|error| {
             let what = format!("cannot read {}: {error}", path.display());
             exit::usage(what, "name folders that exist and can be read")
         })?;
         if files.len() == before {
-            let what = format!("there is no workflow file in {}", path.display());
-            return Err(exit::usage(what, "name a folder with files that end in .yaml, .yml or .json"));
+            let what = format!("{none} in {}", path.display());
+            return Err(exit::usage(what, format!("name a folder with {wanted}")));
         }
     }
     let mut seen = BTreeSet::new();
@@ -91,7 +105,11 @@ pub fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// In the order of their names. A link to a folder is not followed: it may lead back.
-fn below(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn below(
+    folder: &Path,
+    is_wanted: fn(&str) -> bool,
+    files: &mut Vec<PathBuf>,
+) -> std::io::Result<()> {
     let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
@@ -100,8 +118,8 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
             continue;
         }
         if entry.file_type()?.is_dir() {
-            below(&path, files)?;
-        } else if path.is_file() && is_workflow(&name) {
+            below(&path, is_wanted, files)?;
+        } else if path.is_file() && is_wanted(&name) {
             files.push(path);
         }
     }
@@ -109,8 +127,32 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 fn is_workflow(name: &str) -> bool {
-    let stem = [".yaml", ".yml", ".json"].iter().find_map(|ending| name.strip_suffix(ending));
-    stem.is_some_and(|stem| !stem.ends_with(".test"))
+    stem(name).is_some_and(|stem| !stem.ends_with(TEST))
+}
+
+fn is_test(name: &str) -> bool {
+    stem(name).is_some_and(|stem| stem.ends_with(TEST))
+}
+
+/// What the names of tests end in, before what those of all files do.
+const TEST: &str = ".test";
+
+fn stem(name: &str) -> Option<&str> {
+    ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))
+}
+
+/// Whether a name is that of a file: one that is there, or that ends as files do.
+pub fn is_file(name: &str) -> bool {
+    Path::new(name).is_file() || stem(name).is_some()
+}
+
+const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+
+/// The workflow's file beside one of tests: of the same name, if there is one.
+pub fn beside(tests: &Path) -> Option<PathBuf> {
+    let name = tests.file_name()?.to_string_lossy();
+    let name = stem(&name)?.strip_suffix(TEST)?;
+    ENDINGS.iter().map(|ending| tests.with_file_name(format!("{name}{ending}"))).find(|file| file.is_file())
 }
 
 /// Prints problems, each with its file, and gives the failure that they are.
