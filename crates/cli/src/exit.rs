@@ -43,7 +43,8 @@ const TO_DO: u8 = 5;
 
 /// Tests of workflows did not come to what they expect: code 6, so that it is told from a file that cannot be read.
 pub fn unexpected(what: impl Into<String>) -> anyhow::Error {
-    let next = "mend the workflow or the expectation; docs/testing-workflows.md says how to read what is shown";
+    let next =
+        "mend the workflow or the expectation; docs/testing-workflows.md says how to read what is shown";
     Failure { code: 6, what: what.into(), next: Some(next.to_owned()) }.into()
 }
 

@@ -70,6 +70,9 @@ impl Args for OptionalTenant {
     }
 }
 
+/// The argument that such a command always has, so that it needs no server before it knows what is asked for.
+const WHAT: &str = "workflow";
+
 /// A tenant's data for a command that asks for it only sometimes.
 #[derive(Debug)]
 pub struct MaybeTenant(Option<TenantArgs>);
@@ -100,7 +103,7 @@ impl Args for MaybeTenant {
     fn augment_args(command: Command) -> Command {
         TenantArgs::augment_args(command)
             .mut_arg("tenant", |tenant| tenant.required(false))
-            .mut_arg("database_url", |url| url.required(false))
+            .mut_arg("database_url", |url| url.required_unless_present(WHAT))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

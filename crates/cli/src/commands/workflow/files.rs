@@ -74,7 +74,12 @@ pub fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 
 /// The tests of workflows that paths name, in the same way.
 pub fn expand_tests(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    expand_to(paths, is_test, "there are no tests of workflows", "files that end in .test.yaml, .test.yml or .test.json")
+    expand_to(
+        paths,
+        is_test,
+        "there are no tests of workflows",
+        "files that end in .test.yaml, .test.yml or .test.json",
+    )
 }
 
 fn expand_to(
@@ -105,11 +110,7 @@ fn expand_to(
 }
 
 /// In the order of their names. A link to a folder is not followed: it may lead back.
-fn below(
-    folder: &Path,
-    is_wanted: fn(&str) -> bool,
-    files: &mut Vec<PathBuf>,
-) -> std::io::Result<()> {
+fn below(folder: &Path, is_wanted: fn(&str) -> bool, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {

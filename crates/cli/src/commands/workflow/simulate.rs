@@ -24,9 +24,11 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `automation workflow simulate`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  automation workflow simulate cart-rescue.yaml --type cart.abandoned --subject ada --data \
+#[command(
+    after_help = "Examples:\n  automation workflow simulate cart-rescue.yaml --type cart.abandoned --subject ada --data \
                         '{\"cart_id\":\"c-1\",\"total\":310}'\n  automation workflow simulate cart-rescue --draft --contact ada --event \
-                        cart.json --at 2027-12-24T18:00:00Z --answer order=503,200")]
+                        cart.json --at 2027-12-24T18:00:00Z --answer order=503,200"
+)]
 pub struct SimulateArgs {
     /// A workflow's file, or the key of one that is kept here
     workflow: String,
@@ -146,11 +148,7 @@ pub(super) async fn run(args: SimulateArgs, output: &Output) -> anyhow::Result<(
 }
 
 /// The workflow that is played.
-async fn played(
-    args: &SimulateArgs,
-    session: Option<&Session>,
-    output: &Output,
-) -> anyhow::Result<Runnable> {
+async fn played(args: &SimulateArgs, session: Option<&Session>, output: &Output) -> anyhow::Result<Runnable> {
     let limits = &args.limits.limits;
     if let Some(session) = session {
         let which = match (args.draft, args.version) {
@@ -195,7 +193,8 @@ fn happens(
         all.extend(read.map_err(|problems| refused(&file.display().to_string(), &problems))?);
     }
     if let Some(event_type) = &args.event_type {
-        let data: Value = format::read(&args.data, limits).map_err(|problem| refused("--data", &[problem]))?;
+        let data: Value =
+            format::read(&args.data, limits).map_err(|problem| refused("--data", &[problem]))?;
         let entry = json!({ "event": event_type, "data": data });
         all.extend(
             test_file::happenings(&entry, limits).map_err(|problems| refused("--type, --data", &problems))?,
@@ -244,11 +243,15 @@ fn answers(text: &str, played: &Workflow, limits: &Limits) -> anyhow::Result<(St
         answers.split(',').map(word).collect()
     };
     let all = listed.iter().map(|one| test_file::answer_of(one, "answer", limits)).collect::<Result<_, _>>();
-    Ok((node.to_owned(), all.map_err(|problems: Vec<Problem>| refused(&format!("--answer {text}"), &problems))?))
+    Ok((
+        node.to_owned(),
+        all.map_err(|problems: Vec<Problem>| refused(&format!("--answer {text}"), &problems))?,
+    ))
 }
 
 fn document(file: &Path, limits: &Limits) -> anyhow::Result<Value> {
-    format::read(&files::text(file)?, limits).map_err(|problem| refused(&file.display().to_string(), &[problem]))
+    format::read(&files::text(file)?, limits)
+        .map_err(|problem| refused(&file.display().to_string(), &[problem]))
 }
 
 fn refused(what: &str, problems: &[Problem]) -> anyhow::Error {

@@ -76,7 +76,7 @@ fn tell(what: &What, name: &impl Fn(&RunId) -> String, lines: &mut Vec<String>) 
                 Some(error) => format!(": {} [{}]", error.message, error.code),
                 None => String::new(),
             };
-            lines.push(format!("    {node}, attempt {attempt}: answered as the test says, {answer}{means}"));
+            lines.push(format!("    {node}, attempt {attempt}: supposed answer {answer}{means}"));
         }
         What::Buried { node, error, .. } => {
             lines.push(format!("    {node} failed for good: {} [{}]", error.message, error.code));

@@ -78,7 +78,10 @@ pub(super) fn run(args: &TestArgs, output: &Output) -> anyhow::Result<()> {
     }
     if let Some(file) = &args.junit {
         std::fs::write(file, junit::report(&results)?).map_err(|error| {
-            exit::usage(format!("cannot write {}: {error}", file.display()), "name a file that can be written")
+            exit::usage(
+                format!("cannot write {}: {error}", file.display()),
+                "name a file that can be written",
+            )
         })?;
     }
     tell(&results, output)
@@ -100,7 +103,8 @@ fn read(path: &Path, limits: &Limits) -> anyhow::Result<std::result::Result<Read
     let compiled = |path: &Path| -> anyhow::Result<_> {
         let shown = path.display().to_string();
         let compiled = workflows::compile(&files::text(path)?, limits);
-        Ok(compiled.map_err(|all| -> Vec<Found> { all.into_iter().map(|one| (shown.clone(), one)).collect() }))
+        Ok(compiled
+            .map_err(|all| -> Vec<Found> { all.into_iter().map(|one| (shown.clone(), one)).collect() }))
     };
     let tested = match compiled(&tested)? {
         Ok(tested) => tested,
