@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// For each crate, those of ours that it may depend on. Services never import each other.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("broker", &["domain"]),
@@ -26,6 +26,8 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("scheduler", SERVICE),
     // What people do, whoever asks for it. No role uses it: people come by the command line.
     ("operations", &["domain", "store", "broker", "actions", "service-kit", "vault"]),
+    // It plays what the roles do, in memory: it reads supposed answers as connectors read received ones, and sends nothing.
+    ("simulation", &["domain", "actions", "connectors"]),
     ("client", &[]),
     ("cli", ENGINE),
     ("test-support", &["domain", "store", "broker"]),
@@ -56,6 +58,7 @@ const ENGINE: &[&str] = &[
     "service-kit",
     "vault",
     "operations",
+    "simulation",
     "door",
     "ingest",
     "executor",
@@ -141,6 +144,18 @@ fn no_crate_goes_past_the_role_of_a_connection() {
     for (name, _) in ARROWS {
         for (file, text) in sources(&crates.join(name).join("src")) {
             assert!(!text.contains(".bare()"), "{name}/src/{file}");
+        }
+    }
+}
+
+#[test]
+fn a_simulation_makes_no_client_and_reads_no_clock() {
+    let simulation = Path::new(env!("CARGO_MANIFEST_DIR")).join("../simulation/src");
+    let files = sources(&simulation);
+    assert!(files.len() > 10);
+    for (file, text) in files {
+        for word in ["Connectors", ".perform", "Utc::now", "SystemTime::now", "std::fs", "async "] {
+            assert!(!text.contains(word), "{file}: {word}");
         }
     }
 }

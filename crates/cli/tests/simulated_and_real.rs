@@ -22,7 +22,8 @@ fn example(name: &str, delays: &[(&str, &str)]) -> anyhow::Result<Workflow> {
     let (text, limits) = (std::fs::read_to_string(path)?, Limits::default());
     let mut definition = workflow::read(&text, &limits).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     for node in definition["nodes"].as_array_mut().into_iter().flatten() {
-        for (_, delay) in delays.iter().filter(|(id, _)| node["id"] == *id) {
+        let delay = delays.iter().find(|(id, _)| node["id"] == *id);
+        if let Some((_, delay)) = delay {
             node["with"]["for"] = (*delay).into();
         }
     }
@@ -131,19 +132,20 @@ fn told(step: &Step) -> Value {
     for key in ["until", "task_id", "note_id", "due_at", "reason"] {
         detail.as_object_mut().map(|detail| detail.remove(key));
     }
-    if let Some(event) = detail["event"].as_object_mut() {
+    if let Some(event) = detail.get_mut("event").and_then(Value::as_object_mut) {
         event.retain(|key, _| key == "type");
     }
     json!([step.node, step.action, step.visit, step.outcome, detail])
 }
 
-const ALWAYS: (&str, i64) = ("SELECT 0", 0);
+const ALWAYS: (&str, i64) = ("SELECT 0::int8", 0);
 
 #[tokio::test]
 async fn examples_come_to_the_same_on_real_servers_as_in_a_simulation() -> anyhow::Result<()> {
     let names = ["cart-rescue", "demo-request", "stock-order", "vip-spotting", "vip-welcome"];
     let all = names.iter().map(|name| example(name, &[])).collect::<anyhow::Result<_>>()?;
     let mut both = Both::with(all).await?;
+    // Each is about another person: what runs do to one contact at the same time has no order that could be compared.
     let events = "SELECT count(*) FROM events";
     both.happens(0, ("contact.tag_added", "eve"), json!({ "tag": "staff" }), ALWAYS).await?;
     both.happens(1, ("contact.created", "ada"), json!({ "first_name": "Ada" }), (events, 1)).await?;
@@ -152,11 +154,11 @@ async fn examples_come_to_the_same_on_real_servers_as_in_a_simulation() -> anyho
     both.happens(3, ("cart.abandoned", "eve"), cart("c-2", 310), ALWAYS).await?;
     both.happens(4, ("cart.abandoned", "bob"), cart("c-3", 60), ALWAYS).await?;
     both.happens(5, ("cart.abandoned", "bob"), cart("c-4", 5), ALWAYS).await?;
-    both.happens(6, ("form.submitted", "ada"), json!({ "form_id": "demo" }), ALWAYS).await?;
+    both.happens(6, ("form.submitted", "dan"), json!({ "form_id": "demo" }), ALWAYS).await?;
     let items = json!([{ "sku": "a", "count": 1, "stock": 3 }, { "sku": "b", "count": 1, "stock": 1 }]);
-    both.happens(7, ("order.confirmed", "ada"), json!({ "order_id": "o-1", "items": items }), ALWAYS).await?;
-    both.happens(8, ("order.completed", "bob"), json!({ "order_id": "o-2", "total": 500 }), ALWAYS).await?;
-    both.agree(6, &["ada", "bob", "eve"]).await
+    both.happens(7, ("order.confirmed", "fay"), json!({ "order_id": "o-1", "items": items }), ALWAYS).await?;
+    both.happens(8, ("order.completed", "gus"), json!({ "order_id": "o-2", "total": 500 }), ALWAYS).await?;
+    both.agree(6, &["ada", "bob", "dan", "eve", "fay", "gus"]).await
 }
 
 #[tokio::test]

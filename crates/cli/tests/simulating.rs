@@ -101,10 +101,10 @@ async fn simulating_what_is_kept_sends_and_changes_nothing_and_whoever_may_enter
     assert_eq!(simulate(&["--version", "1"])["version"], 1);
     shell
         .call(&["workflow", "simulate", "welcome", "--version", "7", "--type", "form.submitted"])
-        .fails(3, "version_not_found");
+        .fails(3, "has no version 7");
     shell
         .call(&["workflow", "simulate", "welcome", "--contact", "nobody", "--type", "form.submitted"])
-        .fails(3, "contact_not_found");
+        .fails(3, "nobody");
     assert_eq!(all_there_is(&shell).await?, before);
     Ok(())
 }

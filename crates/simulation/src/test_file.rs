@@ -212,7 +212,7 @@ fn bounded<'v>(reader: &mut Reader<'_>, section: Section<'v>, key: &str, most: u
     let all = reader.list(section, key)?;
     if all.len() > most {
         let message = format!("has {} entries; at most {most} are allowed", all.len());
-        return reader.problem("too_many", section.at(key), message);
+        return reader.problem("bad_value", section.at(key), message);
     }
     Some(all)
 }

@@ -119,7 +119,7 @@ pub(super) fn read(reader: &mut Reader<'_>, case: Section<'_>) -> Option<Given> 
     let contacts = contacts(reader, section);
     let with = texts(reader, section, "with");
     if with.as_ref().is_some_and(|with| with.len() > MOST_WITH) {
-        return reader.problem("too_many", section.at("with"), format!("at most {MOST_WITH} play along"));
+        return reader.problem("bad_value", section.at("with"), format!("at most {MOST_WITH} play along"));
     }
     Some(Given { at: begins?, tenant: tenant?, timezone: timezone?, contacts: contacts?, with: with? })
 }
@@ -131,7 +131,7 @@ fn contacts(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Vec<GivenCo
         return reader.problem("wrong_type", at, "contacts are an object, by subject");
     };
     if all.len() > MOST_CONTACTS {
-        return reader.problem("too_many", at, format!("at most {MOST_CONTACTS} contacts are allowed"));
+        return reader.problem("bad_value", at, format!("at most {MOST_CONTACTS} contacts are allowed"));
     }
     let read: Vec<Option<GivenContact>> = all
         .iter()
