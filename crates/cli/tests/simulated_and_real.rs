@@ -108,7 +108,11 @@ impl Both {
                     tasks += 1;
                     ("tasks", "title", title)
                 }
-                _ => continue,
+                Effect::AddTag { .. }
+                | Effect::RemoveTag { .. }
+                | Effect::SetField { .. }
+                | Effect::Request { .. }
+                | Effect::Command { .. } => continue,
             };
             let quoted = text.replace('\'', "''");
             let sql = format!("SELECT count(*) FROM {table} WHERE {column} = '{quoted}'");

@@ -16,12 +16,28 @@ pub enum Answer {
         /// A text as it is, anything else as JSON; null for none.
         body: Value,
     },
-    /// It does not answer in time.
+    /// None comes.
+    Failure(Failure),
+}
+
+/// What keeps an answer from coming.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The server does not answer in time.
     TimedOut,
     /// There is no connection to it.
     NotConnected,
     /// The connection breaks before it answers.
     ConnectionLost,
+}
+
+impl Failure {
+    /// All, with their words.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("timeout", Self::TimedOut),
+        ("no_connection", Self::NotConnected),
+        ("connection_lost", Self::ConnectionLost),
+    ];
 }
 
 /// Success, and nothing more to say.
@@ -32,9 +48,9 @@ impl Answer {
     pub(crate) fn supposed(&self) -> Supposed {
         let (status, headers, body) = match self {
             Self::Status { status, headers, body } => (*status, headers, body),
-            Self::TimedOut => return Supposed::TimedOut,
-            Self::NotConnected => return Supposed::NotConnected,
-            Self::ConnectionLost => return Supposed::ConnectionLost,
+            Self::Failure(Failure::TimedOut) => return Supposed::TimedOut,
+            Self::Failure(Failure::NotConnected) => return Supposed::NotConnected,
+            Self::Failure(Failure::ConnectionLost) => return Supposed::ConnectionLost,
         };
         let mut headers: Vec<(String, String)> = headers.clone().into_iter().collect();
         let body = match body {
@@ -54,9 +70,10 @@ impl Answer {
     pub(crate) fn told(&self) -> String {
         match self {
             Self::Status { status, .. } => status.to_string(),
-            Self::TimedOut => "timeout".to_owned(),
-            Self::NotConnected => "no_connection".to_owned(),
-            Self::ConnectionLost => "connection_lost".to_owned(),
+            Self::Failure(failure) => {
+                let word = Failure::ALL.iter().find(|(_, one)| one == failure).map(|(word, _)| *word);
+                word.unwrap_or_default().to_owned()
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use automation_domain::effect::{Directive, HttpRequest, Request};
 use automation_domain::id::RunId;
 use automation_domain::interpreter::StepError;
+use automation_domain::json;
 use automation_domain::record::{ContactChange, RecordChange, Task};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -150,6 +151,19 @@ impl Effect {
     pub(crate) fn of_directive(directive: &Directive) -> Self {
         let Directive { command_type, subject, data } = directive.clone();
         Self::Command { command_type, subject, data }
+    }
+
+    /// About how many bytes it takes to keep it.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        match self {
+            Self::AddTag { tag, .. } | Self::RemoveTag { tag, .. } => tag.len(),
+            Self::SetField { value, .. } => json::size_bytes(value),
+            Self::Task { title, description, .. } => title.len() + text(description),
+            Self::Note { text, .. } => text.len(),
+            Self::Request { url, body, .. } => url.len() + json::size_bytes(body),
+            Self::Command { data, .. } => json::size_bytes(data),
+        }
     }
 
     /// Counts a try of a request.

@@ -3,10 +3,10 @@
 use crate::run::{Requests, Run};
 use crate::simulation::{MOST_RUNS, Simulation, TooMuch};
 use crate::story::{Verdict, What};
-use automation_domain::budget::{Budget, Exceeded};
+use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::contact::from_event::{says_of_contact, update_from};
-use automation_domain::entry::{self, EntryCondition, KeptOut};
+use automation_domain::entry::{self, EntryCondition, KeptOut, run_key_if_let_in};
 use automation_domain::event::admission::{check_depth, check_type};
 use automation_domain::event::{Event, RecordedEvent};
 use automation_domain::facts::Facts;
@@ -20,9 +20,12 @@ use std::collections::BTreeMap;
 struct Decision {
     playing: usize,
     trigger: usize,
-    key: Result<Option<String>, Exceeded>,
+    key: Result<Option<String>, OverBudget>,
     conditions: Vec<EntryCondition>,
 }
+
+/// Deciding takes more than its budget, or all that was decided about the event so far did.
+struct OverBudget;
 
 impl Simulation {
     pub(crate) fn take_in(&mut self, event: Event, by: Option<RunId>) -> Result<(), TooMuch> {
@@ -100,8 +103,13 @@ impl Simulation {
                 if !entry::listens(playing.workflow_id, trigger, &recorded.event) {
                     continue;
                 }
-                let enrolment = &workflow.enrolment;
-                let key = entry::run_key_if_let_in(enrolment, trigger, &recorded.event, &facts, |_, _| ());
+                let key = match budget.is_worn_out() {
+                    true => Err(OverBudget),
+                    false => {
+                        run_key_if_let_in(&workflow.enrolment, trigger, &recorded.event, &facts, |_, _| ())
+                            .map_err(|_exceeded| OverBudget)
+                    }
+                };
                 // Telling has a budget of its own, so that it takes nothing from deciding.
                 let telling = Budget::new(&self.setting.limits);
                 let facts = Facts { budget: &telling, ..facts };
@@ -124,7 +132,7 @@ impl Simulation {
         let id = RunId::derive(self.now, playing.workflow_id, &trigger, recorded.event.key);
         let (mut until, mut superseded) = (None::<DateTime<Utc>>, None);
         let (verdict, key) = match decision.key {
-            Err(_exceeded) => (Verdict::OverBudget, None),
+            Err(OverBudget) => (Verdict::OverBudget, None),
             Ok(None) => (Verdict::ConditionFalse, None),
             Ok(Some(key)) if playing.workflow.enrolment.needs_record() => {
                 let known = self.enrolments.entry((decision.playing, key.clone())).or_default();

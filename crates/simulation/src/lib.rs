@@ -20,11 +20,11 @@ mod story;
 pub mod test_file;
 mod walking;
 
-pub use answers::{Answer, DEFAULT as DEFAULT_ANSWER};
+pub use answers::{Answer, DEFAULT as DEFAULT_ANSWER, Failure};
 pub use case::{Played, play};
 pub use effect::{Done, Effect};
 pub use judge::Mismatch;
 pub use run::{Ended, Run};
 pub use setting::{Happening, Setting};
-pub use simulation::{MOST_RUNS, MOST_STEPS, Simulation, TooMuch};
+pub use simulation::{MOST_RUNS, MOST_STEPS, MOST_TOLD_BYTES, Simulation, TooMuch};
 pub use story::{Told, Verdict, What};

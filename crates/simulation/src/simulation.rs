@@ -21,6 +21,9 @@ pub const MOST_STEPS: u32 = 100_000;
 /// Most runs of a simulation.
 pub const MOST_RUNS: usize = 1_000;
 
+/// Bytes that what is told of a simulation may have, about: steps and events tell values of up to 256 KiB.
+pub const MOST_TOLD_BYTES: usize = 64 * 1024 * 1024;
+
 /// How long whatever happens takes: later things are later, and nobody sees it in seconds.
 const MOMENT: TimeDelta = TimeDelta::microseconds(1);
 
@@ -46,6 +49,7 @@ pub struct Simulation {
     coming: BTreeMap<(DateTime<Utc>, u64), Coming>,
     numbered: u64,
     steps: u32,
+    told_bytes: usize,
 }
 
 /// A workflow that plays along.
@@ -69,6 +73,8 @@ pub enum TooMuch {
     Steps,
     /// More than [`MOST_RUNS`].
     Runs,
+    /// More to tell than [`MOST_TOLD_BYTES`].
+    Told,
 }
 
 impl fmt::Display for TooMuch {
@@ -76,6 +82,7 @@ impl fmt::Display for TooMuch {
         match self {
             Self::Steps => write!(f, "it takes more than {MOST_STEPS} events and walks of runs"),
             Self::Runs => write!(f, "it starts more than {MOST_RUNS} runs"),
+            Self::Told => write!(f, "what there is to tell has more than {MOST_TOLD_BYTES} bytes"),
         }
     }
 }
@@ -99,6 +106,7 @@ impl Simulation {
             coming: BTreeMap::new(),
             numbered: 0,
             steps: 0,
+            told_bytes: 0,
         }
     }
 
@@ -253,10 +261,15 @@ impl Simulation {
     pub(crate) fn moment(&mut self) -> Result<(), TooMuch> {
         self.now += MOMENT;
         self.steps += 1;
-        if self.steps > MOST_STEPS { Err(TooMuch::Steps) } else { Ok(()) }
+        match (self.steps > MOST_STEPS, self.told_bytes > MOST_TOLD_BYTES) {
+            (true, _) => Err(TooMuch::Steps),
+            (false, true) => Err(TooMuch::Told),
+            (false, false) => Ok(()),
+        }
     }
 
     pub(crate) fn tell(&mut self, what: What) {
+        self.told_bytes += what.bytes();
         self.story.push(Told { at: self.now, what });
     }
 

@@ -1,9 +1,11 @@
 //! What happened, in order, and why.
 
 use crate::effect::Effect;
+use automation_domain::condition::COMPARED_BYTES;
 use automation_domain::entry::EntryCondition;
 use automation_domain::id::RunId;
 use automation_domain::interpreter::{Step, StepError};
+use automation_domain::json;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -128,6 +130,25 @@ pub enum What {
         reason: Option<String>,
     },
 }
+
+impl What {
+    /// About how many bytes it takes to keep it.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Told>()
+            + match self {
+                Self::Event { data, .. } => json::size_bytes(data),
+                Self::Step { step, .. } => json::size_bytes(&step.detail),
+                Self::Effect { effect, .. } => effect.bytes(),
+                Self::Decided { conditions, .. } => {
+                    conditions.iter().map(|one| one.comparisons.len() * MOST_OF_COMPARISON).sum()
+                }
+                Self::Refused { .. } | Self::Answered { .. } | Self::Buried { .. } | Self::Ended { .. } => 0,
+            }
+    }
+}
+
+/// Bytes of a comparison with both its values, which are cut.
+const MOST_OF_COMPARISON: usize = 2 * COMPARED_BYTES;
 
 /// What came of an event by a trigger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]

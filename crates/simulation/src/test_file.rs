@@ -11,7 +11,7 @@ pub use given::{Given, GivenContact, given_contact};
 pub use moment::Moment;
 pub use schema::schema;
 
-use crate::answers::Answer;
+use crate::answers::{Answer, Failure};
 use crate::setting::Happening;
 use automation_domain::limits::Limits;
 use automation_domain::problem::Problem;
@@ -57,13 +57,6 @@ const FILE: Keys = Keys { what: "a file of tests", known: &["workflow", "cases"]
 const CASE: Keys =
     Keys { what: "a case", known: &["name", "given", "when", "answers", "until", "expect"], later: &[] };
 const ANSWER: Keys = Keys { what: "an answer", known: &["status", "headers", "body", "failure"], later: &[] };
-
-/// What can keep an answer from coming, with its words.
-const FAILURES: [(&str, fn() -> Answer); 3] = [
-    ("timeout", || Answer::TimedOut),
-    ("no_connection", || Answer::NotConnected),
-    ("connection_lost", || Answer::ConnectionLost),
-];
 
 /// Reads a file of tests, in YAML or JSON.
 ///
@@ -153,7 +146,7 @@ fn answer(reader: &mut Reader<'_>, value: &Value, at: &str) -> Option<Answer> {
             let message = "an answer that does not come has none";
             reader.problem::<()>("bad_value", section.at(key), message);
         }
-        return reader.choice(section, "failure", &FAILURES).map(|made| made());
+        return reader.choice(section, "failure", &Failure::ALL).map(Answer::Failure);
     }
     let status = reader.required(section, "status")?;
     let status = status.as_u64().filter(|status| matches!(status, 200..=299 | 400..=599));
@@ -196,10 +189,9 @@ pub fn answer_of(value: &Value, at: &str, limits: &Limits) -> Result<Answer, Vec
 pub fn happenings(document: &Value, limits: &Limits) -> Result<Vec<(Moment, Happening)>, Vec<Problem>> {
     let types = NodeTypes::default();
     let mut reader = Reader::new(&types, limits);
-    let entries: Vec<Value> = match document {
-        Value::Array(entries) => entries.iter().map(happens::of_cloudevent).collect(),
-        other => vec![happens::of_cloudevent(other)],
-    };
+    let one = [document.clone()];
+    let entries = document.as_array().map_or(&one[..], Vec::as_slice);
+    let entries: Vec<Value> = entries.iter().map(happens::of_cloudevent).collect();
     let document = serde_json::json!({ "when": entries });
     let section = reader.section(&document, "", &CASE);
     let read = section.and_then(|section| happens::read(&mut reader, section));

@@ -5,7 +5,9 @@
 use automation_actions::node_types;
 use automation_domain::limits::Limits;
 use automation_domain::workflow::parse;
-use automation_simulation::{Answer, Ended, Happening, Run, Setting, Simulation, TooMuch, Verdict, What};
+use automation_simulation::{
+    Answer, Ended, Failure, Happening, Run, Setting, Simulation, TooMuch, Verdict, What,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -131,7 +133,7 @@ edges: [ [asked, call] ]
 #[test]
 fn a_request_is_tried_by_the_ladder_and_what_fails_for_good_is_told_as_a_dead_letter() {
     let mut simulation = of(&[("calls", CALLS)]);
-    simulation.answer("calls", "call", vec![Answer::TimedOut]);
+    simulation.answer("calls", "call", vec![Answer::Failure(Failure::TimedOut)]);
     after(&mut simulation, 0, "form.submitted", json!({}));
     simulation.play(None).unwrap();
     let tries = simulation.story().iter().filter(|told| matches!(told.what, What::Answered { .. }));

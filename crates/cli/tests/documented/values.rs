@@ -82,6 +82,13 @@ fn every_workflow_and_every_part_of_one_compiles() {
                     assert!(parsed.is_ok(), "{place}: {key}: {:?}", parsed.err());
                 }
             }
+            "cases" | "answers" => {
+                let case =
+                    format!("cases:\n  - name: example\n    expect: {{ runs: [] }}\n{}", indented(&text, 4));
+                let tests = if text.starts_with("cases") { text.clone() } else { case };
+                let read = automation_simulation::test_file::read(&tests, &Limits::default());
+                assert!(read.is_ok(), "{place}: {:?}", read.err());
+            }
             // Rules of Prometheus: what they measure is held against the metrics there are in the tests of metrics.
             "groups" => drop(yaml_serde::from_str::<Value>(&text).unwrap()),
             other => panic!("{place}: nobody knows what begins with \"{other}\""),

@@ -1,7 +1,8 @@
 //! The JSON Schema of files of tests, for editors. Reading checks more, and says it in better words.
 
 use super::expected::{CONTACT, RUN};
-use super::{FAILURES, Listed, MOST_ANSWERS, MOST_CASES, MOST_HAPPENINGS};
+use super::{Listed, MOST_ANSWERS, MOST_CASES, MOST_HAPPENINGS};
+use crate::answers::Failure;
 use crate::run::Ended;
 use serde_json::{Map, Value, json};
 
@@ -61,7 +62,7 @@ pub fn schema() -> Value {
                         "additionalProperties": false,
                     },
                     {
-                        "properties": { "failure": { "enum": FAILURES.map(|(word, _)| word) } },
+                        "properties": { "failure": { "enum": Failure::ALL.map(|(word, _)| word) } },
                         "required": ["failure"],
                         "additionalProperties": false,
                     },

@@ -31,7 +31,7 @@ pub struct TestArgs {
 }
 
 /// A case that was played.
-pub(super) struct Result {
+pub(super) struct Tested {
     /// The file, as it was named.
     file: String,
     /// The case.
@@ -67,7 +67,7 @@ pub(super) fn run(args: &TestArgs, output: &Output) -> anyhow::Result<()> {
                 case.given.with.iter().filter_map(|name| others.get(name)).cloned().collect();
             match play(case, tested, &with, limits) {
                 Ok(played) => {
-                    results.push(Result { file: file.clone(), name: case.name.clone(), played });
+                    results.push(Tested { file: file.clone(), name: case.name.clone(), played });
                 }
                 Err(all) => problems.extend(all.into_iter().map(|problem| (file.clone(), problem))),
             }
@@ -88,7 +88,7 @@ pub(super) fn run(args: &TestArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 /// Reads a file of tests and the workflows that it is about.
-fn read(path: &Path, limits: &Limits) -> anyhow::Result<std::result::Result<Ready, Vec<Found>>> {
+fn read(path: &Path, limits: &Limits) -> anyhow::Result<Result<Ready, Vec<Found>>> {
     let file = path.display().to_string();
     let of_file = |problems: Vec<Problem>| problems.into_iter().map(|one| (file.clone(), one)).collect();
     let tests = match test_file::read(&files::text(path)?, limits) {
@@ -122,11 +122,11 @@ fn read(path: &Path, limits: &Limits) -> anyhow::Result<std::result::Result<Read
     Ok(Ok(Ready { file, cases: tests.cases, tested, others }))
 }
 
-fn tell(results: &[Result], output: &Output) -> anyhow::Result<()> {
+fn tell(results: &[Tested], output: &Output) -> anyhow::Result<()> {
     let failed = results.iter().filter(|result| !result.played.passed()).count();
     let passed = results.len() - failed;
     if output.is_json() {
-        let cases: Vec<Value> = results.iter().map(Result::json).collect();
+        let cases: Vec<Value> = results.iter().map(Tested::json).collect();
         output.one(&json!({ "passed": passed, "failed": failed, "cases": cases }), || "");
     } else {
         for result in results {
@@ -142,7 +142,7 @@ fn tell(results: &[Result], output: &Output) -> anyhow::Result<()> {
     }
 }
 
-impl Result {
+impl Tested {
     fn json(&self) -> Value {
         let Self { file, name, played } = self;
         let mut shown = json!({

@@ -1,12 +1,12 @@
 //! Results as JUnit XML, as servers of continuous integration read it: a suite for each file, a case for each case.
 
-use super::{Result, story};
+use super::{Tested, story};
 use crate::terminal::Lines;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 /// The report. What XML cannot hold, and what a terminal would obey, is written as JSON writes it.
-pub(super) fn report(results: &[Result]) -> std::io::Result<Vec<u8>> {
+pub(super) fn report(results: &[Tested]) -> std::io::Result<Vec<u8>> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let mut suites = BytesStart::new("testsuites");
@@ -21,7 +21,7 @@ pub(super) fn report(results: &[Result]) -> std::io::Result<Vec<u8>> {
     Ok(written)
 }
 
-fn suite(writer: &mut Writer<Vec<u8>>, of_file: &[Result]) -> std::io::Result<()> {
+fn suite(writer: &mut Writer<Vec<u8>>, of_file: &[Tested]) -> std::io::Result<()> {
     let file = visible(of_file.first().map_or("", |result| &result.file));
     let mut suite = BytesStart::new("testsuite");
     suite.push_attribute(("name", file.as_str()));
@@ -51,7 +51,7 @@ fn suite(writer: &mut Writer<Vec<u8>>, of_file: &[Result]) -> std::io::Result<()
     writer.write_event(Event::End(BytesEnd::new("testsuite")))
 }
 
-fn counts<'r>(element: &mut BytesStart<'_>, results: impl Iterator<Item = &'r Result>) {
+fn counts<'r>(element: &mut BytesStart<'_>, results: impl Iterator<Item = &'r Tested>) {
     let (mut tests, mut failures) = (0, 0);
     for result in results {
         tests += 1;
