@@ -1,7 +1,5 @@
 //! Files of tests: what the schema lets through, and what reading does.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use automation_domain::limits::Limits;
 use automation_domain::workflow;
 use automation_simulation::test_file::{read, schema};
