@@ -94,7 +94,10 @@ impl Simulation {
         let contact = contact_id.and_then(|id| self.contacts.get(&id)).or(unknown.as_ref());
         let budget = Budget::new(&self.setting.limits);
         let (event, tenant, now) = (Some(recorded), self.tenant(), self.now);
-        let facts = Facts { event, contact, run: None, tenant, now, budget: &budget };
+        let counting = self.workflows.iter().flat_map(|playing| playing.workflow.entry_aggregates());
+        let before = self.counted(contact_id, counting, Some(recorded));
+        let past = before.as_past();
+        let facts = Facts { event, contact, run: None, past, tenant, now, budget: &budget };
         let mut decisions = Vec::new();
         for (index, playing) in self.workflows.iter().enumerate() {
             let workflow = &playing.workflow;

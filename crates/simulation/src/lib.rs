@@ -10,6 +10,7 @@
 
 mod answers;
 mod case;
+mod counting;
 mod effect;
 mod intake;
 mod judge;

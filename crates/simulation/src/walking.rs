@@ -1,5 +1,6 @@
 //! A run is walked, as the executor does it: what it needs is gathered, what it asks for is done here.
 
+use crate::counting::Before;
 use crate::effect::{Done, Effect};
 use crate::run::{Ended, Run};
 use crate::simulation::{Simulation, TooMuch};
@@ -12,6 +13,7 @@ use automation_domain::interpreter::{
     Advanced, Asker, Command, End, Need, RecordedEvents, RunEvent, RunInput, Send, Step, StepError,
     Unwatched, advance, cancel, happened_at, received,
 };
+use automation_domain::past::Past;
 use automation_domain::record::stamps::{Applied, Stamp};
 use automation_domain::record::{EmittedEvent, RecordChange};
 use automation_domain::workflow::Workflow;
@@ -24,6 +26,7 @@ const MOST_SEEN: usize = 100;
 struct Recorded<'s> {
     events: &'s BTreeMap<EventId, RecordedEvent>,
     before: Option<Vec<EventId>>,
+    past: Before,
 }
 
 impl RecordedEvents for Recorded<'_> {
@@ -33,6 +36,10 @@ impl RecordedEvents for Recorded<'_> {
 
     fn before(&self) -> Option<Vec<&RecordedEvent>> {
         Some(self.before.as_ref()?.iter().filter_map(|id| self.event(*id)).collect())
+    }
+
+    fn past(&self) -> Past<'_> {
+        self.past.as_past()
     }
 }
 
@@ -91,7 +98,8 @@ impl Simulation {
         let run = &self.runs[index];
         let playing = &self.workflows[run.playing];
         let contact = run.contact_id.filter(|_| playing.workflow.needs(&Need::Contact));
-        let recorded = Recorded { events: &self.events, before: self.before(run) };
+        let past = self.counted(run.contact_id, playing.workflow.run_aggregates(), None);
+        let recorded = Recorded { events: &self.events, before: self.before(run), past };
         let input = RunInput {
             event: self.events.get(&run.event),
             contact: contact.and_then(|id| self.contacts.get(&id)).cloned(),

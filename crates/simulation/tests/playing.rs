@@ -219,3 +219,28 @@ fn playing_until_a_time_leaves_runs_waiting_and_can_go_on() {
     simulation.play(None).unwrap();
     assert_eq!(way(&simulation.runs()[0], "wait"), Some("timeout"));
 }
+
+#[test]
+fn conditions_count_what_happened_within_the_simulation_and_the_event_at_hand() {
+    const KEEN: &str = "
+triggers:
+  - { id: visited, event: page.visited, where: { count: { event: page.visited, within: 7d }, op: equals, value: 3 } }
+nodes:
+  - id: spent
+    action: branch
+    with: { cases: [ { name: much, where: { sum: { event: order.created, of: event.data.total, within: 2d }, op: greater_than, value: 50 } } ] }
+edges: [ [visited, spent] ]
+";
+    for (paid_at, expected) in [(0, "else"), (100_000, "much")] {
+        let mut simulation = of(&[("keen", KEEN)]);
+        after(&mut simulation, paid_at, "order.created", json!({ "total": 60 }));
+        for day in [1, 2, 3, 4] {
+            after(&mut simulation, day * 86_400, "page.visited", json!({}));
+        }
+        simulation.play(None).unwrap();
+        let runs = simulation.runs();
+        assert_eq!(runs.len(), 1, "at the third visit and at no other");
+        assert_eq!(runs[0].started_at.timestamp(), start().timestamp() + 3 * 86_400);
+        assert_eq!(way(&runs[0], "spent"), Some(expected), "an order of {paid_at}");
+    }
+}
