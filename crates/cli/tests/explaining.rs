@@ -12,6 +12,7 @@ mod recorder;
 use automation_domain::outbound::{AllowList, Outbound};
 use automation_domain::retry::Ladder;
 use automation_executor::Requests;
+use chrono::{DateTime, TimeDelta};
 use engine::{Engine, event};
 use recorder::{Recorder, Reply};
 use serde_json::{Value, json};
@@ -225,15 +226,19 @@ async fn why_an_event_started_a_run_or_none_is_told_for_each_trigger_that_listen
     engine.apply(waits("halted", "1s", Value::Null, none())).await?;
     engine.apply(waits("once", "1s", Value::Null, json!({ "reentry": { "mode": "once" } }))).await?;
     engine.apply(waits("single", "1h", Value::Null, json!({ "on_conflict": "ignore" }))).await?;
+    let max = json!({ "reentry": { "mode": "always", "max": { "runs": 1, "per": "30d" } } });
+    engine.apply(waits("counted", "1s", Value::Null, max)).await?;
+    let staff = json!({ "field": "event.data.total", "op": "greater_than", "value": 50 });
+    engine.apply(waits("unwanted", "1s", Value::Null, json!({ "suppress": staff }))).await?;
     call(&engine, &["workflow", "pause", "halted"]);
     engine.publish(vec![event("form.submitted", "1", "ada", json!({ "total": 20 }))]).await?;
-    engine.until("SELECT count(*) FROM runs_finished", 3).await?;
+    engine.until("SELECT count(*) FROM runs_finished", 5).await?;
     let mut second = event("form.submitted", "a/2", "ada", json!({ "total": 80 }));
     second["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into();
     second["causationid"] = "1".into();
     second["causationdepth"] = 1.into();
     engine.publish(vec![second]).await?;
-    engine.until("SELECT count(*) FROM runs_finished", 4).await?;
+    engine.until("SELECT count(*) FROM runs_finished", 6).await?;
     engine.apply(waits("later", "1s", Value::Null, none())).await?;
 
     let shown = json_of(&engine, &["event", "show", "a/2", "--source", "shop"]);
@@ -249,11 +254,13 @@ async fn why_an_event_started_a_run_or_none_is_told_for_each_trigger_that_listen
     for (workflow, expected) in [
         ("always", "started"),
         ("big", "condition_false"),
+        ("counted", "max"),
         ("gapped", "gap"),
         ("halted", "paused"),
         ("later", "published_later"),
         ("once", "once"),
         ("single", "still_in"),
+        ("unwanted", "suppressed"),
     ] {
         let told = verdict(&shown, workflow);
         assert_eq!(told["verdict"], expected, "{told}");
@@ -266,7 +273,12 @@ async fn why_an_event_started_a_run_or_none_is_told_for_each_trigger_that_listen
     let first = json_of(&engine, &["event", "show", "shop/1"]);
     assert_eq!(verdict(&first, "once")["verdict"], "started");
     assert_eq!(verdict(&first, "gapped")["verdict"], "started");
-    for workflow in ["once", "gapped", "single"] {
+    assert_eq!(verdict(&first, "unwanted")["verdict"], "started");
+    let began = |shown: &Value| DateTime::parse_from_rfc3339(shown["received_at"].as_str().unwrap()).unwrap();
+    let until = verdict(&shown, "counted")["until"].as_str().unwrap().to_owned();
+    assert_eq!(DateTime::parse_from_rfc3339(&until)?, began(&first) + TimeDelta::days(30));
+    assert_eq!(verdict(&shown, "once")["since"], first["received_at"]);
+    for workflow in ["once", "gapped", "single", "counted"] {
         assert_eq!(verdict(&shown, workflow)["earlier_run"], verdict(&first, workflow)["run"]["id"]);
     }
     let big = verdict(&shown, "big");
@@ -336,9 +348,13 @@ big version 1, trigger form: a condition does not hold
     no   event.data.total greater_than 100, is 80
   enrolment condition does not hold
     no   contact.tags contains "vip", is []
+counted version 1, trigger form: kept out until TIME, as many runs of "ada" began within the time as may: run ID
 gapped version 1, trigger form: kept out until TIME, by the gap after the last run of "ada": run ID
 halted version 1, trigger form: the workflow is paused
 later version 1, trigger form: first published after the event came
-once version 1, trigger form: kept out by reentry once, "ada" had been in: run ID
+once version 1, trigger form: kept out by reentry once, "ada" had been in since TIME: run ID
 single version 1, trigger form: kept out, a run of "ada" was open: run ID
+unwanted version 1, trigger form: the workflow never lets in whom the event is about
+  suppress condition holds
+    yes  event.data.total greater_than 50, is 80
 "#;

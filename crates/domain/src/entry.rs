@@ -51,14 +51,26 @@ pub fn run_key_if_let_in<H>(
             return Ok(None);
         }
     }
-    let has_rules = enrolment.condition.is_some() || enrolment.key.is_some();
+    let has_rules = enrolment.conditions().next().is_some() || enrolment.key.is_some();
     let _hand = has_rules.then(|| take(PartKind::Enrolment, ""));
     if let Some(condition) = &enrolment.condition
         && !condition.holds(facts)?
     {
         return Ok(None);
     }
+    if is_suppressed(enrolment, facts)? {
+        return Ok(None);
+    }
     run_key(enrolment, event, facts).map(Some)
+}
+
+/// Whether the workflow never lets in whom the event is about.
+///
+/// # Errors
+///
+/// [`Exceeded`] when deciding takes more than is left of the facts' budget.
+pub fn is_suppressed(enrolment: &Rules, facts: &Facts<'_>) -> Result<bool, Exceeded> {
+    enrolment.suppress.as_ref().map_or(Ok(false), |condition| condition.holds(facts))
 }
 
 /// What a run that the event starts is unique by within the workflow.

@@ -72,7 +72,8 @@ fn aggregates(candidates: &[TriggerRef]) -> impl Iterator<Item = &Aggregate> {
     let counting = candidates.iter().filter(|candidate| candidate.published.counts);
     let conditions = counting.flat_map(|candidate| {
         let published = &candidate.published;
-        [&published.triggers[candidate.trigger].condition, &published.enrolment.condition]
+        let of_trigger = &published.triggers[candidate.trigger].condition;
+        of_trigger.iter().chain(published.enrolment.conditions())
     });
-    conditions.flatten().flat_map(Condition::aggregates)
+    conditions.flat_map(Condition::aggregates)
 }

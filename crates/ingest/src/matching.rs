@@ -25,8 +25,8 @@ pub(crate) struct Match {
 pub(crate) fn reads_contact(candidates: &[TriggerRef]) -> bool {
     candidates.iter().any(|candidate| {
         let published = &candidate.published;
-        let conditions = [&published.triggers[candidate.trigger].condition, &published.enrolment.condition];
-        conditions.into_iter().flatten().any(|condition| condition.reads("contact"))
+        let of_trigger = &published.triggers[candidate.trigger].condition;
+        of_trigger.iter().chain(published.enrolment.conditions()).any(|condition| condition.reads("contact"))
             || published.enrolment.key.as_ref().is_some_and(|key| key.reads("contact"))
     })
 }

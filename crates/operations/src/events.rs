@@ -146,6 +146,7 @@ fn judged_json(one: &Judged) -> Value {
     json!({
         "workflow": one.workflow, "trigger": one.trigger, "version": one.version, "version_then": one.version_then,
         "verdict": one.verdict.as_str(), "until": one.verdict.until().map(time),
+        "since": one.verdict.since().map(time),
         "run": one.verdict.run().map(Summary::from), "worked_out_anew": one.verdict.run().is_none(),
         "conditions": one.entries, "key": one.key, "earlier_run": one.earlier_run,
     })

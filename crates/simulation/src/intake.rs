@@ -136,7 +136,10 @@ impl Simulation {
         let (mut until, mut superseded) = (None::<DateTime<Utc>>, None);
         let (verdict, key) = match decision.key {
             Err(OverBudget) => (Verdict::OverBudget, None),
-            Ok(None) => (Verdict::ConditionFalse, None),
+            Ok(None) if decision.conditions.iter().any(EntryCondition::is_missed) => {
+                (Verdict::ConditionFalse, None)
+            }
+            Ok(None) => (Verdict::Suppressed, None),
             Ok(Some(key)) if playing.workflow.enrolment.needs_record() => {
                 let known = self.enrolments.entry((decision.playing, key.clone())).or_default();
                 match known.enter(id, &playing.workflow.enrolment, self.now) {
@@ -144,11 +147,15 @@ impl Simulation {
                         superseded = open;
                         (Verdict::Started, Some(key))
                     }
-                    Err(KeptOut::Once) => (Verdict::Once, Some(key)),
+                    Err(KeptOut::Once { .. }) => (Verdict::Once, Some(key)),
                     Err(KeptOut::StillIn) => (Verdict::StillIn, Some(key)),
                     Err(KeptOut::Gap { until: free }) => {
                         until = Some(free);
                         (Verdict::Gap, Some(key))
+                    }
+                    Err(KeptOut::Max { until: free }) => {
+                        until = Some(free);
+                        (Verdict::Max, Some(key))
                     }
                 }
             }

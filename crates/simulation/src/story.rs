@@ -158,6 +158,8 @@ pub enum Verdict {
     Started,
     /// None: a condition is false.
     ConditionFalse,
+    /// None: the workflow never lets in whom the event is about.
+    Suppressed,
     /// None: deciding takes more than its budget.
     OverBudget,
     /// None: its key was in before.
@@ -166,6 +168,8 @@ pub enum Verdict {
     StillIn,
     /// None: a run of its key ended too short a while ago.
     Gap,
+    /// None: as many runs of its key began within a time as may.
+    Max,
 }
 
 /// A time, to the second unless it has more to say: what a simulation does takes a moment that nobody wants to read.

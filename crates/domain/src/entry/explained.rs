@@ -2,13 +2,13 @@
 
 use crate::condition::{Comparison, Condition, Explained};
 use crate::facts::Facts;
-use crate::workflow::{Trigger, Workflow};
+use crate::workflow::{Enrolment, Trigger, Workflow};
 use serde::Serialize;
 
 /// A condition of the entry, and what it comes to.
 #[derive(Serialize, Clone, PartialEq, Debug)]
 pub struct EntryCondition {
-    /// `trigger`, or `enrolment` for the workflow's own.
+    /// `trigger`, `enrolment` for the workflow's own, or `suppress` for whom the workflow never lets in.
     pub of: &'static str,
     /// Whether it holds.
     pub holds: bool,
@@ -20,6 +20,21 @@ pub struct EntryCondition {
     /// Whether telling all of it takes more than a budget: then nothing is told.
     #[serde(skip_serializing_if = "is_not")]
     pub over_budget: bool,
+}
+
+/// The word for the condition over whom a workflow never lets in.
+const SUPPRESS: &str = "suppress";
+
+impl EntryCondition {
+    /// Whether it suppresses whom the event is about.
+    pub fn suppresses(&self) -> bool {
+        self.of == SUPPRESS && self.holds
+    }
+
+    /// Whether it is one that has to hold, and does not.
+    pub fn is_missed(&self) -> bool {
+        self.of != SUPPRESS && !self.holds
+    }
 }
 
 /// The conditions that an event has to pass to start a run by this trigger, each with both values of its comparisons. Each
@@ -35,7 +50,8 @@ pub fn explained(workflow: &Workflow, trigger: &Trigger, facts: &Facts<'_>) -> V
         let Explained { holds, comparisons, left_out } = explained;
         EntryCondition { of, holds, comparisons, left_out, over_budget }
     };
-    [("trigger", &trigger.condition), ("enrolment", &workflow.enrolment.condition)]
+    let Enrolment { condition, suppress, .. } = &workflow.enrolment;
+    [("trigger", &trigger.condition), ("enrolment", condition), (SUPPRESS, suppress)]
         .into_iter()
         .filter_map(|(of, condition)| Some(entry(of, condition.as_ref()?)))
         .collect()

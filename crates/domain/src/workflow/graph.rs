@@ -53,8 +53,12 @@ pub struct Enrolment {
     pub key: Option<Template>,
     /// Entry filter over event and contact.
     pub condition: Option<Condition>,
+    /// Who never enters: a condition over event and contact.
+    pub suppress: Option<Condition>,
     /// How often the same key may enter.
     pub reentry: Reentry,
+    /// How many runs of the same key may begin within a time.
+    pub max: Option<MostRuns>,
     /// What a match does while a run of the same key is open.
     pub on_conflict: OnConflict,
 }
@@ -62,7 +66,12 @@ pub struct Enrolment {
 impl Enrolment {
     /// Whether entering depends on earlier runs, so that an `enrolments` row has to be written and locked.
     pub fn needs_record(&self) -> bool {
-        self.reentry != Reentry::Always || self.on_conflict != OnConflict::Start
+        self.reentry != Reentry::Always || self.max.is_some() || self.on_conflict != OnConflict::Start
+    }
+
+    /// Everything that is asked of event and contact, whichever trigger matched.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.condition.iter().chain(&self.suppress)
     }
 
     /// Whether one run of a key is let in at a time: not beside another that is open.
@@ -84,6 +93,20 @@ pub enum Reentry {
         /// Minimum time between the end of one run and the start of the next.
         gap: TimeDelta,
     },
+}
+
+/// How many runs of a key may begin within any time of a length.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MostRuns {
+    /// How many, from 1 to [`MostRuns::LIMIT`].
+    pub runs: usize,
+    /// Within how long a time, whenever that begins.
+    pub per: TimeDelta,
+}
+
+impl MostRuns {
+    /// Most runs that can be allowed: the start of each is kept with its key.
+    pub const LIMIT: usize = 100;
 }
 
 /// What a match does while a run of the same key is open.
@@ -221,9 +244,8 @@ impl Workflow {
 
     /// The figures over past events that decide who is let in.
     pub fn entry_aggregates(&self) -> Vec<&Aggregate> {
-        let triggers = self.triggers.iter().map(|trigger| &trigger.condition);
-        let conditions = triggers.chain([&self.enrolment.condition]).flatten();
-        conditions.flat_map(Condition::aggregates).collect()
+        let triggers = self.triggers.iter().filter_map(|trigger| trigger.condition.as_ref());
+        triggers.chain(self.enrolment.conditions()).flat_map(Condition::aggregates).collect()
     }
 
     /// For how many days back its conditions count events; 0 where they count none.

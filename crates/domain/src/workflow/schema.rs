@@ -5,7 +5,7 @@
 
 use super::compile::{exits, handling};
 use super::event_filter::EventFilter;
-use super::{Delivery, NodeTypes};
+use super::{Delivery, MostRuns, NodeTypes};
 use crate::catalogue;
 use crate::condition::Kind;
 use crate::priority::Priority;
@@ -85,11 +85,22 @@ fn enrolment() -> Value {
         "properties": {
             "key": { "type": "string", "minLength": 1, "description": "What a run is unique by; the contact without one." },
             "where": { "$ref": "#/$defs/condition" },
+            "suppress": { "$ref": "#/$defs/condition", "description": "Who never enters." },
             "reentry": {
                 "type": "object",
                 "properties": {
                     "mode": { "enum": ["once", "always", "after_exit"] },
                     "gap": { "$ref": "#/$defs/duration" },
+                    "max": {
+                        "type": "object",
+                        "description": "How many runs of a key may begin within any time of a length.",
+                        "properties": {
+                            "runs": { "type": "integer", "minimum": 1, "maximum": MostRuns::LIMIT },
+                            "per": { "$ref": "#/$defs/duration" },
+                        },
+                        "required": ["runs", "per"],
+                        "additionalProperties": false,
+                    },
                 },
                 "required": ["mode"],
                 "additionalProperties": false,

@@ -63,6 +63,8 @@ pub enum Verdict {
     PublishedLater,
     /// None: a condition is false.
     ConditionFalse,
+    /// None: the workflow never lets in whom the event is about.
+    Suppressed,
     /// None: deciding takes more than its budget.
     OverBudget,
     /// None: the workflow is paused.
@@ -75,11 +77,19 @@ pub enum Verdict {
         since: DateTime<Utc>,
     },
     /// None: its key was in before.
-    Once,
+    Once {
+        /// When its latest run began.
+        since: Option<DateTime<Utc>>,
+    },
     /// None: a run of its key was open.
     StillIn,
     /// None: a run of its key had ended too short a while before.
     Gap {
+        /// When it might enter again.
+        until: DateTime<Utc>,
+    },
+    /// None: as many runs of its key had begun within a time as may.
+    Max {
         /// When it might enter again.
         until: DateTime<Utc>,
     },
@@ -96,13 +106,15 @@ impl Verdict {
             Self::Started(_) => "started",
             Self::PublishedLater => "published_later",
             Self::ConditionFalse => "condition_false",
+            Self::Suppressed => "suppressed",
             Self::OverBudget => "over_budget",
             Self::Paused => "paused",
             Self::Archived => "archived",
             Self::Suspended { .. } => "suspended",
-            Self::Once => "once",
+            Self::Once { .. } => "once",
             Self::StillIn => "still_in",
             Self::Gap { .. } => "gap",
+            Self::Max { .. } => "max",
             Self::Forgotten => "forgotten",
             Self::Unexplained => "unexplained",
         }
@@ -115,7 +127,12 @@ impl Verdict {
 
     /// When its key might enter again, if that is known.
     pub fn until(&self) -> Option<DateTime<Utc>> {
-        if let Self::Gap { until } = self { Some(*until) } else { None }
+        if let Self::Gap { until } | Self::Max { until } = self { Some(*until) } else { None }
+    }
+
+    /// When the latest run of its key began, if that is why it may not enter.
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        if let Self::Once { since } = self { *since } else { None }
     }
 }
 
@@ -259,7 +276,8 @@ impl Today<'_> {
             (None, _) if version_then.is_none() => Verdict::PublishedLater,
             (None, Some(since)) => Verdict::Suspended { since },
             (None, None) if *over_budget => Verdict::OverBudget,
-            (None, None) if entries.iter().any(|entry| !entry.holds) => Verdict::ConditionFalse,
+            (None, None) if entries.iter().any(EntryCondition::is_missed) => Verdict::ConditionFalse,
+            (None, None) if entries.iter().any(EntryCondition::suppresses) => Verdict::Suppressed,
             (None, None) if stored.state == "paused" => Verdict::Paused,
             (None, None) if stored.state == "archived" => Verdict::Archived,
             (None, None) => by_rules(workflow, enrolment, self.facts.now),
@@ -283,9 +301,10 @@ fn by_rules(workflow: &Workflow, today: Option<&Enrolment>, at: DateTime<Utc>) -
     let Some(today) = today else { return Verdict::Unexplained };
     let Some(then) = entry::known_at(today, at) else { return Verdict::Forgotten };
     match entry::kept_out(&then, &workflow.enrolment, at) {
-        Some(KeptOut::Once) => Verdict::Once,
+        Some(KeptOut::Once { since }) => Verdict::Once { since },
         Some(KeptOut::StillIn) => Verdict::StillIn,
         Some(KeptOut::Gap { until }) => Verdict::Gap { until },
+        Some(KeptOut::Max { until }) => Verdict::Max { until },
         None => Verdict::Unexplained,
     }
 }

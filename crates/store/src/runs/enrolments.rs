@@ -44,7 +44,8 @@ pub async fn lock(
     .execute(connection.sql())
     .await?;
     let rows = sqlx::query(
-        "SELECT e.tenant_id, e.workflow_id, e.run_key, e.run_id, e.open, e.runs, e.last_started_at, e.last_ended_at
+        "SELECT e.tenant_id, e.workflow_id, e.run_key, e.run_id, e.open, e.runs, e.last_started_at, e.last_ended_at,
+                e.starts
            FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (t, w, k)
            JOIN enrolments e ON e.tenant_id = u.t AND e.workflow_id = u.w AND e.run_key = u.k
           ORDER BY e.tenant_id, e.workflow_id, e.run_key FOR UPDATE OF e",
@@ -68,7 +69,8 @@ pub async fn read(
 ) -> Result<BTreeMap<EnrolmentKey, Enrolment>, Error> {
     let (tenants, workflows, run_keys) = columns(keys);
     let rows = sqlx::query(
-        "SELECT e.tenant_id, e.workflow_id, e.run_key, e.run_id, e.open, e.runs, e.last_started_at, e.last_ended_at
+        "SELECT e.tenant_id, e.workflow_id, e.run_key, e.run_id, e.open, e.runs, e.last_started_at, e.last_ended_at,
+                e.starts
            FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u (t, w, k)
            JOIN enrolments e ON e.tenant_id = u.t AND e.workflow_id = u.w AND e.run_key = u.k",
     )
@@ -92,6 +94,7 @@ fn enrolment(row: &PgRow) -> Result<(EnrolmentKey, Enrolment), Error> {
         runs: row.try_get("runs")?,
         last_started_at: row.try_get("last_started_at")?,
         last_ended_at: row.try_get("last_ended_at")?,
+        starts: row.try_get("starts")?,
     };
     Ok((key, enrolment))
 }
@@ -116,9 +119,10 @@ pub async fn write(
         };
     }
     sqlx::query(
-        "UPDATE enrolments e SET run_id = u.r, open = u.o, runs = u.n, last_started_at = u.s, last_ended_at = u.d
+        "UPDATE enrolments e SET run_id = u.r, open = u.o, runs = u.n, last_started_at = u.s, last_ended_at = u.d,
+                                 starts = u.a::timestamptz[]
            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bool[], $6::int4[], $7::timestamptz[],
-                       $8::timestamptz[]) AS u (t, w, k, r, o, n, s, d)
+                       $8::timestamptz[], $9::text[]) AS u (t, w, k, r, o, n, s, d, a)
           WHERE e.tenant_id = u.t AND e.workflow_id = u.w AND e.run_key = u.k",
     )
     .bind(&tenants)
@@ -129,6 +133,7 @@ pub async fn write(
     .bind(column!(enrolment => enrolment.runs))
     .bind(column!(enrolment => enrolment.last_started_at))
     .bind(column!(enrolment => enrolment.last_ended_at))
+    .bind(column!(enrolment => array(&enrolment.starts)))
     .execute(connection.sql())
     .await?;
     Ok(())
@@ -163,6 +168,12 @@ pub async fn end(
     .execute(connection.sql())
     .await?;
     Ok(())
+}
+
+/// Times as Postgres writes an array of them: unnest would take an array of arrays apart into times.
+fn array(times: &[DateTime<Utc>]) -> String {
+    let times: Vec<String> = times.iter().map(|time| format!("\"{}\"", time.to_rfc3339())).collect();
+    format!("{{{}}}", times.join(","))
 }
 
 fn columns(keys: &[EnrolmentKey]) -> (Vec<Uuid>, Vec<Uuid>, Vec<&str>) {

@@ -115,6 +115,7 @@ fn reason(one: &Judged) -> String {
         }
         Verdict::PublishedLater => "first published after the event came".to_owned(),
         Verdict::ConditionFalse => "a condition does not hold".to_owned(),
+        Verdict::Suppressed => "the workflow never lets in whom the event is about".to_owned(),
         Verdict::OverBudget => "deciding it takes more than its budget [over_budget]".to_owned(),
         Verdict::Paused => "the workflow is paused".to_owned(),
         Verdict::Archived => "the workflow is archived".to_owned(),
@@ -123,10 +124,16 @@ fn reason(one: &Judged) -> String {
             time(*since),
             one.workflow
         )),
-        Verdict::Once => format!("kept out by reentry once, \"{key}\" had been in{earlier}"),
+        Verdict::Once { since } => {
+            let since = since.map(|since| format!(" since {}", time(since))).unwrap_or_default();
+            format!("kept out by reentry once, \"{key}\" had been in{since}{earlier}")
+        }
         Verdict::StillIn => format!("kept out, a run of \"{key}\" was open{earlier}"),
         Verdict::Gap { until } => {
             format!("kept out until {}, by the gap after the last run of \"{key}\"{earlier}", time(*until))
+        }
+        Verdict::Max { until } => {
+            format!("kept out until {}, as many runs of \"{key}\" began within the time as may{earlier}", time(*until))
         }
         Verdict::Forgotten => format!(
             "let in by its conditions; what entry rules knew of \"{key}\" then is not known, as a run began later{earlier}"

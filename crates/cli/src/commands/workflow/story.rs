@@ -52,10 +52,11 @@ fn tell(what: &What, name: &impl Fn(&RunId) -> String, lines: &mut Vec<String>) 
             let came = match verdict {
                 Verdict::Started => format!("starts a run, unique by {key}"),
                 Verdict::ConditionFalse => "no run: a condition does not hold".to_owned(),
+                Verdict::Suppressed => "no run: whom it is about is never let in".to_owned(),
                 Verdict::OverBudget => "no run: deciding takes more than its budget".to_owned(),
                 Verdict::Once => format!("no run: {key} was in before"),
                 Verdict::StillIn => format!("no run: a run of {key} is open"),
-                Verdict::Gap => {
+                Verdict::Gap | Verdict::Max => {
                     let until = until.map(time).unwrap_or_default();
                     format!("no run: {key} may enter again at {until}")
                 }

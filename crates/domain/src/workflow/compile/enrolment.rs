@@ -2,14 +2,16 @@
 
 use super::reader::{Keys, Reader, Section};
 use crate::template::Template;
-use crate::workflow::{Enrolment, OnConflict, Reentry};
+use crate::workflow::{Enrolment, MostRuns, OnConflict, Reentry};
 use chrono::TimeDelta;
 use serde_json::Value;
 
 const ENROLMENT: Keys =
-    Keys { what: "enrolment", known: &["key", "where", "reentry", "on_conflict"], later: &[] };
+    Keys { what: "enrolment", known: &["key", "where", "suppress", "reentry", "on_conflict"], later: &[] };
 
-const REENTRY: Keys = Keys { what: "reentry", known: &["mode", "gap"], later: &["max"] };
+const REENTRY: Keys = Keys { what: "reentry", known: &["mode", "gap", "max"], later: &[] };
+
+const MAX: Keys = Keys { what: "max", known: &["runs", "per"], later: &[] };
 
 /// Words of `on_conflict` that this version does not execute.
 const LATER_CONFLICTS: [&str; 1] = ["restart_timers"];
@@ -28,12 +30,11 @@ pub(super) fn read(reader: &mut Reader<'_>, document: Section<'_>) -> Enrolment 
     let Some(section) = reader.section(value, "enrolment", &ENROLMENT) else {
         return Enrolment::default();
     };
-    Enrolment {
-        key: section.get("key").and_then(|value| key(reader, value)),
-        condition: reader.condition(section, "where"),
-        reentry: section.get("reentry").map_or(Reentry::default(), |value| reentry(reader, value)),
-        on_conflict: on_conflict(reader, section),
-    }
+    let key = section.get("key").and_then(|value| key(reader, value));
+    let condition = reader.condition(section, "where");
+    let suppress = reader.condition(section, "suppress");
+    let (reentry, max) = section.get("reentry").map_or_else(Default::default, |value| reentry(reader, value));
+    Enrolment { key, condition, suppress, reentry, max, on_conflict: on_conflict(reader, section) }
 }
 
 fn key(reader: &mut Reader<'_>, value: &Value) -> Option<Template> {
@@ -47,11 +48,15 @@ fn key(reader: &mut Reader<'_>, value: &Value) -> Option<Template> {
     reader.keep(template)
 }
 
-fn reentry(reader: &mut Reader<'_>, value: &Value) -> Reentry {
+fn reentry(reader: &mut Reader<'_>, value: &Value) -> (Reentry, Option<MostRuns>) {
     let at = "enrolment.reentry";
     let Some(section) = reader.section(value, at, &REENTRY) else {
-        return Reentry::default();
+        return Default::default();
     };
+    (mode(reader, section), section.get("max").and_then(|value| max(reader, value)))
+}
+
+fn mode(reader: &mut Reader<'_>, section: Section<'_>) -> Reentry {
     reader.required(section, "mode");
     let modes = [("once", Mode::Once), ("always", Mode::Always), ("after_exit", Mode::AfterExit)];
     let mode = reader.choice(section, "mode", &modes);
@@ -66,6 +71,24 @@ fn reentry(reader: &mut Reader<'_>, value: &Value) -> Reentry {
         Some(Mode::Once) => Reentry::Once,
         Some(Mode::Always) | None => Reentry::Always,
     }
+}
+
+fn max(reader: &mut Reader<'_>, value: &Value) -> Option<MostRuns> {
+    let at = "enrolment.reentry.max";
+    let section = reader.section(value, at, &MAX)?;
+    let runs = reader.required(section, "runs").and_then(|number| {
+        let inside = number.as_u64().and_then(|number| usize::try_from(number).ok());
+        inside.filter(|number| (1..=MostRuns::LIMIT).contains(number)).or_else(|| {
+            let message = format!("{number} is no number of runs: write one from 1 to {}", MostRuns::LIMIT);
+            reader.problem("bad_value", section.at("runs"), message)
+        })
+    });
+    let per_at = section.at("per");
+    let per = reader.required(section, "per").and_then(|value| reader.duration(value, &per_at));
+    if per.is_some_and(|per| per <= TimeDelta::zero()) {
+        return reader.problem("bad_value", per_at, "must be longer than 0s");
+    }
+    Some(MostRuns { runs: runs?, per: per? })
 }
 
 fn on_conflict(reader: &mut Reader<'_>, section: Section<'_>) -> OnConflict {

@@ -24,6 +24,9 @@ pub(super) fn check(
     if let Some(condition) = &enrolment.condition {
         before_a_run(reader, condition.references(), "enrolment.where");
     }
+    if let Some(condition) = &enrolment.suppress {
+        before_a_run(reader, condition.references(), "enrolment.suppress");
+    }
     for trigger in triggers {
         if let Some(condition) = &trigger.condition {
             before_a_run(reader, condition.references(), &format!("{}.where", trigger.at));

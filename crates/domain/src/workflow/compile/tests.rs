@@ -223,8 +223,8 @@ edges:
     priority: "hihg" is none of high, medium, low (did you mean "high"?) [bad_value]
     enrolment.were: enrolment has no key "were" (did you mean "where"?) [unknown_key]
     enrolment.key: must be a text or a template [wrong_type]
-    enrolment.reentry.max: "max" is not available yet [not_available]
     enrolment.reentry.gap: only the mode after_exit has a gap [bad_value]
+    enrolment.reentry.max: max needs "per" [missing_key]
     enrolment.on_conflict: restart_timers is not available yet; use ignore, start or supersede [not_available]
     triggers[0].wher: a trigger has no key "wher" (did you mean "where"?) [unknown_key]
     triggers[2].event: an event type is words of a-z, 0-9, _ and - with single dots between them, at most 128 bytes [bad_name]
@@ -567,6 +567,8 @@ fn the_published_schema_refuses_what_is_not_available() {
     changed("", "goal", json!({}));
     changed("/enrolment", "on_conflict", json!("restart_timers"));
     changed("/enrolment/reentry", "max", json!({}));
+    changed("/enrolment/reentry", "max", json!({ "runs": 101, "per": "30d" }));
+    changed("/enrolment/reentry", "max", json!({ "runs": 0, "per": "30d" }));
     changed("/enrolment/reentry", "mode", json!("once"));
     changed("/triggers/0", "schedule", json!({ "every": "1h" }));
     changed("/triggers/0", "event", json!("schedule.cron"));
