@@ -59,6 +59,7 @@ fn row(behaviours: Vec<Arc<dyn Behaviour>>) -> Workflow {
         priority: None,
         enrolment: Enrolment::default(),
         exits: Vec::new(),
+        goal: None,
         triggers: vec![Trigger {
             schedule: None,
             id: "t".to_owned(),

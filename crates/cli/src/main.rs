@@ -18,7 +18,7 @@ use automation_service_kit::terminal::visible;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::{
-    apikey, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, parked, record,
+    apikey, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, notice, parked, record,
     run, schedule, serve, tenant, topology, workflow,
 };
 use output::Output;
@@ -94,6 +94,9 @@ enum Command {
     /// Runs that failed for good, and what to do about them
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// What the engine has to tell whoever owns a workflow
+    #[command(subcommand)]
+    Notice(notice::NoticeCommand),
     /// What people did
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -167,6 +170,7 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Event(command) => event::run(command, output).await,
         Command::Workflow(command) => workflow::run(command, output).await,
         Command::Schedule(command) => schedule::run(command, output).await,
+        Command::Notice(command) => notice::run(command, output).await,
         Command::Run(command) => run::run(command, output).await,
         Command::Contact(command) => contact::run(command, output).await,
         Command::Task(command) => record::run_task(command, output).await,

@@ -104,6 +104,8 @@ pub fn next(refusal: &Refusal) -> String {
         }
         Refusal::CanaryStopped => "repeat the command",
         Refusal::NoParkedEvent(_) | Refusal::NoParkedEventFits(_) => "automation parked list --status all",
+        Refusal::NoNotice(_) => "automation notice list --all",
+        Refusal::NoticeDismissed(_) => "nothing is to be done",
         Refusal::Cursor => "give the cursor that the page before ended with",
         Refusal::NoEntryFits => "automation audit list shows actors, subjects and numbers as they are named here",
         Refusal::NoHead => "automation audit head --json",

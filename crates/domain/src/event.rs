@@ -20,6 +20,10 @@ use serde_json::Value;
 /// The `source` of every event that the engine itself publishes; nobody else may use it.
 pub const ENGINE_SOURCE: &str = "automation";
 
+/// The extension attribute in which the engine names where an event comes from that is one link too many of its chain of causes, as
+/// `workflow/node`.
+pub const CAUSED_BY: &str = "causedby";
+
 /// A fact from outside, as CloudEvents 1.0 attributes and JSON data.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Event {

@@ -71,6 +71,8 @@ id!(/// A key by which a publisher authenticates over HTTP.
     ApiKeyId);
 id!(/// One of the secrets of a webhook.
     HookSecretId);
+id!(/// A notice: a function of tenant and what it is about.
+    NoticeId);
 
 /// What a run is known by everywhere: its own id with its tenant's, since every look-up is one tenant's.
 pub type RunKey = (TenantId, RunId);

@@ -24,6 +24,7 @@ pub mod id;
 pub mod interpreter;
 pub mod json;
 pub mod limits;
+pub mod notice;
 pub mod outbound;
 pub mod part;
 pub mod past;

@@ -2,6 +2,7 @@
 
 use crate::Shared;
 use crate::claim::Claimed;
+use crate::edge;
 use crate::emit::{Cause, outbox_command, outbox_event};
 use crate::letters;
 use crate::plan::Settlement;
@@ -89,7 +90,8 @@ pub(crate) async fn write(
     enrolments::end(connection, now, &ended).await?;
 
     write_effects(connection, now, claimed, &valid).await?;
-    let mut leaving = change_records(connection, now, claimed, &valid).await?;
+    let most_links = shared.config.limits.causation_depth;
+    let mut leaving = change_records(connection, now, claimed, &valid, most_links).await?;
     leaving.extend(valid.iter().flat_map(|settlement| commands(now, claimed, settlement)));
     outbox::insert(connection, &leaving).await?;
     Ok(held.into_iter().chain(handed_back).collect())
@@ -235,6 +237,7 @@ async fn change_records(
     now: DateTime<Utc>,
     claimed: &Claimed,
     valid: &[&Settlement],
+    most_links: u16,
 ) -> Result<Vec<NewOutboxEvent>, Error> {
     let (of, changes): (Vec<&Settlement>, Vec<Made<'_, RecordChange>>) = valid
         .iter()
@@ -249,6 +252,8 @@ async fn change_records(
     for (change, event) in emitted {
         let run = &of[change].run;
         let Some(cause) = cause(claimed, run) else { continue };
+        let edge = cause.is_too_long(most_links).then(|| edge::of(claimed, &of, change)).flatten();
+        let cause = Cause { edge: edge.as_deref(), ..cause };
         number = if last.replace(run.run_id) == Some(run.run_id) { number + 1 } else { 0 };
         events.push(outbox_event(cause, number, event, now));
     }
@@ -275,6 +280,7 @@ fn cause<'c>(claimed: &'c Claimed, run: &ClaimedRun) -> Option<Cause<'c>> {
         run_id: run.run_id,
         epoch: run.epoch,
         event: claimed.events.get(&(run.tenant_id, run.event_id)),
+        edge: None,
         trace: run.trace,
     })
 }

@@ -142,7 +142,7 @@ async fn gather(
     let heard = inbox.iter().flat_map(|((tenant, _), queued)| queued.iter().map(|one| (*tenant, one)));
     let heard = heard.filter_map(|(tenant, one)| match one.input {
         Some(InboxInput::Event { event, .. }) => Some((tenant, event)),
-        Some(InboxInput::Cancel { .. }) | None => None,
+        Some(InboxInput::Cancel { .. } | InboxInput::Goal(_)) | None => None,
     });
     wanted_events.extend(heard);
     wanted_events

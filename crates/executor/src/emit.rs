@@ -2,7 +2,7 @@
 
 use automation_domain::effect::Directive;
 use automation_domain::event::encode::to_cloudevent;
-use automation_domain::event::{RecordedEvent, caused};
+use automation_domain::event::{CAUSED_BY, RecordedEvent, caused};
 use automation_domain::id::{RunId, TenantId};
 use automation_domain::record::EmittedEvent;
 use automation_domain::trace::RunTrace;
@@ -17,8 +17,17 @@ pub(crate) struct Cause<'a> {
     pub(crate) run_id: RunId,
     pub(crate) epoch: i32,
     pub(crate) event: Option<&'a RecordedEvent>,
+    /// The workflow and node that cause it, of an event that is one link too many of its chain: who stops it tells of them.
+    pub(crate) edge: Option<&'a str>,
     /// The run's trace, when that is sampled.
     pub(crate) trace: Option<RunTrace>,
+}
+
+impl Cause<'_> {
+    /// Whether what it causes is one link too many of its chain.
+    pub(crate) fn is_too_long(&self, most_links: u16) -> bool {
+        self.event.is_some_and(|recorded| recorded.event.causation_depth >= most_links)
+    }
 }
 
 /// The outbox row of the `number`th event of this claim.
@@ -60,10 +69,14 @@ fn row(
     if let Some(trace) = cause.trace {
         event.traceparent = Some(trace.context().to_traceparent());
     }
+    let mut body = to_cloudevent(&event);
+    if let Some(edge) = cause.edge {
+        body[CAUSED_BY] = edge.into();
+    }
     NewOutboxEvent {
         tenant_id: cause.tenant_id,
         run_id: cause.run_id,
-        body: to_cloudevent(&event).to_string().into_bytes(),
+        body: body.to_string().into_bytes(),
         event_type: event.event_type,
         is_command: false,
     }

@@ -13,6 +13,7 @@ mod at_once;
 mod care;
 mod checkpoint;
 mod claim;
+mod edge;
 mod emit;
 mod inputs;
 mod kept;

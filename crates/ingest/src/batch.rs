@@ -2,11 +2,13 @@
 
 use crate::care::Manner;
 use crate::directory::{Current, Known, OverQuota, Room};
+use crate::goals::Begun;
 use crate::listeners::Watched;
 use crate::matching::{Asked, Found};
 use crate::metrics::Tally;
 use crate::parking::Refused;
 use crate::reading::Arrival;
+use crate::stopped::Stopped;
 use crate::traces::EventSpan;
 use crate::{Shared, admission, counting, enrol, matching, traces};
 use automation_broker::consumer::Delivery;
@@ -14,8 +16,9 @@ use automation_domain::budget::Budget;
 use automation_domain::contact::Contact;
 use automation_domain::contact::from_event::{ContactUpdate, update_from};
 use automation_domain::event::RecordedEvent;
+use automation_domain::event::admission::TOO_LONG_A_CHAIN;
 use automation_domain::facts::Facts;
-use automation_domain::id::{ContactId, EventId, EventKey, RunId, TenantId};
+use automation_domain::id::{ContactId, EventId, EventKey, RunId, RunKey, TenantId};
 use automation_domain::past::{Past, Values};
 use automation_domain::priority::Priority;
 use automation_domain::record::stamps::Stamp;
@@ -26,6 +29,7 @@ use automation_store::events::of_contacts;
 use automation_store::events::receipts::{self, Claim, Seen};
 use automation_store::records::contacts::{self, Contacts};
 use automation_store::role::Worker;
+use automation_store::runs::goals::Goal;
 use automation_store::runs::{self, NewRun, supersede};
 use automation_store::upkeep::usage::{Metered, Sums};
 use automation_store::{Conn, Error, Scope, events};
@@ -45,6 +49,10 @@ pub(crate) struct Outcome {
     pub(crate) repeated: usize,
     /// Events, new or known, that runs may wait for.
     pub(crate) watched: Vec<Watched>,
+    /// Runs with a goal for which it may have happened before.
+    pub(crate) begun: Begun,
+    /// Events that are one link too many of their chains of causes.
+    pub(crate) stopped: Vec<Stopped>,
     /// What is counted of the new ones.
     pub(crate) tally: Tally,
     /// The sampled ones among the new and the refused.
@@ -59,6 +67,8 @@ impl Outcome {
         self.runs.extend(other.runs);
         self.refused.extend(other.refused);
         self.watched.extend(other.watched);
+        self.begun.add(other.begun);
+        self.stopped.extend(other.stopped);
         self.recorded += other.recorded;
         self.repeated += other.repeated;
         self.tally.add(other.tally);
@@ -202,7 +212,20 @@ fn watched_before(one: &Admitted<'_>, received_at: DateTime<Utc>, tenants: &Know
     }
     let contact_id = ContactId::derive(tenant_id, event.subject.as_deref()?);
     let event_id = EventId::derive(received_at, event.key);
-    Some(Watched { tenant_id, contact_id, event_id, event_type: event.event_type.clone() })
+    let is_goal = tenants.get(&tenant_id)?.is_goal(&event.event_type);
+    Some(Watched { tenant_id, contact_id, event_id, event_type: event.event_type.clone(), is_goal })
+}
+
+/// A known event that may have started runs with a goal.
+fn begun_before(
+    one: &Admitted<'_>,
+    received_at: DateTime<Utc>,
+    tenants: &Known,
+) -> Option<(TenantId, ContactId, EventId)> {
+    let (tenant_id, event) = (one.tenant_id, &one.arrival.event);
+    tenants.get(&tenant_id).filter(|tenant| tenant.has_goals())?;
+    let contact_id = ContactId::derive(tenant_id, event.subject.as_deref()?);
+    Some((tenant_id, contact_id, EventId::derive(received_at, event.key)))
 }
 
 struct Batch<'a> {
@@ -238,7 +261,12 @@ impl Batch<'_> {
                 .and_then(|()| admission::check_quota(tenant, over));
             match admitted_by {
                 Ok(()) => admitted.push(Admitted { tenant_id: tenant.tenant_id, arrival }),
-                Err((code, detail)) => self.refuse(arrival, Some(tenant.tenant_id), code, detail),
+                Err((code, detail)) => {
+                    if code == TOO_LONG_A_CHAIN {
+                        self.outcome.stopped.push(Stopped::new(arrival, self.deliveries, tenant));
+                    }
+                    self.refuse(arrival, Some(tenant.tenant_id), code, detail);
+                }
             }
         }
         let new = self.accept(connection, now, admitted, tenants).await?;
@@ -342,10 +370,17 @@ impl Batch<'_> {
         tally.evaluation += begun.elapsed();
         tally.matched = matches.len() as u64;
 
+        let mut goals: BTreeMap<RunKey, Goal> = matches
+            .iter_mut()
+            .filter_map(|found| Some(((found.run.tenant_id, found.run.run_id), found.goal.take()?)))
+            .collect();
         let enrol::Admitted { runs: mut made, superseded } = enrol::admit(connection, now, matches).await?;
         tally.kept_out = tally.matched - made.len() as u64;
         attribute(&mut made, &new, &mut tally, &mut spans);
         runs::insert(connection, now, self.shared.config.first_look, &made).await?;
+        let goals: Vec<Goal> =
+            made.iter().filter_map(|run| goals.remove(&(run.tenant_id, run.run_id))).collect();
+        runs::goals::insert(connection, &goals).await?;
         let called = supersede::end(connection, now, &superseded).await?;
         events::insert(connection, &new).await?;
         let watched =
@@ -366,11 +401,13 @@ impl Batch<'_> {
         self.outcome.watched.extend(watched.into_iter().filter_map(|new| {
             let event_type = new.recorded.event.event_type.clone();
             let (tenant_id, event_id) = (new.tenant_id, new.recorded.event_id);
-            Some(Watched { tenant_id, contact_id: new.contact_id?, event_id, event_type })
+            let is_goal = tenants[&tenant_id].is_goal(&event_type);
+            Some(Watched { tenant_id, contact_id: new.contact_id?, event_id, event_type, is_goal })
         }));
         contacts::ensure(connection, &touched).await?;
         self.update_contacts(connection, now, &new, &updates).await?;
 
+        self.outcome.begun.goals = goals;
         self.outcome.tally = tally;
         self.outcome.kept = kept;
         self.outcome.spans.extend(spans.into_iter().flatten());
@@ -418,6 +455,7 @@ impl Batch<'_> {
                 Some(Seen::Before { received_at: Some(received_at) }) => {
                     self.outcome.repeated += 1;
                     self.outcome.watched.extend(watched_before(&one, *received_at, tenants));
+                    self.outcome.begun.again.extend(begun_before(&one, *received_at, tenants));
                 }
                 Some(Seen::Before { received_at: None }) | None => self.outcome.repeated += 1,
                 Some(Seen::Conflict) => self.refuse_conflict(&one),

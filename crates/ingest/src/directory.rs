@@ -8,7 +8,7 @@ use automation_domain::id::{TenantId, VersionId};
 use automation_domain::interpreter::CONTACT_CHANGES;
 use automation_domain::limits::Limits;
 use automation_domain::part::Part;
-use automation_domain::workflow;
+use automation_domain::workflow::{self, watched_as};
 use automation_service_kit::metrics::observe_cache;
 use automation_store::access::tenants::{self, Grant};
 use automation_store::blame::suspended_parts;
@@ -61,6 +61,17 @@ impl KnownTenant {
     pub(crate) fn watches(&self, event_type: &str) -> bool {
         self.watched.contains_key(event_type)
             || (says_of_contact(event_type) && self.watched.contains_key(CONTACT_CHANGES))
+    }
+
+    /// Whether such an event may be what runs are for.
+    pub(crate) fn is_goal(&self, event_type: &str) -> bool {
+        self.watched.contains_key(&watched_as(event_type))
+    }
+
+    /// Whether there are, or were, workflows with a goal.
+    pub(crate) fn has_goals(&self) -> bool {
+        let first = watched_as("");
+        self.watched.range(first.clone()..).next().is_some_and(|(watched, _)| watched.starts_with(&first))
     }
 
     /// What is kept of the content of such an event, if it is kept to whom it happened.
@@ -228,6 +239,11 @@ impl Directory {
         }
         loaded.retain(|id, _| needed.contains_key(id));
         if bytes(&loaded) <= most_bytes { Room::Enough } else { Room::Short }
+    }
+
+    /// What is known of a tenant, as of some batch before.
+    pub(crate) fn facts_of(&self, id: TenantId) -> Option<Arc<KnownTenant>> {
+        self.loaded(&[id]).remove(&id)
     }
 
     fn loaded(&self, ids: &[TenantId]) -> Known {

@@ -4,6 +4,7 @@
 //! by who begins to wait later, and one that is delivered again looks again.
 
 use crate::Shared;
+use crate::goals::{self, Begun};
 use automation_domain::contact::from_event::says_of_contact;
 use automation_domain::id::{ContactId, EventId, RunId, TenantId};
 use automation_domain::interpreter::{CONTACT_CHANGES, InboxInput};
@@ -26,19 +27,23 @@ pub(crate) struct Watched {
     pub(crate) contact_id: ContactId,
     pub(crate) event_id: EventId,
     pub(crate) event_type: String,
+    /// Whether it may be what runs are for.
+    pub(crate) is_goal: bool,
 }
 
-/// Tells the runs that wait for these, for as long as it takes; gives those that are to be nudged, or `None` when the process
-/// drains first.
+/// Tells the runs that wait for these, and counts for which runs they, or what happened before to the contacts of new ones, are what
+/// they are for. For as long as it takes; gives the runs that are to be nudged, or `None` when the process drains first.
 pub(crate) async fn tell(
     shared: &Shared,
     watched: &[Watched],
+    begun: &Begun,
     drain: &CancellationToken,
 ) -> Option<Vec<(Priority, TenantId, RunId)>> {
-    if watched.is_empty() {
+    if watched.is_empty() && begun.is_empty() {
         return Some(Vec::new());
     }
-    let tenants: BTreeSet<TenantId> = watched.iter().map(|one| one.tenant_id).collect();
+    let of_watched = watched.iter().map(|one| one.tenant_id);
+    let tenants: BTreeSet<TenantId> = of_watched.chain(begun.tenants()).collect();
     let tenants: Vec<TenantId> = tenants.into_iter().collect();
     let scope = Scope::Tenants(&tenants);
     let waiting = loop {
@@ -52,6 +57,17 @@ pub(crate) async fn tell(
     for few in waiting.chunks(AT_ONCE) {
         let called = loop {
             match shared.db.tx(scope, async |connection| inbox::put(connection, few).await).await {
+                Ok(called) => break called,
+                Err(error) => pause(shared, &error, drain).await?,
+            }
+        };
+        told.extend(called.into_iter().map(|((tenant, run), priority)| (priority, tenant, run)));
+    }
+    if !begun.is_empty() || watched.iter().any(|one| one.is_goal) {
+        let called = loop {
+            let meet =
+                async |connection: &mut Conn<Worker>| goals::meet(connection, shared, watched, begun).await;
+            match shared.db.tx(scope, meet).await {
                 Ok(called) => break called,
                 Err(error) => pause(shared, &error, drain).await?,
             }

@@ -2,6 +2,7 @@
 
 use crate::care::Manner;
 use crate::directory::KnownTenant;
+use crate::goals;
 use crate::trigger_index::TriggerRef;
 use automation_domain::budget::{Budget, Exceeded};
 use automation_domain::contact::Contact;
@@ -12,6 +13,7 @@ use automation_domain::id::{ContactId, RunId};
 use automation_domain::part::PartRef;
 use automation_domain::past::Past;
 use automation_store::runs::NewRun;
+use automation_store::runs::goals::Goal;
 use chrono::{DateTime, Utc};
 
 /// A run that an event asks for; entry rules over earlier runs are still to be applied.
@@ -19,6 +21,8 @@ use chrono::{DateTime, Utc};
 pub(crate) struct Match {
     pub(crate) trigger: TriggerRef,
     pub(crate) run: NewRun,
+    /// What the run is for.
+    pub(crate) goal: Option<Goal>,
 }
 
 /// Whether deciding over these candidates takes the contact.
@@ -28,6 +32,7 @@ pub(crate) fn reads_contact(candidates: &[TriggerRef]) -> bool {
         let of_trigger = &published.triggers[candidate.trigger].condition;
         of_trigger.iter().chain(published.enrolment.conditions()).any(|condition| condition.reads("contact"))
             || published.enrolment.key.as_ref().is_some_and(|key| key.reads("contact"))
+            || published.goal.as_ref().is_some_and(|goal| goal.reads_contact())
     })
 }
 
@@ -66,7 +71,10 @@ pub(crate) fn matches(asked: &Asked<'_>, candidates: Vec<TriggerRef>, budget: &B
         }
         let decided = if budget.is_worn_out() { None } else { decide(asked, &candidate, &facts).ok() };
         match decided {
-            Some(Some(run)) => found.matches.push(Match { trigger: candidate, run }),
+            Some(Some(run)) => {
+                let goal = goals::of_run(&candidate.published, &run, &facts);
+                found.matches.push(Match { trigger: candidate, run, goal });
+            }
             Some(None) => {}
             None => found.over_budget.push(candidate),
         }

@@ -28,6 +28,11 @@ impl Arrival {
         self.bytes.len()
     }
 
+    /// The bytes it came as.
+    pub(crate) fn bytes<'d>(&self, deliveries: &'d [Delivery]) -> &'d [u8] {
+        &deliveries[self.delivery].body[self.bytes.clone()]
+    }
+
     /// Refuses it, with the bytes it came as.
     pub(crate) fn refused(&self, deliveries: &[Delivery], code: &str, detail: String) -> Refused {
         let delivery = &deliveries[self.delivery];

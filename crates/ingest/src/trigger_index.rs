@@ -7,7 +7,7 @@ use automation_domain::facts::{Facts, FieldPath};
 use automation_domain::id::{ScheduleId, VersionId, WorkflowId};
 use automation_domain::part::{Part, PartKind};
 use automation_domain::priority::Priority;
-use automation_domain::workflow::{Enrolment, Trigger, Workflow};
+use automation_domain::workflow::{Enrolment, Goal, Trigger, Workflow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub(crate) struct Published {
     pub(crate) key: String,
     pub(crate) priority: Option<Priority>,
     pub(crate) enrolment: Enrolment,
+    pub(crate) goal: Option<Goal>,
     pub(crate) triggers: Vec<Trigger>,
     /// Whether its conditions count what happened before.
     pub(crate) counts: bool,
@@ -30,8 +31,8 @@ impl Published {
     /// Keeps of a workflow what deciding about events takes: its nodes are the executors' business.
     pub(crate) fn new(workflow_id: WorkflowId, version_id: VersionId, workflow: Workflow) -> Self {
         let counts = !workflow.entry_aggregates().is_empty();
-        let Workflow { key, priority, enrolment, triggers, entry_bytes: bytes, .. } = workflow;
-        Self { workflow_id, version_id, key, priority, enrolment, triggers, counts, bytes }
+        let Workflow { key, priority, enrolment, goal, triggers, entry_bytes: bytes, .. } = workflow;
+        Self { workflow_id, version_id, key, priority, enrolment, goal, triggers, counts, bytes }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::intake::{self, Intake};
 use crate::listeners;
 use crate::parking::Refused;
 use crate::reading::{self, Arrival, Portion};
+use crate::stopped;
 use crate::traces;
 use automation_broker::consumer::{Acker, Delivery};
 use automation_broker::nudge;
@@ -158,7 +159,8 @@ async fn take(
     }
     crash_point!("ingest.after_commit");
     shared.usage.add(std::mem::take(&mut total.kept));
-    let Some(told) = listeners::tell(shared, &total.watched, drain).await else { return false };
+    stopped::tell(shared, std::mem::take(&mut total.stopped)).await;
+    let Some(told) = listeners::tell(shared, &total.watched, &total.begun, drain).await else { return false };
     total.runs.extend(told);
     let parked = total.refused.len();
     if !publish(shared, total.refused, &total.runs, drain).await {

@@ -20,6 +20,7 @@ pub mod events;
 mod expiry;
 pub mod grants;
 pub mod hooks;
+pub mod notices;
 mod pace;
 mod page;
 pub mod parked_events;

@@ -1,6 +1,6 @@
 //! What is refused, and nothing was done.
 
-use automation_domain::id::{DeadLetterId, RunId};
+use automation_domain::id::{DeadLetterId, NoticeId, RunId};
 use automation_domain::problem::Problem;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -317,6 +317,12 @@ pub enum Refusal {
     /// None of those in this state is looked for.
     #[error("no parked event that is {0} fits")]
     NoParkedEventFits(&'static str),
+    /// The tenant has no notice with the id.
+    #[error("there is no notice {0}")]
+    NoNotice(NoticeId),
+    /// Somebody dismissed it before.
+    #[error("notice {0} is dismissed already")]
+    NoticeDismissed(NoticeId),
     /// No page ended with it.
     #[error("the cursor cannot be read")]
     Cursor,
@@ -424,6 +430,8 @@ impl Refusal {
             Self::CanaryPending { .. } => (Conflict, "canary_pending"),
             Self::CanaryStopped => (Conflict, "canary_stopped"),
             Self::NoParkedEvent(_) | Self::NoParkedEventFits(_) => (NotFound, "parked_event_not_found"),
+            Self::NoNotice(_) => (NotFound, "notice_not_found"),
+            Self::NoticeDismissed(_) => (Conflict, "notice_dismissed"),
             Self::Cursor => (Invalid, "cursor_invalid"),
             Self::NoEntryFits => (NotFound, "audit_entry_not_found"),
             Self::NoHead => (Invalid, "audit_head_missing"),

@@ -3,6 +3,7 @@
 mod credentials;
 mod drafts;
 mod folder;
+mod goals;
 mod lifecycle;
 mod parts;
 mod runnable;
@@ -15,6 +16,7 @@ pub use drafts::{
     publish_draft, save_draft,
 };
 pub use folder::{Conflicts, InFile, Left, Others, Plan, Planned, apply_files, plan, twice};
+pub use goals::{Conversion, goals};
 pub use lifecycle::{Archived, Deleted, OpenRuns, archive, delete, duplicate, open_runs, unarchive};
 pub use parts::{PartResumed, Suspended, resume_part};
 pub use runnable::{Runnable, Which, runnable};

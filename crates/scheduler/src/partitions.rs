@@ -4,9 +4,10 @@
 use crate::Shared;
 use automation_store::blame::suspects;
 use automation_store::events::of_contacts;
+use automation_store::runs::goals;
 use automation_store::upkeep::{partitions, retention, usage};
 use automation_store::workflows::lifecycle;
-use automation_store::{Error, Scope, dead_letters};
+use automation_store::{Error, Scope, dead_letters, notices};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,12 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
             .tx(Scope::Unscoped, async |connection| of_contacts::expire(connection, RECEIPTS_AT_ONCE).await)
             .await?;
     }
+    let mut expired = RECEIPTS_AT_ONCE;
+    while expired == RECEIPTS_AT_ONCE && !shared.drain.is_cancelled() {
+        expired = db
+            .tx(Scope::Unscoped, async |connection| goals::expire(connection, RECEIPTS_AT_ONCE).await)
+            .await?;
+    }
     let forgotten = db
         .tx(Scope::Unscoped, async |connection| {
             dead_letters::expire(connection, config.dead_letter_days, DEAD_LETTERS_AT_ONCE).await
@@ -84,6 +91,7 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
         tracing::info!(forgotten, "forgot dead letters past their retention");
     }
     db.tx(Scope::Unscoped, suspects::expire).await?;
+    db.tx(Scope::Unscoped, notices::expire).await?;
     let removed = db.tx(Scope::Unscoped, lifecycle::expire).await?;
     if removed > 0 {
         tracing::info!(removed, "removed deleted workflows of which no run is kept");

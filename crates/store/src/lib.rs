@@ -12,6 +12,7 @@ pub mod dead_letters;
 mod error;
 pub mod events;
 mod migrate;
+pub mod notices;
 pub mod records;
 pub mod role;
 pub mod runs;

@@ -5,6 +5,7 @@ pub mod checkpoints;
 mod claims;
 pub mod effects;
 pub mod enrolments;
+pub mod goals;
 pub mod hold;
 pub mod inbox;
 mod insert;

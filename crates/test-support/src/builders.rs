@@ -102,6 +102,7 @@ pub async fn publish(api: &Db<Api>, tenant: TenantId, definition: Value) -> Resu
         priority: None,
         enrolment: Enrolment { on_conflict, ..Enrolment::default() },
         exits: Vec::new(),
+        goal: None,
         triggers: Vec::new(),
         nodes: Vec::new(),
         warnings: Vec::new(),

@@ -11,6 +11,7 @@ use crate::topology::EVENTS;
 use automation_domain::catalogue::{self, TriggerEntry};
 use automation_domain::hook::EVENT_TYPE;
 use automation_domain::limits::Limits;
+use automation_domain::notice::RAISED;
 use automation_domain::schedule::EVENT_PREFIX;
 use serde_json::{Map, Value, json};
 
@@ -136,7 +137,8 @@ fn operations(published: &[&str]) -> Value {
 
 /// Whether the engine itself publishes events of this type.
 fn is_sent(event_type: &str, published: &[&str]) -> bool {
-    published.contains(&event_type) || event_type == EVENT_TYPE || event_type.starts_with(EVENT_PREFIX)
+    let of_its_own = event_type == RAISED || event_type.starts_with(EVENT_PREFIX);
+    published.contains(&event_type) || event_type == EVENT_TYPE || of_its_own
 }
 
 fn why_sent(event_type: &str, published: &[&str]) -> &'static str {
@@ -144,6 +146,8 @@ fn why_sent(event_type: &str, published: &[&str]) -> &'static str {
         "What an action changed, after the change was committed: with source automation, and the chain of causes carried on."
     } else if event_type == EVENT_TYPE {
         "A call of a webhook, with source /v1/hooks/<hook_id> and the caller's own id."
+    } else if event_type == RAISED {
+        "Something that whoever owns a workflow is to know; once, however often it happens until the notice is dismissed."
     } else {
         "A slot of a schedule came. Nobody but the engine publishes this type."
     }
@@ -200,7 +204,7 @@ mod tests {
         let operations = document["operations"].as_object().unwrap().keys();
         let sent: Vec<_> = operations.filter(|name| name.starts_with("send.")).collect();
         let mut expected =
-            ["contact.tag_added", "schedule.cron", "schedule.interval", "task.created", "webhook.received"];
+            ["contact.tag_added", "notice.raised", "schedule.cron", "schedule.interval", "task.created", "webhook.received"];
         expected.sort_unstable();
         assert_eq!(sent, expected.map(|name| format!("send.{name}")).iter().collect::<Vec<_>>());
     }

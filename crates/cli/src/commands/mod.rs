@@ -13,6 +13,7 @@ pub mod event;
 pub mod health;
 pub mod hook;
 pub mod migrate;
+pub mod notice;
 pub mod parked;
 pub mod record;
 pub mod run;

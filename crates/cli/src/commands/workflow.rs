@@ -3,6 +3,7 @@
 mod draft;
 mod files;
 mod folder;
+mod goals;
 mod lifecycle;
 mod show;
 mod simulate;
@@ -56,6 +57,8 @@ pub enum WorkflowCommand {
         #[command(flatten)]
         tenant: TenantArgs,
     },
+    /// Tell how many runs of each version met its goal
+    Goals(goals::GoalsArgs),
     /// List a workflow's versions, the latest first
     Versions(versions::VersionsArgs),
     /// Write a version as a file: applied, it makes no new version
@@ -151,6 +154,7 @@ pub async fn run(command: WorkflowCommand, output: &Output) -> anyhow::Result<()
             warn_of(&shown.suspended, &key);
             show::definition(&shown.definition, format, output)
         }
+        WorkflowCommand::Goals(args) => goals::run(args, output).await,
         WorkflowCommand::Versions(args) => versions::list(args, output).await,
         WorkflowCommand::Export(args) => versions::export(args, output).await,
         WorkflowCommand::Diff(args) => versions::diff(*args, output).await,

@@ -295,6 +295,13 @@ pub(super) static TRIGGERS: &[TriggerEntry] = &[
         "A tenant's own event, told apart by its name.",
         &["name", "properties"],
     ),
+    trigger(
+        "notice.raised",
+        "system",
+        Medium,
+        "The engine has something to tell whoever owns a workflow: a loop was stopped, a part was suspended.",
+        &["notice_id", "kind", "about", "message", "workflows"],
+    ),
 ];
 
 const fn trigger(

@@ -70,6 +70,9 @@ pub fn check_type(event: &Event) -> Result<(), Reason> {
     Ok(())
 }
 
+/// The code of an event that is one link too many of its chain of causes.
+pub const TOO_LONG_A_CHAIN: &str = "causation_depth_exceeded";
+
 /// Checks the event's place in its chain of causes.
 ///
 /// # Errors
@@ -78,7 +81,7 @@ pub fn check_type(event: &Event) -> Result<(), Reason> {
 pub fn check_depth(event: &Event, limits: &Limits) -> Result<(), Reason> {
     if event.causation_depth > limits.causation_depth {
         return Err((
-            "causation_depth_exceeded",
+            TOO_LONG_A_CHAIN,
             format!(
                 "the event is number {} in a chain of causes; at most {} are followed: is there a loop of workflows?",
                 event.causation_depth, limits.causation_depth

@@ -1,6 +1,7 @@
 //! Moving a run forward by what happened to it.
 
 use super::answers::Asked;
+use super::goal::reach_goal;
 use super::happened_at;
 use super::{
     Command, End, RecordedEvents, RunEvent, RunState, Send, Step, StepOutcome, StoredRequests, Walk, Watch,
@@ -122,6 +123,7 @@ fn in_order(mut inputs: Vec<RunEvent>, recorded: &dyn RecordedEvents) -> Vec<Run
         | RunEvent::ActionPostponed { .. }
         | RunEvent::TimerFired
         | RunEvent::Claimed
+        | RunEvent::GoalReached(_)
         | RunEvent::Cancelled { .. } => None,
     };
     let places: Vec<usize> = (0..inputs.len()).filter(|place| at(&inputs[*place]).is_some()).collect();
@@ -170,6 +172,11 @@ fn take(walk: &mut Walk<'_>, input: RunEvent) {
         }
         RunEvent::TimerFired => walk.wake(),
         RunEvent::Claimed => walk.take_over(),
+        RunEvent::GoalReached(reached) => {
+            let (state, commands) = reach_goal(std::mem::take(&mut walk.state), reached);
+            walk.state = state;
+            walk.commands.extend(commands);
+        }
         RunEvent::Cancelled { reason } => {
             let (state, commands) = cancel(std::mem::take(&mut walk.state), reason);
             walk.state = state;

@@ -109,7 +109,7 @@ impl Walk<'_> {
         }
         self.log_exit(StepOutcome::Completed, detail);
         self.state.ended_by =
-            Some(EndedBy { event_type: event.event_type.clone(), event_id: event.id.clone() });
+            Some(EndedBy { event_type: event.event_type.clone(), event_id: event.id.clone(), is_goal: false });
         self.end(End::Completed);
     }
 

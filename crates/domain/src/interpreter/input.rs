@@ -17,6 +17,8 @@ pub enum InboxInput {
         /// Why, in a sentence.
         reason: String,
     },
+    /// What the run is for has happened, and is counted: the run is to end.
+    Goal(Reached),
     /// Something happened that the run may wait for.
     Event {
         /// Which event, as recorded.
@@ -26,10 +28,32 @@ pub enum InboxInput {
     },
 }
 
+impl InboxInput {
+    /// Whether it is to end the run, whatever that is at.
+    pub fn ends_run(&self) -> bool {
+        match self {
+            Self::Cancel { .. } | Self::Goal(_) => true,
+            Self::Event { .. } => false,
+        }
+    }
+}
+
+/// The event that a run is for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reached {
+    /// Its type.
+    pub event_type: String,
+    /// Its publisher's id.
+    pub event_id: String,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+}
+
 impl From<InboxInput> for RunEvent {
     fn from(input: InboxInput) -> Self {
         match input {
             InboxInput::Cancel { reason } => Self::Cancelled { reason },
+            InboxInput::Goal(reached) => Self::GoalReached(reached),
             InboxInput::Event { event, changes_contact } => Self::Heard { event, changes_contact },
         }
     }
@@ -92,6 +116,8 @@ pub enum RunEvent {
     /// A worker has the run, and whoever had it before is gone: beside what [`TimerFired`](Self::TimerFired) does, requests
     /// that were on their way are sent again, but for those that may arrive once at most.
     Claimed,
+    /// What the run is for has happened: it is to end.
+    GoalReached(Reached),
     /// Something happened that tokens may wait for.
     Heard {
         /// Which event; its content is asked of [`RunInput::recorded`](super::RunInput::recorded).

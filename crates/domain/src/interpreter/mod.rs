@@ -2,9 +2,9 @@
 //!
 //! Executor, dry run and simulator share it. Files: what is saved (`state.rs`), what can happen
 //! (`input.rs`), what is asked for (`command.rs`), what is owed (`owed.rs`), what others bring (`awaited.rs`), what is to be
-//! known first (`need.rs`), what ends it early (`exit.rs`); how a run moves (`advance.rs`, `walk.rs`), how its actions are done
-//! (`act.rs`), how branches part (`fork.rs`, `each.rs`) and meet (`join.rs`), and what comes back (`came_back.rs`,
-//! `answers.rs`, `wake.rs`).
+//! known first (`need.rs`), what ends it early (`exit.rs`, `goal.rs`); how a run moves (`advance.rs`, `walk.rs`), how its
+//! actions are done (`act.rs`), how branches part (`fork.rs`, `each.rs`) and meet (`join.rs`), and what comes back
+//! (`came_back.rs`, `answers.rs`, `wake.rs`).
 
 mod act;
 mod advance;
@@ -15,6 +15,7 @@ mod command;
 mod each;
 mod exit;
 mod fork;
+mod goal;
 mod input;
 mod join;
 mod need;
@@ -32,7 +33,8 @@ pub use came_back::{Asker, received, unknown};
 pub use command::{Command, Send, Step, StepOutcome};
 pub use each::{BODY, Each, OnItemError};
 pub use fork::MOST_BRANCHES;
-pub use input::{InboxInput, RunEvent};
+pub use goal::reach_goal;
+pub use input::{InboxInput, Reached, RunEvent};
 use join::Place;
 pub use join::{JOIN_AT, Join, JoinRule};
 pub use need::Need;

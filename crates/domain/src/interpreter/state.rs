@@ -62,6 +62,9 @@ pub struct EndedBy {
     pub event_type: String,
     /// Its publisher's id.
     pub event_id: String,
+    /// Whether it is what the workflow is for; else it is an exit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_goal: bool,
 }
 
 /// Where a branch stands.

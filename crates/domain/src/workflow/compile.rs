@@ -27,7 +27,7 @@ use crate::json;
 use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::schedule::Schedule;
-pub(in crate::workflow) use document::API_VERSION;
+pub(in crate::workflow) use document::{API_VERSION, LONGEST_OWNER};
 pub use reader::{Keys, Reader, Section, is_key};
 use serde_json::Value;
 

@@ -1,6 +1,7 @@
 //! The compiled form of a workflow version: everything parsed, every reference resolved.
 
 use super::event_filter::EventFilter;
+use super::goal::Goal;
 use super::kinds::Behaviour;
 use crate::condition::{Aggregate, Condition};
 use crate::interpreter::Need;
@@ -30,6 +31,8 @@ pub struct Workflow {
     pub enrolment: Enrolment,
     /// What ends a run before its way is over.
     pub exits: Vec<Exit>,
+    /// What it is for.
+    pub goal: Option<Goal>,
     /// What starts a run.
     pub triggers: Vec<Trigger>,
     /// The boxes of the graph, in the file's order.
@@ -227,7 +230,7 @@ impl Workflow {
         self.needs.contains(need)
     }
 
-    /// The types of events that runs may wait for, each with how long before the wait one may have happened.
+    /// The types of events that runs may wait for or goals count, each with how long before the wait one may have happened.
     pub fn awaited_types(&self) -> BTreeMap<&str, TimeDelta> {
         let mut types = BTreeMap::new();
         let of_nodes = self.nodes.iter().flat_map(|node| {
@@ -235,7 +238,8 @@ impl Workflow {
             node.behaviour.awaits().into_iter().map(move |event| (event, looks_back))
         });
         let of_exits = self.exits.iter().map(|exit| (exit.filter.event.as_str(), exit.look_back));
-        for (event, looks_back) in of_nodes.chain(of_exits) {
+        let of_goal = self.goal.iter().flat_map(Goal::watched).map(|event| (event, TimeDelta::zero()));
+        for (event, looks_back) in of_nodes.chain(of_exits).chain(of_goal) {
             let longest: &mut TimeDelta = types.entry(event).or_default();
             *longest = looks_back.max(*longest);
         }

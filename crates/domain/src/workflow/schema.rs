@@ -5,7 +5,7 @@
 
 use super::compile::{exits, handling};
 use super::event_filter::EventFilter;
-use super::{Delivery, MostRuns, NodeTypes};
+use super::{Delivery, Goal, MostRuns, NodeTypes};
 use crate::catalogue;
 use crate::condition::Kind;
 use crate::priority::Priority;
@@ -47,8 +47,15 @@ pub fn json_schema(types: &NodeTypes) -> Value {
             "apiVersion": { "const": super::compile::API_VERSION },
             "key": { "$ref": "#/$defs/name", "description": "Stable within the tenant." },
             "name": { "type": "string", "pattern": "\\S", "description": "For people; the key without one." },
+            "owner": {
+                "type": "string",
+                "pattern": "\\S",
+                "maxLength": super::compile::LONGEST_OWNER,
+                "description": "Whose workflow it is: a name, for people.",
+            },
             "priority": { "enum": Priority::ALL.map(Priority::as_str), "description": "Overrides the triggers' priorities." },
             "enrolment": enrolment(),
+            "goal": Goal::schema(),
             "exit": { "type": "array", "maxItems": exits::MOST, "items": exit() },
             "triggers": { "type": "array", "minItems": 1, "items": trigger() },
             "nodes": {

@@ -3,9 +3,11 @@
 use crate::access::tenants::touch;
 use crate::audit::{self, Auditor, Deed};
 use crate::blame::suspects::Suspect;
+use crate::notices::{self, NewNotice};
 use crate::role::{Api, OneOf, Operator, Scheduler, Worker};
 use crate::{Conn, Error};
 use automation_domain::id::{TenantId, VersionId, WorkflowId};
+use automation_domain::notice::Notice;
 use automation_domain::part::{Part, PartKind};
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -53,7 +55,7 @@ pub async fn suspend(connection: &mut Conn<Worker>, suspect: &Suspect) -> Result
         .await?)
 }
 
-/// Suspends the parts that [`MOST_DEATHS`](crate::blame::suspects::MOST_DEATHS) processes died of, and gives those suspects whose parts were not suspended before.
+/// Suspends the parts that [`MOST_DEATHS`](crate::blame::suspects::MOST_DEATHS) processes died of, tells of it ([`notices`]), and gives those suspects whose parts were not suspended before.
 /// The tenants are in scope.
 ///
 /// # Errors
@@ -69,7 +71,38 @@ pub async fn suspend_deadly(
             fresh.push(suspect.clone());
         }
     }
+    let mut told = Vec::new();
+    for suspect in &fresh {
+        told.extend(notice(connection, suspect).await?);
+    }
+    notices::raise(connection, &told).await?;
     Ok(fresh)
+}
+
+/// What the workflow's owner is told; `None` where nobody knows the version.
+async fn notice(connection: &mut Conn<Worker>, suspect: &Suspect) -> Result<Option<NewNotice>, Error> {
+    let Some(part) = &suspect.part else { return Ok(None) };
+    let (tenant_id, _) = suspect.subject;
+    let row: Option<(String, i32)> = sqlx::query_as(
+        "SELECT w.key, v.number FROM workflow_versions v
+           JOIN workflows w ON w.tenant_id = v.tenant_id AND w.workflow_id = v.workflow_id
+          WHERE v.tenant_id = $1 AND v.version_id = $2",
+    )
+    .bind(tenant_id.0)
+    .bind(part.version_id.0)
+    .fetch_optional(connection.sql())
+    .await?;
+    Ok(row.map(|(workflow, version)| NewNotice {
+        tenant_id,
+        notice: Notice::PartSuspended {
+            workflow,
+            version,
+            part: part.kind.as_str().to_owned(),
+            id: part.id.clone(),
+            deaths: suspect.deaths,
+        },
+        times: 1,
+    }))
 }
 
 /// The suspended parts of the tenants in scope.

@@ -5,6 +5,7 @@ use super::current::{Missing, missing_in};
 use crate::audit::{self, Auditor, Deed};
 use crate::role::Api;
 use crate::runs::effects::{self, EffectKey, NewEffect};
+use crate::runs::goals;
 use crate::runs::lists::RunStatus;
 use crate::runs::moves;
 use crate::runs::waits;
@@ -190,6 +191,7 @@ pub async fn replay(
     if !reopen(connection, tenant, &ended).await? {
         return Ok(Replayed::Refused(Obstacle::RunGone));
     }
+    goals::tell_again(connection, tenant, ended.run_id).await?;
     enrol_again(connection, tenant, &ended).await?;
     wake(connection, tenant, &ended, now, replay.look_again).await?;
     let types: Vec<&str> = ended.state.awaited_types().into_iter().collect();

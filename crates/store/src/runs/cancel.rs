@@ -7,7 +7,7 @@ use crate::runs::lists::RunStatus;
 use crate::runs::moves;
 use crate::{Conn, Error};
 use automation_domain::id::{RunId, RunKey, TenantId, WorkflowId};
-use automation_domain::interpreter::{self, Command, EndStatus, Step};
+use automation_domain::interpreter::{self, Command, EndStatus, RunState, Step};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::Row;
@@ -62,7 +62,7 @@ pub async fn cancel(
     Ok(Cancelled::Now)
 }
 
-/// Ends a run whose row is locked and stands at this epoch and state, with a line in its history by the name of `who`.
+/// Cancels a run whose row is locked and stands at this epoch and state, with a line in its history by the name of `who`.
 pub(super) async fn end_locked(
     connection: &mut Conn<impl OneOf<(Api, Worker)>>,
     now: DateTime<Utc>,
@@ -70,11 +70,27 @@ pub(super) async fn end_locked(
     (epoch, state): (i32, Option<Vec<u8>>),
     (who, reason): (&str, String),
 ) -> Result<(), Error> {
-    let state = state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default();
-    let (state, commands) = interpreter::cancel(state, reason);
+    let state = decode(state, run)?;
+    let ended = interpreter::cancel(state, reason);
+    finish_locked(connection, now, (tenant, run), (epoch, EndStatus::Cancelled), ended, who).await
+}
+
+pub(super) fn decode(state: Option<Vec<u8>>, run: RunId) -> Result<RunState, Error> {
+    Ok(state.map(|bytes| crate::runs::decode_state(&bytes, run)).transpose()?.unwrap_or_default())
+}
+
+/// Ends a run whose row is locked and stands at this epoch as it was decided, with a line in its history by the name of `who`.
+pub(super) async fn finish_locked(
+    connection: &mut Conn<impl OneOf<(Api, Worker)>>,
+    now: DateTime<Utc>,
+    (tenant, run): RunKey,
+    (epoch, status): (i32, EndStatus),
+    (state, commands): (RunState, Vec<Command>),
+    who: &str,
+) -> Result<(), Error> {
     let steps: Vec<&Step> = commands.iter().filter_map(Command::step).collect();
     let (state, steps, epoch) = (encode(&state, run)?, encode(&steps, run)?, epoch + 1);
-    moves::finish_one(connection, (tenant, run), (EndStatus::Cancelled, epoch), &state, now).await?;
+    moves::finish_one(connection, (tenant, run), (status, epoch), &state, now).await?;
     sqlx::query(
         "INSERT INTO workflow_run_logs (tenant_id, run_id, seq, logged_at, worker, steps)
          VALUES ($1, $2, $3, $4, $5, $6)",

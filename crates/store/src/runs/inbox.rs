@@ -66,7 +66,7 @@ pub async fn put(
     .bind(bodies)
     .bind(MOST_INPUTS)
     .bind(TOKEN)
-    .bind(inputs.iter().map(|(_, _, input)| matches!(input, InboxInput::Cancel { .. })).collect::<Vec<_>>())
+    .bind(inputs.iter().map(|(_, _, input)| input.ends_run()).collect::<Vec<_>>())
     .fetch_all(connection.sql())
     .await?;
     rows.iter()

@@ -20,6 +20,8 @@ mod keeping;
 mod lagging;
 mod listing;
 mod looking_up;
+mod meeting_goals;
+mod noticing;
 mod outbox_order;
 mod parking;
 mod partitions_by_day;

@@ -48,6 +48,10 @@ const ROWS: &str = "
     INSERT INTO dead_letter_groups VALUES ('$T', '0123456789abcdef', 'ada', NULL, now(), 'ada');
     INSERT INTO suspects SELECT '$T', run_id, 'node', workflow_id, version_id, 'call', true FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO suspended_parts SELECT '$T', version_id, 'node', 'call', workflow_id, run_id, 3 FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO run_goals SELECT tenant_id, gen_random_uuid(), 'order.completed', run_id, workflow_id, version_id, event_id, now(),
+                                 now(), true, '{}' FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO goal_counts SELECT tenant_id, workflow_id, version_id, 2, 1 FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO notices VALUES ('$T', gen_random_uuid(), 'loop_stopped', 'a', '{a}', '{}', 1, now(), now());
     INSERT INTO audit_log VALUES ('$T', 1, now(), 'ada', 'dead_letter.discard', 'x', '{}',
                                   decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'));
     INSERT INTO tenant_quotas VALUES ('$T', 'contacts', 1000000);

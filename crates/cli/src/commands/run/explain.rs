@@ -171,7 +171,8 @@ fn ending(detail: &RunDetail) -> Vec<String> {
     };
     let mut lines = vec![format!("{} at {}, after {}", run.status, time(at), taken(at - run.received_at))];
     if let Some(by) = detail.state.as_ref().and_then(|state| state.ended_by.as_ref()) {
-        lines.push(format!("an exit ended it: {} {}", by.event_type, by.event_id));
+        let what = if by.is_goal { "its goal" } else { "an exit" };
+        lines.push(format!("{what} ended it: {} {}", by.event_type, by.event_id));
     }
     match detail.state.as_ref().and_then(|state| state.end.as_ref()) {
         Some(End::Failed { node, error, .. }) => {

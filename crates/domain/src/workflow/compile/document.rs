@@ -5,7 +5,7 @@ use super::{branches, edges, enrolment, exits, facts_read, no_contact, nodes, pa
 use crate::interpreter::Need;
 use crate::json;
 use crate::priority::Priority;
-use crate::workflow::{Node, Trigger, Workflow};
+use crate::workflow::{Goal, Node, Trigger, Workflow};
 use serde_json::Value;
 
 /// The version of the format that this compiler reads.
@@ -13,8 +13,20 @@ pub(in crate::workflow) const API_VERSION: &str = "automation/v1";
 
 const DOCUMENT: Keys = Keys {
     what: "a workflow",
-    known: &["apiVersion", "key", "name", "priority", "enrolment", "exit", "triggers", "nodes", "edges"],
-    later: &["goal"],
+    known: &[
+        "apiVersion",
+        "key",
+        "name",
+        "owner",
+        "priority",
+        "enrolment",
+        "exit",
+        "goal",
+        "triggers",
+        "nodes",
+        "edges",
+    ],
+    later: &[],
 };
 
 pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workflow> {
@@ -25,10 +37,12 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
         Some(_) => reader.text(section, "name"),
         None => key,
     };
+    check_owner(reader, section);
     let priority =
         reader.choice(section, "priority", &Priority::ALL.map(|priority| (priority.as_str(), priority)));
     let enrolment = enrolment::read(reader, section);
     let exits = exits::read(reader, section);
+    let goal = Goal::read(reader, section);
     let triggers = triggers::read(reader, section);
     let entry_bytes =
         size_of::<Workflow>() + size_of::<Trigger>() * triggers.len() + reader.allowance.bytes();
@@ -57,6 +71,7 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
         priority,
         enrolment,
         exits,
+        goal,
         triggers: wiring.triggers(triggers)?,
         nodes: wiring.nodes(nodes)?,
         definition: definition.clone(),
@@ -65,6 +80,20 @@ pub(super) fn read(reader: &mut Reader<'_>, definition: &Value) -> Option<Workfl
         memory_bytes,
         entry_bytes,
     })
+}
+
+/// Most characters of the name of whoever owns a workflow.
+pub(in crate::workflow) const LONGEST_OWNER: usize = 200;
+
+/// Whoever owns the workflow is told of by his name alone: the engine does nothing with it.
+fn check_owner(reader: &mut Reader<'_>, section: Section<'_>) {
+    if section.get("owner").is_some()
+        && let Some(owner) = reader.text(section, "owner")
+        && owner.chars().count() > LONGEST_OWNER
+    {
+        let message = format!("must have at most {LONGEST_OWNER} characters");
+        reader.problem::<()>("bad_value", "owner", message);
+    }
 }
 
 fn check_version(reader: &mut Reader<'_>, section: Section<'_>) {

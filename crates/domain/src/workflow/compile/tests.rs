@@ -184,7 +184,7 @@ apiVersion: automation/v2
 key: Cart Rescue
 nmae: typo
 priority: hihg
-goal: { event: order.completed }
+goal: { event: order.completed, within: 91d }
 enrolment:
   key: 5
   were: {}
@@ -216,7 +216,6 @@ edges:
   - from b to x
 "#;
     insta::assert_snapshot!(problems(text), @r#"
-    goal: "goal" is not available yet [not_available]
     nmae: a workflow has no key "nmae" (did you mean "name"?) [unknown_key]
     apiVersion: this engine reads automation/v1, not "automation/v2" [unknown_version]
     key: "Cart Rescue" is not a name: lower-case letters, digits, - and _, beginning with a letter or digit, at most 64 [bad_name]
@@ -226,6 +225,7 @@ edges:
     enrolment.reentry.gap: only the mode after_exit has a gap [bad_value]
     enrolment.reentry.max: max needs "per" [missing_key]
     enrolment.on_conflict: restart_timers is not available yet; use ignore, start or supersede [not_available]
+    goal.within: must be longer than 0s, and at most 90 days [bad_value]
     triggers[0].wher: a trigger has no key "wher" (did you mean "where"?) [unknown_key]
     triggers[2].event: an event type is words of a-z, 0-9, _ and - with single dots between them, at most 128 bytes [bad_name]
     triggers[3]: a trigger needs "id" [missing_key]

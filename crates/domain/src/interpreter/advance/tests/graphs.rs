@@ -15,6 +15,7 @@ pub(super) fn graph(text: &str) -> Workflow {
         priority: None,
         enrolment: Enrolment::default(),
         exits: Vec::new(),
+        goal: None,
         triggers: Vec::new(),
         nodes: Vec::new(),
         definition: Value::Null,
