@@ -65,6 +65,9 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("hook rotate", Audited("hook.rotate")),
     ("migrate", Machinery),
     ("note list", Reads),
+    ("notice dismiss", Audited("notice.dismiss")),
+    ("notice list", Reads),
+    ("notice show", Reads),
     ("parked discard", Audited("parked_event.discard")),
     ("parked list", Reads),
     ("parked replay", Audited("parked_event.replay")),
@@ -103,6 +106,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("workflow draft show", Reads),
     ("workflow duplicate", Audited("workflow.duplicate")),
     ("workflow export", Reads),
+    ("workflow goals", Reads),
     ("workflow list", Reads),
     ("workflow pause", Audited("workflow.pause")),
     ("workflow plan", Reads),
@@ -258,6 +262,13 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("hook create", &["billing"], "").await?;
     desk.does("hook rotate", &["billing"], "").await?;
     desk.does("hook delete", &["billing"], "").await?;
+    let notice = "00000000-0000-0000-0000-000000000007";
+    let raised = format!(
+        "INSERT INTO notices SELECT tenant_id, '{notice}', 'loop_stopped', 'a', '{{a}}', '{{}}', 1, now(), now() FROM tenants
+          WHERE key = 'acme'"
+    );
+    desk.engine.database.execute(&raised).await?;
+    desk.does("notice dismiss", &[notice], "").await?;
     let set = ["crm", "--kind", "bearer", "--host", "api.example.com"];
     desk.does("credential set", &set, "a-secret-of-some-length").await?;
     desk.does("credential rotate", &["crm"], "another-secret").await?;

@@ -47,7 +47,8 @@ fn rescue(delay: Option<&str>, ends_run: bool) -> Value {
 
 /// The instant at which all carts are left behind: eight days ago, so that a week after it is past, and no window is long over.
 fn left_at() -> DateTime<Utc> {
-    static LEFT_AT: LazyLock<DateTime<Utc>> = LazyLock::new(|| (Utc::now() - TimeDelta::days(8)).trunc_subsecs(0));
+    static LEFT_AT: LazyLock<DateTime<Utc>> =
+        LazyLock::new(|| (Utc::now() - TimeDelta::days(8)).trunc_subsecs(0));
     *LEFT_AT
 }
 
@@ -111,7 +112,8 @@ async fn a_run_that_has_ended_meets_its_goal_within_its_window_and_once() -> any
 }
 
 #[tokio::test]
-async fn a_goal_ends_an_open_run_in_the_commit_that_counts_it_and_only_if_it_ends_runs() -> anyhow::Result<()> {
+async fn a_goal_ends_an_open_run_in_the_commit_that_counts_it_and_only_if_it_ends_runs() -> anyhow::Result<()>
+{
     let engine = Engine::start(1).await?;
     apply(&engine, &rescue(Some("30d"), true)).await?;
     engine.publish(vec![cart("ada"), cart("bob")]).await?;
@@ -143,7 +145,8 @@ async fn a_goal_ends_an_open_run_in_the_commit_that_counts_it_and_only_if_it_end
 }
 
 #[tokio::test]
-async fn a_goal_that_arrived_before_its_trigger_counts_and_ends_the_run_before_its_first_step() -> anyhow::Result<()> {
+async fn a_goal_that_arrived_before_its_trigger_counts_and_ends_the_run_before_its_first_step()
+-> anyhow::Result<()> {
     let engine = Engine::start(1).await?;
     apply(&engine, &rescue(Some("1s"), true)).await?;
     engine.publish(vec![order("ada", TimeDelta::days(1)), order("bob", TimeDelta::hours(-1))]).await?;
@@ -151,7 +154,11 @@ async fn a_goal_that_arrived_before_its_trigger_counts_and_ends_the_run_before_i
     engine.publish(vec![cart("ada"), cart("bob")]).await?;
     engine.until(FINISHED, 2).await?;
     assert_eq!(counted(&engine).await?, [(1, 2, 1)]);
-    assert_eq!(engine.count("SELECT count(*) FROM notes").await?, 1, "the order of bob is older than his cart");
+    assert_eq!(
+        engine.count("SELECT count(*) FROM notes").await?,
+        1,
+        "the order of bob is older than his cart"
+    );
     engine.stop().await
 }
 
@@ -159,7 +166,9 @@ async fn a_goal_that_arrived_before_its_trigger_counts_and_ends_the_run_before_i
 async fn a_workflow_without_a_goal_keeps_nothing_of_goals() -> anyhow::Result<()> {
     let engine = Engine::start(1).await?;
     engine.apply(note_forms("forms")).await?;
-    engine.publish(vec![event("form.submitted", "1", "ada", json!({ "form_id": "contact", "text": "hi" }))]).await?;
+    engine
+        .publish(vec![event("form.submitted", "1", "ada", json!({ "form_id": "contact", "text": "hi" }))])
+        .await?;
     engine.until(FINISHED, 1).await?;
     assert_eq!(engine.count("SELECT count(*) FROM run_goals").await?, 0);
     assert_eq!(workflows::goals(&session(&engine), "forms").await?.data, []);

@@ -32,7 +32,8 @@ fn form(id: &str, form_id: &str) -> Value {
 }
 
 const STOPPED: &str = "SELECT count(*) FROM parked_events WHERE reason = 'causation_depth_exceeded'";
-const RAISED: &str = "SELECT count(*) FROM events WHERE event_type = 'notice.raised' AND source = 'automation'";
+const RAISED: &str =
+    "SELECT count(*) FROM events WHERE event_type = 'notice.raised' AND source = 'automation'";
 
 #[tokio::test]
 async fn a_circle_of_workflows_is_stopped_and_one_notice_names_the_edge() -> anyhow::Result<()> {
@@ -68,7 +69,10 @@ async fn a_circle_of_workflows_is_stopped_and_one_notice_names_the_edge() -> any
     assert_eq!(dismissed.dismissed_by.as_deref(), Some("ada"));
     assert_eq!(told().await?, []);
     let twice = notices::dismiss(&session, builders::ada(), notice.id).await;
-    assert!(matches!(twice, Err(Error::Refused(Refusal::NoticeDismissed(id))) if id == notice.id), "{twice:?}");
+    assert!(
+        matches!(twice, Err(Error::Refused(Refusal::NoticeDismissed(id))) if id == notice.id),
+        "{twice:?}"
+    );
     engine.publish(vec![form("13", "ping")]).await?;
     engine.until(RAISED, 2).await?;
     let [back] = &told().await?[..] else { panic!("the notice is back") };

@@ -207,7 +207,10 @@ mod tests {
             id: "split".to_owned(),
             deaths: 3,
         };
-        assert_eq!(part.sentence(), "node split of a version 3 is evaluated no more: 3 processes died or hung over it");
+        assert_eq!(
+            part.sentence(),
+            "node split of a version 3 is evaluated no more: 3 processes died or hung over it"
+        );
         for notice in [part, stopped(None, "b")] {
             let written = serde_json::to_value(&notice).unwrap();
             assert_eq!(written["kind"], notice.kind());

@@ -18,8 +18,8 @@ pub(crate) fn of(claimed: &Claimed, of: &[&Settlement], change: usize) -> Option
 
 /// The node whose step makes the `number`th change: what a step changes stands before its line in the history.
 fn node(commands: &[Command], number: usize) -> Option<&str> {
-    let changes = commands.iter().enumerate().filter(|(_, command)| command.change().is_some());
-    let (place, _) = changes.skip(number).next()?;
+    let mut changes = commands.iter().enumerate().filter(|(_, command)| command.change().is_some());
+    let (place, _) = changes.nth(number)?;
     let step = commands[place..].iter().find_map(Command::step)?;
     Some(step.node.as_str()).filter(|node| !node.is_empty())
 }
@@ -49,7 +49,8 @@ mod tests {
                 detail: serde_json::Value::Null,
             })
         };
-        let commands = [line("start"), change(), change(), line("a"), line("b"), change(), line("c"), change()];
+        let commands =
+            [line("start"), change(), change(), line("a"), line("b"), change(), line("c"), change()];
         let nodes: Vec<_> = (0..5).map(|number| node(&commands, number)).collect();
         assert_eq!(nodes, [Some("a"), Some("a"), Some("c"), None, None]);
     }

@@ -7,6 +7,7 @@ mod world;
 use automation_broker::publisher::Publisher;
 use automation_broker::topology::Topology;
 use automation_domain::hook::Verification;
+use automation_domain::id::NoticeId;
 use automation_domain::limits::Limits;
 use automation_operations::dead_letters::{Change, How, ReplayKey, ReplayVersion};
 use automation_operations::parked_events::Speakers;
@@ -14,7 +15,7 @@ use automation_operations::tenants::{NewTenant, Taken};
 use automation_operations::workflows::{Conflicts, InFile, OpenRuns, Others, Outdated};
 use automation_operations::{Auditor, Bulk, Error, Expiry, Session};
 use automation_operations::{
-    api_keys, audit, credentials, dead_letters, grants, hooks, parked_events, quotas, retention, runs,
+    api_keys, audit, credentials, dead_letters, grants, hooks, notices, parked_events, quotas, retention, runs,
     tenants, workflows,
 };
 use automation_test_support::broker::TestVhost;
@@ -287,6 +288,14 @@ async fn whatever_a_use_case_changes_leaves_one_entry() -> anyhow::Result<()> {
     let overlap = TimeDelta::hours(1);
     desk.does("hooks::rotate", hooks::rotate(session, ada, &ring, "billing", overlap, None)).await?;
     desk.does("hooks::delete", hooks::delete(session, ada, "billing")).await?;
+    let notice = NoticeId(uuid::Uuid::from_u128(7));
+    let raised = format!(
+        "INSERT INTO notices SELECT tenant_id, '{notice}', 'loop_stopped', 'a', '{{a}}', '{{}}', 1, now(), now()
+           FROM tenants WHERE tenant_id = '{}'",
+        session.tenant
+    );
+    world.database.execute(&raised).await?;
+    desk.does("notices::dismiss", notices::dismiss(session, ada, notice)).await?;
     let hosts = ["api.example.com".to_owned()];
     let setting = credentials::Setting::new("crm".to_owned(), "bearer", &json!({}), &hosts).unwrap();
     desk.does("credentials::set", credentials::set(session, ada, &ring, &setting, "a-secret")).await?;

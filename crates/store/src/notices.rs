@@ -105,11 +105,7 @@ pub async fn raise(connection: &mut Conn<Worker>, notices: &[NewNotice]) -> Resu
 /// # Errors
 ///
 /// [`Error`] of the database, or an unreadable row.
-pub async fn list(
-    connection: &mut Conn<Api>,
-    tenant: TenantId,
-    filter: &Filter,
-) -> Result<Vec<Kept>, Error> {
+pub async fn list(connection: &mut Conn<Api>, tenant: TenantId, filter: &Filter) -> Result<Vec<Kept>, Error> {
     let rows = sqlx::query(
         "SELECT n.*, ARRAY(SELECT v.definition->>'owner' FROM unnest(n.workflows) WITH ORDINALITY AS u (key, place)
                              LEFT JOIN workflows w ON w.tenant_id = n.tenant_id AND w.key = u.key AND w.state <> 'deleted'

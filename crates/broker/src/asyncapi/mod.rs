@@ -203,8 +203,14 @@ mod tests {
         let document = parts();
         let operations = document["operations"].as_object().unwrap().keys();
         let sent: Vec<_> = operations.filter(|name| name.starts_with("send.")).collect();
-        let mut expected =
-            ["contact.tag_added", "notice.raised", "schedule.cron", "schedule.interval", "task.created", "webhook.received"];
+        let mut expected = [
+            "contact.tag_added",
+            "notice.raised",
+            "schedule.cron",
+            "schedule.interval",
+            "task.created",
+            "webhook.received",
+        ];
         expected.sort_unstable();
         assert_eq!(sent, expected.map(|name| format!("send.{name}")).iter().collect::<Vec<_>>());
     }

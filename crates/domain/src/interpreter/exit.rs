@@ -108,8 +108,11 @@ impl Walk<'_> {
             detail["comparisons"] = json!(explained.comparisons);
         }
         self.log_exit(StepOutcome::Completed, detail);
-        self.state.ended_by =
-            Some(EndedBy { event_type: event.event_type.clone(), event_id: event.id.clone(), is_goal: false });
+        self.state.ended_by = Some(EndedBy {
+            event_type: event.event_type.clone(),
+            event_id: event.id.clone(),
+            is_goal: false,
+        });
         self.end(End::Completed);
     }
 

@@ -38,9 +38,13 @@ mod tests {
     fn a_goal_completes_the_run_with_a_line_in_its_history_and_once() {
         let (state, commands) = reach_goal(RunState::default(), reached());
         assert_eq!(state.end, Some(End::Completed));
-        let by = EndedBy { event_type: "order.completed".to_owned(), event_id: "o-1".to_owned(), is_goal: true };
+        let by =
+            EndedBy { event_type: "order.completed".to_owned(), event_id: "o-1".to_owned(), is_goal: true };
         assert_eq!(state.ended_by, Some(by));
-        assert_eq!(commands.iter().filter_map(Command::step).map(|step| step.action.as_str()).collect::<Vec<_>>(), ["goal"]);
+        assert_eq!(
+            commands.iter().filter_map(Command::step).map(|step| step.action.as_str()).collect::<Vec<_>>(),
+            ["goal"]
+        );
         assert_eq!(commands.last(), Some(&Command::Finish));
         assert_eq!(reach_goal(state.clone(), reached()), (state, Vec::new()));
     }

@@ -42,7 +42,11 @@ fn a_window_that_is_too_long_is_refused_and_what_a_run_alone_knows_too() {
         (json!({ "event": "a", "within": "1d", "where": field("run.version") }), "goal.where"),
     ] {
         let problems = compiled(&goal).unwrap_err();
-        assert_eq!(problems.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), [expected], "{goal}");
+        assert_eq!(
+            problems.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(),
+            [expected],
+            "{goal}"
+        );
     }
     assert!(compiled(&json!({ "event": "a", "within": "1d", "where": field("run.key") })).is_ok());
 }
@@ -84,14 +88,20 @@ fn a_goal_keeps_what_its_templates_came_to_and_is_asked_of_the_event_that_comes(
         (json!({ "cart_id": "c-18", "total": 11 }), false),
     ] {
         sample.event.event.data = data;
-        assert_eq!(kept.is_met_by(&sample.facts(), &Limits::default()), Ok(is_met), "{}", sample.event.event.data);
+        assert_eq!(
+            kept.is_met_by(&sample.facts(), &Limits::default()),
+            Ok(is_met),
+            "{}",
+            sample.event.event.data
+        );
     }
     assert!(!kept.reads_contact(&Limits::default()));
 }
 
 #[test]
 fn a_goal_without_a_condition_is_met_by_any_event_of_its_type() {
-    let kept = goal(&json!({ "event": "order.completed", "within": "7d" })).of_run(&Sample::default().facts());
+    let kept =
+        goal(&json!({ "event": "order.completed", "within": "7d" })).of_run(&Sample::default().facts());
     assert_eq!(serde_json::to_value(&kept).unwrap(), json!({}));
     assert_eq!(kept.is_met_by(&Sample::default().facts(), &Limits::default()), Ok(true));
 }

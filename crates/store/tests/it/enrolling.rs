@@ -3,10 +3,10 @@
 use crate::world::World;
 use automation_domain::entry::Enrolment;
 use automation_domain::id::RunId;
-use automation_store::role::Worker;
-use automation_store::{Conn, Error};
 use automation_store::events::receipts;
+use automation_store::role::Worker;
 use automation_store::runs::enrolments::{self, EnrolmentKey};
+use automation_store::{Conn, Error};
 use chrono::DateTime;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -66,20 +66,21 @@ async fn the_starts_that_a_rule_counts_are_read_as_they_were_written() -> anyhow
     let world = World::new().await?;
     let keys = [key(&world, "ada"), key(&world, "bob")];
     let starts = |first: u32| {
-        let start = |number: u32| DateTime::from_timestamp(i64::from(number), number * 1_000).expect("in range");
+        let start =
+            |number: u32| DateTime::from_timestamp(i64::from(number), number * 1_000).expect("in range");
         (first..first + 3).map(start).collect::<Vec<_>>()
     };
     let write = async |connection: &mut Conn<Worker>| {
         let mut known = enrolments::lock(connection, &keys).await?;
         assert!(known.values().all(|enrolment| enrolment.starts.is_empty()));
-        known.get_mut(&keys[0]).expect("it was locked").starts = starts(1_000_000);
+        known.get_mut(&keys[0]).expect("it was locked").starts = starts(1_000);
         enrolments::write(connection, &known).await
     };
     world.worker.tx(world.scope(), write).await?;
     let read = async |connection: &mut Conn<Worker>| enrolments::lock(connection, &keys).await;
     let known = world.worker.tx(world.scope(), read).await?;
-    assert_eq!(known[&keys[0]].starts, starts(1_000_000));
-    assert_eq!(known[&keys[1]].starts, []);
+    assert_eq!(known[&keys[0]].starts, starts(1_000));
+    assert!(known[&keys[1]].starts.is_empty());
     Ok(())
 }
 

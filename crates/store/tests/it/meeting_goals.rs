@@ -1,9 +1,11 @@
 //! What runs are for: met once, whoever holds the run, and counted for as long as the version is kept.
 
+use crate::replaying::{failed, like};
 use crate::world::World;
 use automation_domain::id::{ContactId, EventId, RunId};
-use automation_domain::interpreter::{InboxInput, Reached};
+use automation_domain::interpreter::{InboxInput, Reached, ReplayKey};
 use automation_domain::workflow::{RunGoal, Window};
+use automation_store::dead_letters::{self, Replayed};
 use automation_store::events::receipts;
 use automation_store::role::{Api, Scheduler, Worker};
 use automation_store::runs::goals::{self, Counts, Goal, Met};
@@ -96,6 +98,30 @@ async fn a_run_that_is_free_ends_with_its_goal_and_one_that_is_held_hears_of_it(
         .await?;
     assert_eq!(heard[&(world.tenant, held)][0].input, Some(InboxInput::Goal(reached())));
     assert_eq!(counts(&world).await?, [Counts { version: 1, entered: 2, converted: 2 }]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_met_its_goal_while_it_had_failed_hears_of_it_when_it_is_replayed() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    for (event, is_met) in [("1", true), ("2", false)] {
+        let (started, letter) = failed(&world, event).await?;
+        let goal = Goal { contact_id: started.contact_id, ..goal(&world, started.run_id) };
+        insert(&world, std::slice::from_ref(&goal)).await?;
+        if is_met {
+            assert_eq!(meet(&world, &goal).await?, 0, "it is not open");
+        }
+        let replay = async |connection: &mut Conn<Api>| {
+            dead_letters::replay(connection, world.tenant, letter, like(ReplayKey::Same)).await
+        };
+        let replayed = world.api.tx(Scope::Tenant(world.tenant), replay).await?;
+        assert!(matches!(replayed, Replayed::Now { .. }), "{replayed:?}");
+        let key = (world.tenant, started.run_id);
+        let heard = async |connection: &mut Conn<Worker>| inbox::read(connection, &[key]).await;
+        let heard = world.worker.tx(world.scope(), heard).await?.remove(&key).unwrap_or_default();
+        let told = heard.iter().any(|one| matches!(one.input, Some(InboxInput::Goal(_))));
+        assert_eq!((told, heard.len()), (is_met, usize::from(is_met)));
+    }
     Ok(())
 }
 

@@ -67,7 +67,8 @@ async fn what_happens_again_is_counted_and_what_was_dismissed_is_told_anew() -> 
 }
 
 #[tokio::test]
-async fn a_tenant_has_no_more_notices_than_may_be_and_those_that_are_there_go_on_counting() -> anyhow::Result<()> {
+async fn a_tenant_has_no_more_notices_than_may_be_and_those_that_are_there_go_on_counting()
+-> anyhow::Result<()> {
     let world = World::new().await?;
     raise(&world, &[stopped(&world, "welcome", 1)]).await?;
     let others = format!(
@@ -79,7 +80,10 @@ async fn a_tenant_has_no_more_notices_than_may_be_and_those_that_are_there_go_on
     let count = "SELECT count(*) FROM notices";
     assert_eq!(world.database.count(count).await?, MOST);
     assert_eq!(world.database.count("SELECT count(*) FROM notices WHERE occurrences = 2").await?, 1);
-    world.database.execute("UPDATE notices SET last_at = now() - interval '91 days' WHERE occurrences = 1").await?;
+    world
+        .database
+        .execute("UPDATE notices SET last_at = now() - interval '91 days' WHERE occurrences = 1")
+        .await?;
     world.database.execute("SELECT notices_expire()").await?;
     assert_eq!(world.database.count(count).await?, 1);
     Ok(())

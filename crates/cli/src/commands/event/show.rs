@@ -133,7 +133,10 @@ fn reason(one: &Judged) -> String {
             format!("kept out until {}, by the gap after the last run of \"{key}\"{earlier}", time(*until))
         }
         Verdict::Max { until } => {
-            format!("kept out until {}, as many runs of \"{key}\" began within the time as may{earlier}", time(*until))
+            format!(
+                "kept out until {}, as many runs of \"{key}\" began within the time as may{earlier}",
+                time(*until)
+            )
         }
         Verdict::Forgotten => format!(
             "let in by its conditions; what entry rules knew of \"{key}\" then is not known, as a run began later{earlier}"
