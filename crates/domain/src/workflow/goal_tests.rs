@@ -11,7 +11,7 @@ fn compiled(goal: &Value) -> Result<Workflow, Vec<Problem>> {
         "triggers": [{ "id": "cart", "event": "cart.abandoned" }],
         "nodes": [{ "id": "wait", "action": "delay", "with": { "for": "1h" } }], "edges": [["cart", "wait"]],
     });
-    parse_value(&definition, &NodeTypes::default(), &Limits::default())
+    parse_value(&definition, &NodeTypes::new([]), &Limits::default())
 }
 
 fn goal(goal: &Value) -> Goal {
