@@ -160,7 +160,7 @@ async fn examples_come_to_the_same_on_real_servers_as_in_a_simulation() -> anyho
     both.happens(5, ("cart.abandoned", "bob"), cart("c-4", 5), ALWAYS).await?;
     both.happens(6, ("form.submitted", "dan"), json!({ "form_id": "demo" }), ALWAYS).await?;
     let items = json!([{ "sku": "a", "count": 1, "stock": 3 }, { "sku": "b", "count": 1, "stock": 1 }]);
-    both.happens(7, ("order.confirmed", "fay"), json!({ "order_id": "o-1", "items": items }), ALWAYS).await?;
+    both.happens(7, ("stock.checked", "fay"), json!({ "order_id": "o-1", "items": items }), ALWAYS).await?;
     both.happens(8, ("order.completed", "gus"), json!({ "order_id": "o-2", "total": 500 }), ALWAYS).await?;
     both.agree(6, &["ada", "bob", "dan", "eve", "fay", "gus"]).await
 }

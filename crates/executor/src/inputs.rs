@@ -109,6 +109,7 @@ fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
         | RunEvent::TimerFired
         | RunEvent::Claimed
         | RunEvent::Heard { .. }
+        | RunEvent::GoalReached(_)
         | RunEvent::Cancelled { .. } => None,
     };
     let tried = tried(claimed, tries, took, failure.map(|(error, _)| error), status);

@@ -9,6 +9,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::{Facts, RunFacts};
 use automation_domain::id::{ContactId, EventId, RunKey, TenantId};
 use automation_domain::interpreter::{Reached, RunState, happened_at};
+use automation_domain::past::Past;
 use automation_domain::priority::Priority;
 use automation_domain::workflow::Window;
 use automation_store::events::of_contacts::{self, Look};
@@ -172,6 +173,7 @@ fn is_met(shared: &Shared, goal: &Goal, recorded: &RecordedEvent, people: &Conta
         event: Some(recorded),
         contact: Some(people.get(&key).unwrap_or(&unknown)),
         run,
+        past: Past::Unknown,
         tenant: tenant.facts(),
         now: recorded.received_at,
         budget: &budget,

@@ -15,6 +15,7 @@ use automation_domain::event::{CAUSED_BY, ENGINE_SOURCE, Event, RecordedEvent};
 use automation_domain::facts::Facts;
 use automation_domain::id::{ContactId, EventId};
 use automation_domain::notice::Notice;
+use automation_domain::past::Past;
 use automation_store::events::receipts;
 use automation_store::notices::{self, NewNotice};
 use automation_store::records::contacts;
@@ -92,6 +93,7 @@ async fn notices(
         event: Some(&recorded),
         contact: contact.as_ref(),
         run: None,
+        past: Past::Unknown,
         tenant: tenant.facts(),
         now,
         budget: &budget,
@@ -102,6 +104,7 @@ async fn notices(
         recorded: &recorded,
         contact: contact.as_ref(),
         contact_id,
+        past: Past::Unknown,
         now,
         manner: Manner::Usual,
     };

@@ -15,8 +15,8 @@ use automation_operations::tenants::{NewTenant, Taken};
 use automation_operations::workflows::{Conflicts, InFile, OpenRuns, Others, Outdated};
 use automation_operations::{Auditor, Bulk, Error, Expiry, Session};
 use automation_operations::{
-    api_keys, audit, credentials, dead_letters, grants, hooks, notices, parked_events, quotas, retention, runs,
-    tenants, workflows,
+    api_keys, audit, credentials, dead_letters, grants, hooks, notices, parked_events, quotas, retention,
+    runs, tenants, workflows,
 };
 use automation_test_support::broker::TestVhost;
 use automation_test_support::builders;

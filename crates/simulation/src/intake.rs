@@ -68,6 +68,7 @@ impl Simulation {
         for decision in decisions {
             self.let_in(decision, &recorded, contact_id)?;
         }
+        self.meet_goals(&recorded, contact_id, open)?;
         self.tell_waiting(&recorded, contact_id, open)?;
         for index in open..self.runs.len() {
             self.walk_started(index)?;
@@ -175,8 +176,10 @@ impl Simulation {
         if self.runs.len() == MOST_RUNS {
             return Err(TooMuch::Runs);
         }
+        let goal = self.goal_of(decision.playing, (id, &key), recorded, contact_id);
         self.runs.push(Run {
             id,
+            goal,
             workflow: playing.workflow.key.clone(),
             trigger,
             key,

@@ -67,6 +67,7 @@ fn listed(simulation: &Simulation, kind: Listed) -> Vec<Value> {
         | What::Effect { .. }
         | What::Answered { .. }
         | What::Buried { .. }
+        | What::Goal { .. }
         | What::Ended { .. } => None,
     });
     caused.collect()

@@ -12,6 +12,7 @@ mod answers;
 mod case;
 mod counting;
 mod effect;
+mod goals;
 mod intake;
 mod judge;
 mod run;

@@ -1,5 +1,6 @@
 //! A run of a simulation.
 
+use crate::goals::Goal;
 use automation_domain::effect::Request;
 use automation_domain::id::{ContactId, EventId, RunId};
 use automation_domain::interpreter::{End, OwedFor, RunState, Step, StoredRequests};
@@ -31,6 +32,8 @@ pub struct Run {
     pub(crate) playing: usize,
     pub(crate) contact_id: Option<ContactId>,
     pub(crate) event: EventId,
+    /// What it is for.
+    pub(crate) goal: Option<Goal>,
     /// How often it was walked: what it causes is numbered within each.
     pub(crate) epoch: u32,
     /// When it is to be walked next by the clock.
@@ -45,7 +48,7 @@ pub struct Run {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// It reached an end.
+    /// It reached an end, or what it is for.
     Completed,
     /// A step failed for good.
     Failed,
@@ -84,7 +87,9 @@ impl Run {
     pub fn ended(&self) -> Ended {
         match &self.state.end {
             None => Ended::Waiting,
-            Some(End::Completed) if self.state.ended_by.is_some() => Ended::Exited,
+            Some(End::Completed) if self.state.ended_by.as_ref().is_some_and(|by| !by.is_goal) => {
+                Ended::Exited
+            }
             Some(End::Completed) => Ended::Completed,
             Some(End::Failed { .. }) => Ended::Failed,
             Some(End::Cancelled { .. }) => Ended::Cancelled,

@@ -117,6 +117,18 @@ pub enum What {
         /// Why.
         error: StepError,
     },
+    /// What a run is for happened.
+    Goal {
+        /// The run.
+        run: RunId,
+        /// Key of its workflow.
+        workflow: String,
+        /// The type of the event.
+        #[serde(rename = "type")]
+        event_type: String,
+        /// Its publisher's id.
+        id: String,
+    },
     /// A run ended.
     Ended {
         /// The run.
@@ -142,7 +154,11 @@ impl What {
                 Self::Decided { conditions, .. } => {
                     conditions.iter().map(|one| one.comparisons.len() * MOST_OF_COMPARISON).sum()
                 }
-                Self::Refused { .. } | Self::Answered { .. } | Self::Buried { .. } | Self::Ended { .. } => 0,
+                Self::Refused { .. }
+                | Self::Answered { .. }
+                | Self::Buried { .. }
+                | Self::Goal { .. }
+                | Self::Ended { .. } => 0,
             }
     }
 }

@@ -244,3 +244,32 @@ edges: [ [visited, spent] ]
         assert_eq!(way(&runs[0], "spent"), Some(expected), "an order of {paid_at}");
     }
 }
+
+#[test]
+fn a_goal_ends_a_simulated_run_counts_once_and_also_after_its_end() {
+    const GOAL: &str = "
+goal: { event: order.completed, within: 7d, where: { field: event.data.total, op: greater_than, value: 10 } }
+triggers: [ { id: left, event: cart.abandoned } ]
+nodes: [ { id: nap, action: delay, with: { for: 2d } } ]
+edges: [ [left, nap] ]
+";
+    let day = 86_400;
+    for (orders, ended, reached) in [
+        (&[(day, 5), (day + 60, 20), (day + 90, 30)][..], day + 60, 1),
+        (&[(3 * day, 20)][..], 2 * day, 1),
+        (&[(7 * day, 20)][..], 2 * day, 1),
+        (&[(7 * day + 1, 20)][..], 2 * day, 0),
+    ] {
+        let mut simulation = of(&[("rescue", GOAL)]);
+        after(&mut simulation, 0, "cart.abandoned", json!({}));
+        for (at, total) in orders {
+            after(&mut simulation, *at, "order.completed", json!({ "total": total }));
+        }
+        simulation.play(None).unwrap();
+        let run = &simulation.runs()[0];
+        let seconds = run.ended_at.unwrap().timestamp() - start().timestamp();
+        assert_eq!((run.ended(), seconds), (Ended::Completed, ended), "{orders:?}");
+        let goals = simulation.story().iter().filter(|told| matches!(told.what, What::Goal { .. }));
+        assert_eq!(goals.count(), reached, "{orders:?}");
+    }
+}

@@ -65,6 +65,10 @@ impl Goal {
             return reader.problem("bad_value", at, message);
         }
         let filter = filter?;
+        if filter.condition.iter().flat_map(Condition::aggregates).next().is_some() {
+            let message = "a goal counts nothing: of the past it knows the event at hand".to_owned();
+            return reader.problem("bad_value", section.at("where"), message);
+        }
         for path in filter.condition.iter().flat_map(Condition::references) {
             let is_version = path.segments().first().is_some_and(|root| root == "run")
                 && path.segments().get(1).is_none_or(|field| field != "key" && field != "id");

@@ -82,6 +82,9 @@ fn tell(what: &What, name: &impl Fn(&RunId) -> String, lines: &mut Vec<String>) 
         What::Buried { node, error, .. } => {
             lines.push(format!("    {node} failed for good: {} [{}]", error.message, error.code));
         }
+        What::Goal { run, event_type, id, .. } => {
+            lines.push(format!("  {} has reached its goal: {event_type} {id}", name(run)));
+        }
         What::Ended { run, end, reason, .. } => {
             let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             lines.push(format!("  {} has ended, {end}{why}", name(run)));
