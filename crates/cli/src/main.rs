@@ -18,8 +18,8 @@ use automation_service_kit::terminal::visible;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::{
-    apikey, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, notice, parked,
-    record, run, schedule, serve, tenant, topology, workflow,
+    apikey, approval, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, notice,
+    parked, record, run, schedule, serve, tenant, topology, workflow,
 };
 use output::Output;
 use std::ffi::OsString;
@@ -76,6 +76,9 @@ enum Command {
     /// Runs and their history
     #[command(subcommand)]
     Run(run::RunCommand),
+    /// What runs ask people to approve
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     /// Contacts
     #[command(subcommand)]
     Contact(contact::ContactCommand),
@@ -172,6 +175,7 @@ async fn run_command(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Schedule(command) => schedule::run(command, output).await,
         Command::Notice(command) => notice::run(command, output).await,
         Command::Run(command) => run::run(command, output).await,
+        Command::Approval(command) => approval::run(command, output).await,
         Command::Contact(command) => contact::run(command, output).await,
         Command::Task(command) => record::run_task(command, output).await,
         Command::Note(command) => record::run_note(command, output).await,

@@ -67,6 +67,8 @@ id!(/// A credential: what authorizes requests to the world outside.
     CredentialId);
 id!(/// A dead letter: time of death, and a function of run and epoch.
     DeadLetterId);
+id!(/// What a person is asked to approve: a function of run, node and visit.
+    ApprovalId);
 id!(/// A key by which a publisher authenticates over HTTP.
     ApiKeyId);
 id!(/// One of the secrets of a webhook.
@@ -142,6 +144,16 @@ impl IdempotencyKey {
     /// Derives the key of what a step sends outside: the same on every try, crash, takeover and replay.
     pub fn derive(run: RunId, node: &str, visit: u32) -> Self {
         Self(hashed(&hash(&[b"effect", run.0.as_bytes(), node.as_bytes(), &visit.to_be_bytes()])))
+    }
+}
+
+impl ApprovalId {
+    /// Derives the id of the approval that a visit of a node asks for: what was said of an earlier visit is not said of this one.
+    ///
+    /// It sorts by the run's time of receipt.
+    pub fn derive(run: RunId, node: &str, visit: u32) -> Self {
+        let hash = hash(&[b"approval", run.0.as_bytes(), node.as_bytes(), &visit.to_be_bytes()]);
+        Self(time_ordered(millis_of(run.0), &hash))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::Shared;
 use crate::claim::Claimed;
 use crate::edge;
-use crate::emit::{Cause, outbox_command, outbox_event};
+use crate::emit::{Cause, outbox_announced, outbox_command, outbox_event};
 use crate::letters;
 use crate::plan::Settlement;
 use automation_domain::id::{RunId, RunKey, TenantId};
@@ -14,6 +14,7 @@ use automation_store::events::outbox::NewOutboxEvent;
 use automation_store::events::{outbox, receipts};
 use automation_store::records::{self, Made};
 use automation_store::role::Worker;
+use automation_store::runs::approvals;
 use automation_store::runs::checkpoints::{self, Checkpoint, Held, Next, Wakeup};
 use automation_store::runs::effects::{self, EffectKey, NewEffect, Tried};
 use automation_store::runs::enrolments::{self, EnrolmentKey};
@@ -85,6 +86,7 @@ pub(crate) async fn write(
         .collect();
     take_out(connection, claimed, &valid).await?;
     change_waits(connection, &valid).await?;
+    change_approvals(connection, now, &valid).await?;
     let ended = ended_enrolments(&valid);
     enrolments::lock(connection, &ended.keys().cloned().collect::<Vec<_>>()).await?;
     enrolments::end(connection, now, &ended).await?;
@@ -93,6 +95,7 @@ pub(crate) async fn write(
     let most_links = shared.config.limits.causation_depth;
     let mut leaving = change_records(connection, now, claimed, &valid, most_links).await?;
     leaving.extend(valid.iter().flat_map(|settlement| commands(now, claimed, settlement)));
+    leaving.extend(valid.iter().flat_map(|settlement| announced(now, claimed, settlement)));
     outbox::insert(connection, &leaving).await?;
     Ok(held.into_iter().chain(handed_back).collect())
 }
@@ -133,6 +136,25 @@ async fn change_waits(connection: &mut Conn<Worker>, valid: &[&Settlement]) -> R
         over.extend(before.difference(&after).map(wait));
     }
     waits::change(connection, &begun, &over).await
+}
+
+/// Keeps what runs ask people to approve.
+async fn change_approvals(
+    connection: &mut Conn<Worker>,
+    now: DateTime<Utc>,
+    valid: &[&Settlement],
+) -> Result<(), Error> {
+    let mut changed = approvals::Changed::default();
+    for settlement in valid {
+        let states = (settlement.run.state.as_ref(), &settlement.state);
+        let timed_out = |node: &str, visit| {
+            settlement.log().any(|step| {
+                (step.node.as_str(), step.visit) == (node, visit) && step.detail["case"] == "timeout"
+            })
+        };
+        changed.add(id(settlement), settlement.run.workflow_id, states, timed_out);
+    }
+    approvals::change(connection, now, &changed).await
 }
 
 /// Stores requests before they are sent, records what came back, and writes the dead letters of the runs that failed.
@@ -269,6 +291,18 @@ fn commands<'c>(
     let directives = (0..).zip(settlement.commands.iter().filter_map(Command::directive));
     directives.filter_map(move |(number, directive)| {
         Some(outbox_command(cause(claimed, &settlement.run)?, number, directive, now))
+    })
+}
+
+/// The events that a settlement publishes and no change of a record made, numbered within its claim.
+fn announced<'c>(
+    now: DateTime<Utc>,
+    claimed: &'c Claimed,
+    settlement: &'c Settlement,
+) -> impl Iterator<Item = NewOutboxEvent> + 'c {
+    let events = (0..).zip(settlement.commands.iter().filter_map(Command::event));
+    events.filter_map(move |(number, event)| {
+        Some(outbox_announced(cause(claimed, &settlement.run)?, number, event, now))
     })
 }
 

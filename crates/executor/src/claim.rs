@@ -43,6 +43,8 @@ pub(crate) struct Claimed {
     pub(crate) effects: BTreeMap<EffectKey, StoredEffect>,
     /// What runs have not heard yet.
     pub(crate) inbox: BTreeMap<RunKey, Vec<Queued>>,
+    /// Runs that have more to hear than they are given now.
+    pub(crate) unheard: BTreeSet<RunKey>,
     /// What happened before runs began to wait, of those that look back.
     pub(crate) before: BTreeMap<RunKey, Vec<EventId>>,
     /// What happened to contacts, of runs whose conditions count it.
@@ -131,8 +133,12 @@ async fn gather(
             wanted_contacts.insert((run.tenant_id, contact));
         }
     }
-    let mut inbox = inbox::read(connection, &called.into_iter().collect::<Vec<_>>()).await?;
+    let called: Vec<_> = called.into_iter().collect();
+    let mut inbox = inbox::read(connection, &called).await?;
     keep_most(&mut inbox);
+    let is_given =
+        |run: &RunKey| inbox.get(run).is_some_and(|queued| (queued.len() as i64) < inbox::MOST_AT_ONCE);
+    let unheard = called.into_iter().filter(|run| !is_given(run)).collect();
     let (asked, looks) = looks(&runs);
     let mut before = of_contacts::since(connection, &looks).await?;
     for run in asked {
@@ -142,7 +148,7 @@ async fn gather(
     let heard = inbox.iter().flat_map(|((tenant, _), queued)| queued.iter().map(|one| (*tenant, one)));
     let heard = heard.filter_map(|(tenant, one)| match one.input {
         Some(InboxInput::Event { event, .. }) => Some((tenant, event)),
-        Some(InboxInput::Cancel { .. } | InboxInput::Goal(_)) | None => None,
+        Some(InboxInput::Cancel { .. } | InboxInput::Goal(_) | InboxInput::Answered { .. }) | None => None,
     });
     wanted_events.extend(heard);
     wanted_events
@@ -155,7 +161,21 @@ async fn gather(
     let stored: Vec<EffectKey> = runs.iter().flat_map(|run| stored_requests(run, now)).collect();
     let effects = effects::read(connection, &stored).await?;
     let runs = runs.into_iter().map(Arc::new).collect();
-    Ok(Claimed { now, began, runs, versions, events, contacts, paused, zones, effects, inbox, before, past })
+    Ok(Claimed {
+        now,
+        began,
+        runs,
+        versions,
+        events,
+        contacts,
+        paused,
+        zones,
+        effects,
+        inbox,
+        unheard,
+        before,
+        past,
+    })
 }
 
 /// Most events that the runs of a batch hear of or look through: each may have 256 KiB.

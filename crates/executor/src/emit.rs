@@ -40,6 +40,16 @@ pub(crate) fn outbox_event(
     row(cause, &format!("event of claim {}", cause.epoch), number, emitted, now)
 }
 
+/// The outbox row of the `number`th event of this claim that no change of a record made.
+pub(crate) fn outbox_announced(
+    cause: Cause<'_>,
+    number: u32,
+    emitted: &EmittedEvent,
+    now: DateTime<Utc>,
+) -> NewOutboxEvent {
+    row(cause, &format!("announced by claim {}", cause.epoch), number, emitted.clone(), now)
+}
+
 /// The outbox row of the `number`th command of this claim.
 pub(crate) fn outbox_command(
     cause: Cause<'_>,

@@ -245,7 +245,7 @@ impl Walker<'_> {
                 (under_way, inputs::of_answers(self.claimed, self.workflow, answers))
             }
             // What is under way stays so while the workflow is paused: it was claimed for what it is to hear.
-            None if self.is_paused() => Default::default(),
+            None if self.is_paused() || self.hears_first() => Default::default(),
             None => (false, inputs::of_claim(self.claimed, self.run, self.workflow)),
         };
         events.extend(others);
@@ -317,6 +317,13 @@ impl Walker<'_> {
             watch: self.watcher,
         };
         advance(self.workflow, state, inputs, input)
+    }
+
+    /// Whether there is more to hear before the clock has its say: what a person was told to be decided is not decided by time.
+    fn hears_first(&self) -> bool {
+        let asks = |state: &RunState| state.tokens.values().any(|token| token.waits.asks());
+        self.claimed.unheard.contains(&(self.run.tenant_id, self.run.run_id))
+            && self.run.state.as_ref().is_some_and(asks)
     }
 
     fn is_paused(&self) -> bool {

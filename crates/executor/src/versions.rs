@@ -107,10 +107,9 @@ fn compile(stored: workflows::PinnedVersion, limits: &Limits) -> Version {
     Version { tenant: stored.tenant, number: stored.number, workflow, needs_event }
 }
 
-/// Whether a node's action publishes events, which name the run's event as their cause.
+/// Whether a node publishes events, which name the run's event as their cause.
 fn emits(workflow: &Workflow) -> bool {
-    let mut actions = workflow.nodes.iter().filter_map(|node| node.behaviour.action());
-    actions.any(|node| !node.action.entry.emits.is_empty())
+    workflow.nodes.iter().any(|node| node.behaviour.emits())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! wrapping secrets anew ([`credentials::rekey`], [`hooks::rekey`]) is the exception, and changes nothing that a secret says.
 
 pub mod api_keys;
+pub mod approvals;
 pub mod audit;
 pub mod contacts;
 mod counting;

@@ -1,6 +1,6 @@
 //! What is refused, and nothing was done.
 
-use automation_domain::id::{DeadLetterId, NoticeId, RunId};
+use automation_domain::id::{ApprovalId, DeadLetterId, NoticeId, RunId};
 use automation_domain::problem::Problem;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -233,6 +233,46 @@ pub enum Refusal {
         /// What it is.
         is: &'static str,
     },
+    /// The run stands at no pause of its workflow, or goes on from it already.
+    #[error("run {0} stands at no such pause")]
+    NotPaused(RunId),
+    /// The time that the pause waited for is up.
+    #[error("the pause of run {id} was over at {}", crate::time(*.due))]
+    PauseOver {
+        /// The run.
+        id: RunId,
+        /// When.
+        due: DateTime<Utc>,
+    },
+    /// No approval has the id.
+    #[error("there is no approval {0}")]
+    NoApproval(ApprovalId),
+    /// It was decided, or came to nothing.
+    #[error("approval {id} is {state}{}", closed(.by.as_deref(), *.at))]
+    ApprovalClosed {
+        /// The approval.
+        id: ApprovalId,
+        /// How it stands.
+        state: &'static str,
+        /// Who decided it.
+        by: Option<String>,
+        /// When.
+        at: Option<DateTime<Utc>>,
+    },
+    /// The time for an answer is up.
+    #[error("approval {id} was to be decided by {}: it is too late", crate::time(*.due))]
+    ApprovalTooLate {
+        /// The approval.
+        id: ApprovalId,
+        /// Until when there was time.
+        due: DateTime<Utc>,
+    },
+    /// A comment is too long, or cannot be kept.
+    #[error("a comment has {longest} characters at most")]
+    CommentTooLong {
+        /// Most characters.
+        longest: usize,
+    },
     /// Runs that have ended stay as they are.
     #[error("runs that are {0} have ended")]
     StatusEnded(&'static str),
@@ -415,6 +455,12 @@ impl Refusal {
             Self::ScheduleUnreadable { .. } => (Conflict, "schedule_unreadable"),
             Self::NoRun(_) | Self::NoRunFits => (NotFound, "run_not_found"),
             Self::RunAlready { .. } => (Conflict, "run_unchanged"),
+            Self::NotPaused(_) => (Conflict, "run_not_paused"),
+            Self::PauseOver { .. } => (Conflict, "pause_over"),
+            Self::NoApproval(_) => (NotFound, "approval_not_found"),
+            Self::ApprovalClosed { .. } => (Conflict, "approval_closed"),
+            Self::ApprovalTooLate { .. } => (Conflict, "approval_too_late"),
+            Self::CommentTooLong { .. } => (Invalid, "comment_too_long"),
             Self::StatusEnded(_) => (Invalid, "run_status_invalid"),
             Self::RunEnded { .. } => (Conflict, "run_ended"),
             Self::Unsettled { .. } => (Conflict, "runs_unsettled"),
@@ -438,6 +484,13 @@ impl Refusal {
             Self::AuditChanged(_) | Self::AuditPutBack(_) => (Conflict, "audit_broken"),
         }
     }
+}
+
+/// By whom and when, as the end of a sentence.
+fn closed(by: Option<&str>, at: Option<DateTime<Utc>>) -> String {
+    let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
+    let at = at.map(|at| format!(", since {}", crate::time(at))).unwrap_or_default();
+    by + &at
 }
 
 /// Problems as the end of a sentence.

@@ -1,6 +1,7 @@
 //! Runs and their history.
 
 mod explain;
+mod go_on;
 mod handle;
 mod shown;
 mod stats;
@@ -8,6 +9,7 @@ mod stats;
 pub use automation_store::runs::effects::{StoredEffect, Try};
 pub use automation_store::runs::lists::{RunDetail, RunStatus, RunSummary};
 pub use explain::{Story, Trace, explain};
+pub use go_on::{GoesOn, go_on};
 pub use handle::{
     Act, AllHandled, Chosen, Handled, Selection, StatusSet, cancel, cancel_many, choose, pause, pause_many,
     resume, resume_many,

@@ -15,8 +15,8 @@ use automation_operations::tenants::{NewTenant, Taken};
 use automation_operations::workflows::{Conflicts, InFile, OpenRuns, Others, Outdated};
 use automation_operations::{Auditor, Bulk, Error, Expiry, Session};
 use automation_operations::{
-    api_keys, audit, credentials, dead_letters, grants, hooks, notices, parked_events, quotas, retention,
-    runs, tenants, workflows,
+    api_keys, approvals, audit, credentials, dead_letters, grants, hooks, notices, parked_events, quotas,
+    retention, runs, tenants, workflows,
 };
 use automation_test_support::broker::TestVhost;
 use automation_test_support::builders;
@@ -51,6 +51,10 @@ const USE_CASES: &[(&str, Kind)] = &[
     ("api_keys::list", Reads),
     ("api_keys::renew", Audited("api_key.renew")),
     ("api_keys::revoke", Audited("api_key.revoke")),
+    ("approvals::approve", Audited("approval.approve")),
+    ("approvals::list", Reads),
+    ("approvals::reject", Audited("approval.reject")),
+    ("approvals::show", Reads),
     ("audit::erase", Audited("audit.erase")),
     ("audit::heads", Reads),
     ("audit::list", Reads),
@@ -103,6 +107,7 @@ const USE_CASES: &[(&str, Kind)] = &[
     ("runs::cancel_many", Audited("run.cancel")),
     ("runs::choose", Reads),
     ("runs::explain", Reads),
+    ("runs::go_on", Audited("run.continue")),
     ("runs::list", Reads),
     ("runs::pause", Audited("run.pause")),
     ("runs::pause_many", Audited("run.pause")),
@@ -343,6 +348,11 @@ async fn whatever_a_use_case_changes_leaves_one_entry() -> anyhow::Result<()> {
     let bulk = Bulk { rate: 50, stop: CancellationToken::new(), told: &mut told };
     let resume = async { Ok(runs::resume_many(session, ada, &runs_of, "go on", bulk).await) };
     assert_eq!(desk.does("runs::resume_many", resume).await?.done, 1);
+    let [boss, owner] = world.asks_until("4", None).await?.1;
+    desk.does("approvals::approve", approvals::approve(session, ada, boss, Some("fair"))).await?;
+    desk.does("approvals::reject", approvals::reject(session, ada, owner, None)).await?;
+    let paused = world.pauses_until("5", None).await?;
+    desk.does("runs::go_on", runs::go_on(session, ada, paused, None, None)).await?;
     desk.does("runs::cancel", runs::cancel(session, ada, run, "enough")).await?;
     let other = [world.run("3").await?.run_id];
     let mut told = |_| {};

@@ -4,7 +4,7 @@
 use crate::Shared;
 use automation_store::blame::suspects;
 use automation_store::events::of_contacts;
-use automation_store::runs::goals;
+use automation_store::runs::{approvals, goals};
 use automation_store::upkeep::{partitions, retention, usage};
 use automation_store::workflows::lifecycle;
 use automation_store::{Error, Scope, dead_letters, notices};
@@ -80,6 +80,12 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
     while expired == RECEIPTS_AT_ONCE && !shared.drain.is_cancelled() {
         expired = db
             .tx(Scope::Unscoped, async |connection| goals::expire(connection, RECEIPTS_AT_ONCE).await)
+            .await?;
+    }
+    let mut expired = RECEIPTS_AT_ONCE;
+    while expired == RECEIPTS_AT_ONCE && !shared.drain.is_cancelled() {
+        expired = db
+            .tx(Scope::Unscoped, async |connection| approvals::expire(connection, RECEIPTS_AT_ONCE).await)
             .await?;
     }
     let forgotten = db

@@ -1,5 +1,7 @@
 //! Runs, and what each of them keeps and is owed.
 
+pub mod answers;
+pub mod approvals;
 pub mod cancel;
 pub mod checkpoints;
 mod claims;

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod apikey;
+pub mod approval;
 pub mod audit;
 mod bulk;
 pub mod catalog;

@@ -1,6 +1,7 @@
 //! `automation run`: runs and their history.
 
 pub(in crate::commands) mod explain;
+mod go_on;
 pub(super) mod handle;
 mod stats;
 
@@ -43,6 +44,8 @@ pub enum RunCommand {
     Pause(Box<handle::HandleArgs>),
     /// Let paused runs go on: at once, where their time came meanwhile
     Resume(Box<handle::HandleArgs>),
+    /// Let a run go on that stands at a pause of its workflow
+    Continue(go_on::GoOnArgs),
     /// Count events, runs and actions, and measure latency
     Stats(stats::StatsArgs),
 }
@@ -92,6 +95,7 @@ pub async fn run(command: RunCommand, output: &Output) -> anyhow::Result<()> {
         RunCommand::Cancel(args) => handle::run(*args, Act::Cancel, output).await,
         RunCommand::Pause(args) => handle::run(*args, Act::Pause, output).await,
         RunCommand::Resume(args) => handle::run(*args, Act::Resume, output).await,
+        RunCommand::Continue(args) => go_on::run(args, output).await,
         RunCommand::Stats(args) => stats::run(args, output).await,
     }
 }

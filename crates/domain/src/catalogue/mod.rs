@@ -73,6 +73,12 @@ impl Effect {
     }
 }
 
+/// The event that tells that somebody is asked to approve something.
+pub const APPROVAL_REQUESTED: &str = "approval.requested";
+
+/// The event that reminds of that.
+pub const APPROVAL_REMINDER: &str = "approval.reminder";
+
 /// All triggers, in the catalogue's order.
 pub fn triggers() -> &'static [TriggerEntry] {
     triggers::TRIGGERS
@@ -149,7 +155,7 @@ mod tests {
             keys(permissions()),
             keys(condition_types()),
         ];
-        assert_eq!(lists.each_ref().map(Vec::len), [52, 39, 13, 8, 6]);
+        assert_eq!(lists.each_ref().map(Vec::len), [54, 38, 13, 8, 6]);
         for list in lists {
             assert_eq!(list.iter().collect::<BTreeSet<_>>().len(), list.len());
         }

@@ -135,13 +135,6 @@ pub(super) static ACTIONS: &[ActionEntry] = &[
         &[],
     ),
     action(
-        "pause_workflow",
-        "flow",
-        Flow,
-        "Holds the run until somebody, the API or a time resumes it.",
-        &[],
-    ),
-    action(
         "generate_email",
         "ai",
         External,

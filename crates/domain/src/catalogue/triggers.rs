@@ -289,6 +289,20 @@ pub(super) static TRIGGERS: &[TriggerEntry] = &[
     ),
     trigger("schedule.interval", "system", Low, "An interval passed.", &["schedule_id", "fire_at", "every"]),
     trigger(
+        super::APPROVAL_REQUESTED,
+        "system",
+        Medium,
+        "A run asks somebody to approve something.",
+        &["approval_id", "run_id", "workflow", "node", "question", "approvers", "due_at", "reminder"],
+    ),
+    trigger(
+        super::APPROVAL_REMINDER,
+        "system",
+        Medium,
+        "Nobody has answered yet what a run asks to be approved.",
+        &["approval_id", "run_id", "workflow", "node", "question", "approvers", "due_at", "reminder"],
+    ),
+    trigger(
         "custom.event",
         "system",
         Medium,

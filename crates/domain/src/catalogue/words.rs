@@ -60,7 +60,7 @@ pub(super) static TRIGGER_GROUPS: &[Entry] = &[
     entry("subscription", "What happens to subscriptions."),
     entry("ecommerce", "Carts, checkouts and orders."),
     entry("trading_room", "What happens in trading rooms."),
-    entry("system", "Webhooks, schedules and the tenant's own events."),
+    entry("system", "Webhooks, schedules, approvals and the tenant's own events."),
 ];
 
 pub(super) static ACTION_GROUPS: &[Entry] = &[

@@ -124,6 +124,7 @@ fn in_order(mut inputs: Vec<RunEvent>, recorded: &dyn RecordedEvents) -> Vec<Run
         | RunEvent::TimerFired
         | RunEvent::Claimed
         | RunEvent::GoalReached(_)
+        | RunEvent::Answered { .. }
         | RunEvent::Cancelled { .. } => None,
     };
     let places: Vec<usize> = (0..inputs.len()).filter(|place| at(&inputs[*place]).is_some()).collect();
@@ -170,6 +171,7 @@ fn take(walk: &mut Walk<'_>, input: RunEvent) {
                 walk.hear_change();
             }
         }
+        RunEvent::Answered { node, visit, answer } => walk.hear_answer(&node, visit, &answer),
         RunEvent::TimerFired => walk.wake(),
         RunEvent::Claimed => walk.take_over(),
         RunEvent::GoalReached(reached) => {

@@ -3,7 +3,7 @@
 //! Whoever records an event looks, after its commit, for runs that wait for its type; a run that begins to wait looks, after its
 //! commit, for events that were recorded before. So each finds what the other wrote, and what both find moves a token once.
 
-use super::{Command, Onward, RunState, StepOutcome, Token, Visit, Waits, Walk};
+use super::{Answer, Asked, Command, Onward, RunState, StepOutcome, Token, Visit, Waits, Walk};
 use crate::event::RecordedEvent;
 use crate::id::EventId;
 use crate::past::Past;
@@ -41,6 +41,9 @@ pub struct Awaited {
     /// What the templates of its filters came to, by filter: they stay as they were when it entered the node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Vec<Value>>,
+    /// What it asks of a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Box<Asked>>,
 }
 
 /// What a token that waits for others is told.
@@ -52,6 +55,8 @@ pub enum Heard<'e> {
     Before(&'e RecordedEvent),
     /// What conditions read may have changed.
     Change,
+    /// A person answered what it asks.
+    Answer(&'e Answer),
     /// It waits no longer.
     TimedOut,
 }
@@ -270,7 +275,7 @@ impl Walk<'_> {
     }
 
     /// Whether it moved the token.
-    fn tell(&mut self, number: u16, heard: Heard<'_>) -> bool {
+    pub(super) fn tell(&mut self, number: u16, heard: Heard<'_>) -> bool {
         let workflow = self.workflow;
         let Some(mut awaited) = self.awaited(number).cloned() else { return false };
         let Some(Token { node, visit, .. }) = self.state.tokens.get(&number) else { return false };

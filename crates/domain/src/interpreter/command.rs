@@ -2,7 +2,7 @@
 
 use super::{StepError, Tries};
 use crate::effect::{Directive, Request};
-use crate::record::RecordChange;
+use crate::record::{EmittedEvent, RecordChange};
 use crate::workflow::NodeIndex;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub enum Command {
     },
     /// Publish a command once the step is stored.
     Publish(Directive),
+    /// Publish an event of the engine's own once the step is stored.
+    Emit(EmittedEvent),
     /// Wake the run at this time.
     Wake {
         /// The token that waits.
@@ -67,6 +69,11 @@ impl Command {
     /// The request that it asks for.
     pub fn send(&self) -> Option<&Send> {
         if let Self::Send(send) = self { Some(send) } else { None }
+    }
+
+    /// The event that it has published.
+    pub fn event(&self) -> Option<&EmittedEvent> {
+        if let Self::Emit(event) = self { Some(event) } else { None }
     }
 
     /// What it has published.

@@ -30,7 +30,8 @@ impl Walk<'_> {
         types.sort_unstable();
         types.dedup();
         let (until, look_at) = (None, None);
-        let awaited = Awaited { since, from, until, look_at, looked_back: false, types, filters };
+        let awaited =
+            Awaited { since, from, until, look_at, looked_back: false, types, filters, asked: None };
         self.state.exits = Some(Box::new(awaited));
     }
 

@@ -142,6 +142,7 @@ impl Walk<'_> {
             | Command::Change(_)
             | Command::Withhold { .. }
             | Command::Publish(_)
+            | Command::Emit(_)
             | Command::Bury { .. }
             | Command::Log(_)
             | Command::Finish => true,

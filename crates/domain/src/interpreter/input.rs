@@ -1,6 +1,6 @@
 //! What can happen to a run.
 
-use super::StepError;
+use super::{Answer, StepError};
 use crate::id::EventId;
 use crate::retry::FailureKind;
 use crate::workflow::NodeIndex;
@@ -26,6 +26,15 @@ pub enum InboxInput {
         /// Whether it said something of the contact, so that conditions are to be asked again.
         changes_contact: bool,
     },
+    /// A person answered what a token asks.
+    Answered {
+        /// The node that asks.
+        node: String,
+        /// Which visit of it.
+        visit: u32,
+        /// The answer.
+        answer: Answer,
+    },
 }
 
 impl InboxInput {
@@ -33,7 +42,7 @@ impl InboxInput {
     pub fn ends_run(&self) -> bool {
         match self {
             Self::Cancel { .. } | Self::Goal(_) => true,
-            Self::Event { .. } => false,
+            Self::Event { .. } | Self::Answered { .. } => false,
         }
     }
 }
@@ -55,6 +64,7 @@ impl From<InboxInput> for RunEvent {
             InboxInput::Cancel { reason } => Self::Cancelled { reason },
             InboxInput::Goal(reached) => Self::GoalReached(reached),
             InboxInput::Event { event, changes_contact } => Self::Heard { event, changes_contact },
+            InboxInput::Answered { node, visit, answer } => Self::Answered { node, visit, answer },
         }
     }
 }
@@ -124,6 +134,16 @@ pub enum RunEvent {
         event: EventId,
         /// Whether conditions are to be asked again.
         changes_contact: bool,
+    },
+    /// A person answered what a token asks. Node and visit say which: an answer that is repeated, or late, matches no token and
+    /// changes nothing.
+    Answered {
+        /// The node that asks.
+        node: String,
+        /// Which visit of it.
+        visit: u32,
+        /// The answer.
+        answer: Answer,
     },
     /// The run is to end.
     Cancelled {

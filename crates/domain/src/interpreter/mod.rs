@@ -1,14 +1,15 @@
 //! The interpreter: a pure function from a run's state and what happened to it to its next state and what it asks for.
 //!
 //! Executor, dry run and simulator share it. Files: what is saved (`state.rs`), what can happen
-//! (`input.rs`), what is asked for (`command.rs`), what is owed (`owed.rs`), what others bring (`awaited.rs`), what is to be
-//! known first (`need.rs`), what ends it early (`exit.rs`, `goal.rs`); how a run moves (`advance.rs`, `walk.rs`), how its
-//! actions are done (`act.rs`), how branches part (`fork.rs`, `each.rs`) and meet (`join.rs`), and what comes back
-//! (`came_back.rs`, `answers.rs`, `wake.rs`).
+//! (`input.rs`), what is asked for (`command.rs`), what is owed (`owed.rs`), what others bring (`awaited.rs`), what people are
+//! asked (`asked.rs`), what is to be known first (`need.rs`), what ends it early (`exit.rs`, `goal.rs`); how a run moves
+//! (`advance.rs`, `walk.rs`), how its actions are done (`act.rs`), how branches part (`fork.rs`, `each.rs`) and meet (`join.rs`),
+//! and what comes back (`came_back.rs`, `answers.rs`, `wake.rs`).
 
 mod act;
 mod advance;
 mod answers;
+mod asked;
 mod awaited;
 mod came_back;
 mod command;
@@ -28,6 +29,7 @@ mod watch;
 
 pub use act::{NothingStored, StoredRequests};
 pub use advance::{Advanced, RunInput, advance, cancel};
+pub use asked::{Answer, Asked, Open, Verdict};
 pub use awaited::{Awaited, CONTACT_CHANGES, Heard, NothingRecorded, RecordedEvents, happened_at};
 pub use came_back::{Asker, received, unknown};
 pub use command::{Command, Send, Step, StepOutcome};

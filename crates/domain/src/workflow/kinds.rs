@@ -5,11 +5,14 @@
 //! kind too, by [`action`].
 
 mod action;
+mod approval;
 mod branch;
 mod delay;
 mod for_each;
 mod go_to;
+mod length;
 mod parallel;
+mod pause_workflow;
 mod set_variables;
 mod stop;
 mod wait_until;
@@ -39,12 +42,14 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 /// The kinds that the interpreter handles itself: a new one is a file and a line here.
-static FLOW: [&dyn Kind; 8] = [
+static FLOW: [&dyn Kind; 10] = [
     &delay::KIND,
     &branch::KIND,
     &parallel::KIND,
     &for_each::KIND,
     &go_to::KIND,
+    &approval::KIND,
+    &pause_workflow::KIND,
     &set_variables::KIND,
     &stop::KIND,
     &wait_until::KIND,
@@ -119,6 +124,11 @@ pub trait Behaviour: Debug + Send + Sync {
     /// How it walks the items of a list, if it does.
     fn each(&self) -> Option<&Each> {
         None
+    }
+
+    /// Whether it publishes events, which name the run's event as their cause.
+    fn emits(&self) -> bool {
+        self.action().is_some_and(|node| !node.action.entry.emits.is_empty())
     }
 
     /// A token enters the node.

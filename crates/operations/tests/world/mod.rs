@@ -1,19 +1,20 @@
 //! A tenant with a workflow, and what goes wrong there.
 
-use automation_domain::id::DeadLetterId;
+use automation_domain::id::{ApprovalId, DeadLetterId, RunId};
+use automation_domain::interpreter::RunState;
 use automation_domain::priority::Priority;
 use automation_operations::Session;
 use automation_store::dead_letters::{self, DeadLetterFilter, FailedStep, NewDeadLetter};
 use automation_store::events::parked::{self, Parked, ParkedBody, ParkedStatus};
 use automation_store::events::receipts;
 use automation_store::role::{Operator, Scheduler, Worker};
-use automation_store::runs;
 use automation_store::runs::checkpoints::{self, Checkpoint, Next};
+use automation_store::runs::{self, approvals};
 use automation_store::{Db, Error, Scope};
 use automation_test_support::builders::{self, Published, Started};
 use automation_test_support::database::TestDatabase;
-use chrono::DateTime;
-use serde_json::Map;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, json};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -47,6 +48,54 @@ impl World {
     pub async fn run(&self, event_id: &str) -> Result<Started, Error> {
         let event = builders::event("shop", event_id);
         builders::run(&self.worker, self.session.tenant, self.workflow, event).await
+    }
+
+    /// A run that asks two people to approve something, until then; and what it asks.
+    pub async fn asks_until(
+        &self,
+        event_id: &str,
+        until: Option<DateTime<Utc>>,
+    ) -> anyhow::Result<(RunId, [ApprovalId; 2])> {
+        let run = self.run(event_id).await?.run_id;
+        let asked = json!({ "kind": "approval", "question": "20 % off?", "approvers": ["maria"] });
+        let token = |node: &str| {
+            let since = "2027-06-01T12:00:00Z";
+            let waits = json!({ "for": "event", "since": since, "from": since, "until": until, "looked_back": true,
+                                "types": [], "asked": asked });
+            json!({ "node": node, "visit": 1, "waits": waits })
+        };
+        let state = json!({ "tokens": { "0": token("boss"), "1": token("owner") }, "step_count": 3 });
+        self.stands(run, &state).await?;
+        let (tenant, workflow) = (self.session.tenant, self.workflow.workflow_id);
+        let state: RunState = serde_json::from_value(state)?;
+        let mut changed = approvals::Changed::default();
+        changed.add((tenant, run), workflow, (None, &state), |_, _| false);
+        self.worker
+            .tx(Scope::Tenants(&[tenant]), async |connection| {
+                let now = receipts::now(connection).await?;
+                approvals::change(connection, now, &changed).await
+            })
+            .await?;
+        Ok((run, ["boss", "owner"].map(|node| ApprovalId::derive(run, node, 1))))
+    }
+
+    /// A run that stands at a pause of its workflow, until then.
+    pub async fn pauses_until(&self, event_id: &str, until: Option<DateTime<Utc>>) -> anyhow::Result<RunId> {
+        let run = self.run(event_id).await?.run_id;
+        let since = "2027-06-01T12:00:00Z";
+        let waits = json!({ "for": "event", "since": since, "from": since, "until": until, "looked_back": true,
+                            "types": [], "asked": { "kind": "go_on" } });
+        let token = json!({ "node": "hold", "visit": 1, "waits": waits });
+        self.stands(run, &json!({ "tokens": { "0": token }, "step_count": 1 })).await?;
+        Ok(run)
+    }
+
+    async fn stands(&self, run: RunId, state: &serde_json::Value) -> anyhow::Result<()> {
+        let state = state.to_string().replace('\'', "''");
+        let sql = format!(
+            "UPDATE runs_open SET status = 'waiting', epoch = 1, state = convert_to('{state}', 'UTF8') WHERE run_id = '{run}'"
+        );
+        self.database.execute(&sql).await
     }
 
     /// Suspends a node of the workflow.

@@ -4,6 +4,7 @@ use super::DeadLetterStatus;
 use super::current::{Missing, missing_in};
 use crate::audit::{self, Auditor, Deed};
 use crate::role::Api;
+use crate::runs::approvals;
 use crate::runs::effects::{self, EffectKey, NewEffect};
 use crate::runs::goals;
 use crate::runs::lists::RunStatus;
@@ -196,6 +197,7 @@ pub async fn replay(
     wake(connection, tenant, &ended, now, replay.look_again).await?;
     let types: Vec<&str> = ended.state.awaited_types().into_iter().collect();
     waits::begin_again(connection, tenant, ended.run_id, &types).await?;
+    approvals::resume(connection, (tenant, ended.run_id), &ended.state).await?;
     if let Some(edited) = &edited {
         effects::insert(connection, now, &[edited]).await?;
     }

@@ -2,6 +2,7 @@
 
 use crate::audit::{self, Auditor, Deed};
 use crate::role::{Api, OneOf, Worker};
+use crate::runs::approvals;
 use crate::runs::enrolments::{self, EnrolmentKey};
 use crate::runs::lists::RunStatus;
 use crate::runs::moves;
@@ -71,6 +72,7 @@ pub(super) async fn end_locked(
     (who, reason): (&str, String),
 ) -> Result<(), Error> {
     let state = decode(state, run)?;
+    approvals::cancel_all(connection, now, (tenant, run), &state).await?;
     let ended = interpreter::cancel(state, reason);
     finish_locked(connection, now, (tenant, run), (epoch, EndStatus::Cancelled), ended, who).await
 }

@@ -20,7 +20,7 @@ pub const TOKEN: i16 = -1;
 pub const MOST_INPUTS: i64 = 1_000;
 
 /// Most inputs that a run is given at once; the others keep its wakeup.
-const MOST_AT_ONCE: i64 = 100;
+pub const MOST_AT_ONCE: i64 = 100;
 
 /// What a run has not heard yet.
 #[derive(Clone, PartialEq, Debug)]
@@ -32,7 +32,7 @@ pub struct Queued {
 }
 
 /// Puts inputs into the inboxes of runs, in their order, and wakes those runs. Gives the runs that are open and had room
-/// ([`MOST_INPUTS`]; there is always room for its end), with their queues: to be nudged after the commit. What is for others is not kept.
+/// ([`MOST_INPUTS`]; there is always room for its end, and for what people answer), with their queues: to be nudged after the commit. What is for others is not kept.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub async fn put(
     .bind(bodies)
     .bind(MOST_INPUTS)
     .bind(TOKEN)
-    .bind(inputs.iter().map(|(_, _, input)| input.ends_run()).collect::<Vec<_>>())
+    .bind(inputs.iter().map(|(_, _, input)| is_always_kept(input)).collect::<Vec<_>>())
     .fetch_all(connection.sql())
     .await?;
     rows.iter()
@@ -185,6 +185,11 @@ pub(super) async fn look_now(connection: &mut Conn<Worker>, runs: &[RunKey]) -> 
     .execute(connection.sql())
     .await?;
     Ok(())
+}
+
+/// What people were told that it happens.
+fn is_always_kept(input: &InboxInput) -> bool {
+    input.ends_run() || matches!(input, InboxInput::Answered { .. })
 }
 
 fn encode(input: &InboxInput, run: RunId) -> Result<Vec<u8>, Error> {

@@ -47,6 +47,7 @@ pub enum Grows {
 /// Every table with a tenant, what ends its rows, and what makes it grow. All of them have a quota.
 pub const TABLES: &[(&str, Ends, Grows)] = &[
     ("api_keys", Ends::ByHand, Grows::ByPeople),
+    ("approvals", Ends::AfterDays, Grows::ByEvents),
     ("audit_heads", Ends::With("audit_links"), Grows::ByPeople),
     ("audit_links", Ends::QuotaAlone, Grows::ByPeople),
     ("audit_log", Ends::QuotaAlone, Grows::ByPeople),

@@ -25,6 +25,8 @@ const ROWS: &str = "
     INSERT INTO run_inbox (tenant_id, run_id, input)
       SELECT tenant_id, run_id, '{}' FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO waits SELECT tenant_id, gen_random_uuid(), 'email.clicked', run_id FROM runs_open WHERE tenant_id = '$T';
+    INSERT INTO approvals (tenant_id, approval_id, run_id, workflow_id, node, visit, question, approvers, asked_at)
+      SELECT tenant_id, gen_random_uuid(), run_id, workflow_id, 'boss', 1, 'May we?', '{maria}', now() FROM runs_open WHERE tenant_id = '$T';
     INSERT INTO watched_types VALUES ('$T', 'email.clicked');
     INSERT INTO contact_events VALUES ('$T', gen_random_uuid(), 'email.clicked', now(), gen_random_uuid(), now());
     INSERT INTO outbox (tenant_id, run_id, event_type, body)

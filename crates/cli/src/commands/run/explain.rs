@@ -145,7 +145,9 @@ fn ending(detail: &RunDetail) -> Vec<String> {
         let waits = tokens.map(|token| match &token.waits {
             Waits::Timer { until } => format!("{} waits until {}", token.node, time(*until)),
             Waits::Event(awaited) => {
-                let types = awaited.types.join(", ");
+                let person = awaited.asked.as_ref().map(|_| "a person".to_owned());
+                let types: Vec<String> = person.into_iter().chain(awaited.types.iter().cloned()).collect();
+                let types = types.join(", ");
                 let until = awaited.until.map(|until| format!(" until {}", time(until))).unwrap_or_default();
                 format!("{} waits for {types}{until}", token.node)
             }

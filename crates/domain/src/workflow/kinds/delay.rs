@@ -7,6 +7,7 @@ mod date;
 mod time_of_day;
 mod values;
 
+pub(super) use date::Date;
 pub(crate) use values::{Moment, moment};
 
 use super::{Behaviour, Kind, NodeText};

@@ -169,6 +169,8 @@ impl Behaviour for Wait {
                 }
                 Err(error) => Some(walk.fail(visit, error)),
             },
+            // It asks nobody.
+            Heard::Answer(_) => None,
             Heard::TimedOut => Some(walk.finish(visit, TIMEOUT, Value::Null, json!({ "case": TIMEOUT }))),
         }
     }
@@ -185,7 +187,7 @@ impl Wait {
         })?;
         let look_at = self.next_turn(walk, visit)?;
         let types = self.awaits().into_iter().map(str::to_owned).collect();
-        Ok(Awaited { since, from, until, look_at, looked_back: false, types, filters })
+        Ok(Awaited { since, from, until, look_at, looked_back: false, types, filters, asked: None })
     }
 
     /// How long it waits.

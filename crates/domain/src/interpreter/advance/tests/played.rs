@@ -91,7 +91,7 @@ pub(super) fn tell(workflow: &Workflow, state: &RunState, command: &Command) -> 
         Command::Withhold { node, visit, is_skipped: true } => {
             format!("never send {}#{visit}", workflow.nodes[*node].id)
         }
-        Command::Change(_) | Command::Withhold { .. } | Command::Publish(_) => {
+        Command::Change(_) | Command::Withhold { .. } | Command::Publish(_) | Command::Emit(_) => {
             panic!("the action of the tables does not ask for this: {command:?}")
         }
         Command::Send(Send { node, visit, is_stored: false, .. }) => {

@@ -234,6 +234,7 @@ proptest! {
                 | Command::Send(_)
                 | Command::Withhold { .. }
                 | Command::Publish(_)
+                | Command::Emit(_)
                 | Command::Bury { .. }
                 | Command::Wake { .. }
                 | Command::Finish => {}

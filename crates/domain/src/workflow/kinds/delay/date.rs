@@ -44,7 +44,7 @@ impl WhenPast {
 
 /// A node that waits for a date.
 #[derive(Clone, Debug)]
-pub(super) struct Date {
+pub(in crate::workflow::kinds) struct Date {
     until: Given<Moment>,
     offset: Option<Given<TimeDelta>>,
     offset_days: Option<Given<i64>>,
@@ -61,7 +61,7 @@ struct Target {
 }
 
 impl Date {
-    pub(super) fn read(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Self> {
+    pub(in crate::workflow::kinds) fn read(reader: &mut Reader<'_>, section: Section<'_>) -> Option<Self> {
         let until = Given::read(reader, section, "until", &MOMENT);
         let date = Self {
             offset: Given::read(reader, section, "offset", &OFFSET),
@@ -72,6 +72,14 @@ impl Date {
             until: until?,
         };
         Some(date)
+    }
+
+    /// When the wait for it is over; `None` where there is no date.
+    pub(in crate::workflow::kinds) fn ends_at(
+        &self,
+        facts: &Facts<'_>,
+    ) -> Result<Option<DateTime<Utc>>, StepError> {
+        Ok(self.target(facts)?.map(|target| target.at))
     }
 
     /// Days are counted on the calendar and a time of day is put in its place before the zone is asked when that is; then what
