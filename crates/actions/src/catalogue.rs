@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn every_action_of_the_catalogue_stands_once_handled_or_planned() {
         let keys: Vec<&str> = node_types().entries().map(|entry| entry.key).collect();
-        assert_eq!(keys.len(), 53);
+        assert_eq!(keys.len(), 54);
         assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{keys:?}");
         assert_eq!(node_types().iter().count() + planned_actions().len(), keys.len());
     }

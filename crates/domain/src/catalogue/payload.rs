@@ -147,8 +147,8 @@ mod tests {
                 keys.push(key);
             }
         }
-        assert_eq!(keys.len(), 52);
-        assert_eq!(PAYLOADS.len(), 52);
+        assert_eq!(keys.len(), 54);
+        assert_eq!(PAYLOADS.len(), 54);
     }
 
     #[test]

@@ -205,7 +205,7 @@ nodes:
   - { id: e, action: delay, with: { at: "25:00" } }
   - { id: f, action: delay }
   - { id: g, action: branch, with: { cases: [{ name: else, where: { field: event.id, op: is_empty } }, { name: n }] } }
-  - { id: h, action: pause_workflow }
+  - { id: h, action: optimize_timing }
   - { id: i, action: stop_workflow, with: { reason: x } }
   - { id: j, action: create_task, with: { title: "{{ steps.zz.output }}", due: later } }
 edges:
@@ -244,7 +244,7 @@ edges:
     nodes[6].with: a delay needs "for", "until" or "at" [missing_key]
     nodes[7].with.cases[0].name: else is the way taken when no case holds; give the case another name [bad_name]
     nodes[7].with.cases[1]: a case needs "where" [missing_key]
-    nodes[8].action: the action pause_workflow is not available yet [not_available]
+    nodes[8].action: the action optimize_timing is not available yet [not_available]
     nodes[9].with.reason: stop_workflow has no key "reason" [unknown_key]
     nodes[10].with.due: must be a whole number or true or false [bad_value]
     edges[0]: a short edge is two names: [from, to] [wrong_type]

@@ -27,7 +27,7 @@ fn later(by: TimeDelta) -> World {
 fn asks(options: &str, edges: &str) -> Workflow {
     let nodes = [
         &format!(
-            "{{ id: boss, action: approval, with: {{ question: '{{{{ event.data.total }}}} for ada?', approvers: [maria]{options} }} }}"
+            "{{ id: boss, action: approval, with: {{ question: '{{{{ event.subject }}}} for ada?', approvers: [maria]{options} }} }}"
         ),
         "{ id: yes, action: set_variables, with: { vars: { said: '{{ steps.boss.output.comment }}' } } }",
         "{ id: no, action: set_variables, with: { vars: { said: 'no' } } }",
@@ -55,7 +55,7 @@ fn an_approval_goes_the_way_of_what_is_said_and_keeps_who_said_it_and_why() {
         let started = world().start(&workflow);
         assert_eq!(started.way(), ["boss"]);
         let told = started.detail("boss");
-        assert_eq!((&told["question"], &told["approvers"]), (&json!("60 for ada?"), &json!(["maria"])));
+        assert_eq!((&told["question"], &told["approvers"]), (&json!("c-1 for ada?"), &json!(["maria"])));
         let walked = world().go_on(&workflow, started.state, says(verdict, 1));
         assert_eq!(walked.way(), ["boss", way]);
         let result = &walked.state.steps["boss"];
@@ -235,7 +235,7 @@ fn what_an_approval_cannot_mean_is_refused_with_its_place() {
 #[test]
 fn a_question_that_comes_to_nothing_or_is_too_long_fails_the_step() {
     for (question, expected) in
-        [("{{ event.data.nothing }}", "failed invalid_config"), ("{{ event.data.total }}", "asks")]
+        [("{{ event.data.nothing }}", "failed invalid_config"), ("{{ event.subject }}", "asks")]
     {
         let node = format!(
             "{{ id: boss, action: approval, with: {{ question: '{question}', approvers: [b], timeout: 1h }} }}"
