@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests wait by the clock and draw names of their own")]
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod engine;
 
 use automation_domain::limits::Limits;

@@ -36,6 +36,10 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("apikey list", Reads),
     ("apikey renew", Audited("api_key.renew")),
     ("apikey revoke", Audited("api_key.revoke")),
+    ("approval approve", Audited("approval.approve")),
+    ("approval list", Reads),
+    ("approval reject", Audited("approval.reject")),
+    ("approval show", Reads),
     ("audit erase", Audited("audit.erase")),
     ("audit head", Reads),
     ("audit list", Reads),
@@ -74,6 +78,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("parked restore", Audited("parked_event.restore")),
     ("parked show", Reads),
     ("run cancel", Audited("run.cancel")),
+    ("run continue", Audited("run.continue")),
     ("run pause", Audited("run.pause")),
     ("run resume", Audited("run.resume")),
     ("run explain", Reads),
@@ -233,6 +238,22 @@ fn failing() -> Value {
     })
 }
 
+/// A workflow that asks for three things at once.
+fn asking() -> Value {
+    let boss = json!({ "question": "May we?", "approvers": ["maria"] });
+    json!({
+        "apiVersion": "automation/v1", "key": "asking", "name": "asking",
+        "triggers": [{ "id": "page", "event": "page.visited" }],
+        "nodes": [
+            { "id": "all", "action": "parallel" },
+            { "id": "boss", "action": "approval", "with": boss },
+            { "id": "owner", "action": "approval", "with": boss },
+            { "id": "hold", "action": "pause_workflow" },
+        ],
+        "edges": [["page", "all"], ["all", "boss"], ["all", "owner"], ["all", "hold"]],
+    })
+}
+
 const WAITING: &str = "
 apiVersion: automation/v1
 key: waiting
@@ -245,6 +266,7 @@ edges: [[order, wait]]
 async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     let engine = Engine::start(1).await?;
     engine.apply(failing()).await?;
+    engine.apply(asking()).await?;
     let mut desk = Desk { engine, seen: BTreeMap::new(), done: BTreeSet::new() };
     let file = std::env::temp_dir().join(format!("{}.yaml", desk.engine.database.name()));
     std::fs::write(&file, WAITING)?;
@@ -295,6 +317,16 @@ async fn whatever_a_person_changes_leaves_one_entry() -> anyhow::Result<()> {
     desk.does("run pause", &[open], "").await?;
     desk.does("run resume", &[open], "").await?;
     desk.does("run cancel", &[open], "").await?;
+
+    desk.engine.publish(vec![event("page.visited", "3", "ada", json!({}))]).await?;
+    desk.engine.until("SELECT count(*) FROM approvals", 2).await?;
+    let asked = desk.json(&["approval", "list"])["data"].clone();
+    let id = |number: usize| asked[number]["id"].as_str().unwrap();
+    desk.does("approval approve", &[id(0), "--comment", "fair"], "").await?;
+    desk.does("approval reject", &[id(1)], "").await?;
+    assert_eq!(desk.json(&["approval", "show", id(0)])["comment"], "fair");
+    desk.does("run continue", &[asked[0]["run"].as_str().unwrap()], "").await?;
+    desk.engine.until("SELECT count(*) FROM runs_open", 0).await?;
 
     desk.engine.publish(vec![event("form.submitted", "2", "ada", json!({}))]).await?;
     desk.engine.until("SELECT count(*) FROM dead_letters", 1).await?;
