@@ -154,7 +154,7 @@ pub async fn go_on(
         let (node, visit, answer) = (open.node.to_owned(), open.visit, answer.clone());
         (tenant, run, InboxInput::Answered { node, visit, answer })
     };
-    inbox::put(connection, &goes_on.iter().map(|open| input(open)).collect::<Vec<_>>()).await?;
+    inbox::put(connection, &goes_on.iter().map(input).collect::<Vec<_>>()).await?;
     let nodes: Vec<String> = goes_on.iter().map(|open| open.node.to_owned()).collect();
     let detail = json!({ "nodes": nodes, "comment": comment });
     let deed = Deed { action: "run.continue", subject: format!("run {run}"), detail };
