@@ -18,8 +18,8 @@ use automation_service_kit::terminal::visible;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::{
-    apikey, approval, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate, notice,
-    parked, record, run, schedule, serve, tenant, topology, workflow,
+    apikey, approval, audit, catalog, contact, credential, dead, doctor, event, health, hook, migrate,
+    notice, parked, record, run, schedule, serve, tenant, topology, workflow,
 };
 use output::Output;
 use std::ffi::OsString;

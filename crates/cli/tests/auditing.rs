@@ -95,6 +95,7 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("tenant list", Reads),
     ("tenant keep", Audited("tenant.retention")),
     ("tenant quota", Audited("tenant.quota")),
+    ("tenant retention", Reads),
     ("tenant revoke", Audited("grant.take")),
     ("tenant set", Audited("tenant.set")),
     ("tenant usage", Reads),

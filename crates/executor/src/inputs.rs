@@ -110,6 +110,7 @@ fn of_answer(claimed: &Claimed, answer: Answer) -> (RunEvent, Ended) {
         | RunEvent::Claimed
         | RunEvent::Heard { .. }
         | RunEvent::GoalReached(_)
+        | RunEvent::Answered { .. }
         | RunEvent::Cancelled { .. } => None,
     };
     let tried = tried(claimed, tries, took, failure.map(|(error, _)| error), status);

@@ -150,6 +150,7 @@ impl Simulation {
                     doing.extend(effect);
                     emitted.extend(event);
                 }
+                Command::Emit(event) => emitted.push(event),
                 Command::Publish(directive) => doing.push(Effect::of_directive(&directive)),
                 // What a step does comes before its line.
                 Command::Log(step) => {

@@ -172,7 +172,7 @@ async fn said(connection: &mut Conn<Api>, (tenant, run): RunKey) -> Result<BTree
             .await?;
     let read = |input: Vec<u8>| match serde_json::from_slice(&input) {
         Ok(InboxInput::Answered { node, visit, .. }) => Some((node, visit)),
-        Ok(InboxInput::Cancel { .. } | InboxInput::Event { .. }) | Err(_) => None,
+        Ok(InboxInput::Cancel { .. } | InboxInput::Goal(_) | InboxInput::Event { .. }) | Err(_) => None,
     };
     Ok(inputs.into_iter().filter_map(read).collect())
 }

@@ -2,6 +2,7 @@
 //! has ended.
 
 use crate::role::{Api, Scheduler, Worker};
+use crate::runs::approvals;
 use crate::runs::cancel::{decode, finish_locked};
 use crate::runs::enrolments::{self, EnrolmentKey};
 use crate::runs::inbox;
@@ -222,7 +223,9 @@ async fn end(
             held.push((tenant, run, InboxInput::Goal(reached)));
             continue;
         };
-        let ended = reach_goal(decode(row.try_get("state")?, run)?, reached);
+        let state = decode(row.try_get("state")?, run)?;
+        approvals::cancel_all(connection, now, (tenant, run), &state).await?;
+        let ended = reach_goal(state, reached);
         let standing = (row.try_get("epoch")?, EndStatus::Completed);
         finish_locked(connection, now, (tenant, run), standing, ended, "ingest").await?;
         let workflow_id = WorkflowId(row.try_get("workflow_id")?);
