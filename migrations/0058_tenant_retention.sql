@@ -264,7 +264,7 @@ END $$;
 CREATE FUNCTION counting_beyond(of_tenant uuid, days int, OUT key text, OUT window_days int) RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT w.key, v.window_days FROM workflows w JOIN workflow_versions v USING (tenant_id, version_id)
-     WHERE w.tenant_id = of_tenant AND w.state <> 'archived' AND v.window_days > days ORDER BY w.key
+     WHERE w.tenant_id = of_tenant AND w.state IN ('active', 'paused') AND v.window_days > days ORDER BY w.key
 $$;
 
 -- Days of all tenants are not lowered below what published workflows count, but for tenants with days of their own.
@@ -284,6 +284,23 @@ BEGIN
             USING HINT = 'SET automation.lower_retention = ''confirmed'' lowers it all the same: their figures become smaller.';
     END IF;
     RETURN NEW;
+END $$;
+
+-- Forgets approvals that were closed longer ago than their tenant keeps runs, a bounded number at a time; returns how many.
+CREATE OR REPLACE FUNCTION approvals_expire(most int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
+DECLARE
+    expired int;
+    of_all int := (SELECT keep_days FROM retention WHERE table_name = 'runs_finished');
+    shortest int := (SELECT min(keep_days) FROM tenant_retention WHERE subject = 'runs');
+BEGIN
+    DELETE FROM approvals WHERE ctid = ANY (ARRAY(
+        SELECT a.ctid FROM approvals a LEFT JOIN tenant_retention t ON t.tenant_id = a.tenant_id AND t.subject = 'runs'
+         WHERE a.closed_at < now() - make_interval(days => least(of_all, shortest))
+           AND a.closed_at < now() - make_interval(days => coalesce(t.keep_days, of_all))
+         LIMIT most FOR UPDATE OF a SKIP LOCKED));
+    GET DIAGNOSTICS expired = ROW_COUNT;
+    RETURN expired;
 END $$;
 
 REVOKE ALL ON FUNCTION keep_days, counting_beyond, tenant_history_expire FROM PUBLIC;

@@ -122,6 +122,8 @@ const COMMANDS: &[(&str, Kind)] = &[
     ("workflow resume-part", Audited("workflow.resume_part")),
     ("workflow schema", Reads),
     ("workflow show", Reads),
+    ("workflow simulate", Reads),
+    ("workflow test", Reads),
     ("workflow unarchive", Audited("workflow.unarchive")),
     ("workflow validate", Reads),
     ("workflow versions", Reads),

@@ -448,6 +448,8 @@ impl Batch<'_> {
         } else {
             receipts::accept(connection, now, &claims).await?
         };
+        let with_goals = tenants.iter().filter(|(_, tenant)| tenant.has_goals());
+        self.outcome.begun.tenants.extend(with_goals.map(|(id, tenant)| (*id, tenant.clone())));
         let mut new = Vec::with_capacity(distinct.len());
         for one in distinct {
             match seen.get(&(one.tenant_id, one.arrival.event.key)) {

@@ -241,11 +241,6 @@ impl Directory {
         if bytes(&loaded) <= most_bytes { Room::Enough } else { Room::Short }
     }
 
-    /// What is known of a tenant, as of some batch before.
-    pub(crate) fn facts_of(&self, id: TenantId) -> Option<Arc<KnownTenant>> {
-        self.loaded(&[id]).remove(&id)
-    }
-
     fn loaded(&self, ids: &[TenantId]) -> Known {
         let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
         ids.iter().filter_map(|id| Some((*id, loaded.get(id)?.clone()))).collect()

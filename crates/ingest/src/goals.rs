@@ -1,6 +1,7 @@
 //! What runs are for: kept with the run that is made, and looked for among what happens, whether the run is open or not.
 
 use crate::Shared;
+use crate::directory::{Known, KnownTenant};
 use crate::listeners::Watched;
 use crate::trigger_index::Published;
 use automation_domain::budget::Budget;
@@ -9,6 +10,7 @@ use automation_domain::event::RecordedEvent;
 use automation_domain::facts::{Facts, RunFacts};
 use automation_domain::id::{ContactId, EventId, RunKey, TenantId};
 use automation_domain::interpreter::{Reached, RunState, happened_at};
+use automation_domain::limits::Limits;
 use automation_domain::past::Past;
 use automation_domain::priority::Priority;
 use automation_domain::workflow::Window;
@@ -21,6 +23,7 @@ use automation_store::runs::goals::{self, Goal, Met};
 use automation_store::runs::waits::Happened;
 use automation_store::{Conn, Error};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What a run that is about to be made is for; one without a contact is for nothing.
 pub(crate) fn of_run(published: &Published, run: &NewRun, facts: &Facts<'_>) -> Option<Goal> {
@@ -57,12 +60,15 @@ pub(crate) struct Begun {
     pub(crate) goals: Vec<Goal>,
     /// Events that came again, by contact: whoever made their runs may have died before he looked.
     pub(crate) again: Vec<(TenantId, ContactId, EventId)>,
+    /// Their tenants that have goals, as the batch knew them: the directory may have let go of them since.
+    pub(crate) tenants: Known,
 }
 
 impl Begun {
     pub(crate) fn add(&mut self, other: Self) {
         self.goals.extend(other.goals);
         self.again.extend(other.again);
+        self.tenants.extend(other.tenants);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -106,7 +112,7 @@ pub(crate) async fn meet(
         let run = (goal.tenant_id, goal.run_id);
         let is_earlier = first.get(&run).is_none_or(|met| at < met.reached.at);
         let fits = goal.window.has(at) && goal.event_id != event_id && is_earlier;
-        if fits && is_met(shared, &goal, recorded, &people) {
+        if fits && is_met(limits, begun.tenants.get(&goal.tenant_id), &goal, recorded, &people) {
             let (event_type, id) = (recorded.event.event_type.clone(), recorded.event.id.clone());
             first.insert(run, Met { goal, event_id, reached: Reached { event_type, event_id: id, at } });
         }
@@ -152,8 +158,13 @@ async fn candidates(
     Ok(candidates)
 }
 
-fn is_met(shared: &Shared, goal: &Goal, recorded: &RecordedEvent, people: &Contacts) -> bool {
-    let limits = &shared.config.limits;
+fn is_met(
+    limits: &Limits,
+    tenant: Option<&Arc<KnownTenant>>,
+    goal: &Goal,
+    recorded: &RecordedEvent,
+    people: &Contacts,
+) -> bool {
     let (budget, state) = (Budget::new(limits), RunState::default());
     let subject = recorded.event.subject.as_deref().unwrap_or_default();
     let unknown = Contact::new(goal.contact_id, subject);
@@ -167,7 +178,7 @@ fn is_met(shared: &Shared, goal: &Goal, recorded: &RecordedEvent, people: &Conta
         state: &state,
         item: None,
     });
-    let tenant = shared.directory.facts_of(goal.tenant_id);
+    // Whoever has a goal is a tenant that the batch knew to have goals.
     let Some(tenant) = tenant else { return false };
     let facts = Facts {
         event: Some(recorded),

@@ -19,6 +19,8 @@ const SOON: Duration = Duration::from_secs(5);
 const RECEIPTS_AT_ONCE: i32 = 20_000;
 /// Rows deleted at once of what a tenant keeps no longer while others do.
 const HISTORY_AT_ONCE: i32 = 5_000;
+/// How often in a row, before the rest has its turn.
+const HISTORY_ROUNDS: u32 = 20;
 /// Parked messages forgotten at once: each may have 16 MiB.
 const PARKED_AT_ONCE: i32 = 500;
 /// Dead letters forgotten at once: each may have a request and a response.
@@ -55,11 +57,12 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
     if let Some(partition) = &retired {
         tracing::info!(partition, "retired a partition");
     }
-    let mut expired = Some(HISTORY_AT_ONCE);
-    while expired.is_some() && !shared.drain.is_cancelled() {
-        expired = db
+    let (mut history, mut rounds) = (Some(0), 0);
+    while history.is_some() && rounds < HISTORY_ROUNDS && !shared.drain.is_cancelled() {
+        history = db
             .tx(Scope::Unscoped, async |connection| retention::expire(connection, HISTORY_AT_ONCE).await)
             .await?;
+        rounds += 1;
     }
     // Without a pause: in a busy week, more fall out of the window than any pace but its own would catch up with.
     let mut expired = RECEIPTS_AT_ONCE;
@@ -118,6 +121,7 @@ async fn maintain(shared: &Shared) -> Result<bool, Error> {
     }
     Ok(retired.is_some()
         || counted.is_some()
+        || history.is_some()
         || forgotten == DEAD_LETTERS_AT_ONCE
         || unparked == PARKED_AT_ONCE)
 }

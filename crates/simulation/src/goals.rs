@@ -10,6 +10,7 @@ use automation_domain::id::{ContactId, RunId};
 use automation_domain::interpreter::{Reached, RunEvent, RunState, happened_at};
 use automation_domain::past::Past;
 use automation_domain::workflow::{RunGoal, Window};
+use std::ops::Range;
 
 /// What a run is for.
 #[derive(Clone, PartialEq, Debug)]
@@ -62,16 +63,29 @@ impl Simulation {
         })
     }
 
-    /// Counts the event for the runs that were there before it and that it is the goal of, and ends those that it ends.
+    /// Looks for the goal of a run that was just made among what came before its event and happened after it.
+    pub(crate) fn look_for_goal(&mut self, index: usize) -> Result<(), TooMuch> {
+        let run = &self.runs[index];
+        let (Some(_), Some(contact)) = (&run.goal, run.contact_id) else { return Ok(()) };
+        let of_contact = self.events_of.get(&contact).into_iter().flatten();
+        let mut before: Vec<_> = of_contact.filter_map(|id| self.events.get(id)).cloned().collect();
+        before.sort_by_key(happened_at);
+        for recorded in before {
+            self.meet_goals(&recorded, Some(contact), index..index + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the event for those of these runs that it is the goal of, and ends those that it ends.
     pub(crate) fn meet_goals(
         &mut self,
         recorded: &RecordedEvent,
         contact: Option<ContactId>,
-        there: usize,
+        among: Range<usize>,
     ) -> Result<(), TooMuch> {
         let Some(contact) = contact else { return Ok(()) };
         let at = happened_at(recorded);
-        for index in 0..there {
+        for index in among {
             let run = &self.runs[index];
             let fits = |goal: &Goal| {
                 !goal.is_reached && goal.event_type == recorded.event.event_type && goal.window.has(at)

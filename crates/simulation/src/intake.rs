@@ -68,9 +68,10 @@ impl Simulation {
         for decision in decisions {
             self.let_in(decision, &recorded, contact_id)?;
         }
-        self.meet_goals(&recorded, contact_id, open)?;
+        self.meet_goals(&recorded, contact_id, 0..open)?;
         self.tell_waiting(&recorded, contact_id, open)?;
         for index in open..self.runs.len() {
+            self.look_for_goal(index)?;
             self.walk_started(index)?;
         }
         Ok(())

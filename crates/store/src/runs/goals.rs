@@ -110,7 +110,7 @@ pub async fn insert(connection: &mut Conn<Worker>, goals: &[Goal]) -> Result<(),
 ///
 /// # Errors
 ///
-/// [`Error`] of the database, or an unreadable row.
+/// [`Error`] of the database.
 pub async fn of(
     connection: &mut Conn<Worker>,
     happened: &[Happened<'_>],
@@ -119,7 +119,8 @@ pub async fn of(
         "SELECT u.n, l.* FROM unnest($1::uuid[], $2::uuid[], $3::text[]) WITH ORDINALITY AS u (t, c, e, n)
           CROSS JOIN LATERAL (SELECT g.* FROM run_goals g
                                WHERE g.tenant_id = u.t AND g.contact_id = u.c AND g.event_type = u.e AND g.met_at IS NULL
-                               LIMIT $4) AS l
+                               -- Those whose time is over come last: they wait to be forgotten.
+                               ORDER BY g.until DESC LIMIT $4) AS l
           ORDER BY u.n",
     )
     .bind(happened.iter().map(|one| one.tenant_id.0).collect::<Vec<_>>())
@@ -128,19 +129,19 @@ pub async fn of(
     .bind(MOST_AT_ONCE)
     .fetch_all(connection.sql())
     .await?;
-    rows.iter()
-        .map(|row| {
-            let number = usize::try_from(row.try_get::<i64, _>("n")? - 1).unwrap_or_default();
-            Ok((number, goal(row)?))
-        })
-        .collect()
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let number = usize::try_from(row.try_get::<i64, _>("n")? - 1).unwrap_or_default();
+        found.extend(readable(row)?.map(|goal| (number, goal)));
+    }
+    Ok(found)
 }
 
 /// What the runs are for that these events started, where it has not happened yet.
 ///
 /// # Errors
 ///
-/// [`Error`] of the database, or an unreadable row.
+/// [`Error`] of the database.
 pub async fn started_by(
     connection: &mut Conn<Worker>,
     events: &[(TenantId, ContactId, EventId)],
@@ -160,7 +161,20 @@ pub async fn started_by(
     .bind(MOST_AT_ONCE)
     .fetch_all(connection.sql())
     .await?;
-    rows.iter().map(goal).collect()
+    let goals = rows.iter().map(readable).collect::<Result<Vec<_>, _>>()?;
+    Ok(goals.into_iter().flatten().collect())
+}
+
+/// One that cannot be read keeps no other event from being taken in: it is never met.
+fn readable(row: &PgRow) -> Result<Option<Goal>, Error> {
+    match goal(row) {
+        Ok(goal) => Ok(Some(goal)),
+        Err(error @ Error::Unreadable { .. }) => {
+            tracing::error!(%error, "what a run is for cannot be read");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Counts what has happened, of each run once, and ends those runs that it ends, in the same transaction. Those that somebody holds hear
@@ -168,7 +182,7 @@ pub async fn started_by(
 ///
 /// # Errors
 ///
-/// [`Error`] of the database, or an unreadable row.
+/// [`Error`] of the database.
 pub async fn meet(
     connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
@@ -203,13 +217,14 @@ pub async fn meet(
     end(connection, now, to_end).await
 }
 
-/// Ends these runs, where they are open.
+/// Ends these runs, where they are open: runs first, then what the others hear, then what entry rules know, as all that change several
+/// of them.
 async fn end(
     connection: &mut Conn<Worker>,
     now: DateTime<Utc>,
     to_end: BTreeMap<RunKey, Reached>,
 ) -> Result<BTreeMap<RunKey, Priority>, Error> {
-    let mut held = Vec::new();
+    let (mut held, mut left) = (Vec::new(), BTreeMap::new());
     for ((tenant, run), reached) in to_end {
         let row = sqlx::query(
             "SELECT workflow_id, run_key, epoch, state FROM runs_open WHERE tenant_id = $1 AND run_id = $2
@@ -219,20 +234,26 @@ async fn end(
         .bind(run.0)
         .fetch_optional(connection.sql())
         .await?;
-        let Some(row) = row else {
+        let stands = match &row {
+            Some(row) => decode(row.try_get("state")?, run).ok().zip(Some(row)),
+            None => None,
+        };
+        // One that this version cannot read is left to an executor that can.
+        let Some((state, row)) = stands else {
             held.push((tenant, run, InboxInput::Goal(reached)));
             continue;
         };
-        let state = decode(row.try_get("state")?, run)?;
         approvals::cancel_all(connection, now, (tenant, run), &state).await?;
         let ended = reach_goal(state, reached);
         let standing = (row.try_get("epoch")?, EndStatus::Completed);
         finish_locked(connection, now, (tenant, run), standing, ended, "ingest").await?;
         let workflow_id = WorkflowId(row.try_get("workflow_id")?);
-        let key = EnrolmentKey { tenant_id: tenant, workflow_id, run_key: row.try_get("run_key")? };
-        enrolments::end(connection, now, &BTreeMap::from([(key, run)])).await?;
+        left.insert(EnrolmentKey { tenant_id: tenant, workflow_id, run_key: row.try_get("run_key")? }, run);
     }
-    if held.is_empty() { Ok(BTreeMap::new()) } else { inbox::put(connection, &held).await }
+    let called = if held.is_empty() { BTreeMap::new() } else { inbox::put(connection, &held).await? };
+    enrolments::lock(connection, &left.keys().cloned().collect::<Vec<_>>()).await?;
+    enrolments::end(connection, now, &left).await?;
+    Ok(called)
 }
 
 /// Tells a run that is open again of its goal, if that was met while it had failed and ends it. Whoever counts the goal at the same time
